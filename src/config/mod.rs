@@ -1,0 +1,4 @@
+//! Configuration: bytes → words → tree → model. Knows nothing of sockets.
+
+pub mod model;
+pub mod template;

@@ -1,0 +1,523 @@
+//! What a configuration means: plain data, with every default and inheritance already applied.
+//!
+//! Nothing here knows where in a file it came from, and nothing here changes once it is built.
+//! Indices (`GroupId`, `LogId` …) point into the vectors of the same [`Config`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::template::Template;
+use crate::address::Address;
+
+/// Everything one load of a file decided.
+#[derive(Debug)]
+pub struct Config {
+    /// How the process runs.
+    pub process: Process,
+    /// Sockets to listen on, one an address, in the order of the file.
+    pub listens: Vec<Listen>,
+    /// The `server {}` blocks of `http {}`, in the order of the file.
+    pub virtual_servers: Vec<VirtualServer>,
+    /// The `upstream {}` blocks, then one group for each address that `proxy_pass` names directly.
+    pub groups: Vec<Group>,
+    /// Files that access logs go to, one a path.
+    pub access_logs: Vec<AccessLog>,
+    /// Formats that access logs use.
+    pub log_formats: Vec<LogFormat>,
+}
+
+/// Index into [`Config::groups`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupId(pub usize);
+
+/// Index into [`Config::virtual_servers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VirtualServerId(pub usize);
+
+/// Index into [`Config::access_logs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LogId(pub usize);
+
+/// Index into [`Config::log_formats`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FormatId(pub usize);
+
+/// The main context and `events {}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// `pid`: where the process id is written.
+    pub pid: PidFile,
+    /// `error_log`, all of them: a line goes to each whose level lets it pass. Never empty.
+    pub error_logs: Vec<ErrorLog>,
+    /// `daemon`: leave the foreground once all listeners are bound.
+    pub daemon: bool,
+    /// `user`: whom to become once all listeners are bound, when started by root.
+    pub user: Option<User>,
+    /// `worker_rlimit_nofile`: the limit on open descriptors to ask for.
+    pub rlimit_nofile: Option<u64>,
+    /// `worker_shutdown_timeout`: how long a graceful stop may take.
+    pub shutdown_timeout: Option<Duration>,
+    /// `worker_connections`: sockets open at one time, those to servers included.
+    pub worker_connections: usize,
+}
+
+/// Where the process id is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PidFile {
+    /// Nobody asked; a path that cannot be written is only worth a warning.
+    Default(PathBuf),
+    /// `pid PATH`: failing to write it is an error.
+    At(PathBuf),
+    /// `pid off`.
+    Off,
+}
+
+/// `user NAME [GROUP]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's name.
+    pub name: String,
+    /// The group's name; the user's own group where there is none.
+    pub group: Option<String>,
+}
+
+/// One `error_log`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorLog {
+    /// Where its lines go.
+    pub to: LogSink,
+    /// The least severe level that passes.
+    pub level: log::LevelFilter,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LogSink {
+    /// The standard error stream.
+    Stderr,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// One socket to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where. Port 0 lets the kernel choose one.
+    pub address: Address,
+    /// Connections the kernel may hold before they are accepted.
+    pub backlog: u32,
+    /// `SO_RCVBUF`, in bytes.
+    pub receive_buffer: Option<usize>,
+    /// `SO_SNDBUF`, in bytes.
+    pub send_buffer: Option<usize>,
+    /// `so_keepalive`.
+    pub keepalive: Option<TcpKeepalive>,
+    /// `SO_REUSEPORT`.
+    pub reuse_port: bool,
+    /// `IPV6_V6ONLY`, for IPv6 addresses; nginx's default is on.
+    pub ipv6_only: bool,
+    /// The virtual servers that listen here, in the order of the file. Never empty.
+    pub servers: Vec<VirtualServerId>,
+    /// Serves requests whose host no other server names: `default_server`, else the first.
+    pub default_server: VirtualServerId,
+}
+
+/// `so_keepalive=on|off|[IDLE]:[INTERVAL]:[COUNT]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpKeepalive {
+    /// `off`.
+    Off,
+    /// `on`, or given values; the system's where a value is missing.
+    On {
+        /// Silence before the first packet.
+        idle: Option<Duration>,
+        /// Time between packets.
+        interval: Option<Duration>,
+        /// Unanswered packets before the connection is dead.
+        count: Option<u32>,
+    },
+}
+
+/// One `server {}` block.
+#[derive(Debug)]
+pub struct VirtualServer {
+    /// `server_name`, all of them; the first is `$server_name`.
+    pub names: Vec<ServerName>,
+    /// Settings that apply before a location is known, and where there is none.
+    pub limits: HeadLimits,
+    /// `return` in the block itself: answers every request.
+    pub answer: Option<Return>,
+    /// What applies outside of every location, and to requests too broken to have one.
+    pub outside: LocationSettings,
+    /// All locations, nested ones too (a nested prefix begins with its parent's, so that the
+    /// longest match is the right one). No two have the same matcher.
+    pub locations: Vec<Location>,
+}
+
+/// One word of `server_name`; names are lowercase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerName {
+    /// `example.org`; may be empty (requests without a host).
+    Exact(Box<str>),
+    /// `*.example.org`: holds `.example.org`; the host must be longer.
+    Suffix(Box<str>),
+    /// `.example.org`: the name itself and everything below it; holds `.example.org`.
+    Dotted(Box<str>),
+    /// `www.example.*`: holds `www.example.`.
+    Prefix(Box<str>),
+}
+
+impl ServerName {
+    /// As it was written in the file: `$server_name` of the first.
+    pub fn written(&self) -> String {
+        match self {
+            ServerName::Exact(name) | ServerName::Dotted(name) => name.to_string(),
+            ServerName::Suffix(name) => format!("*{name}"),
+            ServerName::Prefix(name) => format!("{name}*"),
+        }
+    }
+}
+
+/// Settings of a virtual server that act before a location is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// `client_header_timeout`: for the whole head, from its first byte.
+    pub header_timeout: Duration,
+    /// `client_header_buffer_size`, in bytes.
+    pub header_buffer: usize,
+    /// `large_client_header_buffers`: how many.
+    pub large_buffers: usize,
+    /// `large_client_header_buffers`: how large, in bytes; also the longest line.
+    pub large_buffer_size: usize,
+    /// `underscores_in_headers`.
+    pub underscores: bool,
+    /// `merge_slashes`: for choosing a location only.
+    pub merge_slashes: bool,
+}
+
+/// One `location {}` block.
+#[derive(Debug)]
+pub struct Location {
+    /// Which requests it serves.
+    pub matcher: Matcher,
+    /// How it answers them.
+    pub action: Action,
+    /// Everything else that is set there.
+    pub settings: LocationSettings,
+}
+
+/// Which decoded paths a location serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matcher {
+    /// `location = PATH`.
+    Exact(Box<[u8]>),
+    /// `location PREFIX` and `location ^~ PREFIX`, alike without regular expressions.
+    Prefix(Box<[u8]>),
+}
+
+/// How a location answers.
+#[derive(Debug)]
+pub enum Action {
+    /// `proxy_pass`.
+    Proxy(Box<ProxyPass>),
+    /// `return`.
+    Return(Return),
+    /// Neither: 404.
+    NotFound,
+}
+
+/// `return CODE [TEXT|URL]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// The status; 444 closes without an answer.
+    pub status: u16,
+    /// The body, or for 301, 302, 303, 307, 308 the place to go to; none: the status's own page.
+    pub text: Option<Template>,
+}
+
+/// Settings that a location has or inherits, whatever its action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocationSettings {
+    /// `client_max_body_size`, in bytes; none: no limit.
+    pub max_body: Option<u64>,
+    /// `client_body_timeout`: between two reads of the body.
+    pub body_timeout: Duration,
+    /// `send_timeout`: between two writes to the client.
+    pub send_timeout: Duration,
+    /// `keepalive_timeout`: how long a client may idle between requests; none: never reused.
+    pub keepalive_timeout: Option<Duration>,
+    /// The second value of `keepalive_timeout`: told to the client in `Keep-Alive: timeout=`.
+    pub keepalive_header: Option<Duration>,
+    /// `keepalive_requests`: requests one connection may make.
+    pub keepalive_requests: u64,
+    /// `keepalive_time`: how long one connection may be reused.
+    pub keepalive_time: Duration,
+    /// `lingering_close`.
+    pub lingering_close: Lingering,
+    /// `lingering_time`: how long all of it may take.
+    pub lingering_time: Duration,
+    /// `lingering_timeout`: between two reads.
+    pub lingering_timeout: Duration,
+    /// `tcp_nodelay`.
+    pub tcp_nodelay: bool,
+    /// `add_header`.
+    pub add_headers: Vec<AddHeader>,
+    /// `error_page`.
+    pub error_pages: Vec<ErrorPage>,
+    /// `access_log`: none, or several.
+    pub access_logs: Vec<LogTo>,
+}
+
+/// `lingering_close`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lingering {
+    /// Close at once.
+    Off,
+    /// Read on for a while where the client may still be sending.
+    On,
+    /// Read on always.
+    Always,
+}
+
+/// `add_header NAME VALUE [always]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddHeader {
+    /// The field's name, as written.
+    pub name: Box<[u8]>,
+    /// Its value; an empty one adds nothing.
+    pub value: Template,
+    /// For every status, not only 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308.
+    pub always: bool,
+}
+
+/// `error_page CODE … [=[CODE]] URI`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPage {
+    /// The statuses it replaces, 300 to 599.
+    pub statuses: Vec<u16>,
+    /// What the client is told instead.
+    pub tells: ErrorPageStatus,
+    /// A path of the same server, or else a URL to redirect to.
+    pub uri: Template,
+}
+
+/// The status that an `error_page` answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorPageStatus {
+    /// `error_page 404 /x`: the original one.
+    Original,
+    /// `error_page 404 = /x`: whatever `/x` answers.
+    OfPage,
+    /// `error_page 404 =200 /x`.
+    Fixed(u16),
+}
+
+/// `access_log PATH [FORMAT]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogTo {
+    /// The file.
+    pub log: LogId,
+    /// The format of its lines.
+    pub format: FormatId,
+}
+
+/// A file that access log lines go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where: a file, or `/dev/stdout` and `/dev/stderr` by their paths.
+    pub path: PathBuf,
+    /// `buffer=`: bytes gathered before they are written.
+    pub buffer: usize,
+    /// `flush=`: how long a line may wait.
+    pub flush: Duration,
+}
+
+/// `log_format NAME [escape=…] STRING …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFormat {
+    /// Its name; `combined` always exists.
+    pub name: Box<str>,
+    /// How variables' values are escaped.
+    pub escape: Escape,
+    /// The line, without its newline.
+    pub line: Template,
+}
+
+/// How a variable's value is made safe for a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// `"`, `\` and bytes below 32 or above 126 as `\xXX`; an empty or missing value as `-`.
+    Default,
+    /// As in a JSON string; a missing value is empty.
+    Json,
+    /// Not at all.
+    None,
+}
+
+/// `proxy_pass` and everything `proxy_*`.
+#[derive(Debug)]
+pub struct ProxyPass {
+    /// Whom to ask.
+    pub group: GroupId,
+    /// `$proxy_host`: the URL's authority, without the default port.
+    pub host: Box<str>,
+    /// `$proxy_port`.
+    pub port: Box<str>,
+    /// The URL's URI part: replaces the location's prefix. None: the client's target is kept.
+    pub uri: Option<Box<[u8]>>,
+    /// `proxy_http_version`.
+    pub version: ProxyVersion,
+    /// `proxy_set_header`, and `Host $proxy_host` unless one of them sets `Host`.
+    /// An empty value removes the field.
+    pub set_headers: Vec<SetHeader>,
+    /// `proxy_hide_header` less `proxy_pass_header`: lowercase names removed from answers.
+    /// (nginx hides `Date`, `Server`, `X-Pad` and `X-Accel-…` by default; here only `X-Accel-…` and `X-Pad`.)
+    pub hide_headers: Vec<Box<[u8]>>,
+    /// `proxy_redirect`: the first prefix that fits is replaced. Empty: off.
+    pub redirects: Vec<Redirect>,
+    /// `proxy_connect_timeout`.
+    pub connect_timeout: Duration,
+    /// `proxy_send_timeout`: between two writes.
+    pub send_timeout: Duration,
+    /// `proxy_read_timeout`: between two reads, once the request is sent.
+    pub read_timeout: Duration,
+    /// `proxy_next_upstream`.
+    pub next: NextUpstream,
+    /// `proxy_buffer_size`: the longest response head, in bytes.
+    pub head_limit: usize,
+    /// `proxy_replay_buffer_size` (ours): body bytes kept so that a request can move, in bytes.
+    pub replay_limit: usize,
+    /// `proxy_ignore_client_abort`.
+    pub ignore_client_abort: bool,
+    /// `proxy_bind`: the local address to connect from; its port is 0 where none was given.
+    pub bind: Option<std::net::SocketAddr>,
+    /// `proxy_socket_keepalive`.
+    pub socket_keepalive: bool,
+    /// `proxy_intercept_errors`.
+    pub intercept_errors: bool,
+}
+
+/// `proxy_http_version`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// `1.0`: one request a connection, unless the answer says otherwise.
+    Http10,
+    /// `1.1`.
+    Http11,
+}
+
+/// `proxy_set_header NAME VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetHeader {
+    /// The field's name, as written.
+    pub name: Box<[u8]>,
+    /// Its value.
+    pub value: Template,
+}
+
+/// One pair of `proxy_redirect`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The prefix looked for.
+    pub from: Template,
+    /// What it becomes.
+    pub to: Template,
+}
+
+/// `proxy_next_upstream`, `_tries` and `_timeout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextUpstream {
+    /// `error`: refused, reset or closed before the response head.
+    pub error: bool,
+    /// `timeout`.
+    pub timeout: bool,
+    /// `invalid_header`: a malformed response head.
+    pub invalid_header: bool,
+    /// `http_500`, `http_403` …: listed statuses.
+    pub statuses: NextStatuses,
+    /// `non_idempotent`: POST and its like may be repeated too.
+    pub non_idempotent: bool,
+    /// `proxy_next_upstream_tries`; 0: no cap.
+    pub tries: u32,
+    /// `proxy_next_upstream_timeout`, looked at between attempts; none: no limit.
+    pub timeout_after: Option<Duration>,
+}
+
+/// The statuses that `proxy_next_upstream` can list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextStatuses {
+    /// `http_500`.
+    pub s500: bool,
+    /// `http_502`.
+    pub s502: bool,
+    /// `http_503`.
+    pub s503: bool,
+    /// `http_504`.
+    pub s504: bool,
+    /// `http_403`.
+    pub s403: bool,
+    /// `http_404`.
+    pub s404: bool,
+    /// `http_429`.
+    pub s429: bool,
+}
+
+impl NextStatuses {
+    /// Whether `status` is listed.
+    pub fn lists(&self, status: u16) -> bool {
+        match status {
+            500 => self.s500,
+            502 => self.s502,
+            503 => self.s503,
+            504 => self.s504,
+            403 => self.s403,
+            404 => self.s404,
+            429 => self.s429,
+            0..=u16::MAX => false,
+        }
+    }
+}
+
+/// One `upstream {}` block, or an address named by `proxy_pass`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The block's name, or the authority as written.
+    pub name: Box<str>,
+    /// Its servers, one an address, in the order of the file. Never empty, at most [`GROUP_LIMIT`].
+    pub servers: Vec<Server>,
+    /// `keepalive`: idle connections kept; 0: none.
+    pub keepalive: usize,
+    /// `keepalive_requests`: requests one connection may carry.
+    pub keepalive_requests: u64,
+    /// `keepalive_time`: how long one connection may be reused.
+    pub keepalive_time: Duration,
+    /// `keepalive_timeout`: how long a connection may idle.
+    pub keepalive_timeout: Duration,
+    /// How long a background connection to a server may take: the longest
+    /// `proxy_connect_timeout` of the locations that use this group.
+    pub check_timeout: Duration,
+}
+
+/// Servers a group may have: a request remembers those it tried in one machine word's bits.
+pub const GROUP_LIMIT: usize = 64;
+
+/// One address of a `server` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The name in the file, for log lines.
+    pub name: Box<str>,
+    /// Where it is.
+    pub address: Address,
+    /// `weight`.
+    pub weight: u32,
+    /// `max_fails`; 0: failures are not counted.
+    pub max_fails: u32,
+    /// `fail_timeout`.
+    pub fail_timeout: Duration,
+    /// `backup`.
+    pub backup: bool,
+    /// `down`: never used.
+    pub down: bool,
+    /// `max_conns`; 0: no limit.
+    pub max_connections: u32,
+}

@@ -1,0 +1,3 @@
+//! The switchover program.
+
+fn main() {}

@@ -1,0 +1,329 @@
+//! The operating system's network: mio and socket2, and the only clock that the program reads.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::Interest;
+use mio::event::Source;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use super::{Accepted, Connect, Event, Net, Stream, Token};
+use crate::address::Address;
+use crate::config::model::{Listen, TcpKeepalive};
+use crate::time::{Time, WallTime};
+
+/// mio's poll, with the process's clock.
+#[derive(Debug)]
+pub struct OsNet {
+    poll: mio::Poll,
+    ready: mio::Events,
+    started: Instant,
+    /// Wall time at `Time::ZERO`, measured again once in a while: the wall clock may be set.
+    wall_at_zero: u64,
+    wall_measured: Time,
+    outside: bool,
+}
+
+impl OsNet {
+    /// A network without sockets whose time begins now.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    #[allow(clippy::disallowed_methods)] // this file is where the clock is read
+    pub fn new() -> io::Result<OsNet> {
+        let mut net = OsNet {
+            poll: mio::Poll::new()?,
+            ready: mio::Events::with_capacity(EVENTS_AT_ONCE),
+            started: Instant::now(),
+            wall_at_zero: 0,
+            wall_measured: Time::ZERO,
+            outside: false,
+        };
+        net.measure_wall(Time::ZERO);
+        Ok(net)
+    }
+
+    /// Registers a source that is not a socket of the worker's (signals). Its events only end
+    /// the wait: see [`OsNet::outside`].
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn watch_outside(&mut self, source: &mut impl Source) -> io::Result<()> {
+        self.poll.registry().register(source, OUTSIDE, Interest::READABLE)
+    }
+
+    /// Whether the source given to [`OsNet::watch_outside`] has had an event since last asked.
+    pub fn outside(&mut self) -> bool {
+        std::mem::take(&mut self.outside)
+    }
+
+    #[allow(clippy::disallowed_methods)] // this file is where the clock is read
+    fn measure_wall(&mut self, now: Time) {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+        self.wall_at_zero = wall.saturating_sub(now.as_nanos());
+        self.wall_measured = now;
+    }
+
+    #[allow(clippy::disallowed_methods)] // this file is where the clock is read
+    fn now(&self) -> Time {
+        Time::ZERO + Instant::now().duration_since(self.started)
+    }
+}
+
+impl Net for OsNet {
+    type Listener = OsListener;
+    type Stream = OsStream;
+
+    fn listen(&mut self, at: &Listen, token: Token) -> io::Result<OsListener> {
+        let mut listener = bind(at)?;
+        let registry = self.poll.registry();
+        let token = mio::Token(token.0);
+        match &mut listener {
+            OsListener::Tcp(socket) => registry.register(socket, token, Interest::READABLE)?,
+            OsListener::Unix(socket) => registry.register(socket, token, Interest::READABLE)?,
+        }
+        Ok(listener)
+    }
+
+    fn accept(&mut self, from: &OsListener) -> io::Result<Accepted<OsStream>> {
+        match from {
+            OsListener::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                let local = Address::Inet(stream.local_addr()?);
+                Ok(Accepted { stream: OsStream::Tcp(stream), peer: Address::Inet(peer), local })
+            }
+            OsListener::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                let path = listener.local_addr()?.as_pathname().map(Into::into);
+                Ok(Accepted {
+                    stream: OsStream::Unix(stream),
+                    peer: Address::Unix(Default::default()),
+                    local: Address::Unix(path.unwrap_or_default()),
+                })
+            }
+        }
+    }
+
+    fn connect(&mut self, to: &Address, how: &Connect) -> io::Result<OsStream> {
+        match to {
+            Address::Unix(path) => Ok(OsStream::Unix(mio::net::UnixStream::connect(path)?)),
+            Address::Inet(at) => {
+                let socket = Socket::new(
+                    Domain::for_address(*at),
+                    Type::STREAM.nonblocking().cloexec(),
+                    Some(Protocol::TCP),
+                )?;
+                socket.set_tcp_nodelay(true)?;
+                if how.keepalive {
+                    socket.set_keepalive(true)?;
+                }
+                if let Some(local) = how.bind {
+                    socket.bind(&local.into())?;
+                }
+                match socket.connect(&(*at).into()) {
+                    Ok(()) => {}
+                    Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => {}
+                    Err(e) => return Err(e),
+                }
+                Ok(OsStream::Tcp(mio::net::TcpStream::from_std(socket.into())))
+            }
+        }
+    }
+
+    fn watch(&mut self, stream: &mut OsStream, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        match stream {
+            OsStream::Tcp(stream) => registry.register(stream, mio::Token(token.0), both),
+            OsStream::Unix(stream) => registry.register(stream, mio::Token(token.0), both),
+        }
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, until: Time) -> io::Result<Time> {
+        events.clear();
+        let timeout = (until < Time::NEVER).then(|| round_up(until - self.now()));
+        match self.poll.poll(&mut self.ready, timeout) {
+            Ok(()) => {}
+            // A signal came in between: the caller finds no event and asks again.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.ready.clear(),
+            Err(e) => return Err(e),
+        }
+        for event in &self.ready {
+            if event.token() == OUTSIDE {
+                self.outside = true;
+                continue;
+            }
+            let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
+            events.push(Event {
+                token: Token(event.token().0),
+                readable: event.is_readable() || broken,
+                writable: event.is_writable() || broken,
+                read_closed: event.is_read_closed(),
+                broken,
+            });
+        }
+        let now = self.now();
+        if now - self.wall_measured > WALL_AGE {
+            self.measure_wall(now);
+        }
+        Ok(now)
+    }
+
+    fn wall(&self, at: Time) -> WallTime {
+        WallTime(self.wall_at_zero.saturating_add(at.as_nanos()))
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum OsListener {
+    /// IPv4 or IPv6.
+    Tcp(mio::net::TcpListener),
+    /// A path, which outlives the listener unless somebody unlinks it.
+    Unix(mio::net::UnixListener),
+}
+
+impl OsListener {
+    /// Where it listens: the kernel's choice where port 0 was asked for.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            OsListener::Tcp(listener) => Ok(Address::Inet(listener.local_addr()?)),
+            OsListener::Unix(listener) => {
+                let path = listener.local_addr()?.as_pathname().map(Into::into);
+                Ok(Address::Unix(path.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub enum OsStream {
+    /// IPv4 or IPv6.
+    Tcp(mio::net::TcpStream),
+    /// Over a unix socket.
+    Unix(mio::net::UnixStream),
+}
+
+impl Stream for OsStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            OsStream::Tcp(stream) => stream.read(into),
+            OsStream::Unix(stream) => stream.read(into),
+        }
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        // `send` costs less than `writev` where there is only one piece.
+        match (self, from) {
+            (OsStream::Tcp(stream), [one]) => stream.write(one),
+            (OsStream::Tcp(stream), many) => stream.write_vectored(many),
+            (OsStream::Unix(stream), [one]) => stream.write(one),
+            (OsStream::Unix(stream), many) => stream.write_vectored(many),
+        }
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        let (failure, peer) = match self {
+            OsStream::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+            OsStream::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+        };
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        match peer {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        match self {
+            OsStream::Tcp(stream) => stream.shutdown(std::net::Shutdown::Write),
+            OsStream::Unix(stream) => stream.shutdown(std::net::Shutdown::Write),
+        }
+    }
+
+    fn reset_on_close(&mut self) {
+        if let OsStream::Tcp(stream) = self {
+            // Closing gracefully instead is all that could be done about a failure here.
+            let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn set_nodelay(&mut self, on: bool) {
+        if let OsStream::Tcp(stream) = self {
+            let _ = stream.set_nodelay(on);
+        }
+    }
+}
+
+fn bind(at: &Listen) -> io::Result<OsListener> {
+    let (domain, protocol, address) = match &at.address {
+        Address::Inet(inet) => {
+            (Domain::for_address(*inet), Some(Protocol::TCP), SockAddr::from(*inet))
+        }
+        Address::Unix(path) => (Domain::UNIX, None, SockAddr::unix(path)?),
+    };
+    let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), protocol)?;
+    match &at.address {
+        Address::Inet(inet) => {
+            socket.set_reuse_address(true)?;
+            if inet.is_ipv6() {
+                socket.set_only_v6(at.ipv6_only)?;
+            }
+            if at.reuse_port {
+                socket.set_reuse_port(true)?;
+            }
+            // Accepted sockets inherit it: one system call saved for each of them.
+            socket.set_tcp_nodelay(true)?;
+        }
+        Address::Unix(path) => remove_stale(path),
+    }
+    if let Some(bytes) = at.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = at.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(TcpKeepalive::On { idle, interval, count }) = at.keepalive {
+        let mut params = socket2::TcpKeepalive::new();
+        params = idle.map_or(params.clone(), |t| params.clone().with_time(t));
+        params = interval.map_or(params.clone(), |t| params.clone().with_interval(t));
+        params = count.map_or(params.clone(), |n| params.clone().with_retries(n));
+        socket.set_keepalive(true)?;
+        socket.set_tcp_keepalive(&params)?;
+    }
+    socket.bind(&address)?;
+    socket.listen(i32::try_from(at.backlog).unwrap_or(i32::MAX))?;
+    Ok(match &at.address {
+        Address::Inet(_) => OsListener::Tcp(mio::net::TcpListener::from_std(socket.into())),
+        Address::Unix(_) => OsListener::Unix(mio::net::UnixListener::from_std(socket.into())),
+    })
+}
+
+/// Removes a unix socket that nobody listens on any more; one in use is left for `bind` to refuse.
+fn remove_stale(path: &std::path::Path) {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Milliseconds are what epoll knows: rounded up, so that a deadline has passed when it wakes us.
+fn round_up(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+}
+
+/// The token of sources that are not the worker's.
+const OUTSIDE: mio::Token = mio::Token(usize::MAX);
+/// Events taken from the system at once; more only come with the next wait.
+const EVENTS_AT_ONCE: usize = 1024;
+/// How old the measured distance between both clocks may get.
+const WALL_AGE: Duration = Duration::from_secs(1);

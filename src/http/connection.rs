@@ -1,0 +1,101 @@
+//! The `Connection` field: whether a connection persists, and which fields are hop-by-hop.
+//!
+//! RFC 9110, section 7.6.1, and RFC 9112, section 9.
+
+use httparse::Header;
+
+use super::fields::{Known, known, trim};
+use super::head::Version;
+
+/// What all `Connection` lines of one head say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `close`.
+    pub close: bool,
+    /// `keep-alive`.
+    pub keep_alive: bool,
+    /// `upgrade`.
+    pub upgrade: bool,
+    /// `te`.
+    pub te: bool,
+    /// Other options: names of fields that are for this hop only.
+    pub names_fields: bool,
+}
+
+impl Options {
+    /// Reads the `Connection` lines among `fields`.
+    pub fn of(fields: &[Header<'_>]) -> Options {
+        let mut options = Options::default();
+        for option in named(fields) {
+            if option.eq_ignore_ascii_case(b"close") {
+                options.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                options.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                options.upgrade = true;
+            } else if option.eq_ignore_ascii_case(b"te") {
+                options.te = true;
+            } else if !option.is_empty() {
+                options.names_fields = true;
+            }
+        }
+        options
+    }
+
+    /// Whether the sender means to go on after this message.
+    pub fn persistent(&self, version: Version) -> bool {
+        match version {
+            Version::Http10 => self.keep_alive && !self.close,
+            Version::Http11 => !self.close,
+        }
+    }
+}
+
+/// Whether a `Connection` line names the field `name` as hop-by-hop.
+///
+/// `Cache-Control` stays whatever is said: RFC 9110 forbids to name a field that is meant for
+/// all recipients. The fields that frame and route are remade anyway.
+pub fn names(fields: &[Header<'_>], name: &[u8]) -> bool {
+    !name.eq_ignore_ascii_case(b"cache-control")
+        && named(fields).any(|option| option.eq_ignore_ascii_case(name))
+}
+
+fn named<'a>(fields: &'a [Header<'_>]) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .iter()
+        .filter(|field| known(field.name.as_bytes()) == Some(Known::Connection))
+        .flat_map(|field| field.value.split(|&b| b == b',').map(trim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(lines: &[&'static str]) -> Options {
+        let fields: Vec<_> =
+            lines.iter().map(|v| Header { name: "connection", value: v.as_bytes() }).collect();
+        Options::of(&fields)
+    }
+
+    #[test]
+    fn options_of_all_lines_count_in_any_case() {
+        let both = options(&["Keep-Alive, x-a", ",CLOSE ,"]);
+        assert!(both.close && both.keep_alive && both.names_fields && !both.upgrade);
+        assert!(!both.persistent(Version::Http11) && !both.persistent(Version::Http10));
+    }
+
+    #[test]
+    fn versions_have_different_defaults() {
+        assert!(options(&[]).persistent(Version::Http11));
+        assert!(!options(&[]).persistent(Version::Http10));
+        assert!(options(&["keep-alive"]).persistent(Version::Http10));
+    }
+
+    #[test]
+    fn named_fields_are_found_but_cache_control_cannot_be_named() {
+        let fields = [Header { name: "Connection", value: b"X-Trace, cache-control" }];
+        assert!(names(&fields, b"x-trace"));
+        assert!(!names(&fields, b"x-trac"));
+        assert!(!names(&fields, b"Cache-Control"));
+    }
+}

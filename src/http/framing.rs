@@ -1,0 +1,286 @@
+//! Where a message body ends.
+//!
+//! Sees bytes, never sockets. Anything a second parser could read differently is an
+//! error: a proxy that guesses is how requests get smuggled. RFC 9112, section 6.
+
+use httparse::Header;
+
+use super::chunked::{ChunkError, ChunkScanner, Keep, Scan};
+use super::fields::{Known, known};
+use super::head::{RequestHead, ResponseHead, Version};
+
+/// How a message says where its body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// The chunked coding.
+    Chunked,
+    /// The connection's orderly end; answers only.
+    UntilClose,
+}
+
+/// Why nobody may say where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FramingError {
+    /// A length that is no plain decimal number, or two of them, or two codings.
+    Malformed,
+    /// A length and a coding: nobody may guess.
+    Ambiguous,
+    /// A transfer coding other than `chunked`.
+    UnknownCoding,
+    /// HTTP/1.0 has no transfer codings.
+    CodedInHttp10,
+}
+
+impl FramingError {
+    /// The status to refuse a request with.
+    pub fn status(self) -> u16 {
+        match self {
+            FramingError::UnknownCoding => 501,
+            FramingError::Malformed | FramingError::Ambiguous | FramingError::CodedInHttp10 => 400,
+        }
+    }
+}
+
+/// How the body of a request ends.
+///
+/// # Errors
+/// Whatever is not certain.
+pub fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
+    Ok(declared(head.fields, head.version)?.unwrap_or(Framing::None))
+}
+
+/// How the body of a final response ends; `to_head` says that the request was a `HEAD`.
+///
+/// # Errors
+/// Whatever is not certain, even where there is no body.
+pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, FramingError> {
+    let declared = declared(head.fields, head.version)?;
+    let bodiless = to_head || matches!(head.status, 100..=199 | 204 | 304);
+    Ok(if bodiless { Framing::None } else { declared.unwrap_or(Framing::UntilClose) })
+}
+
+/// The length that a response without a body declares for the one it would have had.
+pub fn declared_length(fields: &[Header<'_>]) -> Option<u64> {
+    let value = fields.iter().find(|f| known(f.name.as_bytes()) == Some(Known::ContentLength))?;
+    length(value.value)
+}
+
+/// What the framing fields say; none where there is no such field.
+///
+/// # Errors
+/// Whatever is not certain.
+pub fn declared(fields: &[Header<'_>], version: Version) -> Result<Option<Framing>, FramingError> {
+    let mut declared = None;
+    for field in fields {
+        let framing = match known(field.name.as_bytes()) {
+            Some(Known::ContentLength) => {
+                Framing::Length(length(field.value).ok_or(FramingError::Malformed)?)
+            }
+            Some(Known::TransferEncoding) => coding(field.value, version)?,
+            Some(_) | None => continue,
+        };
+        match (declared.replace(framing), framing) {
+            (None, _) => {}
+            (Some(Framing::Length(_)), Framing::Length(_))
+            | (Some(Framing::Chunked), Framing::Chunked) => return Err(FramingError::Malformed),
+            (Some(_), _) => return Err(FramingError::Ambiguous),
+        }
+    }
+    Ok(declared)
+}
+
+fn coding(value: &[u8], version: Version) -> Result<Framing, FramingError> {
+    if version == Version::Http10 {
+        Err(FramingError::CodedInHttp10)
+    } else if value.eq_ignore_ascii_case(b"chunked") {
+        Ok(Framing::Chunked)
+    } else {
+        Err(FramingError::UnknownCoding)
+    }
+}
+
+/// `1*DIGIT` below 2^63.
+fn length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0u64, |sum, &digit| {
+        let digit = char::from(digit).to_digit(10)?;
+        let sum = sum.checked_mul(10)?.checked_add(u64::from(digit))?;
+        (sum <= MAX_LENGTH).then_some(sum)
+    })
+}
+
+/// Follows one body through its bytes.
+#[derive(Debug)]
+pub enum Body {
+    /// Nothing more belongs to it.
+    Done,
+    /// So many bytes are still to come.
+    Length(u64),
+    /// In chunks.
+    Chunked(ChunkScanner),
+    /// Everything belongs to it.
+    UntilClose,
+}
+
+impl Body {
+    /// A body that has not begun.
+    pub fn new(framing: Framing) -> Body {
+        match framing {
+            Framing::None | Framing::Length(0) => Body::Done,
+            Framing::Length(length) => Body::Length(length),
+            Framing::Chunked => Body::Chunked(ChunkScanner::default()),
+            Framing::UntilClose => Body::UntilClose,
+        }
+    }
+
+    /// Whether its last byte has been seen. Never, for one that ends with its connection.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Body::Done)
+    }
+
+    /// Tells which of the next bytes belong to this body: see [`ChunkScanner::scan`].
+    ///
+    /// # Errors
+    /// A malformed chunk.
+    pub fn scan(&mut self, bytes: &mut [u8], keep: Keep) -> Result<Scan, ChunkError> {
+        let available = bytes.len();
+        let all = |count| Scan { kept: count, consumed: count };
+        match self {
+            Body::Done => Ok(all(0)),
+            Body::UntilClose => Ok(all(available)),
+            Body::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(available);
+                *left -= count as u64;
+                if *left == 0 {
+                    *self = Body::Done;
+                }
+                Ok(all(count))
+            }
+            Body::Chunked(scanner) => {
+                let scan = scanner.scan(bytes, keep)?;
+                if scanner.is_done() {
+                    *self = Body::Done;
+                }
+                Ok(scan)
+            }
+        }
+    }
+}
+
+/// The longest body: what a signed 64-bit number holds, because somebody downstream may use one.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(fields: &[(&'static str, &'static str)]) -> Result<Framing, FramingError> {
+        let fields: Vec<_> =
+            fields.iter().map(|(name, v)| Header { name, value: v.as_bytes() }).collect();
+        declared(&fields, Version::Http11).map(|f| f.unwrap_or(Framing::None))
+    }
+
+    #[test]
+    fn a_length_is_a_plain_decimal_number() {
+        assert_eq!(framing(&[("content-length", "0")]), Ok(Framing::Length(0)));
+        assert_eq!(framing(&[("CONTENT-LENGTH", "007")]), Ok(Framing::Length(7)));
+        let most = "9223372036854775807";
+        assert_eq!(framing(&[("Content-Length", most)]), Ok(Framing::Length(i64::MAX as u64)));
+        for bad in [
+            "",
+            "+1",
+            "-1",
+            "1 1",
+            "1,1",
+            "0x1",
+            "1.0",
+            "1a",
+            "9223372036854775808",
+            "1\t",
+            "18446744073709551617",
+            "\u{0661}",
+            "99999999999999999999999999",
+        ] {
+            assert_eq!(
+                framing(&[("Content-Length", bad)]),
+                Err(FramingError::Malformed),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_framings_are_one_too_many() {
+        let (length, chunked) = (("Content-Length", "5"), ("Transfer-Encoding", "chunked"));
+        assert_eq!(framing(&[length, length]), Err(FramingError::Malformed));
+        assert_eq!(framing(&[chunked, chunked]), Err(FramingError::Malformed));
+        assert_eq!(framing(&[length, chunked]), Err(FramingError::Ambiguous));
+        assert_eq!(framing(&[chunked, length]), Err(FramingError::Ambiguous));
+    }
+
+    #[test]
+    fn chunked_is_the_only_coding() {
+        assert_eq!(framing(&[("Transfer-Encoding", "CHUNKED")]), Ok(Framing::Chunked));
+        for bad in [
+            "",
+            "gzip",
+            "gzip, chunked",
+            ",chunked",
+            "chunked,",
+            "chunked;a=b",
+            "\"chunked\"",
+            "chunked chunked",
+            "\u{b}chunked",
+            "\u{a0}chunked",
+            "identity",
+            "xchunked",
+        ] {
+            let refused = framing(&[("Transfer-Encoding", bad)]);
+            assert_eq!(refused, Err(FramingError::UnknownCoding), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn http_1_0_knows_no_coding() {
+        let fields = [Header { name: "Transfer-Encoding", value: b"chunked" }];
+        assert_eq!(declared(&fields, Version::Http10), Err(FramingError::CodedInHttp10));
+    }
+
+    #[test]
+    fn look_alikes_frame_nothing() {
+        let fields = [("Content_Length", "5"), ("Transfer_Encoding", "chunked"), ("Length", "1")];
+        assert_eq!(framing(&fields), Ok(Framing::None));
+    }
+
+    #[test]
+    fn some_answers_never_have_a_body() {
+        let answer =
+            |status, fields| ResponseHead { version: Version::Http11, status, reason: b"", fields };
+        let length = [Header { name: "Content-Length", value: b"5" }];
+        for (status, to_head, fields, expected) in [
+            (200, false, &length[..], Framing::Length(5)),
+            (200, true, &length[..], Framing::None),
+            (204, false, &length[..], Framing::None),
+            (304, false, &length[..], Framing::None),
+            (200, false, &[][..], Framing::UntilClose),
+            (200, true, &[][..], Framing::None),
+        ] {
+            assert_eq!(of_response(&answer(status, fields), to_head), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_counted_body_takes_no_byte_too_many() {
+        let mut body = Body::new(Framing::Length(5));
+        let scan = body.scan(&mut [b'x'; 3], Keep::Framing).unwrap();
+        assert_eq!((scan.consumed, body.is_done()), (3, false));
+        let scan = body.scan(&mut [b'x'; 3], Keep::Framing).unwrap();
+        assert_eq!((scan.consumed, scan.kept, body.is_done()), (2, 2, true));
+    }
+}

@@ -1,0 +1,437 @@
+//! Where a head ends and what it says. RFC 9112, sections 2 to 5.
+//!
+//! The end is found first, line by line and never twice over the same bytes; only a whole head
+//! is parsed. Lines end in CRLF and in nothing else: what a second parser might take for a line
+//! end is an error here.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig};
+
+use super::fields::is_token;
+
+/// A protocol version that the proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// A whole, well-formed request head, borrowed from the bytes it was read from.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The method, as sent.
+    pub method: &'a [u8],
+    /// The target, as sent.
+    pub target: &'a [u8],
+    /// The version.
+    pub version: Version,
+    /// The fields in order, values without blanks at their ends.
+    pub fields: &'a [Header<'a>],
+}
+
+/// A whole, well-formed response head.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// The version.
+    pub version: Version,
+    /// 100 to 599.
+    pub status: u16,
+    /// The reason phrase; may be empty.
+    pub reason: &'a [u8],
+    /// The fields in order, values without blanks at their ends.
+    pub fields: &'a [Header<'a>],
+}
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// Not the syntax of a head.
+    Malformed,
+    /// A version this proxy does not speak.
+    Version,
+    /// The first line is longer than allowed.
+    FirstLineTooLong,
+    /// Another line, the whole head or the number of fields is beyond the limit.
+    TooLarge,
+    /// More empty lines before the request than anybody sends by accident.
+    EmptyLines,
+}
+
+impl HeadError {
+    /// The status to refuse a request with.
+    pub fn status(self) -> u16 {
+        match self {
+            HeadError::Malformed | HeadError::EmptyLines => 400,
+            HeadError::Version => 505,
+            HeadError::FirstLineTooLong => 414,
+            HeadError::TooLarge => 431,
+        }
+    }
+}
+
+/// How large a head may be, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// One line, without its end.
+    pub line: usize,
+    /// All of it.
+    pub total: usize,
+}
+
+/// Finds the end of a head in bytes that arrive piece by piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScan {
+    searched: usize,
+    line: usize,
+    lines: usize,
+}
+
+impl HeadScan {
+    /// Looks at all bytes received since the head began. `Some(length)` once it is whole.
+    ///
+    /// # Errors
+    /// A line end that is none, or a limit passed, as soon as that is certain.
+    pub fn end(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadError> {
+        while let Some(at) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or(&[])) {
+            let newline = self.searched + at;
+            let line = &bytes[self.line..newline];
+            let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed) };
+            self.check(line.len(), newline, limits)?;
+            self.searched = newline + 1;
+            self.line = newline + 1;
+            self.lines += 1;
+            if line.is_empty() {
+                return Ok(Some(newline + 1));
+            }
+        }
+        self.searched = bytes.len();
+        self.check((bytes.len() - self.line).saturating_sub(1), bytes.len(), limits)?;
+        Ok(None)
+    }
+
+    fn check(&self, line: usize, total: usize, limits: HeadLimits) -> Result<(), HeadError> {
+        match self.lines {
+            0 if line > limits.line => Err(HeadError::FirstLineTooLong),
+            _ if line > limits.line || total > limits.total => Err(HeadError::TooLarge),
+            lines if lines > MAX_FIELDS + 1 => Err(HeadError::TooLarge),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How many bytes of empty lines (CRLF) stand at the front of `bytes`.
+///
+/// # Errors
+/// More than [`MAX_EMPTY_LINES`] of them.
+pub fn empty_lines(bytes: &[u8]) -> Result<usize, HeadError> {
+    let lines = bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count();
+    if lines > MAX_EMPTY_LINES { Err(HeadError::EmptyLines) } else { Ok(lines * 2) }
+}
+
+/// Room for parsed fields, on the caller's stack and not initialised.
+pub type Slots<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
+
+/// Room for parsed fields.
+pub fn slots<'a>() -> Slots<'a> {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// Parses a whole head, as delimited by [`HeadScan`].
+///
+/// # Errors
+/// Anything but the exact syntax.
+pub fn parse_request<'a>(
+    bytes: &'a [u8],
+    slots: &'a mut Slots<'a>,
+) -> Result<RequestHead<'a>, HeadError> {
+    let line = first_line(bytes);
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = ParserConfig::default()
+        .parse_request_with_uninit_headers(&mut request, bytes, slots)
+        .map_err(|e| refuse(e, || request_version_unknown(line)))?;
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(HeadError::Malformed);
+    };
+    // httparse forgives blanks and line ends that the syntax does not have: nothing may be left over.
+    let expected = method.len() + target.len() + " ".len() * 2 + "HTTP/1.1".len();
+    let exact = parsed.is_complete() && line.len() == expected;
+    if !exact || !target.bytes().all(is_target_byte) || !is_token(method.as_bytes()) {
+        return Err(HeadError::Malformed);
+    }
+    check_fields(request.headers)?;
+    Ok(RequestHead {
+        method: method.as_bytes(),
+        target: target.as_bytes(),
+        version: version(minor),
+        fields: request.headers,
+    })
+}
+
+/// Parses a whole head, as delimited by [`HeadScan`].
+///
+/// # Errors
+/// Anything but the exact syntax, and statuses outside 100 to 599.
+pub fn parse_response<'a>(
+    bytes: &'a [u8],
+    slots: &'a mut Slots<'a>,
+) -> Result<ResponseHead<'a>, HeadError> {
+    let line = first_line(bytes);
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut response, bytes, slots)
+        .map_err(|e| refuse(e, || false))?;
+    let (Some(minor), Some(status)) = (response.version, response.code) else {
+        return Err(HeadError::Malformed);
+    };
+    let reason = match line.get("HTTP/1.1 200".len()..) {
+        Some([b' ', reason @ ..]) => reason,
+        Some([]) => &[],
+        Some(_) | None => return Err(HeadError::Malformed),
+    };
+    if !parsed.is_complete()
+        || !(100..=599).contains(&status)
+        || !reason.iter().copied().all(super::fields::is_value_byte)
+    {
+        return Err(HeadError::Malformed);
+    }
+    check_fields(response.headers)?;
+    Ok(ResponseHead { version: version(minor), status, reason, fields: response.headers })
+}
+
+fn check_fields(fields: &[Header<'_>]) -> Result<(), HeadError> {
+    let good = fields.iter().all(|field| {
+        is_token(field.name.as_bytes())
+            && field.value.iter().copied().all(super::fields::is_value_byte)
+    });
+    if good { Ok(()) } else { Err(HeadError::Malformed) }
+}
+
+fn refuse(error: httparse::Error, version_unknown: impl Fn() -> bool) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooLarge,
+        httparse::Error::Version if version_unknown() => HeadError::Version,
+        httparse::Error::Version
+        | httparse::Error::HeaderName
+        | httparse::Error::HeaderValue
+        | httparse::Error::NewLine
+        | httparse::Error::Status
+        | httparse::Error::Token => HeadError::Malformed,
+    }
+}
+
+/// Whether a request line is right but for its version, which is `HTTP/digit.digit`.
+fn request_version_unknown(line: &[u8]) -> bool {
+    let mut words = line.split(|&b| b == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return false;
+    };
+    let digits = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit());
+    digits && is_token(method) && !target.is_empty() && target.iter().copied().all(is_target_byte)
+}
+
+fn first_line(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\r', bytes).unwrap_or(bytes.len());
+    &bytes[..end]
+}
+
+fn is_target_byte(byte: u8) -> bool {
+    byte > b' ' && byte != 0x7f && byte != b'#'
+}
+
+fn version(minor: u8) -> Version {
+    if minor == 0 { Version::Http10 } else { Version::Http11 }
+}
+
+/// Fields one head may have. More than any program sends; a bound for the search of names.
+pub const MAX_FIELDS: usize = 1000;
+/// Empty lines before a request that are passed over: some old clients end bodies with one.
+pub const MAX_EMPTY_LINES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { line: 64, total: 256 };
+
+    /// Feeds `text` whole and split at every byte; the answer must be the same.
+    fn scan(text: &str) -> Result<Option<usize>, HeadError> {
+        let bytes = text.as_bytes();
+        let whole = HeadScan::default().end(bytes, LIMITS);
+        let mut one_by_one = HeadScan::default();
+        let mut last = Ok(None);
+        for end in 1..=bytes.len() {
+            last = one_by_one.end(&bytes[..end], LIMITS);
+            if last != Ok(None) {
+                break;
+            }
+        }
+        assert_eq!(whole, last, "split differently: {text:?}");
+        whole
+    }
+
+    fn request(text: &str) -> Result<(String, String, Version, usize), HeadError> {
+        let mut slots = slots();
+        let head = parse_request(text.as_bytes(), &mut slots)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((text(head.method), text(head.target), head.version, head.fields.len()))
+    }
+
+    fn status(text: &str) -> Result<u16, HeadError> {
+        let mut slots = slots();
+        parse_response(text.as_bytes(), &mut slots).map(|head| head.status)
+    }
+
+    #[test]
+    fn a_head_ends_at_its_first_empty_line() {
+        assert_eq!(scan("GET / HTTP/1.1\r\nA: b\r\n\r\nrest"), Ok(Some(24)));
+        assert_eq!(scan("GET / HTTP/1.1\r\nA: b\r\n"), Ok(None));
+        assert_eq!(scan("\r\n"), Ok(Some(2)));
+    }
+
+    #[test]
+    fn a_bare_line_feed_is_no_line_end() {
+        assert_eq!(scan("GET / HTTP/1.1\n\n"), Err(HeadError::Malformed));
+        assert_eq!(scan("GET / HTTP/1.1\r\nA: b\n\r\n"), Err(HeadError::Malformed));
+        assert_eq!(scan("\n"), Err(HeadError::Malformed));
+    }
+
+    #[test]
+    fn limits_act_while_the_head_is_still_coming() {
+        let long = "x".repeat(70);
+        assert_eq!(scan(&long), Err(HeadError::FirstLineTooLong));
+        assert_eq!(scan(&format!("GET / HTTP/1.1\r\n{long}")), Err(HeadError::TooLarge));
+        let many = format!("GET / HTTP/1.1\r\n{}", "A: bcdefgh\r\n".repeat(30));
+        assert_eq!(scan(&many), Err(HeadError::TooLarge));
+    }
+
+    #[test]
+    fn a_line_may_be_exactly_as_long_as_the_limit() {
+        let line = "x".repeat(64);
+        assert_eq!(scan(&format!("{line}\r\n\r\n")), Ok(Some(68)));
+        assert_eq!(scan(&format!("{line}x\r\n\r\n")), Err(HeadError::FirstLineTooLong));
+    }
+
+    #[test]
+    fn a_plain_request_is_read_as_it_stands() {
+        let expected = ("GET".into(), "/a?b".into(), Version::Http11, 1);
+        assert_eq!(request("GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(expected));
+        let expected = ("x-Y!".into(), "*".into(), Version::Http10, 0);
+        assert_eq!(request("x-Y! * HTTP/1.0\r\n\r\n"), Ok(expected));
+    }
+
+    #[test]
+    fn request_lines_have_one_spelling() {
+        for line in [
+            "GET  / HTTP/1.1",
+            "GET /  HTTP/1.1",
+            " GET / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET\t/ HTTP/1.1",
+            "GET /\x7f HTTP/1.1",
+            "GET /#a HTTP/1.1",
+            "GET /a b HTTP/1.1",
+            "G@T / HTTP/1.1",
+            "GET /",
+            "GET / ",
+            "GET / http/1.1",
+            "GET / HTTP/1.11",
+            "GET / HTTP/1,1",
+            "GET / HTTPS/1.1",
+            "GET / HTTP/ 1.1",
+            "",
+        ] {
+            let text = format!("{line}\r\nHost: a\r\n\r\n");
+            assert_eq!(request(&text).err(), Some(HeadError::Malformed), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn other_versions_are_told_apart_from_noise() {
+        for line in ["GET / HTTP/2.0", "GET / HTTP/0.9", "GET / HTTP/1.2", "PRI * HTTP/2.0"] {
+            assert_eq!(
+                request(&format!("{line}\r\n\r\n")).err(),
+                Some(HeadError::Version),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn fields_have_one_spelling() {
+        for field in [
+            "Host : a",
+            " Host: a",
+            "\tHost: a",
+            ": a",
+            "Host",
+            "Ho st: a",
+            "H\u{f6}st: a",
+            "A: b\r\n c",
+            "A: b\0c",
+            "A: b\rc",
+            "A: b\x7fc",
+            "A(: b",
+            "A: b\x0bc",
+        ] {
+            let text = format!("GET / HTTP/1.1\r\nX: y\r\n{field}\r\n\r\n");
+            assert_eq!(request(&text).err(), Some(HeadError::Malformed), "{field:?}");
+            let text = format!("HTTP/1.1 200 OK\r\nX: y\r\n{field}\r\n\r\n");
+            assert_eq!(status(&text).err(), Some(HeadError::Malformed), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn values_may_be_empty_and_hold_any_other_byte() {
+        let mut slots = slots();
+        let bytes = b"GET /\xc3\xa4 HTTP/1.1\r\nA:\r\nB: \t x\ty\xff \t\r\n\r\n";
+        let head = parse_request(bytes, &mut slots).unwrap();
+        assert_eq!(head.target, b"/\xc3\xa4");
+        assert_eq!((head.fields[0].value, head.fields[1].value), (&b""[..], &b"x\ty\xff"[..]));
+    }
+
+    #[test]
+    fn too_many_fields_are_too_large() {
+        let text = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_FIELDS + 1));
+        assert_eq!(request(&text).err(), Some(HeadError::TooLarge));
+        let text = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_FIELDS));
+        assert!(request(&text).is_ok());
+    }
+
+    #[test]
+    fn status_lines_have_one_spelling() {
+        assert_eq!(status("HTTP/1.1 200 OK\r\n\r\n"), Ok(200));
+        assert_eq!(status("HTTP/1.0 404\r\n\r\n"), Ok(404));
+        assert_eq!(status("HTTP/1.1 599 \r\n\r\n"), Ok(599));
+        for line in [
+            "HTTP/1.1 099 x",
+            "HTTP/1.1 600 x",
+            "HTTP/1.1 20 x",
+            "HTTP/1.1 2000 x",
+            "HTTP/1.1  200 x",
+            "HTTP/2 200 x",
+            "HTTP/1.1 200\tx",
+            "ICY 200 OK",
+            " HTTP/1.1 200 OK",
+            "HTTP/1.1 200 \x01",
+            "",
+        ] {
+            let text = format!("{line}\r\nA: b\r\n\r\n");
+            assert_eq!(status(&text).err(), Some(HeadError::Malformed), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_counted() {
+        assert_eq!(empty_lines(b"\r\n\r\nGET"), Ok(4));
+        assert_eq!(empty_lines(b"\r"), Ok(0));
+        assert_eq!(empty_lines("\r\n".repeat(8).as_bytes()), Ok(16));
+        assert_eq!(empty_lines("\r\n".repeat(9).as_bytes()), Err(HeadError::EmptyLines));
+    }
+}

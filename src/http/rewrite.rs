@@ -1,0 +1,397 @@
+//! Heads as they leave the proxy: parsed first, then written anew in exactly one spelling.
+//!
+//! Hop-by-hop fields end here, framing and `Host` are remade, configured fields replace those of
+//! the sender whatever their case or number. RFC 9110, section 7.6; RFC 9112, section 6.
+
+use httparse::Header;
+
+use super::connection::{self, Options};
+use super::fields::{Known, known, trim};
+use super::framing::Framing;
+use super::head::Version;
+
+/// Fields to set, evaluated: names with values; an empty value removes the field.
+#[derive(Debug, Default)]
+pub struct SetFields {
+    bytes: Vec<u8>,
+    /// Where each name ends and where its value ends; it begins where the one before ended.
+    ends: Vec<(usize, usize)>,
+}
+
+impl SetFields {
+    /// Forgets all fields but keeps the storage.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a field whose value `write` appends. Control characters, which could end the line
+    /// early, become spaces.
+    pub fn add(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.extend_from_slice(name);
+        let name_end = self.bytes.len();
+        write(&mut self.bytes);
+        for byte in &mut self.bytes[name_end..] {
+            if !super::fields::is_value_byte(*byte) {
+                *byte = b' ';
+            }
+        }
+        self.ends.push((name_end, self.bytes.len()));
+    }
+
+    /// Names and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|&(_, end)| end));
+        starts.zip(&self.ends).map(|(start, &(name_end, end))| {
+            (&self.bytes[start..name_end], trim(&self.bytes[name_end..end]))
+        })
+    }
+
+    /// The last value set for `name`, in any case.
+    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.iter().filter(|(set, _)| set.eq_ignore_ascii_case(name)).map(|(_, v)| v).last()
+    }
+
+    fn sets(&self, name: &[u8]) -> bool {
+        self.iter().any(|(set, _)| set.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Whether the next hop may keep the connection, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// What its version means by default.
+    Implied,
+    /// `Connection: close`.
+    Close,
+    /// `Connection: keep-alive`, for HTTP/1.0.
+    KeepAlive,
+}
+
+/// A request head to be written.
+#[derive(Debug)]
+pub struct RequestOut<'a> {
+    /// As received.
+    pub method: &'a [u8],
+    /// The target to ask for.
+    pub target: &'a [u8],
+    /// The version to speak.
+    pub version: Version,
+    /// The fields received.
+    pub fields: &'a [Header<'a>],
+    /// What their `Connection` lines say.
+    pub options: Options,
+    /// Fields that replace them.
+    pub set: &'a SetFields,
+    /// The body's.
+    pub framing: Framing,
+    /// Pass `Expect` on.
+    pub expect: bool,
+    /// Ask for this upgrade.
+    pub upgrade: Option<&'a [u8]>,
+    /// Pass fields on whose names hold an underscore.
+    pub underscores: bool,
+    /// The connection to the server.
+    pub persistence: Persistence,
+}
+
+impl RequestOut<'_> {
+    /// Appends the head.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method);
+        out.push(b' ');
+        out.extend_from_slice(self.target);
+        out.extend_from_slice(match self.version {
+            Version::Http10 => b" HTTP/1.0\r\n",
+            Version::Http11 => b" HTTP/1.1\r\n",
+        });
+        for (name, value) in self.set.iter() {
+            if !value.is_empty() && !is_remade(name) {
+                line(out, name, value);
+            }
+        }
+        for field in self.fields {
+            if self.passes(field) {
+                line(out, field.name.as_bytes(), field.value);
+            }
+        }
+        framing(out, self.framing);
+        match self.upgrade {
+            Some(protocol) => upgrade(out, protocol),
+            None => persistence(out, self.persistence),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn passes(&self, field: &Header<'_>) -> bool {
+        let name = field.name.as_bytes();
+        if is_remade(name) || self.set.sets(name) {
+            return false;
+        }
+        match known(name) {
+            Some(Known::Expect) => self.expect,
+            Some(_) => true,
+            None => {
+                (self.underscores || !name.contains(&b'_'))
+                    && !(self.options.names_fields && connection::names(self.fields, name))
+            }
+        }
+    }
+}
+
+/// A response head to be written.
+#[derive(Debug)]
+pub struct ResponseOut<'a> {
+    /// The status.
+    pub status: u16,
+    /// The reason phrase.
+    pub reason: &'a [u8],
+    /// The fields received.
+    pub fields: &'a [Header<'a>],
+    /// What their `Connection` lines say.
+    pub options: Options,
+    /// Lowercase names of fields to hide.
+    pub hide: &'a [Box<[u8]>],
+    /// Fields to add.
+    pub add: &'a SetFields,
+    /// The body's; `None` writes no framing field.
+    pub framing: Framing,
+    /// The client's connection.
+    pub persistence: Persistence,
+    /// The upgrade that was agreed on, for 101.
+    pub upgrade: Option<&'a [u8]>,
+}
+
+impl ResponseOut<'_> {
+    /// Appends the head. `redirect` may replace a URL of `Location` or `Refresh`: it appends the
+    /// new one and says so.
+    pub fn write(&self, out: &mut Vec<u8>, mut redirect: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
+        status_line(out, self.status, self.reason);
+        for field in self.fields.iter().filter(|field| self.passes(field)) {
+            let name = field.name.as_bytes();
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            let url_at = url_position(name, field.value);
+            let (before, url) = field.value.split_at(url_at.unwrap_or(field.value.len()));
+            out.extend_from_slice(before);
+            if url_at.is_some() && !redirect(url, out) {
+                out.extend_from_slice(url);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        for (name, value) in self.add.iter() {
+            if !value.is_empty() && !is_remade(name) {
+                line(out, name, value);
+            }
+        }
+        framing(out, self.framing);
+        match self.upgrade {
+            Some(protocol) => upgrade(out, protocol),
+            None => persistence(out, self.persistence),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn passes(&self, field: &Header<'_>) -> bool {
+        let name = field.name.as_bytes();
+        !is_remade(name)
+            && !self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+            && !(self.options.names_fields && connection::names(self.fields, name))
+    }
+}
+
+/// Where in a `Location` or `Refresh` its URL begins.
+fn url_position(name: &[u8], value: &[u8]) -> Option<usize> {
+    if name.eq_ignore_ascii_case(b"location") {
+        return Some(0);
+    }
+    if !name.eq_ignore_ascii_case(b"refresh") {
+        return None;
+    }
+    let at = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))?;
+    Some(at + 4)
+}
+
+/// Fields that describe one hop or the framing: written by the proxy alone.
+fn is_remade(name: &[u8]) -> bool {
+    match known(name) {
+        Some(
+            Known::Connection
+            | Known::ContentLength
+            | Known::Http2Settings
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::Te
+            | Known::TransferEncoding
+            | Known::Upgrade,
+        ) => true,
+        Some(Known::Expect | Known::Host) | None => false,
+    }
+}
+
+/// Appends a status line.
+pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    decimal(out, u64::from(status));
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends one field line.
+pub fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the field that frames a body, where one is needed.
+pub fn framing(out: &mut Vec<u8>, framing: Framing) {
+    match framing {
+        Framing::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Framing::None | Framing::UntilClose => {}
+    }
+}
+
+/// Appends the `Connection` field, where one is needed.
+pub fn persistence(out: &mut Vec<u8>, persistence: Persistence) {
+    match persistence {
+        Persistence::Implied => {}
+        Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
+        Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+    }
+}
+
+fn upgrade(out: &mut Vec<u8>, protocol: &[u8]) {
+    line(out, b"Upgrade", protocol);
+    out.extend_from_slice(b"Connection: upgrade\r\n");
+}
+
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{parse_request, parse_response, slots};
+
+    fn set(fields: &[(&str, &str)]) -> SetFields {
+        let mut set = SetFields::default();
+        for (name, value) in fields {
+            set.add(name.as_bytes(), |out| out.extend_from_slice(value.as_bytes()));
+        }
+        set
+    }
+
+    fn request(text: &str, set: &SetFields, framing: Framing) -> String {
+        let mut slots = slots();
+        let head = parse_request(text.as_bytes(), &mut slots).unwrap();
+        let mut out = Vec::new();
+        RequestOut {
+            method: head.method,
+            target: head.target,
+            version: Version::Http11,
+            fields: head.fields,
+            options: Options::of(head.fields),
+            set,
+            framing,
+            expect: true,
+            upgrade: None,
+            underscores: false,
+            persistence: Persistence::Implied,
+        }
+        .write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_at_the_proxy() {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: 5\r\n\
+            x-hop: 1\r\nProxy-Connection: x\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\
+            Transfer-Encoding: chunked\r\nX_Under: 1\r\nAccept: b\r\nAccept: c\r\nEmpty:\r\n\r\n";
+        let expected = "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\nAccept: c\r\nEmpty: \r\n\
+            Transfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(request(text, &SetFields::default(), Framing::Chunked), expected);
+    }
+
+    #[test]
+    fn set_fields_replace_every_line_of_their_name() {
+        let text = "GET / HTTP/1.1\r\nHOST: evil\r\nx-real-ip: 1\r\nX-Real-IP: 2\r\nAccept: b\r\n\
+            Connection: X-Real-IP\r\n\r\n";
+        let set =
+            set(&[("Host", "good"), ("X-Real-IP", "9"), ("Accept", ""), ("Content-Length", "7")]);
+        let expected = "GET / HTTP/1.1\r\nHost: good\r\nX-Real-IP: 9\r\n\r\n";
+        assert_eq!(request(text, &set, Framing::None), expected);
+    }
+
+    #[test]
+    fn a_length_is_written_in_canonical_decimal() {
+        let text = "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 0010\r\n\r\n";
+        let expected = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+        assert_eq!(request(text, &SetFields::default(), Framing::Length(10)), expected);
+    }
+
+    #[test]
+    fn a_value_cannot_end_its_line() {
+        let set = set(&[("X-A", "b\r\nX-Evil: 1")]);
+        let written = request("GET / HTTP/1.0\r\n\r\n", &set, Framing::None);
+        assert_eq!(written, "GET / HTTP/1.1\r\nX-A: b  X-Evil: 1\r\n\r\n");
+    }
+
+    #[test]
+    fn an_answer_keeps_its_fields_and_gets_its_redirects_rewritten() {
+        let text = "HTTP/1.1 302 Found\r\nDate: x\r\nServer: y\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\
+            Location: http://trino/ui\r\nRefresh: 5; URL=http://trino/x\r\nX-Accel-Redirect: /z\r\n\
+            Connection: close, x-hop\r\nX-Hop: 1\r\nKeep-Alive: 1\r\nContent-Length: 3\r\n\r\n";
+        let mut slots = slots();
+        let head = parse_response(text.as_bytes(), &mut slots).unwrap();
+        let mut out = Vec::new();
+        let hide = [b"x-accel-redirect".to_vec().into_boxed_slice()];
+        ResponseOut {
+            status: head.status,
+            reason: head.reason,
+            fields: head.fields,
+            options: Options::of(head.fields),
+            hide: &hide,
+            add: &set(&[("X-Added", "1"), ("X-Empty", "")]),
+            framing: Framing::Chunked,
+            persistence: Persistence::Close,
+            upgrade: None,
+        }
+        .write(&mut out, |url, out| {
+            let rest = url.strip_prefix(b"http://trino/");
+            rest.inspect(|rest| out.extend([b"/", *rest].concat())).is_some()
+        });
+        let expected = "HTTP/1.1 302 Found\r\nDate: x\r\nServer: y\r\nSet-Cookie: a\r\n\
+            Set-Cookie: b\r\nLocation: /ui\r\nRefresh: 5; URL=/x\r\nX-Added: 1\r\n\
+            Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        let mut out = Vec::new();
+        for number in [0, 7, 10, u64::MAX] {
+            decimal(&mut out, number);
+            out.push(b' ');
+        }
+        assert_eq!(out, b"0 7 10 18446744073709551615 ");
+    }
+}

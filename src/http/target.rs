@@ -1,0 +1,271 @@
+//! Request targets and hosts. RFC 9112, section 3.2; RFC 3986, section 3.2.2.
+//!
+//! A target goes out as it came in. It is decoded and normalised only to choose a location.
+
+/// A request target, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The authority of an absolute-form target: it overrules `Host`.
+    pub authority: Option<&'a [u8]>,
+    /// Path and query as sent: `/a?b`, `*`, or for absolute-form possibly empty or `?b`.
+    pub path: &'a [u8],
+}
+
+/// A target that this proxy does not serve, or that means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetError;
+
+impl<'a> Target<'a> {
+    /// Takes a target apart, for a method that is not `CONNECT`.
+    ///
+    /// # Errors
+    /// Neither origin-form, absolute-form with a plain authority, nor `*` with `OPTIONS`.
+    pub fn parse(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, TargetError> {
+        if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
+            return Ok(Target { authority: None, path: target });
+        }
+        let rest = after_scheme(target).ok_or(TargetError)?;
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if authority.is_empty() || !is_host(authority) || host_and_port(authority).0.is_empty() {
+            return Err(TargetError);
+        }
+        let path = if path.is_empty() && method == b"OPTIONS" { b"*" } else { path };
+        Ok(Target { authority: Some(authority), path })
+    }
+
+    /// What must stand before `path` to make it origin-form.
+    pub fn missing_slash(&self) -> &'static [u8] {
+        if self.path.is_empty() || self.path.starts_with(b"?") { b"/" } else { b"" }
+    }
+
+    /// The path as sent, and the query without its `?`.
+    pub fn split(&self) -> (&'a [u8], Option<&'a [u8]>) {
+        match memchr::memchr(b'?', self.path) {
+            Some(at) => (&self.path[..at], Some(&self.path[at + 1..])),
+            None => (self.path, None),
+        }
+    }
+}
+
+fn after_scheme(target: &[u8]) -> Option<&[u8]> {
+    [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    })
+}
+
+/// Whether `value` is `uri-host [ ":" *DIGIT ]`; it may be empty.
+pub fn is_host(value: &[u8]) -> bool {
+    let (host, port) = host_and_port(value);
+    let host_ok = match host {
+        [b'[', inside @ .., b']'] => {
+            !inside.is_empty()
+                && inside
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || b":.-_~!$&'()*+,;=".contains(b))
+        }
+        name => is_reg_name(name),
+    };
+    host_ok && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit))
+}
+
+/// `host:port` taken apart at the colon that is not inside brackets.
+pub fn host_and_port(value: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let after_bracket = memchr::memchr(b']', value).map_or(0, |at| at + 1);
+    match memchr::memchr(b':', &value[after_bracket..]) {
+        Some(at) => (&value[..after_bracket + at], Some(&value[after_bracket + at + 1..])),
+        None => (value, None),
+    }
+}
+
+fn is_reg_name(mut name: &[u8]) -> bool {
+    loop {
+        name = match name {
+            [] => return true,
+            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
+            [byte, rest @ ..]
+                if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) =>
+            {
+                rest
+            }
+            [..] => return false,
+        };
+    }
+}
+
+/// The path that locations are matched against: decoded, dot segments resolved and, if
+/// `merge_slashes`, slashes merged. Added to `out`.
+///
+/// # Errors
+/// A `%` that is not followed by two hexadecimal digits, an encoded NUL, or a path above the root.
+pub fn normalise(path: &[u8], merge_slashes: bool, out: &mut Vec<u8>) -> Result<(), TargetError> {
+    let start = out.len();
+    let mut rest = path;
+    loop {
+        let (byte, after) = match rest {
+            [] => break,
+            [b'%', high, low, after @ ..] => (decode(*high, *low).ok_or(TargetError)?, after),
+            [b'%', ..] => return Err(TargetError),
+            [byte, after @ ..] => (*byte, after),
+        };
+        rest = after;
+        if byte == b'/' {
+            let resolved = resolve_dots(out, start)?;
+            if resolved || (merge_slashes && out[start..].last() == Some(&b'/')) {
+                continue;
+            }
+        }
+        out.push(byte);
+    }
+    resolve_dots(out, start).map(drop)
+}
+
+/// Resolves `.` or `..` where it is the last segment of `out[start..]`, which then ends with the
+/// slash of the directory it names.
+fn resolve_dots(out: &mut Vec<u8>, start: usize) -> Result<bool, TargetError> {
+    let path = &out[start..];
+    if let Some(directory) = path.strip_suffix(b"/.") {
+        let slash = directory.len();
+        out.truncate(start + slash + 1);
+        Ok(true)
+    } else if let Some(below) = path.strip_suffix(b"/..") {
+        let slash = memchr::memrchr(b'/', below).ok_or(TargetError)?;
+        out.truncate(start + slash + 1);
+        Ok(true)
+    } else {
+        Ok(false)
+    }
+}
+
+fn decode(high: u8, low: u8) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16);
+    let byte = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
+    (byte != 0).then_some(byte)
+}
+
+/// Adds a decoded path to `out` with everything escaped again that a path cannot hold as it is.
+pub fn escape(path: &[u8], out: &mut Vec<u8>) {
+    for &byte in path {
+        if byte <= b' ' || byte >= 0x7f || matches!(byte, b'#' | b'%' | b'?') {
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        } else {
+            out.push(byte);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: &str, target: &'static str) -> Option<(Option<&'static str>, &'static str)> {
+        let parsed = Target::parse(method.as_bytes(), target.as_bytes()).ok()?;
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        Some((parsed.authority.map(text), text(parsed.path)))
+    }
+
+    #[test]
+    fn targets_come_in_three_forms() {
+        assert_eq!(parse("GET", "/a//b/../c?d"), Some((None, "/a//b/../c?d")));
+        assert_eq!(parse("GET", "http://a:80/b"), Some((Some("a:80"), "/b")));
+        assert_eq!(parse("GET", "HTTPS://[::1]?q"), Some((Some("[::1]"), "?q")));
+        assert_eq!(parse("GET", "http://a"), Some((Some("a"), "")));
+        assert_eq!(parse("OPTIONS", "*"), Some((None, "*")));
+        assert_eq!(parse("OPTIONS", "http://a"), Some((Some("a"), "*")));
+    }
+
+    #[test]
+    fn other_targets_are_refused() {
+        for target in [
+            "*",
+            "a",
+            "a:80",
+            "ftp://a/",
+            "http:///",
+            "http://u@a/",
+            "http://a:b/",
+            "http://:80/",
+            "http://[::1/",
+            "http:/a",
+            "?a",
+        ] {
+            assert_eq!(parse("GET", target), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_a_port() {
+        for host in
+            ["", "a", "trino_a:8080", "A.b-c", "1.2.3.4:", "[::1]", "[::1]:80", "a%20b", "[v1.a:b]"]
+        {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "a b", "a, b", "u@a", "a/b", "a:b", "a:80:80", "[::1", "::1]", "[]", "a%2", "a%zz",
+            "[::1]x", "[::1]:8a", "a\\b", "\u{e4}", "a?b", "a#b", "<a>", "\"a\"",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    fn normal(path: &str) -> Option<String> {
+        let mut out = b"x".to_vec();
+        normalise(path.as_bytes(), true, &mut out).ok()?;
+        Some(String::from_utf8(out[1..].to_vec()).unwrap())
+    }
+
+    #[test]
+    fn paths_are_normalised_as_nginx_does() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/a%2fb", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("//a///b", "/a/b"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/a/..", "/"),
+            ("/a/.", "/a/"),
+            ("/a/b/../../c", "/c"),
+            ("/...", "/..."),
+            ("/a/.b", "/a/.b"),
+            ("/a/..b", "/a/..b"),
+            ("/%41", "/A"),
+            ("/a%20b", "/a b"),
+        ] {
+            assert_eq!(normal(path).as_deref(), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_above_the_root_and_broken_escapes_are_refused() {
+        for path in [
+            "/..",
+            "/../a",
+            "/a/../../b",
+            "/%2e%2e/",
+            "/%00",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/a/%2e%2e%2f..",
+        ] {
+            assert_eq!(normal(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn slashes_are_kept_apart_on_demand() {
+        let mut out = Vec::new();
+        normalise(b"//a//../b", false, &mut out).unwrap();
+        assert_eq!(out, b"//a/b");
+    }
+
+    #[test]
+    fn escaping_makes_a_path_sendable() {
+        let mut out = Vec::new();
+        escape("/a b?c#d%\u{e4}".as_bytes(), &mut out);
+        assert_eq!(out, b"/a%20b%3Fc%23d%25%C3%A4");
+    }
+}

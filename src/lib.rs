@@ -6,3 +6,4 @@ pub mod config;
 pub mod http;
 pub mod net;
 pub mod time;
+pub mod upstream;

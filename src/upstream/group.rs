@@ -1,0 +1,384 @@
+//! The servers of a group: who is picked next, and what verdicts do to them.
+
+use crate::address::Address;
+use crate::config::model;
+use crate::time::Time;
+
+use super::health::{Health, Rules};
+
+/// A server's place in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerId(pub usize);
+
+/// The servers that a request has been sent to, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried(u64);
+
+impl Tried {
+    /// Whether `server` is among them.
+    pub fn contains(self, server: ServerId) -> bool {
+        self.0 & (1 << server.0) != 0
+    }
+
+    /// Adds `server`.
+    pub fn insert(&mut self, server: ServerId) {
+        self.0 |= 1 << server.0;
+    }
+}
+
+/// A server chosen for one attempt. Must be given back with a [`Verdict`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// The server.
+    pub server: ServerId,
+    /// Whether this attempt is the one that tries a server that was out.
+    trial: bool,
+}
+
+/// What an attempt says about its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It gave a whole response.
+    Succeeded,
+    /// It failed, and it was its fault.
+    Failed,
+    /// Nothing: the client left, or what happened is nobody's fault.
+    Abandoned,
+}
+
+/// A change of a server's state that an operator wants to know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is out, until then at least.
+    WentDown {
+        /// When it is looked at again.
+        until: Time,
+    },
+    /// It accepts connections again: the next request tries it.
+    OnTrial,
+    /// It serves again.
+    CameBack,
+}
+
+/// A group of servers at work.
+#[derive(Debug)]
+pub struct Group {
+    servers: Vec<Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    address: Address,
+    rules: Rules,
+    backup: bool,
+    down: bool,
+    weight: i64,
+    /// Of smooth weighted round robin: grows by `weight` at every pick, and the picked one pays
+    /// for all.
+    current: i64,
+    max_connections: usize,
+    active: usize,
+    health: Health,
+}
+
+impl Group {
+    /// A group whose servers are all fresh.
+    pub fn new(group: &model::Group) -> Group {
+        // Taking the only server out would help nobody.
+        let alone = group.servers.len() == 1;
+        let servers = group.servers.iter().map(|server| Server {
+            address: server.address.clone(),
+            rules: Rules {
+                max_fails: if alone { 0 } else { server.max_fails },
+                fail_timeout: server.fail_timeout,
+            },
+            backup: server.backup,
+            down: server.down,
+            weight: i64::from(server.weight),
+            current: 0,
+            max_connections: match server.max_connections {
+                0 => usize::MAX,
+                limit => limit as usize,
+            },
+            active: 0,
+            health: Health::FRESH,
+        });
+        Group { servers: servers.collect() }
+    }
+
+    /// Takes over what is known about servers with the same address. A trial or a check of the
+    /// old group's is begun anew.
+    pub fn inherit(&mut self, old: &Group, now: Time) {
+        for server in self.servers.iter_mut().filter(|server| server.rules.max_fails > 0) {
+            let Some(old) = old.servers.iter().find(|old| old.address == server.address) else {
+                continue;
+            };
+            server.health = match old.health {
+                Health::Up { .. } | Health::Down { .. } => old.health,
+                Health::Checking | Health::Due | Health::Trial => Health::Down { until: now },
+            };
+        }
+    }
+
+    /// Chooses the server for the next attempt: primaries in turn by weight, then backups, then
+    /// a server that another request is trying right now rather than none at all.
+    pub fn pick(&mut self, tried: Tried) -> Option<Pick> {
+        let usable = |server: &Server| matches!(server.health, Health::Up { .. } | Health::Due);
+        let on_trial = |server: &Server| server.health == Health::Trial;
+        let server = self
+            .in_turn(tried, |server| !server.backup && usable(server))
+            .or_else(|| self.in_turn(tried, |server| server.backup && usable(server)))
+            .or_else(|| self.in_turn(tried, |server| !server.backup && on_trial(server)))
+            .or_else(|| self.in_turn(tried, |server| server.backup && on_trial(server)))?;
+        let chosen = &mut self.servers[server.0];
+        chosen.active += 1;
+        let trial = chosen.health == Health::Due;
+        if trial {
+            chosen.health = Health::Trial;
+        }
+        Some(Pick { server, trial })
+    }
+
+    /// Smooth weighted round robin among the servers that `fit`.
+    fn in_turn(&mut self, tried: Tried, fit: impl Fn(&Server) -> bool) -> Option<ServerId> {
+        let mut total = 0;
+        let mut best: Option<usize> = None;
+        for index in 0..self.servers.len() {
+            let server = &mut self.servers[index];
+            let free = server.active < server.max_connections;
+            if server.down || !free || tried.contains(ServerId(index)) || !fit(server) {
+                continue;
+            }
+            server.current += server.weight;
+            total += server.weight;
+            if best.is_none_or(|best| self.servers[index].current > self.servers[best].current) {
+                best = Some(index);
+            }
+        }
+        let best = best?;
+        self.servers[best].current -= total;
+        Some(ServerId(best))
+    }
+
+    /// Ends an attempt.
+    pub fn conclude(&mut self, pick: Pick, verdict: Verdict, now: Time) -> Option<Change> {
+        let server = &mut self.servers[pick.server.0];
+        server.active -= 1;
+        let before = server.health;
+        server.health = match verdict {
+            Verdict::Succeeded => before.succeeded(),
+            Verdict::Failed => before.failed(server.rules, now),
+            Verdict::Abandoned if pick.trial => before.trial_abandoned(),
+            Verdict::Abandoned => before,
+        };
+        match (before, server.health) {
+            (Health::Down { .. }, Health::Down { .. }) => None,
+            (_, Health::Down { until }) => Some(Change::WentDown { until }),
+            (Health::Trial, Health::Up { .. }) => Some(Change::CameBack),
+            (_, Health::Up { .. } | Health::Checking | Health::Due | Health::Trial) => None,
+        }
+    }
+
+    /// Whether attempts that are still connecting to `server` should go elsewhere.
+    pub fn is_out(&self, server: ServerId) -> bool {
+        matches!(self.servers[server.0].health, Health::Down { .. } | Health::Checking)
+    }
+
+    /// Whether every server is out, so that no request can be served.
+    pub fn is_lost(&self) -> bool {
+        (0..self.servers.len())
+            .all(|index| self.servers[index].down || self.is_out(ServerId(index)))
+    }
+
+    /// When the next background connection is due; `Time::NEVER` for none.
+    pub fn next_check(&self) -> Time {
+        let due = self.servers.iter().filter(|server| !server.down);
+        due.filter_map(|server| server.health.check_due()).min().unwrap_or(Time::NEVER)
+    }
+
+    /// A server whose background connection is due, which is now taken to be under way.
+    pub fn begin_check(&mut self, now: Time) -> Option<ServerId> {
+        let is_due = |server: &Server| {
+            !server.down && server.health.check_due().is_some_and(|due| due <= now)
+        };
+        let index = self.servers.iter().position(is_due)?;
+        self.servers[index].health = self.servers[index].health.check_began();
+        Some(ServerId(index))
+    }
+
+    /// A background connection has come to its end.
+    pub fn end_check(&mut self, server: ServerId, accepted: bool, now: Time) -> Option<Change> {
+        let server = &mut self.servers[server.0];
+        server.health = if accepted {
+            server.health.check_succeeded()
+        } else {
+            server.health.check_failed(server.rules, now)
+        };
+        (server.health == Health::Due).then_some(Change::OnTrial)
+    }
+
+    /// Attempts that have not been concluded.
+    pub fn active(&self) -> usize {
+        self.servers.iter().map(|server| server.active).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Servers by words: `p` primary, `b` backup, `d` down, a digit for the weight.
+    fn group(servers: &[&str]) -> Group {
+        let servers = servers.iter().enumerate().map(|(index, words)| model::Server {
+            name: (*words).into(),
+            address: Address::Inet(([127, 0, 0, 1], 8000 + index as u16).into()),
+            weight: words.chars().find_map(|c| c.to_digit(10)).unwrap_or(1),
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(3),
+            backup: words.contains('b'),
+            down: words.contains('d'),
+            max_connections: u32::from(words.contains('m')),
+        });
+        Group::new(&model::Group {
+            name: "g".into(),
+            servers: servers.collect(),
+            keepalive: 0,
+            keepalive_requests: 1,
+            keepalive_time: Duration::MAX,
+            keepalive_timeout: Duration::MAX,
+            check_timeout: Duration::MAX,
+        })
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn pick(group: &mut Group) -> Option<Pick> {
+        group.pick(Tried::default())
+    }
+
+    /// Picks and concludes.
+    fn serve(group: &mut Group, verdict: Verdict, now: u64) -> (usize, Option<Change>) {
+        let pick = pick(group).unwrap();
+        let server = pick.server.0;
+        (server, group.conclude(pick, verdict, at(now)))
+    }
+
+    #[test]
+    fn primaries_take_turns_by_weight_smoothly() {
+        let mut group = group(&["p5", "p1", "p1"]);
+        let order: Vec<_> = (0..7).map(|_| serve(&mut group, Verdict::Succeeded, 1).0).collect();
+        assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
+    }
+
+    #[test]
+    fn backups_serve_only_while_no_primary_can() {
+        let mut group = group(&["p", "b"]);
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 0);
+        let down = Change::WentDown { until: at(4) };
+        assert_eq!(serve(&mut group, Verdict::Failed, 1), (0, Some(down)));
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 1);
+        let mut tried = Tried::default();
+        tried.insert(ServerId(1));
+        assert_eq!(group.pick(tried), None);
+    }
+
+    #[test]
+    fn one_request_moves_from_the_primary_to_the_backup() {
+        let mut group = group(&["p", "b"]);
+        let first = pick(&mut group).unwrap();
+        let mut tried = Tried::default();
+        tried.insert(first.server);
+        assert_eq!(group.pick(tried).unwrap().server, ServerId(1));
+    }
+
+    #[test]
+    fn a_server_returns_by_a_connection_and_then_one_request() {
+        let mut group = group(&["p", "b"]);
+        serve(&mut group, Verdict::Failed, 1);
+        assert_eq!(group.next_check(), at(4));
+        assert_eq!(group.begin_check(at(3)), None);
+        assert_eq!(group.begin_check(at(4)), Some(ServerId(0)));
+        assert_eq!(group.begin_check(at(4)), None);
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 4).0, 1, "not before the check ends");
+        assert_eq!(group.end_check(ServerId(0), true, at(5)), Some(Change::OnTrial));
+        let trial = pick(&mut group).unwrap();
+        assert_eq!(trial.server, ServerId(0));
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 5).0, 1, "one trial at a time");
+        assert_eq!(group.conclude(trial, Verdict::Succeeded, at(6)), Some(Change::CameBack));
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 6).0, 0);
+    }
+
+    #[test]
+    fn a_failed_check_costs_another_fail_timeout() {
+        let mut group = group(&["p", "b"]);
+        serve(&mut group, Verdict::Failed, 1);
+        group.begin_check(at(4)).unwrap();
+        assert_eq!(group.end_check(ServerId(0), false, at(5)), None);
+        assert_eq!(group.next_check(), at(8));
+    }
+
+    #[test]
+    fn a_client_that_leaves_gives_the_trial_to_the_next_one() {
+        let mut group = group(&["p", "b"]);
+        serve(&mut group, Verdict::Failed, 1);
+        group.begin_check(at(4)).unwrap();
+        group.end_check(ServerId(0), true, at(4)).unwrap();
+        assert_eq!(serve(&mut group, Verdict::Abandoned, 4), (0, None));
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 4), (0, Some(Change::CameBack)));
+    }
+
+    #[test]
+    fn others_join_a_trial_rather_than_being_refused() {
+        let mut group = group(&["p", "b"]);
+        serve(&mut group, Verdict::Failed, 1);
+        serve(&mut group, Verdict::Failed, 1);
+        assert!(group.is_lost());
+        assert_eq!(pick(&mut group), None);
+        group.begin_check(at(4)).unwrap();
+        group.end_check(ServerId(0), true, at(4)).unwrap();
+        let trial = pick(&mut group).unwrap();
+        let joined = pick(&mut group).unwrap();
+        assert_eq!((trial.server, joined.server), (ServerId(0), ServerId(0)));
+        group.conclude(joined, Verdict::Abandoned, at(4));
+        assert_eq!(pick(&mut group).unwrap().server, ServerId(0), "the trial goes on");
+    }
+
+    #[test]
+    fn the_only_server_is_never_taken_out() {
+        let mut group = group(&["p"]);
+        assert_eq!(serve(&mut group, Verdict::Failed, 1), (0, None));
+        assert_eq!(serve(&mut group, Verdict::Failed, 1), (0, None));
+    }
+
+    #[test]
+    fn a_server_marked_down_is_never_used_nor_checked() {
+        let mut group = group(&["pd", "p"]);
+        assert_eq!(serve(&mut group, Verdict::Failed, 1).0, 1);
+        assert_eq!(pick(&mut group), None);
+        assert_eq!(group.next_check(), at(4));
+    }
+
+    #[test]
+    fn a_full_server_is_passed_over_until_an_attempt_ends() {
+        let mut group = group(&["pm", "b"]);
+        let first = pick(&mut group).unwrap();
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 1);
+        group.conclude(first, Verdict::Succeeded, at(1));
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 0);
+        assert_eq!(group.active(), 0);
+    }
+
+    #[test]
+    fn health_survives_a_reload_by_address() {
+        let mut old = group(&["p", "b"]);
+        serve(&mut old, Verdict::Failed, 1);
+        let mut new = group(&["p", "b", "b"]);
+        new.inherit(&old, at(2));
+        assert_eq!(new.next_check(), at(4));
+        assert_eq!(pick(&mut new).unwrap().server, ServerId(1));
+    }
+}

@@ -1,0 +1,182 @@
+//! The health of one server: one function an event, and nothing but the events changes it.
+
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// Whether a server may be sent requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It may; so many failures were counted since the moment of the first.
+    Up {
+        /// Failures counted.
+        failures: u32,
+        /// When the first of them happened.
+        since: Time,
+    },
+    /// It may not until then, when a background connection is due.
+    Down {
+        /// The end of its `fail_timeout`.
+        until: Time,
+    },
+    /// The background connection is being made.
+    Checking,
+    /// That connection succeeded: the next request is the trial.
+    Due,
+    /// One request is trying it.
+    Trial,
+}
+
+/// `max_fails` and `fail_timeout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Failures within `fail_timeout` that take the server out; 0: none ever do.
+    pub max_fails: u32,
+    /// Also how long it is out.
+    pub fail_timeout: Duration,
+}
+
+impl Health {
+    /// Nothing is known against the server.
+    pub const FRESH: Health = Health::Up { failures: 0, since: Time::ZERO };
+
+    /// A request failed in a way that is the server's fault.
+    pub fn failed(self, rules: Rules, now: Time) -> Health {
+        let down = Health::Down { until: now + rules.fail_timeout };
+        match self {
+            Health::Up { .. } if rules.max_fails == 0 => self,
+            Health::Up { failures, since } => {
+                let fresh = failures == 0 || now - since > rules.fail_timeout;
+                let (failures, since) = if fresh { (1, now) } else { (failures + 1, since) };
+                if failures >= rules.max_fails { down } else { Health::Up { failures, since } }
+            }
+            // The connection under way knows better than a request that was sent long before.
+            Health::Checking => self,
+            Health::Down { .. } | Health::Due | Health::Trial => down,
+        }
+    }
+
+    /// A whole response came.
+    pub fn succeeded(self) -> Health {
+        match self {
+            Health::Trial => Health::FRESH,
+            // Sent before the failure that is the newer news.
+            Health::Up { .. } | Health::Down { .. } | Health::Checking | Health::Due => self,
+        }
+    }
+
+    /// The request that was the trial ended without a verdict: its client left.
+    pub fn trial_abandoned(self) -> Health {
+        match self {
+            Health::Trial => Health::Due,
+            Health::Up { .. } | Health::Down { .. } | Health::Checking | Health::Due => self,
+        }
+    }
+
+    /// When a background connection is due.
+    pub fn check_due(self) -> Option<Time> {
+        match self {
+            Health::Down { until } => Some(until),
+            Health::Up { .. } | Health::Checking | Health::Due | Health::Trial => None,
+        }
+    }
+
+    /// The background connection is being made.
+    pub fn check_began(self) -> Health {
+        match self {
+            Health::Down { .. } => Health::Checking,
+            Health::Up { .. } | Health::Checking | Health::Due | Health::Trial => self,
+        }
+    }
+
+    /// The background connection was accepted.
+    pub fn check_succeeded(self) -> Health {
+        match self {
+            Health::Checking => Health::Due,
+            Health::Up { .. } | Health::Down { .. } | Health::Due | Health::Trial => self,
+        }
+    }
+
+    /// The background connection failed: another `fail_timeout` begins.
+    pub fn check_failed(self, rules: Rules, now: Time) -> Health {
+        match self {
+            Health::Checking => Health::Down { until: now + rules.fail_timeout },
+            Health::Up { .. } | Health::Down { .. } | Health::Due | Health::Trial => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules { max_fails: 2, fail_timeout: Duration::from_secs(3) };
+    const DOWN: Health = Health::Down { until: at(20) };
+
+    const fn at(seconds: u64) -> Time {
+        Time::from_nanos(seconds * 1_000_000_000)
+    }
+
+    const fn up(failures: u32, since: u64) -> Health {
+        Health::Up { failures, since: at(since) }
+    }
+
+    /// Every state with every event, at second 10.
+    #[test]
+    fn every_event_in_every_state() {
+        let now = at(10);
+        let out = Health::Down { until: at(13) };
+        for (state, failed, succeeded, abandoned, began, good, bad) in [
+            (up(0, 0), up(1, 10), up(0, 0), up(0, 0), up(0, 0), up(0, 0), up(0, 0)),
+            (up(1, 8), out, up(1, 8), up(1, 8), up(1, 8), up(1, 8), up(1, 8)),
+            (up(1, 6), up(1, 10), up(1, 6), up(1, 6), up(1, 6), up(1, 6), up(1, 6)),
+            (DOWN, out, DOWN, DOWN, Health::Checking, DOWN, DOWN),
+            (
+                Health::Checking,
+                Health::Checking,
+                Health::Checking,
+                Health::Checking,
+                Health::Checking,
+                Health::Due,
+                out,
+            ),
+            (Health::Due, out, Health::Due, Health::Due, Health::Due, Health::Due, Health::Due),
+            (
+                Health::Trial,
+                out,
+                Health::FRESH,
+                Health::Due,
+                Health::Trial,
+                Health::Trial,
+                Health::Trial,
+            ),
+        ] {
+            assert_eq!(state.failed(RULES, now), failed, "{state:?} failed");
+            assert_eq!(state.succeeded(), succeeded, "{state:?} succeeded");
+            assert_eq!(state.trial_abandoned(), abandoned, "{state:?} abandoned");
+            assert_eq!(state.check_began(), began, "{state:?} check began");
+            assert_eq!(state.check_succeeded(), good, "{state:?} check succeeded");
+            assert_eq!(state.check_failed(RULES, now), bad, "{state:?} check failed");
+        }
+    }
+
+    #[test]
+    fn failures_count_only_within_fail_timeout() {
+        let once = Health::FRESH.failed(RULES, at(1));
+        assert_eq!(once.failed(RULES, at(4)), Health::Down { until: at(7) });
+        assert_eq!(once.failed(RULES, at(5)), up(1, 5));
+    }
+
+    #[test]
+    fn max_fails_zero_never_takes_a_server_out() {
+        let rules = Rules { max_fails: 0, ..RULES };
+        assert_eq!(Health::FRESH.failed(rules, at(1)), Health::FRESH);
+    }
+
+    #[test]
+    fn only_a_server_that_is_out_waits_for_a_check() {
+        assert_eq!(DOWN.check_due(), Some(at(20)));
+        assert_eq!(Health::Checking.check_due(), None);
+        assert_eq!(Health::FRESH.check_due(), None);
+    }
+}

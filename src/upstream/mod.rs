@@ -1,0 +1,6 @@
+//! Which server a request goes to, and what becomes of servers that fail. Pure: the time is an
+//! argument.
+
+pub mod group;
+pub mod health;
+pub mod retry;

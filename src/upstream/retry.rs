@@ -1,0 +1,250 @@
+//! May a request that failed at one server be sent to the next?
+
+use std::time::Duration;
+
+use crate::config::model::NextUpstream;
+
+/// How an attempt failed before a response could be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody listens there.
+    Refused,
+    /// The connect was not answered in time.
+    ConnectTimedOut,
+    /// The connect failed in another way: no route, no such path.
+    Unreachable,
+    /// Another request found out first that the server does not answer.
+    MarkedDown,
+    /// The connection was reset before the response head.
+    Reset,
+    /// The connection was closed before the response head.
+    Closed,
+    /// The server took no byte of the request for too long.
+    SendTimedOut,
+    /// The whole request was sent, and no byte came for too long.
+    ReadTimedOut,
+    /// What came is not an HTTP response.
+    BadHead,
+    /// A response with a listed status.
+    Status(u16),
+}
+
+impl Failure {
+    /// Whether it happened before any connection stood.
+    pub fn is_of_connect(self) -> bool {
+        match self {
+            Failure::Refused
+            | Failure::ConnectTimedOut
+            | Failure::Unreachable
+            | Failure::MarkedDown => true,
+            Failure::Reset
+            | Failure::Closed
+            | Failure::SendTimedOut
+            | Failure::ReadTimedOut
+            | Failure::BadHead
+            | Failure::Status(_) => false,
+        }
+    }
+
+    /// Whether it is held against the server. (A status is only if another try is made.)
+    pub fn counts(self) -> bool {
+        match self {
+            Failure::Refused
+            | Failure::ConnectTimedOut
+            | Failure::Unreachable
+            | Failure::Reset
+            | Failure::Closed
+            | Failure::SendTimedOut
+            | Failure::ReadTimedOut
+            | Failure::BadHead => true,
+            Failure::Status(status) => !matches!(status, 403 | 404),
+            Failure::MarkedDown => false,
+        }
+    }
+
+    /// The status for the client where nothing else can be tried.
+    pub fn status(self) -> u16 {
+        match self {
+            Failure::ConnectTimedOut
+            | Failure::MarkedDown
+            | Failure::SendTimedOut
+            | Failure::ReadTimedOut => 504,
+            Failure::Refused
+            | Failure::Unreachable
+            | Failure::Reset
+            | Failure::Closed
+            | Failure::BadHead => 502,
+            Failure::Status(status) => status,
+        }
+    }
+
+    /// What happened, in words that follow the server's address.
+    pub fn words(self) -> &'static str {
+        match self {
+            Failure::Refused => "refused the connection",
+            Failure::ConnectTimedOut => "did not answer the connect in time",
+            Failure::Unreachable => "cannot be reached",
+            Failure::MarkedDown => "was found down by another request",
+            Failure::Reset => "reset the connection before a response",
+            Failure::Closed => "closed the connection before a response",
+            Failure::SendTimedOut => "took no more of the request in time",
+            Failure::ReadTimedOut => "did not respond in time",
+            Failure::BadHead => "sent something that is not a response",
+            Failure::Status(_) => "answered with a status listed in proxy_next_upstream",
+        }
+    }
+
+    fn is_listed(self, policy: &NextUpstream) -> bool {
+        match self {
+            Failure::Refused | Failure::Unreachable | Failure::Reset | Failure::Closed => {
+                policy.error
+            }
+            Failure::ConnectTimedOut
+            | Failure::MarkedDown
+            | Failure::SendTimedOut
+            | Failure::ReadTimedOut => policy.timeout,
+            Failure::BadHead => policy.invalid_header,
+            Failure::Status(status) => policy.statuses.lists(status),
+        }
+    }
+}
+
+/// What of a request decides whether it may be repeated.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeatable {
+    /// Doing it twice is doing it once: RFC 9110, section 9.2.2.
+    pub idempotent: bool,
+    /// Bytes of it may have reached the server that failed.
+    pub sent: bool,
+    /// All that was sent is still in the replay buffer.
+    pub replayable: bool,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Attempts made, the failed one included.
+    pub attempts: u32,
+    /// Since the first of them began.
+    pub elapsed: Duration,
+}
+
+/// Whether the request may go to another server. Asked only while no byte of a final response has
+/// gone to the client.
+pub fn may_move(
+    failure: Failure,
+    request: Repeatable,
+    progress: Progress,
+    policy: &NextUpstream,
+) -> bool {
+    let tries_left = policy.tries == 0 || progress.attempts < policy.tries;
+    let time_left = policy.timeout_after.is_none_or(|limit| progress.elapsed < limit);
+    let harmless = request.idempotent || policy.non_idempotent;
+    let repeatable = !request.sent || (harmless && request.replayable);
+    failure.is_listed(policy) && tries_left && time_left && repeatable
+}
+
+/// Whether the request may be sent again to the same server, on a fresh connection, after a pooled
+/// one turned out to be dead before any response byte.
+pub fn may_resend(request: Repeatable, policy: &NextUpstream) -> bool {
+    !request.sent || ((request.idempotent || policy.non_idempotent) && request.replayable)
+}
+
+/// Whether a method is idempotent. Methods that nobody here knows are not.
+pub fn is_idempotent(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"PUT" | b"DELETE" | b"OPTIONS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::NextStatuses;
+
+    const POLICY: NextUpstream = NextUpstream {
+        error: true,
+        timeout: true,
+        invalid_header: false,
+        statuses: NextStatuses {
+            s500: false,
+            s502: false,
+            s503: true,
+            s504: false,
+            s403: false,
+            s404: false,
+            s429: false,
+        },
+        non_idempotent: false,
+        tries: 0,
+        timeout_after: None,
+    };
+    const GET: Repeatable = Repeatable { idempotent: true, sent: true, replayable: true };
+    const POST: Repeatable = Repeatable { idempotent: false, sent: true, replayable: true };
+    const FIRST: Progress = Progress { attempts: 1, elapsed: Duration::ZERO };
+
+    #[test]
+    fn what_was_never_sent_always_moves() {
+        let unsent = Repeatable { sent: false, replayable: false, ..POST };
+        for failure in [Failure::Refused, Failure::ConnectTimedOut, Failure::MarkedDown] {
+            assert!(may_move(failure, unsent, FIRST, &POLICY), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_sent_post_never_moves_unless_told_to() {
+        assert!(!may_move(Failure::Reset, POST, FIRST, &POLICY));
+        assert!(!may_move(Failure::ReadTimedOut, POST, FIRST, &POLICY));
+        let told = NextUpstream { non_idempotent: true, ..POLICY };
+        assert!(may_move(Failure::Reset, POST, FIRST, &told));
+    }
+
+    #[test]
+    fn a_sent_get_moves_while_its_body_can_be_replayed() {
+        assert!(may_move(Failure::Closed, GET, FIRST, &POLICY));
+        let overflowed = Repeatable { replayable: false, ..GET };
+        assert!(!may_move(Failure::Closed, overflowed, FIRST, &POLICY));
+    }
+
+    #[test]
+    fn only_listed_failures_move() {
+        assert!(!may_move(Failure::BadHead, GET, FIRST, &POLICY));
+        assert!(may_move(Failure::Status(503), GET, FIRST, &POLICY));
+        assert!(!may_move(Failure::Status(500), GET, FIRST, &POLICY));
+        let off = NextUpstream { error: false, timeout: false, ..POLICY };
+        let unsent = Repeatable { sent: false, ..GET };
+        assert!(!may_move(Failure::Refused, unsent, FIRST, &off));
+    }
+
+    #[test]
+    fn tries_and_time_are_limits() {
+        let two = NextUpstream { tries: 2, ..POLICY };
+        assert!(may_move(Failure::Reset, GET, FIRST, &two));
+        let second = Progress { attempts: 2, ..FIRST };
+        assert!(!may_move(Failure::Reset, GET, second, &two));
+        let limited = NextUpstream { timeout_after: Some(Duration::from_secs(1)), ..POLICY };
+        let late = Progress { elapsed: Duration::from_secs(1), ..FIRST };
+        assert!(may_move(Failure::Reset, GET, FIRST, &limited));
+        assert!(!may_move(Failure::Reset, GET, late, &limited));
+    }
+
+    #[test]
+    fn a_dead_pooled_connection_lets_a_post_go_again_only_if_nothing_was_written() {
+        assert!(may_resend(GET, &POLICY));
+        assert!(!may_resend(POST, &POLICY));
+        assert!(may_resend(Repeatable { sent: false, ..POST }, &POLICY));
+    }
+
+    #[test]
+    fn unknown_methods_are_not_idempotent() {
+        for (method, expected) in [
+            ("GET", true),
+            ("DELETE", true),
+            ("POST", false),
+            ("PATCH", false),
+            ("LOCK", false),
+            ("get", false),
+            ("FROB", false),
+        ] {
+            assert_eq!(is_idempotent(method.as_bytes()), expected, "{method}");
+        }
+    }
+}

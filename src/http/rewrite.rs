@@ -3,6 +3,8 @@
 //! Hop-by-hop fields end here, framing and `Host` are remade, configured fields replace those of
 //! the sender whatever their case or number. RFC 9110, section 7.6; RFC 9112, section 6.
 
+use std::time::Duration;
+
 use httparse::Header;
 
 use super::connection::{self, Options};
@@ -158,6 +160,8 @@ pub struct ResponseOut<'a> {
     pub framing: Framing,
     /// The client's connection.
     pub persistence: Persistence,
+    /// Tell the client how long it may idle: `Keep-Alive: timeout=`.
+    pub keep_alive: Option<Duration>,
     /// The upgrade that was agreed on, for 101.
     pub upgrade: Option<&'a [u8]>,
 }
@@ -188,6 +192,11 @@ impl ResponseOut<'_> {
         match self.upgrade {
             Some(protocol) => upgrade(out, protocol),
             None => persistence(out, self.persistence),
+        }
+        if let Some(timeout) = self.keep_alive {
+            out.extend_from_slice(b"Keep-Alive: timeout=");
+            decimal(out, timeout.as_secs());
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -373,6 +382,7 @@ mod tests {
             add: &set(&[("X-Added", "1"), ("X-Empty", "")]),
             framing: Framing::Chunked,
             persistence: Persistence::Close,
+            keep_alive: None,
             upgrade: None,
         }
         .write(&mut out, |url, out| {

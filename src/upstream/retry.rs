@@ -99,10 +99,11 @@ impl Failure {
             Failure::Refused | Failure::Unreachable | Failure::Reset | Failure::Closed => {
                 policy.error
             }
-            Failure::ConnectTimedOut
-            | Failure::MarkedDown
-            | Failure::SendTimedOut
-            | Failure::ReadTimedOut => policy.timeout,
+            Failure::ConnectTimedOut | Failure::SendTimedOut | Failure::ReadTimedOut => {
+                policy.timeout
+            }
+            // The other request may have met either.
+            Failure::MarkedDown => policy.error || policy.timeout,
             Failure::BadHead => policy.invalid_header,
             Failure::Status(status) => policy.statuses.lists(status),
         }

@@ -1,0 +1,83 @@
+//! What was tried for a request and what came of it: the `$upstream_…` variables.
+
+use std::time::Duration;
+
+use crate::time::Time;
+use crate::upstream::group::ServerId;
+
+/// All attempts of one exchange, in order.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// One entry an attempt.
+    pub attempts: Vec<Attempt>,
+    /// Bytes of the request's body that came from the client.
+    pub body_received: u64,
+}
+
+/// One attempt at one server.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The server; none where no server could be picked.
+    pub server: Option<ServerId>,
+    /// When it began.
+    pub began: Time,
+    /// The response's status, or the one that stands for the failure.
+    pub status: Option<u16>,
+    /// How long the connect took.
+    pub connect: Option<Duration>,
+    /// How long the response head took.
+    pub header: Option<Duration>,
+    /// How long all of it took.
+    pub response: Option<Duration>,
+    /// Bytes of the response's body.
+    pub length: u64,
+    /// Bytes sent to the server.
+    pub sent: u64,
+    /// Bytes received from it.
+    pub received: u64,
+}
+
+impl Account {
+    /// A new attempt begins.
+    pub fn begin(&mut self, server: Option<ServerId>, now: Time) {
+        self.attempts.push(Attempt {
+            server,
+            began: now,
+            status: None,
+            connect: None,
+            header: None,
+            response: None,
+            length: 0,
+            sent: 0,
+            received: 0,
+        });
+    }
+
+    /// The attempt that is being made.
+    pub fn current(&mut self) -> Option<&mut Attempt> {
+        self.attempts.last_mut()
+    }
+
+    /// The current attempt has its connection.
+    pub fn connected(&mut self, now: Time) {
+        if let Some(attempt) = self.current() {
+            attempt.connect = Some(now - attempt.began);
+        }
+    }
+
+    /// The current attempt has a response head.
+    pub fn answered(&mut self, status: u16, now: Time) {
+        if let Some(attempt) = self.current() {
+            attempt.status = Some(status);
+            attempt.header = Some(now - attempt.began);
+        }
+    }
+
+    /// The current attempt is over.
+    pub fn ended(&mut self, failed_with: Option<u16>, now: Time) {
+        if let Some(attempt) = self.current() {
+            attempt.status = attempt.status.or(failed_with);
+            attempt.response = attempt.response.or(Some(now - attempt.began));
+        }
+    }
+}

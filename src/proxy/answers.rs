@@ -1,0 +1,227 @@
+//! Answers of the proxy's own, and pages in place of errors.
+
+use super::client::Client;
+use super::context::Context;
+use super::download::Phase;
+use super::exchange::{Ending, Exchange, Page};
+use super::request::Refusal;
+use super::route;
+use crate::config::model::{ErrorPage, ErrorPageStatus, Return};
+use crate::http::answer::{is_bodiless, page, reason};
+use crate::http::connection::Options;
+use crate::http::framing::Framing;
+use crate::http::rewrite::ResponseOut;
+use crate::net::Net;
+use crate::upstream::group::{Pick, Verdict};
+use crate::upstream::retry::Failure;
+
+impl<N: Net> Exchange<N> {
+    /// The request cannot be served. What has begun to be answered can only be cut.
+    pub(super) fn give_up(
+        &mut self,
+        refusal: Refusal,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        match self.download.phase {
+            Phase::AwaitingHead { .. } => {}
+            Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
+                self.cut(context);
+                return Ok(());
+            }
+        }
+        self.drop_link(context);
+        self.download.start_over(&mut context.buffers, context.now);
+        let blames_client = matches!(refusal.status, 400..=499 | 501 | 505);
+        self.download.refused |= blames_client;
+        if blames_client {
+            log::debug!("{} from {}: {}", self.request_words(), client.facts.peer, refusal.why);
+        }
+        self.answer_status(refusal.status, refusal.why, client, context)
+    }
+
+    /// Answers with a status: its `error_page`, or a small page of our own.
+    pub(super) fn answer_status(
+        &mut self,
+        status: u16,
+        why: &str,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        if self.page.is_none() && self.error_page(status).is_some() {
+            return self.replace(status, client, context);
+        }
+        let mut body = Vec::new();
+        page(status, why, &mut body);
+        self.answer(status, None, &body, client, context);
+        Ok(())
+    }
+
+    /// Answers as `return` says.
+    pub(super) fn answer_return(
+        &mut self,
+        answer: &Return,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let status = answer.status;
+        if status == CLOSE_SILENTLY {
+            return Err(Ending::Close);
+        }
+        let mut text = Vec::new();
+        match &answer.text {
+            None if status >= 300 => return self.answer_status(status, "", client, context),
+            None => {}
+            Some(template) => self.scope(client, context).write(template, &mut text),
+        }
+        if is_redirect(status) && answer.text.is_some() {
+            self.redirect_to(status, &text, client, context);
+        } else {
+            self.answer(self.told(status), None, &text, client, context);
+        }
+        Ok(())
+    }
+
+    /// Answers with a redirect.
+    fn redirect_to(
+        &mut self,
+        status: u16,
+        url: &[u8],
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) {
+        let mut place = Vec::new();
+        if url.starts_with(b"/") {
+            self.scope(client, context).write_origin(&mut place);
+        }
+        place.extend_from_slice(url);
+        let mut body = Vec::new();
+        page(status, "", &mut body);
+        self.answer(status, Some(&place), &body, client, context);
+    }
+
+    /// The status for the client where a page takes the place of an error.
+    fn told(&self, status: u16) -> u16 {
+        match &self.page {
+            None => status,
+            Some(page) => match page.tells {
+                ErrorPageStatus::Original => page.original,
+                ErrorPageStatus::OfPage => status,
+                ErrorPageStatus::Fixed(fixed) => fixed,
+            },
+        }
+    }
+
+    /// The `error_page` for a status.
+    pub(super) fn error_page(&self, status: u16) -> Option<&ErrorPage> {
+        self.settings().error_pages.iter().find(|page| page.statuses.contains(&status))
+    }
+
+    /// Serves the `error_page` for a status in its place.
+    pub(super) fn replace(
+        &mut self,
+        status: u16,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let Some(found) = self.error_page(status) else { return Ok(()) };
+        let tells = found.tells;
+        let mut uri = Vec::new();
+        self.scope(client, context).write(&found.uri, &mut uri);
+        self.drop_link(context);
+        self.download.start_over(&mut context.buffers, context.now);
+        if !uri.starts_with(b"/") {
+            let status = match tells {
+                ErrorPageStatus::Fixed(fixed) if is_redirect(fixed) => fixed,
+                ErrorPageStatus::Fixed(_) | ErrorPageStatus::Original | ErrorPageStatus::OfPage => {
+                    302
+                }
+            };
+            self.redirect_to(status, &uri, client, context);
+            return Ok(());
+        }
+        uri.truncate(memchr::memchr(b'?', &uri).unwrap_or(uri.len()));
+        let locations = &self.config.virtual_servers[self.site.server.0].locations;
+        self.site.location = route::location(locations, &uri);
+        self.page = Some(Page { uri, original: status, tells });
+        self.discard_body(client, context);
+        self.serve(client, context)
+    }
+
+    /// A response with a listed status: the next server may do better.
+    pub(super) fn move_on(
+        &mut self,
+        status: u16,
+        next: Pick,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let failure = Failure::Status(status);
+        self.account.answered(status, context.now);
+        self.account.ended(Some(status), context.now);
+        if let Some(server) = self.server() {
+            self.tell_failure(server, failure, Some(&next));
+        }
+        let verdict = if failure.counts() { Verdict::Failed } else { Verdict::Abandoned };
+        self.end_link(verdict, context);
+        self.download.start_over(&mut context.buffers, context.now);
+        self.attempt(next, client, context)
+    }
+
+    /// Writes an answer. It is the response from then on.
+    fn answer(
+        &mut self,
+        status: u16,
+        place: Option<&[u8]>,
+        body: &[u8],
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) {
+        self.discard_body(client, context);
+        let keeps = !self.download.refused && self.may_keep_client(client, context);
+        self.download.keeps_client = keeps;
+        self.download.status = status;
+        let mut add = std::mem::take(&mut context.scratch.set);
+        let mut out = std::mem::take(&mut context.scratch.head);
+        let mut date = Vec::new();
+        super::journal::http_date(context.net.wall(context.now), &mut date);
+        let scope = self.scope(client, context);
+        self.fill_added(status, &scope, &mut add);
+        add.add(b"Server", |out| out.extend_from_slice(b"switchover"));
+        add.add(b"Date", |out| out.extend_from_slice(&date));
+        if !is_bodiless(status) && !body.is_empty() {
+            add.add(b"Content-Type", |out| out.extend_from_slice(b"text/plain"));
+        }
+        if let Some(place) = place {
+            add.add(b"Location", |out| out.extend_from_slice(place));
+        }
+        let length = Framing::Length(body.len() as u64);
+        ResponseOut {
+            status,
+            reason: reason(status).as_bytes(),
+            fields: &[],
+            options: Options::default(),
+            hide: &[],
+            add: &add,
+            framing: if is_bodiless(status) { Framing::None } else { length },
+            persistence: self.persistence(),
+            keep_alive: self.keep_alive(),
+            upgrade: None,
+        }
+        .write(&mut out, |_, _| false);
+        self.download.say(&out, &mut context.buffers);
+        if !self.request.is_head && !is_bodiless(status) {
+            context.buffers.append(&mut self.download.out, body);
+        }
+        out.clear();
+        (context.scratch.head, context.scratch.set) = (out, add);
+        self.download.phase = Phase::Ended { whole: true, framed: true };
+    }
+}
+
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// `return 444`: nginx's number for closing without an answer.
+const CLOSE_SILENTLY: u16 = 444;

@@ -1,0 +1,486 @@
+//! One try after another: pick a server, reuse a connection or make one, and judge what happens.
+
+use std::io::ErrorKind;
+
+use super::client::Client;
+use super::context::{Context, Named, Owner};
+use super::download::Phase;
+use super::exchange::{Ending, Exchange, Link};
+use super::pool::Connection;
+use super::request::Refusal;
+use super::socket::Socket;
+use super::upload::Replay;
+use crate::buffer::Buffer;
+use crate::config::model::{ProxyPass, ProxyVersion};
+use crate::http::connection::Options;
+use crate::http::framing::Framing;
+use crate::http::head::{self, Version};
+use crate::http::rewrite::{Persistence, RequestOut, SetFields};
+use crate::http::target::{escape, normalise};
+use crate::net::{Connect, Net};
+use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
+use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
+
+impl<N: Net> Exchange<N> {
+    /// Begins to ask the servers of the location's group.
+    pub(super) fn ask(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        self.tried = Tried::default();
+        self.first_attempt = context.now;
+        let Some(proxy) = self.proxy() else { return Ok(()) };
+        let (version, limit) = (proxy.version, proxy.replay_limit);
+        if self.request.idempotent || proxy.next.non_idempotent {
+            self.upload.replay = Replay::Whole { bytes: Buffer::default(), limit };
+        }
+        if version == ProxyVersion::Http10 && self.request.framing == Framing::Chunked {
+            let why = "A body without a length cannot be passed on with proxy_http_version 1.0.";
+            return self.give_up(Refusal { status: 411, why }, client, context);
+        }
+        match self.pick(context) {
+            Some(pick) => self.attempt(pick, client, context),
+            None => self.nobody(client, context),
+        }
+    }
+
+    fn pick(&mut self, context: &mut Context<N>) -> Option<Pick> {
+        let group = self.proxy()?.group;
+        context.group(self.generation, group).0.pick(self.tried)
+    }
+
+    /// Tries `pick`, and others after it while they fail at once.
+    pub(super) fn attempt(
+        &mut self,
+        pick: Pick,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let mut pick = pick;
+        loop {
+            self.tried.insert(pick.server);
+            self.tries += 1;
+            let server = pick.server;
+            self.account.begin(Some(server), context.now);
+            let Err((failed, failure)) = self.open(pick, client, context) else { return Ok(()) };
+            let Some(failure) = failure else {
+                self.conclude(failed, Verdict::Abandoned, context);
+                let why = "No connection can be made: the proxy is out of resources.";
+                return self.give_up(Refusal { status: 502, why }, client, context);
+            };
+            let next = self.next_after(failure, context);
+            self.tell_failure(server, failure, next.as_ref());
+            self.conclude(failed, Verdict::Failed, context);
+            self.account.ended(Some(failure.status()), context.now);
+            match next {
+                Some(next) => pick = next,
+                None => return self.give_up(exhausted(failure), client, context),
+            }
+        }
+    }
+
+    /// Reuses a connection or begins a new one. An error without a failure is nobody's fault but
+    /// our own.
+    fn open(
+        &mut self,
+        pick: Pick,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), (Pick, Option<Failure>)> {
+        let Some(proxy) = self.proxy() else { return Err((pick, None)) };
+        let idle = context.group(self.generation, proxy.group).1.take(pick.server);
+        let Some(mut connection) = idle else { return self.begin_connect(pick, client, context) };
+        connection.requests += 1;
+        let token = connection.socket.token();
+        context.owners[token.0] = Owner::Upstream(client.facts.session);
+        self.account.connected(context.now);
+        self.link = Link::Open { connection, pick, reused: true, reusable: true };
+        self.render(client, context);
+        Ok(())
+    }
+
+    fn begin_connect(
+        &mut self,
+        pick: Pick,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), (Pick, Option<Failure>)> {
+        let Some(proxy) = self.proxy() else { return Err((pick, None)) };
+        let address = &self.config.groups[proxy.group.0].servers[pick.server.0].address;
+        let how = Connect { bind: proxy.bind, keepalive: proxy.socket_keepalive };
+        let deadline = context.now + proxy.connect_timeout;
+        let mut stream = match context.net.connect(address, &how) {
+            Ok(stream) => stream,
+            Err(e) => return Err((pick, failure_of_connect(&e))),
+        };
+        match context.watch(&mut stream, Owner::Upstream(client.facts.session)) {
+            Ok(token) => {
+                let socket = Socket::connecting(stream, token);
+                self.link = Link::Connecting { socket, pick, deadline };
+                Ok(())
+            }
+            Err(_) => Err((pick, None)),
+        }
+    }
+
+    /// Looks after a connect under way. Whether it came to its end.
+    pub(super) fn connect(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<bool, Ending> {
+        let Link::Connecting { socket, .. } = &mut self.link else { return Ok(false) };
+        match socket.connected() {
+            Ok(false) => Ok(false),
+            Ok(true) => {
+                self.account.connected(context.now);
+                if let Link::Connecting { socket, pick, .. } =
+                    std::mem::replace(&mut self.link, Link::None)
+                {
+                    let connection = Connection { socket, requests: 1, opened: context.now };
+                    self.link = Link::Open { connection, pick, reused: false, reusable: true };
+                }
+                self.render(client, context);
+                Ok(true)
+            }
+            Err(e) => {
+                let failure = failure_of_connect(&e).unwrap_or(Failure::Unreachable);
+                self.fail(failure, client, context)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// `proxy_connect_timeout` has passed.
+    pub(super) fn connect_timed_out(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        self.fail(Failure::ConnectTimedOut, client, context)
+    }
+
+    /// Another request found the server down that this one still connects to.
+    pub fn server_fell(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        self.fail(Failure::MarkedDown, client, context)
+    }
+
+    /// `proxy_send_timeout` has passed.
+    pub(super) fn server_takes_nothing(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        match self.download.phase {
+            Phase::AwaitingHead { .. } => self.fail(Failure::SendTimedOut, client, context),
+            Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
+                self.cut(context);
+                Ok(())
+            }
+        }
+    }
+
+    /// `proxy_read_timeout` has passed.
+    pub(super) fn server_is_silent(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        match self.download.phase {
+            Phase::AwaitingHead { .. } => self.fail(Failure::ReadTimedOut, client, context),
+            Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
+                self.cut(context);
+                Ok(())
+            }
+        }
+    }
+
+    /// `client_body_timeout` has passed.
+    pub(super) fn client_is_silent(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let why = "The body did not come in time.";
+        self.give_up(Refusal { status: 408, why }, client, context)
+    }
+
+    /// The current attempt failed before a byte of a final response reached the client: blame,
+    /// and try elsewhere if that is allowed.
+    pub(super) fn fail(
+        &mut self,
+        failure: Failure,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let untouched = self.download.is_untouched();
+        let reused = matches!(self.link, Link::Open { reused: true, .. });
+        if reused && untouched && matches!(failure, Failure::Reset | Failure::Closed) {
+            return self.resend(failure, client, context);
+        }
+        let Some(server) = self.server() else { return Ok(()) };
+        let next = self.next_after(failure, context);
+        self.tell_failure(server, failure, next.as_ref());
+        let counts = failure.counts();
+        self.end_link(if counts { Verdict::Failed } else { Verdict::Abandoned }, context);
+        self.account.ended(Some(failure.status()), context.now);
+        self.download.start_over(&mut context.buffers, context.now);
+        match next {
+            Some(next) => self.attempt(next, client, context),
+            None => self.give_up(exhausted(failure), client, context),
+        }
+    }
+
+    /// The server may have closed this idle connection as it was picked: not its fault, and no
+    /// try. The request goes again, to the same server, if it may.
+    fn resend(
+        &mut self,
+        failure: Failure,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let may = self.proxy().is_some_and(|proxy| may_resend(self.repeatable(), &proxy.next));
+        if !may {
+            self.drop_link(context);
+            return self.give_up(exhausted(failure), client, context);
+        }
+        let Link::Open { connection, pick, .. } = std::mem::replace(&mut self.link, Link::None)
+        else {
+            return Ok(());
+        };
+        context.close(connection.socket);
+        self.download.start_over(&mut context.buffers, context.now);
+        match self.begin_connect(pick, client, context) {
+            Ok(()) => Ok(()),
+            Err((pick, failure)) => {
+                let verdict = if failure.is_some() { Verdict::Failed } else { Verdict::Abandoned };
+                let failure = failure.unwrap_or(Failure::Unreachable);
+                let next = self.next_after(failure, context);
+                self.tell_failure(pick.server, failure, next.as_ref());
+                self.conclude(pick, verdict, context);
+                self.account.ended(Some(failure.status()), context.now);
+                match next {
+                    Some(next) => self.attempt(next, client, context),
+                    None => self.give_up(exhausted(failure), client, context),
+                }
+            }
+        }
+    }
+
+    /// The server for the next attempt, if the request may be sent to another and there is one.
+    pub(super) fn next_after(
+        &mut self,
+        failure: Failure,
+        context: &mut Context<N>,
+    ) -> Option<Pick> {
+        let proxy = self.proxy()?;
+        let progress = Progress { attempts: self.tries, elapsed: context.now - self.first_attempt };
+        may_move(failure, self.repeatable(), progress, &proxy.next).then(|| self.pick(context))?
+    }
+
+    fn repeatable(&self) -> Repeatable {
+        Repeatable {
+            idempotent: self.request.idempotent,
+            sent: self.upload.sent,
+            replayable: self.upload.is_replayable(),
+        }
+    }
+
+    /// The server of the current attempt.
+    pub(super) fn server(&self) -> Option<ServerId> {
+        match &self.link {
+            Link::Connecting { pick, .. } | Link::Open { pick, .. } => Some(pick.server),
+            Link::None => None,
+        }
+    }
+
+    /// No server can be picked at all.
+    fn nobody(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Ending> {
+        self.account.begin(None, context.now);
+        self.account.ended(Some(502), context.now);
+        if let Some(proxy) = self.proxy() {
+            let name = &self.config.groups[proxy.group.0].name;
+            log::info!("upstream \"{name}\": no server for {}", self.request_words());
+        }
+        let why = "No server is up.";
+        self.give_up(Refusal { status: 502, why }, client, context)
+    }
+
+    pub(super) fn tell_failure(&self, server: ServerId, failure: Failure, next: Option<&Pick>) {
+        let Some(proxy) = self.proxy() else { return };
+        let group = &self.config.groups[proxy.group.0];
+        let (name, request) = (&group.name, self.request_words());
+        let at = Named(&group.servers[server.0]);
+        let words = failure.words();
+        match next {
+            Some(next) => {
+                let to = Named(&group.servers[next.server.0]);
+                log::info!("upstream \"{name}\": {at} {words}; {request} moves to {to}");
+            }
+            None => {
+                let status = failure.status();
+                log::warn!("upstream \"{name}\": {at} {words}; {request} gets {status}");
+            }
+        }
+    }
+
+    /// A request in log lines: nothing in it can end the line.
+    pub(super) fn request_words(&self) -> String {
+        let line = self.request.line();
+        let shown = line[..line.len().min(SHOWN_OF_LINE)].escape_ascii();
+        format!("\"{shown}\"")
+    }
+
+    /// Writes the head for the server of the current attempt, and puts the body back to its start.
+    fn render(&mut self, client: &Client<N>, context: &mut Context<N>) {
+        self.upload.rewind(&mut context.buffers, context.now);
+        let mut slots = head::slots();
+        let Ok(parsed) = head::parse_request(self.request.head.bytes(), &mut slots) else { return };
+        let Some(proxy) = self.proxy() else { return };
+        let mut set = std::mem::take(&mut context.scratch.set);
+        let mut target = std::mem::take(&mut context.scratch.text);
+        let mut out = std::mem::take(&mut context.scratch.head);
+        set.clear();
+        let scope = self.scope(client, context);
+        for field in &proxy.set_headers {
+            set.add(&field.name, |out| scope.write(&field.value, out));
+        }
+        target.clear();
+        self.write_target(proxy, &mut target);
+        let wish = Wish::of(&set);
+        let expects = self.request.expects_continue && proxy.version == ProxyVersion::Http11;
+        let expect = expects && set.value(b"expect").is_none();
+        let upgrade = self.request.upgrade.as_ref().filter(|_| wish.upgrade && self.page.is_none());
+        let keeps = self.config.groups[proxy.group.0].keepalive > 0;
+        let reusable = keeps && !wish.close && proxy.version == ProxyVersion::Http11;
+        RequestOut {
+            method: self.method(),
+            target: &target,
+            version: match proxy.version {
+                ProxyVersion::Http10 => Version::Http10,
+                ProxyVersion::Http11 => Version::Http11,
+            },
+            fields: parsed.fields,
+            options: Options::of(parsed.fields),
+            set: &set,
+            framing: if self.page.is_some() { Framing::None } else { self.request.framing },
+            expect,
+            upgrade: upgrade.map(|place| self.request.at(place)),
+            underscores: self.config.virtual_servers[self.site.server.0].limits.underscores,
+            persistence: match (reusable, proxy.version) {
+                (false, ProxyVersion::Http11) => Persistence::Close,
+                (true, _) | (false, ProxyVersion::Http10) => Persistence::Implied,
+            },
+        }
+        .write(&mut out);
+        let asks_upgrade = upgrade.is_some();
+        context.buffers.append(&mut self.upload.head, &out);
+        out.clear();
+        out.shrink_to(KEPT_SCRATCH);
+        (context.scratch.head, context.scratch.text, context.scratch.set) = (out, target, set);
+        self.download.asked_upgrade = asks_upgrade;
+        if let Link::Open { reusable: may, .. } = &mut self.link {
+            *may = reusable;
+        }
+        if self.request.expects_continue && !expect && !self.download.continued {
+            self.download.continued = true;
+            self.download.say(b"HTTP/1.1 100 Continue\r\n\r\n", &mut context.buffers);
+        }
+    }
+
+    fn method(&self) -> &[u8] {
+        match (&self.page, self.request.is_head) {
+            (Some(_), true) => b"HEAD",
+            (Some(_), false) => b"GET",
+            (None, _) => self.request.at(&self.request.method),
+        }
+    }
+
+    /// The target to ask for: the client's own bytes, unless `proxy_pass` has a URI.
+    fn write_target(&self, proxy: &ProxyPass, out: &mut Vec<u8>) {
+        let (path, query) = match &self.page {
+            Some(page) => (&page.uri[..], None),
+            None => self.request.path_and_query(),
+        };
+        let prefix = super::context::location(&self.config, self.site).map(super::route::prefix);
+        match (&proxy.uri, prefix) {
+            (Some(uri), Some(prefix)) => {
+                out.extend_from_slice(uri);
+                let mut plain = Vec::new();
+                let merge = self.config.virtual_servers[self.site.server.0].limits.merge_slashes;
+                let path = if path.is_empty() { b"/" } else { path };
+                match &self.page {
+                    Some(page) => plain.extend_from_slice(&page.uri),
+                    // It was normalised once to find the location, so it can be.
+                    None => drop(normalise(path, merge, &mut plain)),
+                }
+                escape(plain.get(prefix.len()..).unwrap_or_default(), out);
+            }
+            (None, _) | (Some(_), None) if self.page.is_some() => escape(path, out),
+            (None, _) | (Some(_), None) => {
+                if self.request.lacks_slash {
+                    out.push(b'/');
+                }
+                out.extend_from_slice(path);
+            }
+        }
+        if let Some(query) = query {
+            out.push(b'?');
+            out.extend_from_slice(query);
+        }
+    }
+}
+
+/// What `proxy_set_header Connection` asks for.
+struct Wish {
+    close: bool,
+    upgrade: bool,
+}
+
+impl Wish {
+    fn of(set: &SetFields) -> Wish {
+        let value = set.value(b"connection").unwrap_or_default();
+        let options = Options::of(&[httparse::Header { name: "Connection", value }]);
+        let names_protocol = set.value(b"upgrade").is_some_and(|value| !value.is_empty());
+        Wish { close: options.close, upgrade: options.upgrade && names_protocol }
+    }
+}
+
+/// What a failed connect says of the server; none when the lack is ours.
+pub fn failure_of_connect(error: &std::io::Error) -> Option<Failure> {
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    if error.raw_os_error().is_some_and(|code| exhausted.contains(&code)) {
+        return None;
+    }
+    Some(match error.kind() {
+        ErrorKind::ConnectionRefused => Failure::Refused,
+        ErrorKind::TimedOut => Failure::ConnectTimedOut,
+        _ => Failure::Unreachable,
+    })
+}
+
+/// The answer when the last failure leaves nothing to try.
+fn exhausted(failure: Failure) -> Refusal {
+    let why = match failure {
+        Failure::Refused
+        | Failure::ConnectTimedOut
+        | Failure::Unreachable
+        | Failure::MarkedDown => "No server could be reached.",
+        Failure::Reset | Failure::Closed => "The server closed the connection without a response.",
+        Failure::SendTimedOut => "The server did not take the request in time.",
+        Failure::ReadTimedOut => "The server did not respond in time.",
+        Failure::BadHead => "The server sent something that is not a response.",
+        Failure::Status(_) => "The server failed.",
+    };
+    Refusal { status: failure.status(), why }
+}
+
+/// How much of a request line log lines show.
+const SHOWN_OF_LINE: usize = 200;
+/// Storage for heads that is kept from one to the next; what large ones took is given back.
+pub const KEPT_SCRATCH: usize = 64 << 10;

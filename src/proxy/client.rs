@@ -1,0 +1,48 @@
+//! The client's side of a session.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::socket::Socket;
+use crate::address::Address;
+use crate::buffer::Buffer;
+use crate::net::Net;
+use crate::time::Time;
+
+/// A client's connection and the bytes read from it.
+pub struct Client<N: Net> {
+    /// The socket.
+    pub socket: Socket<N>,
+    /// Bytes read that belong to nobody yet, or to a body on its way.
+    pub input: Buffer,
+    /// What is known about it.
+    pub facts: Facts,
+}
+
+/// What is known about a client.
+#[derive(Debug)]
+pub struct Facts {
+    /// The key of its session.
+    pub session: usize,
+    /// `$connection`: its number since the worker started.
+    pub number: u64,
+    /// Its address.
+    pub peer: Address,
+    /// The address that it reached.
+    pub local: Address,
+    /// The listener that it came through.
+    pub listener: usize,
+    /// When it was accepted.
+    pub accepted: Time,
+    /// `$connection_requests`: requests so far, the current one included.
+    pub requests: u64,
+    /// Makes `$request_id` unguessable and different in every process.
+    pub keys: RandomState,
+}
+
+impl Facts {
+    /// `$request_id`, as a number.
+    pub fn request_id(&self) -> u128 {
+        let half = |part: u8| self.keys.hash_one((part, self.number, self.requests));
+        u128::from(half(0)) << 64 | u128::from(half(1))
+    }
+}

@@ -1,0 +1,365 @@
+//! What sessions work with and none of them owns: the network, the servers, idle connections,
+//! storage for buffers.
+
+use std::hash::RandomState;
+use std::io;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::client::Facts;
+use super::http::HttpSession;
+use super::journal::Journal;
+use super::pool::{Connection, Pool};
+use super::socket::Socket;
+use crate::buffer::BufferPool;
+use crate::config::model::{Config, GroupId, Listen, Location, LogId, Server};
+use crate::config::template::{Part, Template, Variable};
+use crate::http::rewrite::SetFields;
+use crate::net::{Accepted, Net, Token};
+use crate::time::Time;
+use crate::upstream::group::{Change, Group, Pick, ServerId, Verdict};
+
+/// Shared by all sessions of one worker.
+pub struct Context<N: Net> {
+    /// The network.
+    pub net: N,
+    /// The time of this turn.
+    pub now: Time,
+    /// Whose events are whose.
+    pub owners: Slab<Owner>,
+    /// Storage for buffers.
+    pub buffers: BufferPool,
+    /// Access log lines.
+    pub journal: Journal,
+    /// Storage that is used within one call and empty between calls.
+    pub scratch: Scratch,
+    /// Servers that went down in this turn: who still connects to them moves on.
+    pub fallen: Vec<Fallen>,
+    /// No new request is accepted, and no connection kept.
+    pub draining: bool,
+    /// Connections accepted so far.
+    accepted: u64,
+    /// Makes request ids different in every process.
+    keys: RandomState,
+    /// The newest configuration last; older ones while exchanges use them.
+    generations: Vec<Generation<N>>,
+    /// Which of the newest configuration's `listens` each listener serves now.
+    pub listens: Vec<Option<usize>>,
+}
+
+/// Who gets the events of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A listening socket.
+    Listener(usize),
+    /// A session's client.
+    Client(usize),
+    /// A session's server.
+    Upstream(usize),
+    /// An idle connection to a server.
+    Idle {
+        /// Of which configuration.
+        generation: u64,
+        /// Of which group.
+        group: GroupId,
+        /// Its key in the group's pool.
+        key: usize,
+    },
+    /// A background connection to a server that was out.
+    Check(usize),
+}
+
+/// A server that went down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fallen {
+    /// Of which configuration.
+    pub generation: u64,
+    /// Of which group.
+    pub group: GroupId,
+    /// Which one.
+    pub server: ServerId,
+}
+
+/// Reused storage.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// A head being written.
+    pub head: Vec<u8>,
+    /// Fields to set in it.
+    pub set: SetFields,
+    /// A path or a value being made.
+    pub text: Vec<u8>,
+    /// Bytes read that are wanted in another form.
+    pub bulk: Vec<u8>,
+}
+
+/// One configuration at work.
+struct Generation<N: Net> {
+    id: u64,
+    config: Arc<Config>,
+    groups: Vec<(Group, Pool<N>)>,
+    /// The journal's place for each log.
+    logs: Vec<usize>,
+    keeps_response_heads: bool,
+}
+
+impl<N: Net> Context<N> {
+    /// A context whose first configuration is `config`.
+    pub fn new(net: N, config: Arc<Config>) -> Context<N> {
+        let mut context = Context {
+            net,
+            now: Time::ZERO,
+            owners: Slab::new(),
+            buffers: BufferPool::default(),
+            journal: Journal::default(),
+            scratch: Scratch::default(),
+            fallen: Vec::new(),
+            draining: false,
+            accepted: 0,
+            keys: RandomState::new(),
+            generations: Vec::new(),
+            listens: Vec::new(),
+        };
+        context.adopt(config);
+        context
+    }
+
+    /// Makes `config` the newest. What is known about servers is taken over by address; idle
+    /// connections are closed.
+    pub fn adopt(&mut self, config: Arc<Config>) {
+        self.close_idle();
+        let mut groups: Vec<_> =
+            config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
+        if let Some(old) = self.generations.last() {
+            for (group, _) in &mut groups {
+                old.groups.iter().for_each(|(old, _)| group.inherit(old, self.now));
+            }
+        }
+        let id = self.generations.last().map_or(0, |old| old.id + 1);
+        let logs = config.access_logs.iter().map(|log| self.journal.open(log)).collect();
+        let keeps_response_heads =
+            config.log_formats.iter().any(|format| reads_response_head(&format.line));
+        self.generations.push(Generation { id, config, groups, logs, keeps_response_heads });
+        self.retire();
+    }
+
+    /// Forgets configurations that no exchange uses any more.
+    pub fn retire(&mut self) {
+        let newest = self.generation();
+        self.generations.retain(|generation| {
+            let used = generation.groups.iter().any(|(group, _)| group.active() > 0);
+            generation.id == newest || used || Arc::strong_count(&generation.config) > 1
+        });
+    }
+
+    /// The newest configuration.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.newest().config
+    }
+
+    /// The newest configuration's number.
+    pub fn generation(&self) -> u64 {
+        self.newest().id
+    }
+
+    fn newest(&self) -> &Generation<N> {
+        self.generations.last().expect("there is always one")
+    }
+
+    fn find(&mut self, generation: u64) -> &mut Generation<N> {
+        let found = self.generations.iter_mut().rfind(|known| known.id == generation);
+        found.expect("kept while in use")
+    }
+
+    /// What a listener serves now; none when the configuration has dropped it.
+    pub fn listen(&self, listener: usize) -> Option<&Listen> {
+        self.listens[listener].map(|index| &self.newest().config.listens[index])
+    }
+
+    /// A group and its idle connections.
+    pub fn group(&mut self, generation: u64, group: GroupId) -> &mut (Group, Pool<N>) {
+        &mut self.find(generation).groups[group.0]
+    }
+
+    /// The journal's place for a log.
+    pub fn log_place(&mut self, generation: u64, log: LogId) -> usize {
+        self.find(generation).logs[log.0]
+    }
+
+    /// Whether a log line may ask for fields of the response.
+    pub fn keeps_response_heads(&mut self, generation: u64) -> bool {
+        self.find(generation).keeps_response_heads
+    }
+
+    /// A session with a client that was just accepted; none when it cannot be registered.
+    pub fn admit(
+        &mut self,
+        accepted: Accepted<N::Stream>,
+        listener: usize,
+        session: usize,
+    ) -> Option<HttpSession<N>> {
+        let Accepted { mut stream, peer, local } = accepted;
+        let token = self.watch(&mut stream, Owner::Client(session)).ok()?;
+        self.accepted += 1;
+        let facts = Facts {
+            session,
+            number: self.accepted,
+            peer,
+            local,
+            listener,
+            accepted: self.now,
+            requests: 0,
+            keys: self.keys.clone(),
+        };
+        Some(HttpSession::new(Socket::new(stream, token), facts, self))
+    }
+
+    /// Registers a stream under a new token.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn watch(&mut self, stream: &mut N::Stream, owner: Owner) -> io::Result<Token> {
+        let token = Token(self.owners.insert(owner));
+        match self.net.watch(stream, token) {
+            Ok(()) => Ok(token),
+            Err(e) => {
+                self.owners.remove(token.0);
+                Err(e)
+            }
+        }
+    }
+
+    /// Closes a socket and frees its token.
+    pub fn close(&mut self, socket: Socket<N>) {
+        self.owners.remove(socket.token().0);
+    }
+
+    /// Ends an attempt, and sees to what its verdict changes.
+    pub fn conclude(&mut self, generation: u64, group: GroupId, pick: Pick, verdict: Verdict) {
+        let (now, server) = (self.now, pick.server);
+        let change = self.group(generation, group).0.conclude(pick, verdict, now);
+        if let Some(change) = change {
+            self.announce(generation, group, server, change);
+        }
+    }
+
+    /// Tells the operator of a change, and acts on it.
+    pub fn announce(&mut self, generation: u64, group: GroupId, server: ServerId, change: Change) {
+        let config = Arc::clone(&self.find(generation).config);
+        let model = &config.groups[group.0];
+        let (name, at) = (&model.name, Named(&model.servers[server.0]));
+        match change {
+            Change::WentDown { until } => {
+                let wait = (until - self.now).as_secs_f32();
+                log::warn!("upstream \"{name}\": {at} is down, next look in {wait} s");
+                if self.group(generation, group).0.is_lost() {
+                    log::error!("upstream \"{name}\": no server is left");
+                }
+                self.fallen.push(Fallen { generation, group, server });
+                while let Some(idle) = self.group(generation, group).1.remove_of(server) {
+                    self.close(idle.socket);
+                }
+            }
+            Change::OnTrial => {
+                log::warn!(
+                    "upstream \"{name}\": {at} accepts connections, the next request tries it"
+                );
+            }
+            Change::CameBack => log::warn!("upstream \"{name}\": {at} is up again"),
+        }
+    }
+
+    /// Keeps a connection for another request, or closes it.
+    pub fn keep(&mut self, generation: u64, group: GroupId, server: ServerId, idle: Connection<N>) {
+        let now = self.now;
+        let stale = generation != self.generation() || self.draining;
+        let (servers, pool) = self.group(generation, group);
+        if stale || servers.is_out(server) || !pool.accepts(&idle, now) {
+            return self.close(idle.socket);
+        }
+        let token = idle.socket.token();
+        let (key, surplus) = pool.put(idle, server, now);
+        self.owners[token.0] = Owner::Idle { generation, group, key };
+        if let Some(surplus) = surplus {
+            self.close(surplus.socket);
+        }
+    }
+
+    /// Closes an idle connection that something happened on.
+    pub fn drop_idle(&mut self, generation: u64, group: GroupId, key: usize) {
+        if let Some(idle) = self.group(generation, group).1.remove(key) {
+            self.close(idle.socket);
+        }
+    }
+
+    /// Closes idle connections whose time is up.
+    pub fn expire_idle(&mut self) {
+        let now = self.now;
+        for place in 0..self.newest().groups.len() {
+            while let Some(idle) = self.pool_at(place).remove_expired(now) {
+                self.close(idle.socket);
+            }
+        }
+    }
+
+    /// Closes all idle connections. (Only the newest configuration has any.)
+    pub fn close_idle(&mut self) {
+        let groups = self.generations.last().map_or(0, |newest| newest.groups.len());
+        for place in 0..groups {
+            while let Some(idle) = self.pool_at(place).remove_any() {
+                self.close(idle.socket);
+            }
+        }
+    }
+
+    fn pool_at(&mut self, place: usize) -> &mut Pool<N> {
+        &mut self.generations.last_mut().expect("there is always one").groups[place].1
+    }
+
+    /// Idle connections to servers.
+    pub fn idle(&self) -> usize {
+        self.newest().groups.iter().map(|(_, pool)| pool.len()).sum()
+    }
+
+    /// When a connection will have idled for too long, or a server is due for a look.
+    pub fn next_alarm(&self) -> Time {
+        let newest = &self.newest().groups;
+        let times = newest.iter().map(|(group, pool)| group.next_check().min(pool.next_expiry()));
+        times.min().unwrap_or(Time::NEVER).min(self.journal.next_due())
+    }
+
+    /// A server of the newest configuration that is due for a background connection.
+    pub fn begin_check(&mut self) -> Option<(GroupId, ServerId)> {
+        let now = self.now;
+        let newest = self.generations.last_mut().expect("there is always one");
+        newest.groups.iter_mut().enumerate().find_map(|(index, (group, _))| {
+            group.begin_check(now).map(|server| (GroupId(index), server))
+        })
+    }
+}
+
+/// A server in log lines: its address, and its name where that is another.
+pub struct Named<'a>(pub &'a Server);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = self.0.address.to_string();
+        if *address == *self.0.name {
+            f.write_str(&address)
+        } else {
+            write!(f, "{address} ({})", self.0.name)
+        }
+    }
+}
+
+fn reads_response_head(template: &Template) -> bool {
+    template.parts.iter().any(|part| {
+        matches!(part, Part::Variable(Variable::SentHttp(_) | Variable::UpstreamHttp(_)))
+    })
+}
+
+/// The location at `index` of a virtual server; none outside of all.
+pub fn location(config: &Config, site: super::route::Site) -> Option<&Location> {
+    site.location.map(|index| &config.virtual_servers[site.server.0].locations[index])
+}

@@ -1,0 +1,433 @@
+//! One request and its response, from the head to the last byte.
+//!
+//! Two directions move independently: the request ([`Upload`]) and the response ([`Download`]).
+//! Between them stands the [`Link`] to the server of the current attempt. Nothing of a response
+//! reaches the client before its head is whole and accepted; until then another server may be asked.
+
+use std::sync::Arc;
+
+use super::account::Account;
+use super::client::Client;
+use super::context::{Context, location};
+use super::download::{Download, Phase};
+use super::pool::Connection;
+use super::request::Request;
+use super::route::Site;
+use super::socket::{Moved, Socket};
+use super::upload::{RELAY_BUFFER, Upload};
+use super::variables::{Answered, Scope};
+use crate::config::model::{Action, Config, ErrorPageStatus, LocationSettings, ProxyPass};
+use crate::http::framing::Body;
+use crate::net::Net;
+use crate::time::Time;
+use crate::upstream::group::{Pick, Tried, Verdict};
+
+/// One request being served.
+pub struct Exchange<N: Net> {
+    /// The configuration that it began with.
+    pub(super) config: Arc<Config>,
+    /// Its number.
+    pub(super) generation: u64,
+    /// The place in it.
+    pub(super) site: Site,
+    /// The request.
+    pub(super) request: Request,
+    /// When its first byte came.
+    pub(super) started: Time,
+    /// The server's side.
+    pub(super) link: Link<N>,
+    /// Towards the server.
+    pub(super) upload: Upload,
+    /// Towards the client.
+    pub(super) download: Download,
+    /// What was tried.
+    pub(super) account: Account,
+    /// Servers that were tried.
+    pub(super) tried: Tried,
+    /// When the first attempt began.
+    pub(super) first_attempt: Time,
+    /// Attempts that used up a try.
+    pub(super) tries: u32,
+    /// The page asked for in place of an error.
+    pub(super) page: Option<Page>,
+    /// The client left, but the server is to finish.
+    pub(super) unheard: bool,
+}
+
+/// The connection to a server.
+pub enum Link<N: Net> {
+    /// There is none: before the first attempt, or when nothing more is wanted from a server.
+    None,
+    /// The connect has not come to its end.
+    Connecting {
+        /// The socket.
+        socket: Socket<N>,
+        /// Its server.
+        pick: Pick,
+        /// When the wait is over.
+        deadline: Time,
+    },
+    /// The connection stands.
+    Open {
+        /// The connection.
+        connection: Connection<N>,
+        /// Its server.
+        pick: Pick,
+        /// It has carried a request before.
+        reused: bool,
+        /// It may carry another one, as far as the request is concerned.
+        reusable: bool,
+    },
+}
+
+/// A page that takes the place of an error: `error_page`.
+#[derive(Debug)]
+pub struct Page {
+    /// Its URI, decoded.
+    pub uri: Vec<u8>,
+    /// The status that it replaces.
+    pub original: u16,
+    /// What the client is told instead.
+    pub tells: ErrorPageStatus,
+}
+
+/// What an exchange wants after it was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// An event, or its deadline.
+    Wait,
+    /// To be called again after others.
+    Again,
+    /// Nothing: it is over.
+    Over(Ending),
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client may send its next request.
+    Keep,
+    /// The connection is closed once the client has had a chance to read the answer.
+    Linger,
+    /// The same for a request that was refused: not for long.
+    LingerBriefly,
+    /// Nothing more is to be said.
+    Close,
+    /// The response is not whole, and only a reset can show it.
+    Reset,
+    /// The client left.
+    ClientLeft,
+    /// The client took or sent nothing for too long.
+    TimedOut,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Connect,
+    ServerTakes,
+    ClientSends,
+    ServerAnswers,
+    ClientTakes,
+    Tunnel,
+}
+
+impl<N: Net> Exchange<N> {
+    /// Moves everything that can be moved.
+    pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
+        for _ in 0..RELAY_ROUNDS {
+            match self.round(client, context) {
+                Ok(true) => {}
+                Ok(false) => return Progress::Wait,
+                Err(ending) => return Progress::Over(ending),
+            }
+        }
+        Progress::Again
+    }
+
+    /// Tries each direction once. Whether anything moved.
+    fn round(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Ending> {
+        self.look_for_client(client, context)?;
+        let mut moved = self.connect(client, context)?;
+        moved |= self.send(client, context)?;
+        moved |= self.receive(client, context)?;
+        moved |= self.deliver(client, context)?;
+        moved |= self.pass_ends(client, context);
+        if self.download.is_over() {
+            return Err(self.ending(client, context));
+        }
+        Ok(moved)
+    }
+
+    /// Finds out whether a client that is said to have left has done so: its late answer must
+    /// reach nobody, and the server should not go on for nothing.
+    fn look_for_client(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        if !client.socket.is_ending()
+            || self.unheard
+            || self.is_tunnel()
+            || !self.upload.body.is_done()
+        {
+            return Ok(());
+        }
+        while client.input.len() < RELAY_BUFFER {
+            context.buffers.make_room(&mut client.input, RELAY_BUFFER);
+            match client.socket.read(client.input.room()) {
+                Moved::Bytes(count) => client.input.filled(count),
+                Moved::Wait => break,
+                Moved::End | Moved::Failed(_) => {
+                    context.buffers.settle(&mut client.input);
+                    return self.client_left();
+                }
+            }
+        }
+        context.buffers.settle(&mut client.input);
+        client.socket.overlook_ending();
+        Ok(())
+    }
+
+    /// The client left: so does the exchange, unless it was told not to mind.
+    pub(super) fn client_left(&mut self) -> Result<(), Ending> {
+        let ignored = self.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
+        if ignored && self.upload.body.is_done() {
+            self.unheard = true;
+            return Ok(());
+        }
+        Err(Ending::ClientLeft)
+    }
+
+    /// How a response that has been delivered leaves the client's connection.
+    fn ending(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Ending {
+        self.drop_link(context);
+        if self.unheard {
+            return Ending::ClientLeft;
+        }
+        let in_step = self.upload.body.is_done();
+        match self.download.phase {
+            Phase::Ended { whole: false, framed: true } => Ending::Close,
+            Phase::Ended { whole: false, framed: false } => Ending::Reset,
+            _ if self.download.keeps_client && in_step && !context.draining => {
+                // Body bytes that no server wanted any more must not become the next request.
+                client.input.consume(self.upload.ready);
+                self.upload.ready = 0;
+                context.buffers.settle(&mut client.input);
+                Ending::Keep
+            }
+            _ if self.download.refused => Ending::LingerBriefly,
+            _ if self.download.status == 101 => Ending::Close,
+            Phase::Ended { .. }
+            | Phase::AwaitingHead { .. }
+            | Phase::Body { .. }
+            | Phase::Tunnel(_) => Ending::Linger,
+        }
+    }
+
+    /// The moment by which something has to have happened.
+    pub fn deadline(&self) -> Time {
+        self.waits().map(|(deadline, _)| deadline).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Acts on a deadline that has passed.
+    pub fn expire(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
+        let first = self.waits().min_by_key(|&(deadline, _)| deadline);
+        let Some((_, waiting)) = first.filter(|&(deadline, _)| deadline <= context.now) else {
+            return Progress::Wait;
+        };
+        let acted = match waiting {
+            Waiting::Connect => self.connect_timed_out(client, context),
+            Waiting::ServerTakes => self.server_takes_nothing(client, context),
+            Waiting::ServerAnswers => self.server_is_silent(client, context),
+            Waiting::ClientSends => self.client_is_silent(client, context),
+            Waiting::ClientTakes | Waiting::Tunnel => Err(Ending::TimedOut),
+        };
+        match acted {
+            Ok(()) => self.run(client, context),
+            Err(ending) => Progress::Over(ending),
+        }
+    }
+
+    /// Everything that is waited for, with its deadline.
+    fn waits(&self) -> impl Iterator<Item = (Time, Waiting)> {
+        [self.wait_of_link(), self.wait_of_download()].into_iter().flatten()
+    }
+
+    fn wait_of_link(&self) -> Option<(Time, Waiting)> {
+        let proxy = self.proxy()?;
+        match &self.link {
+            Link::None => None,
+            Link::Connecting { deadline, .. } => Some((*deadline, Waiting::Connect)),
+            Link::Open { .. } if self.is_tunnel() => {
+                let since = self.upload.since.max(self.download.since);
+                Some((since + proxy.read_timeout, Waiting::Tunnel))
+            }
+            Link::Open { .. } if self.upload.broken || self.upload.is_sent() => None,
+            Link::Open { .. } if self.upload.is_pending() => {
+                Some((self.upload.since + proxy.send_timeout, Waiting::ServerTakes))
+            }
+            Link::Open { .. } => {
+                Some((self.upload.since + self.settings().body_timeout, Waiting::ClientSends))
+            }
+        }
+    }
+
+    fn wait_of_download(&self) -> Option<(Time, Waiting)> {
+        if self.is_tunnel() {
+            return None;
+        }
+        if self.download.is_pending() {
+            return Some((
+                self.download.since + self.settings().send_timeout,
+                Waiting::ClientTakes,
+            ));
+        }
+        let proxy = self.proxy()?;
+        match &self.link {
+            Link::Open { .. } if self.upload.broken || self.upload.is_sent() => {
+                let since = self.download.since.max(self.upload.since);
+                Some((since + proxy.read_timeout, Waiting::ServerAnswers))
+            }
+            Link::Open { .. } | Link::Connecting { .. } | Link::None => None,
+        }
+    }
+
+    /// Settings of the location, or of the server outside of all.
+    pub(super) fn settings(&self) -> &LocationSettings {
+        match location(&self.config, self.site) {
+            Some(location) => &location.settings,
+            None => &self.config.virtual_servers[self.site.server.0].outside,
+        }
+    }
+
+    /// How the location asks servers, if it does.
+    pub(super) fn proxy(&self) -> Option<&ProxyPass> {
+        match &location(&self.config, self.site)?.action {
+            Action::Proxy(proxy) => Some(proxy),
+            Action::Return(_) | Action::NotFound => None,
+        }
+    }
+
+    /// Whether bytes pass unread.
+    pub(super) fn is_tunnel(&self) -> bool {
+        matches!(self.download.phase, Phase::Tunnel(_))
+    }
+
+    /// What variables stand for now.
+    pub(super) fn scope<'a>(&'a self, client: &'a Client<N>, context: &Context<N>) -> Scope<'a> {
+        Scope {
+            config: &self.config,
+            site: self.site,
+            request: &self.request,
+            client: &client.facts,
+            account: &self.account,
+            answer: Answered {
+                status: self.download.status,
+                sent: self.download.sent,
+                body: self.download.sent.saturating_sub(self.download.head_length),
+                head: self.download.head_sent.bytes(),
+                upstream_head: self.download.head_received.bytes(),
+            },
+            started: self.started,
+            now: context.now,
+            wall: context.net.wall(context.now),
+        }
+    }
+
+    /// Whether the connect under way goes to this server.
+    pub fn is_connecting_to(&self, fallen: &super::context::Fallen) -> bool {
+        let group = self.proxy().map(|proxy| proxy.group);
+        match &self.link {
+            Link::Connecting { pick, .. } => {
+                self.generation == fallen.generation
+                    && group == Some(fallen.group)
+                    && pick.server == fallen.server
+            }
+            Link::Open { .. } | Link::None => false,
+        }
+    }
+
+    /// Notes an event of the server's socket.
+    pub fn note_upstream(&mut self, event: &crate::net::Event) {
+        match &mut self.link {
+            Link::Connecting { socket, .. } => socket.note(event),
+            Link::Open { connection, .. } => connection.socket.note(event),
+            Link::None => {}
+        }
+    }
+
+    /// Closes the connection to the server, if there is one; it is not to be blamed.
+    pub(super) fn drop_link(&mut self, context: &mut Context<N>) {
+        self.end_link(Verdict::Abandoned, context);
+    }
+
+    /// Closes the connection to the server with a verdict.
+    pub(super) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
+        let (socket, pick) = match std::mem::replace(&mut self.link, Link::None) {
+            Link::None => return,
+            Link::Connecting { socket, pick, .. } => (socket, pick),
+            Link::Open { connection, pick, .. } => (connection.socket, pick),
+        };
+        context.close(socket);
+        self.conclude(pick, verdict, context);
+    }
+
+    /// Gives a server back with a verdict.
+    pub(super) fn conclude(&mut self, pick: Pick, verdict: Verdict, context: &mut Context<N>) {
+        if let Some(group) = self.proxy().map(|proxy| proxy.group) {
+            context.conclude(self.generation, group, pick, verdict);
+        }
+    }
+
+    /// Writes the log lines and gives everything back that is not the exchange's own.
+    pub fn finish(mut self, client: &Client<N>, context: &mut Context<N>) {
+        self.drop_link(context);
+        let now = context.now;
+        self.account.ended(None, now);
+        self.log(client, context);
+        self.upload.release(&mut context.buffers);
+        self.download.release(&mut context.buffers);
+        context.buffers.clear(&mut self.request.head);
+    }
+
+    fn log(&mut self, client: &Client<N>, context: &mut Context<N>) {
+        if self.download.status == 0 {
+            self.download.status = CLIENT_LEFT;
+        }
+        for to in &self.settings().access_logs {
+            let place = context.log_place(self.generation, to.log);
+            let mut journal = std::mem::take(&mut context.journal);
+            let scope = self.scope(client, context);
+            journal.line(place, context.now, |out| {
+                scope.write_line(&self.config.log_formats[to.format.0], out);
+            });
+            context.journal = journal;
+        }
+    }
+
+    /// The body is not wanted any more: what of it is in hand is dropped, so that the connection
+    /// can be kept if that was all.
+    pub(super) fn discard_body(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
+        loop {
+            client.input.consume(self.upload.ready);
+            self.upload.ready = 0;
+            let before = client.input.len();
+            let bytes = client.input.bytes_mut();
+            let Ok(scan) = self.upload.body.scan(bytes, crate::http::chunked::Keep::Data) else {
+                self.upload.body = Body::UntilClose;
+                break;
+            };
+            client.input.consume(scan.consumed);
+            if scan.consumed == 0 || client.input.len() == before {
+                break;
+            }
+        }
+        context.buffers.settle(&mut client.input);
+    }
+}
+
+/// The status in log lines for a client that left before there was one. nginx's number.
+const CLIENT_LEFT: u16 = 499;
+/// Rounds one session may move bytes before the others get a turn.
+const RELAY_ROUNDS: usize = 16;

@@ -1,0 +1,20 @@
+//! Sessions: the only code that reads and writes streams.
+
+pub mod account;
+pub mod admit;
+pub mod answers;
+pub mod attempt;
+pub mod client;
+pub mod context;
+pub mod download;
+pub mod exchange;
+pub mod http;
+pub mod journal;
+pub mod pool;
+pub mod request;
+pub mod route;
+pub mod session;
+pub mod socket;
+pub mod tunnel;
+pub mod upload;
+pub mod variables;

@@ -1,0 +1,129 @@
+//! Idle connections to the servers of one group.
+
+use slab::Slab;
+
+use super::socket::Socket;
+use crate::config::model;
+use crate::net::Net;
+use crate::time::Time;
+use crate::upstream::group::ServerId;
+
+/// A connection to a server, and how much it has been used.
+pub struct Connection<N: Net> {
+    /// The socket.
+    pub socket: Socket<N>,
+    /// Requests sent on it, the current one included.
+    pub requests: u64,
+    /// When it was made.
+    pub opened: Time,
+}
+
+struct Idle<N: Net> {
+    connection: Connection<N>,
+    server: ServerId,
+    since: Time,
+}
+
+/// The idle connections of a group.
+pub struct Pool<N: Net> {
+    idle: Slab<Idle<N>>,
+    /// Keys, longest idle first.
+    order: Vec<usize>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    idle: usize,
+    requests: u64,
+    age: std::time::Duration,
+    timeout: std::time::Duration,
+}
+
+impl<N: Net> Pool<N> {
+    /// An empty pool with the group's limits.
+    pub fn new(group: &model::Group) -> Pool<N> {
+        Pool {
+            idle: Slab::new(),
+            order: Vec::new(),
+            limits: Limits {
+                idle: group.keepalive,
+                requests: group.keepalive_requests,
+                age: group.keepalive_time,
+                timeout: group.keepalive_timeout,
+            },
+        }
+    }
+
+    /// Whether a connection may be used once more.
+    pub fn accepts(&self, connection: &Connection<N>, now: Time) -> bool {
+        self.limits.idle > 0
+            && connection.requests < self.limits.requests
+            && now - connection.opened < self.limits.age
+    }
+
+    /// Takes the connection to `server` that has idled least: the likeliest to be alive.
+    pub fn take(&mut self, server: ServerId) -> Option<Connection<N>> {
+        let place = self.order.iter().rposition(|&key| self.idle[key].server == server)?;
+        let key = self.order.remove(place);
+        Some(self.idle.remove(key).connection)
+    }
+
+    /// Keeps a connection; returns its key, and the one that has to go to make room for it.
+    pub fn put(
+        &mut self,
+        connection: Connection<N>,
+        server: ServerId,
+        now: Time,
+    ) -> (usize, Option<Connection<N>>) {
+        let full = self.order.len() >= self.limits.idle;
+        let surplus =
+            full.then(|| self.order.remove(0)).map(|key| self.idle.remove(key).connection);
+        let key = self.idle.insert(Idle { connection, server, since: now });
+        self.order.push(key);
+        (key, surplus)
+    }
+
+    /// Removes the connection under `key`, if it is still there.
+    pub fn remove(&mut self, key: usize) -> Option<Connection<N>> {
+        let idle = self.idle.try_remove(key)?;
+        self.order.retain(|&other| other != key);
+        Some(idle.connection)
+    }
+
+    /// Removes a connection to `server`, if there is one: it is out.
+    pub fn remove_of(&mut self, server: ServerId) -> Option<Connection<N>> {
+        self.take(server)
+    }
+
+    /// Removes any connection.
+    pub fn remove_any(&mut self) -> Option<Connection<N>> {
+        let key = self.order.pop()?;
+        Some(self.idle.remove(key).connection)
+    }
+
+    /// Removes a connection that has idled for too long.
+    pub fn remove_expired(&mut self, now: Time) -> Option<Connection<N>> {
+        let key = *self.order.first()?;
+        if self.idle[key].since + self.limits.timeout > now {
+            return None;
+        }
+        self.order.remove(0);
+        Some(self.idle.remove(key).connection)
+    }
+
+    /// When the next one will have idled for too long.
+    pub fn next_expiry(&self) -> Time {
+        self.order.first().map_or(Time::NEVER, |&key| self.idle[key].since + self.limits.timeout)
+    }
+
+    /// How many connections idle.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}

@@ -1,0 +1,283 @@
+//! A request as the proxy understands it: its head, checked, with the places of what matters.
+
+use std::ops::Range;
+
+use crate::buffer::Buffer;
+use crate::http::connection::Options;
+use crate::http::fields::{Known, known};
+use crate::http::framing::{self, Framing};
+use crate::http::head::{self, RequestHead, Version};
+use crate::http::target::{Target, host_and_port, is_host};
+use crate::upstream::retry::is_idempotent;
+
+/// A request. Places are ranges of its head's bytes.
+#[derive(Debug)]
+pub struct Request {
+    /// The head as received; of a head that was refused, as much as is known.
+    pub head: Buffer,
+    /// The method.
+    pub method: Range<usize>,
+    /// The target as received.
+    pub target: Range<usize>,
+    /// Its path and query, as it is sent on.
+    pub path: Range<usize>,
+    /// Whether `path` lacks the `/` it must begin with.
+    pub lacks_slash: bool,
+    /// Where the host with its port stands: in the target, else in `Host`.
+    pub authority: Option<Range<usize>>,
+    /// The version.
+    pub version: Version,
+    /// What `Connection` says.
+    pub options: Options,
+    /// Where the body ends.
+    pub framing: Framing,
+    /// It is a `HEAD`: the answer has no body.
+    pub is_head: bool,
+    /// Doing it twice is doing it once.
+    pub idempotent: bool,
+    /// The client waits for a 100 before it sends the body.
+    pub expects_continue: bool,
+    /// The protocol that it asks to upgrade to.
+    pub upgrade: Option<Range<usize>>,
+}
+
+/// An answer in place of what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its status.
+    pub status: u16,
+    /// The reason, for the client.
+    pub why: &'static str,
+}
+
+impl Request {
+    /// A request of which nothing is known but the bytes of its first line.
+    pub fn broken(head: Buffer) -> Request {
+        Request {
+            head,
+            method: 0..0,
+            target: 0..0,
+            path: 0..0,
+            lacks_slash: false,
+            authority: None,
+            version: Version::Http11,
+            options: Options { close: true, ..Options::default() },
+            framing: Framing::None,
+            is_head: false,
+            idempotent: false,
+            expects_continue: false,
+            upgrade: None,
+        }
+    }
+
+    /// Reads a whole head.
+    pub fn read(&mut self) -> Result<(), Refusal> {
+        let mut slots = head::slots();
+        let bytes = self.head.bytes();
+        let parsed = match head::parse_request(bytes, &mut slots) {
+            Ok(parsed) => parsed,
+            Err(e) => return Err(Refusal { status: e.status(), why: words(e) }),
+        };
+        let method = place(bytes, parsed.method);
+        let target = place(bytes, parsed.target);
+        let is_head = parsed.method == b"HEAD";
+        let idempotent = is_idempotent(parsed.method);
+        let details = Details::of(bytes, &parsed);
+        let version = parsed.version;
+        (self.method, self.target, self.version) = (method, target, version);
+        (self.is_head, self.idempotent) = (is_head, idempotent);
+        let details = details?;
+        self.path = details.path;
+        self.lacks_slash = details.lacks_slash;
+        self.authority = details.authority;
+        self.options = details.options;
+        self.framing = details.framing;
+        self.expects_continue = details.expects_continue;
+        self.upgrade = details.upgrade;
+        Ok(())
+    }
+
+    /// The bytes at a place.
+    pub fn at(&self, place: &Range<usize>) -> &[u8] {
+        &self.head.bytes()[place.clone()]
+    }
+
+    /// The host with its port, as received.
+    pub fn authority(&self) -> Option<&[u8]> {
+        self.authority.as_ref().map(|place| self.at(place))
+    }
+
+    /// The host without its port, as received; none where it is missing or empty.
+    pub fn host(&self) -> Option<&[u8]> {
+        let (host, _) = host_and_port(self.authority()?);
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        (!host.is_empty()).then_some(host)
+    }
+
+    /// The path as received, and the query without its `?`.
+    pub fn path_and_query(&self) -> (&[u8], Option<&[u8]>) {
+        Target { authority: None, path: self.at(&self.path) }.split()
+    }
+
+    /// The first line.
+    pub fn line(&self) -> &[u8] {
+        let bytes = self.head.bytes();
+        &bytes[..memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len())]
+    }
+
+    /// Whether the client means to go on after this request.
+    pub fn is_persistent(&self) -> bool {
+        self.options.persistent(self.version)
+    }
+}
+
+/// What a well-formed head means.
+struct Details {
+    path: Range<usize>,
+    lacks_slash: bool,
+    authority: Option<Range<usize>>,
+    options: Options,
+    framing: Framing,
+    expects_continue: bool,
+    upgrade: Option<Range<usize>>,
+}
+
+impl Details {
+    fn of(bytes: &[u8], head: &RequestHead<'_>) -> Result<Details, Refusal> {
+        if matches!(head.method, b"CONNECT" | b"TRACE") {
+            return Err(Refusal { status: 405, why: "This method is not served here." });
+        }
+        let target =
+            Target::parse(head.method, head.target).map_err(|_| bad("bad request target"))?;
+        let host = host(head)?;
+        let framing = framing::of_request(head).map_err(|e| Refusal {
+            status: e.status(),
+            why: "The body's length is not certain.",
+        })?;
+        let options = Options::of(head.fields);
+        let expects = expects_continue(head)?;
+        let upgrade = find(head, Known::Upgrade).filter(|value| !value.is_empty());
+        let may_upgrade =
+            options.upgrade && head.version == Version::Http11 && framing == Framing::None;
+        Ok(Details {
+            path: place(bytes, target.path),
+            lacks_slash: !target.missing_slash().is_empty(),
+            authority: target.authority.or(host).map(|authority| place(bytes, authority)),
+            options,
+            framing,
+            expects_continue: expects && framing != Framing::None,
+            upgrade: upgrade.filter(|_| may_upgrade).map(|value| place(bytes, value)),
+        })
+    }
+}
+
+/// The only `Host`. RFC 9112, section 3.2: missing in HTTP/1.1, doubled or invalid is an error.
+fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
+    let mut hosts = head.fields.iter().filter(|f| known(f.name.as_bytes()) == Some(Known::Host));
+    match (hosts.next(), hosts.next()) {
+        (None, _) if head.version == Version::Http11 => Err(bad("no Host")),
+        (None, _) => Ok(None),
+        (Some(host), None) if is_host(host.value) => Ok(Some(host.value)),
+        (Some(_), None) => Err(bad("bad Host")),
+        (Some(_), Some(_)) => Err(bad("more than one Host")),
+    }
+}
+
+/// HTTP/1.0 knows no expectations; HTTP/1.1 knows one.
+fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
+    match find(head, Known::Expect) {
+        None => Ok(false),
+        Some(_) if head.version == Version::Http10 => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),
+        Some(_) => Err(Refusal { status: 417, why: "Only 100-continue can be expected." }),
+    }
+}
+
+fn find<'a>(head: &RequestHead<'a>, which: Known) -> Option<&'a [u8]> {
+    head.fields.iter().find(|f| known(f.name.as_bytes()) == Some(which)).map(|f| f.value)
+}
+
+fn bad(why: &'static str) -> Refusal {
+    Refusal { status: 400, why }
+}
+
+fn words(error: head::HeadError) -> &'static str {
+    match error {
+        head::HeadError::Malformed => "malformed request head",
+        head::HeadError::Version => "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        head::HeadError::FirstLineTooLong => "request line too long",
+        head::HeadError::TooLarge => "request head too large",
+        head::HeadError::EmptyLines => "too many empty lines before the request",
+    }
+}
+
+impl From<head::HeadError> for Refusal {
+    fn from(error: head::HeadError) -> Refusal {
+        Refusal { status: error.status(), why: words(error) }
+    }
+}
+
+/// Where in `whole` its part `part` stands.
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    assert!(start + part.len() <= whole.len(), "a part lies inside of the whole");
+    start..start + part.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::BufferPool;
+
+    fn read(text: &str) -> (Request, Option<u16>) {
+        let mut head = Buffer::default();
+        BufferPool::default().append(&mut head, text.as_bytes());
+        let mut request = Request::broken(head);
+        let refused = request.read().err().map(|refusal| refusal.status);
+        (request, refused)
+    }
+
+    #[test]
+    fn the_places_of_a_request() {
+        let (request, refused) = read(
+            "GET http://B.c:81?x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: ws\r\n\r\n",
+        );
+        assert_eq!(refused, None);
+        assert_eq!(
+            (request.host(), request.authority()),
+            (Some(&b"B.c"[..]), Some(&b"B.c:81"[..]))
+        );
+        assert_eq!((request.at(&request.path), request.lacks_slash), (&b"?x"[..], true));
+        assert_eq!(request.at(request.upgrade.as_ref().unwrap()), b"ws");
+        assert!(request.idempotent && request.is_persistent());
+    }
+
+    #[test]
+    fn statuses_of_refused_heads() {
+        for (text, status) in [
+            ("GET / HTTP/1.1\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+            ("GET http://a/ HTTP/1.1\r\nHost: u@b\r\n\r\n", 400),
+            ("GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+            ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+            ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                400,
+            ),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: cake\r\n\r\n", 417),
+        ] {
+            assert_eq!(read(text).1, Some(status), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_be_empty_and_missing_in_http_1_0() {
+        assert_eq!(read("GET / HTTP/1.1\r\nHost:\r\n\r\n").1, None);
+        assert_eq!(read("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").1, None);
+    }
+}

@@ -1,0 +1,100 @@
+//! Which virtual server and which location a request belongs to.
+
+use crate::config::model::{Config, Listen, Location, Matcher, ServerName, VirtualServerId};
+
+/// The place in the configuration that serves a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The virtual server.
+    pub server: VirtualServerId,
+    /// The location's index in it; none outside of all of them.
+    pub location: Option<usize>,
+}
+
+/// The virtual server of a listener that serves `host`: an exact name, else the longest leading
+/// wildcard, else the longest trailing one, else the default.
+pub fn virtual_server(config: &Config, listen: &Listen, host: Option<&[u8]>) -> VirtualServerId {
+    if listen.servers.len() == 1 {
+        return listen.default_server;
+    }
+    let host = host.unwrap_or_default();
+    let mut best = (Fit::No, listen.default_server);
+    for &id in &listen.servers {
+        for name in &config.virtual_servers[id.0].names {
+            let fit = fit(name, host);
+            if fit > best.0 {
+                best = (fit, id);
+            }
+        }
+    }
+    best.1
+}
+
+/// How well a name fits, worst first; among wildcards the longer is better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    No,
+    Trailing(usize),
+    Leading(usize),
+    Exact,
+}
+
+fn fit(name: &ServerName, host: &[u8]) -> Fit {
+    let ends_with = |suffix: &[u8]| {
+        host.len() > suffix.len() && host[host.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
+    };
+    match name {
+        ServerName::Exact(name) if host.eq_ignore_ascii_case(name.as_bytes()) => Fit::Exact,
+        ServerName::Dotted(name) if host.eq_ignore_ascii_case(&name.as_bytes()[1..]) => Fit::Exact,
+        ServerName::Suffix(suffix) | ServerName::Dotted(suffix) if ends_with(suffix.as_bytes()) => {
+            Fit::Leading(suffix.len())
+        }
+        ServerName::Prefix(prefix)
+            if host.len() > prefix.len()
+                && host[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes()) =>
+        {
+            Fit::Trailing(prefix.len())
+        }
+        ServerName::Exact(_)
+        | ServerName::Dotted(_)
+        | ServerName::Suffix(_)
+        | ServerName::Prefix(_) => Fit::No,
+    }
+}
+
+/// The location for a normalised path: the exact one, else the longest prefix.
+pub fn location(locations: &[Location], path: &[u8]) -> Option<usize> {
+    let length = |index: usize| match &locations[index].matcher {
+        Matcher::Exact(exact) if **exact == *path => Some(usize::MAX),
+        Matcher::Prefix(prefix) if path.starts_with(prefix) => Some(prefix.len()),
+        Matcher::Exact(_) | Matcher::Prefix(_) => None,
+    };
+    let fitting = (0..locations.len()).filter_map(|index| Some((length(index)?, index)));
+    fitting.max().map(|(_, index)| index)
+}
+
+/// The path that a location is named by.
+pub fn prefix(location: &Location) -> &[u8] {
+    match &location.matcher {
+        Matcher::Exact(path) | Matcher::Prefix(path) => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_exactly_then_by_suffix_then_by_prefix() {
+        let exact = ServerName::Exact("a.b".into());
+        let suffix = ServerName::Suffix(".b".into());
+        let dotted = ServerName::Dotted(".b".into());
+        let prefix = ServerName::Prefix("a.".into());
+        assert!(fit(&exact, b"A.B") == Fit::Exact && fit(&exact, b"a.b.") == Fit::No);
+        assert!(fit(&suffix, b"x.B") == Fit::Leading(2) && fit(&suffix, b".b") == Fit::No);
+        assert!(fit(&suffix, b"b") == Fit::No);
+        assert!(fit(&dotted, b"b") == Fit::Exact && fit(&dotted, b"x.b") == Fit::Leading(2));
+        assert!(fit(&prefix, b"a.x") == Fit::Trailing(2) && fit(&prefix, b"a.") == Fit::No);
+        assert!(Fit::Exact > Fit::Leading(9) && Fit::Leading(1) > Fit::Trailing(9));
+    }
+}

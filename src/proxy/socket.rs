@@ -1,0 +1,149 @@
+//! A stream, and what is remembered of its readiness.
+//!
+//! Registered once, edge-triggered: no new edge comes for what is already known, so readiness is
+//! kept until the stream itself says `WouldBlock`, or a short read has shown that it is drained.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use crate::net::{Event, Net, Stream, Token};
+
+/// A registered stream.
+pub struct Socket<N: Net> {
+    stream: N::Stream,
+    token: Token,
+    readable: bool,
+    writable: bool,
+    /// The peer's end is known to stand somewhere behind the bytes not yet read.
+    ending: bool,
+}
+
+/// What a read or a write came to.
+#[derive(Debug)]
+pub enum Moved {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// The peer's orderly end; reads only.
+    End,
+    /// Nothing until an event.
+    Wait,
+    /// The connection is gone.
+    Failed(io::Error),
+}
+
+impl<N: Net> Socket<N> {
+    /// A stream that was registered with `token`. Both directions are worth a try at first.
+    pub fn new(stream: N::Stream, token: Token) -> Socket<N> {
+        Socket { stream, token, readable: true, writable: true, ending: false }
+    }
+
+    /// A stream that is still connecting.
+    pub fn connecting(stream: N::Stream, token: Token) -> Socket<N> {
+        Socket { stream, token, readable: false, writable: false, ending: false }
+    }
+
+    /// Its name in events.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Notes what an event says.
+    pub fn note(&mut self, event: &Event) {
+        self.readable |= event.readable || event.read_closed;
+        self.writable |= event.writable;
+        self.ending |= event.read_closed || event.broken;
+    }
+
+    /// Whether a read may give something.
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Whether the peer is known to have finished, perhaps behind bytes not yet read.
+    pub fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// Forgets that the peer has finished, for those who do not mind; it is still read in order.
+    pub fn overlook_ending(&mut self) {
+        self.ending = false;
+    }
+
+    /// Reads into `into`, which must not be empty.
+    pub fn read(&mut self, into: &mut [u8]) -> Moved {
+        assert!(!into.is_empty(), "a read of nothing would look like the end");
+        if !self.readable {
+            return Moved::Wait;
+        }
+        match retried(|| self.stream.read(into)) {
+            Ok(0) => Moved::End,
+            Ok(count) => {
+                self.readable = count == into.len() || self.ending;
+                Moved::Bytes(count)
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Moved::Wait
+            }
+            Err(e) => Moved::Failed(e),
+        }
+    }
+
+    /// Writes the slices in order, as far as the stream takes them.
+    pub fn write(&mut self, from: &[IoSlice<'_>]) -> Moved {
+        if !self.writable {
+            return Moved::Wait;
+        }
+        match retried(|| self.stream.write_vectored(from)) {
+            Ok(0) => Moved::Failed(ErrorKind::WriteZero.into()),
+            Ok(count) => Moved::Bytes(count),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.writable = false;
+                Moved::Wait
+            }
+            Err(e) => Moved::Failed(e),
+        }
+    }
+
+    /// Whether a connect has come to its end; asked only after an event.
+    ///
+    /// # Errors
+    /// The reason why it failed.
+    pub fn connected(&mut self) -> io::Result<bool> {
+        if !self.writable && !self.readable {
+            return Ok(false);
+        }
+        let connected = self.stream.connected()?;
+        self.writable = connected;
+        self.readable &= connected;
+        Ok(connected)
+    }
+
+    /// Sends the orderly end.
+    pub fn finish_writing(&mut self) {
+        // A connection that is gone already needs no end.
+        let _ = self.stream.shutdown_write();
+    }
+
+    /// Makes the coming close a reset.
+    pub fn reset_on_close(&mut self) {
+        self.stream.reset_on_close();
+    }
+
+    /// `TCP_NODELAY`.
+    pub fn set_nodelay(&mut self, on: bool) {
+        self.stream.set_nodelay(on);
+    }
+}
+
+/// Non-blocking calls are rarely interrupted; again, but not forever.
+fn retried(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    for _ in 0..INTERRUPTIONS {
+        match call() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+    call()
+}
+
+const INTERRUPTIONS: usize = 3;

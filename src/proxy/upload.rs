@@ -1,0 +1,262 @@
+//! The request on its way to a server: head, replayed bytes, body.
+//!
+//! What was written is kept in the replay buffer while it may have to be written again.
+
+use std::io::IoSlice;
+
+use super::client::Client;
+use super::context::Context;
+use super::download::Phase;
+use super::exchange::{Ending, Exchange, Link};
+use super::request::Refusal;
+use super::socket::Moved;
+use super::tunnel::End;
+use crate::buffer::{Buffer, BufferPool};
+use crate::http::chunked::Keep;
+use crate::http::framing::Body;
+use crate::net::Net;
+use crate::time::Time;
+
+/// The state of the request's direction.
+#[derive(Debug)]
+pub struct Upload {
+    /// What of the body is still to come from the client.
+    pub body: Body,
+    /// Bytes at the front of the client's input that are body and not yet written.
+    pub ready: usize,
+    /// What is left of the head for the current server.
+    pub head: Buffer,
+    /// Body bytes that were written to any server.
+    pub replay: Replay,
+    /// How many of these the current server has got again.
+    pub resent: usize,
+    /// Whether the current server has got any byte.
+    pub sent: bool,
+    /// The server takes no more: its response, if any, is all that can still come.
+    pub broken: bool,
+    /// The last time that bytes moved.
+    pub since: Time,
+}
+
+/// A bounded copy of what was written, so that it can be written to another server.
+#[derive(Debug)]
+pub enum Replay {
+    /// Everything so far.
+    Whole {
+        /// The bytes.
+        bytes: Buffer,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Not everything any more, or never wanted: nothing can be repeated once a byte is gone.
+    Lost,
+}
+
+impl Replay {
+    fn record(&mut self, written: &[u8], pool: &mut BufferPool) {
+        let Replay::Whole { bytes, limit } = self else { return };
+        if bytes.len() + written.len() <= *limit {
+            pool.append(bytes, written);
+        } else {
+            self.forget(pool);
+        }
+    }
+
+    /// Gives up what is kept.
+    pub fn forget(&mut self, pool: &mut BufferPool) {
+        if let Replay::Whole { bytes, .. } = self {
+            pool.clear(bytes);
+        }
+        *self = Replay::Lost;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Replay::Whole { bytes, .. } => bytes.bytes(),
+            Replay::Lost => &[],
+        }
+    }
+}
+
+impl Upload {
+    /// A request whose body has not been looked at.
+    pub fn new(body: Body, now: Time) -> Upload {
+        Upload {
+            body,
+            ready: 0,
+            head: Buffer::default(),
+            replay: Replay::Lost,
+            resent: 0,
+            sent: false,
+            broken: false,
+            since: now,
+        }
+    }
+
+    /// Whether all that was sent before can be sent again.
+    pub fn is_replayable(&self) -> bool {
+        matches!(self.replay, Replay::Whole { .. })
+    }
+
+    /// Whether bytes wait for the server to take them.
+    pub fn is_pending(&self) -> bool {
+        !self.head.is_empty() || self.resent < self.replay.bytes().len() || self.ready > 0
+    }
+
+    /// Whether the server has got the whole request.
+    pub fn is_sent(&self) -> bool {
+        self.body.is_done() && !self.is_pending()
+    }
+
+    /// Starts again from the first byte, for another server.
+    pub fn rewind(&mut self, pool: &mut BufferPool, now: Time) {
+        pool.clear(&mut self.head);
+        self.resent = 0;
+        self.sent = false;
+        self.broken = false;
+        self.since = now;
+    }
+
+    /// Gives all storage back.
+    pub fn release(&mut self, pool: &mut BufferPool) {
+        pool.clear(&mut self.head);
+        self.replay.forget(pool);
+    }
+}
+
+impl<N: Net> Exchange<N> {
+    /// Moves the request towards the server. Whether anything moved.
+    pub(super) fn send(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<bool, Ending> {
+        match self.link {
+            Link::Open { .. } if !self.upload.broken => {}
+            Link::Open { .. } | Link::Connecting { .. } | Link::None => return Ok(false),
+        }
+        let mut moved = self.write_request(client, context);
+        if !self.upload.body.is_done() && !self.upload.broken {
+            moved |= self.take_body(client, context)?;
+        }
+        Ok(moved)
+    }
+
+    /// Writes what is in hand.
+    fn write_request(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> bool {
+        let Link::Open { connection, .. } = &mut self.link else { return false };
+        let upload = &mut self.upload;
+        if !upload.is_pending() {
+            return false;
+        }
+        let head = upload.head.bytes();
+        let replay = &upload.replay.bytes()[upload.resent..];
+        let body = &client.input.bytes()[..upload.ready];
+        let moved = match (head, replay, body) {
+            (head, [], []) => connection.socket.write(&[IoSlice::new(head)]),
+            ([], [], body) => connection.socket.write(&[IoSlice::new(body)]),
+            (head, replay, body) => {
+                let all = [IoSlice::new(head), IoSlice::new(replay), IoSlice::new(body)];
+                connection.socket.write(&all)
+            }
+        };
+        match moved {
+            Moved::Bytes(count) => {
+                self.note_written(count, client, context);
+                true
+            }
+            Moved::Wait => false,
+            Moved::End | Moved::Failed(_) => {
+                // The server may have answered before it closed: reading tells.
+                self.upload.broken = true;
+                true
+            }
+        }
+    }
+
+    fn note_written(&mut self, count: usize, client: &mut Client<N>, context: &mut Context<N>) {
+        let upload = &mut self.upload;
+        upload.sent = true;
+        upload.since = context.now;
+        if let Some(attempt) = self.account.current() {
+            attempt.sent += count as u64;
+        }
+        let of_head = count.min(upload.head.len());
+        upload.head.consume(of_head);
+        context.buffers.settle(&mut upload.head);
+        let again = (count - of_head).min(upload.replay.bytes().len() - upload.resent);
+        upload.resent += again;
+        let fresh = count - of_head - again;
+        if fresh > 0 {
+            upload.replay.record(&client.input.bytes()[..fresh], &mut context.buffers);
+            upload.resent = upload.replay.bytes().len();
+            upload.ready -= fresh;
+            client.input.consume(fresh);
+            context.buffers.settle(&mut client.input);
+        }
+    }
+
+    /// Reads more of the body if there is room for it.
+    fn take_body(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<bool, Ending> {
+        if client.input.len() > self.upload.ready {
+            let before = (self.upload.ready, client.input.len());
+            self.scan_body(client, context)?;
+            if before != (self.upload.ready, client.input.len()) || self.upload.body.is_done() {
+                return Ok(true);
+            }
+        }
+        if client.input.len() >= RELAY_BUFFER || !client.socket.is_readable() {
+            return Ok(false);
+        }
+        context.buffers.make_room(&mut client.input, RELAY_BUFFER);
+        match client.socket.read(client.input.room()) {
+            Moved::Bytes(count) => {
+                client.input.filled(count);
+                self.upload.since = context.now;
+                Ok(true)
+            }
+            Moved::Wait => {
+                context.buffers.settle(&mut client.input);
+                Ok(false)
+            }
+            Moved::End if self.is_tunnel() => {
+                self.upload.body = Body::Done;
+                if let Phase::Tunnel(tunnel) = &mut self.download.phase {
+                    tunnel.up = End::Seen;
+                }
+                Ok(true)
+            }
+            Moved::End | Moved::Failed(_) => Err(Ending::ClientLeft),
+        }
+    }
+
+    /// Finds out which of the bytes in hand belong to the body.
+    pub(super) fn scan_body(
+        &mut self,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        let upload = &mut self.upload;
+        let bytes = &mut client.input.bytes_mut()[upload.ready..];
+        let Ok(scan) = upload.body.scan(bytes, Keep::Framing) else {
+            let why = "The body is not made of chunks.";
+            return self.give_up(Refusal { status: 400, why }, client, context);
+        };
+        client.input.cut(upload.ready + scan.kept, upload.ready + scan.consumed);
+        upload.ready += scan.kept;
+        self.account.body_received += scan.consumed as u64;
+        let limit = self.settings().max_body;
+        if limit.is_some_and(|limit| self.account.body_received > limit) && !self.is_tunnel() {
+            let why = "The body is larger than allowed.";
+            return self.give_up(Refusal { status: 413, why }, client, context);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a body that may be in hand at one time, in each direction.
+pub const RELAY_BUFFER: usize = 16 << 10;

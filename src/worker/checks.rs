@@ -1,0 +1,114 @@
+//! Background connections to servers that were out: made when their time is up, not when a client
+//! happens to come, so that an unreachable server never costs a client anything.
+
+use slab::Slab;
+
+use crate::config::model::GroupId;
+use crate::net::{Connect, Event, Net};
+use crate::proxy::context::{Context, Named, Owner};
+use crate::proxy::socket::Socket;
+use crate::time::Time;
+use crate::upstream::group::ServerId;
+
+/// The connections under way.
+pub(super) struct Checks<N: Net> {
+    all: Slab<Check<N>>,
+}
+
+struct Check<N: Net> {
+    socket: Socket<N>,
+    generation: u64,
+    group: GroupId,
+    server: ServerId,
+    deadline: Time,
+}
+
+impl<N: Net> Checks<N> {
+    pub(super) fn new() -> Checks<N> {
+        Checks { all: Slab::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// When the first of them has taken too long.
+    pub(super) fn deadline(&self) -> Time {
+        self.all.iter().map(|(_, check)| check.deadline).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Notes an event.
+    pub(super) fn note(&mut self, key: usize, event: &Event) {
+        if let Some(check) = self.all.get_mut(key) {
+            check.socket.note(event);
+        }
+    }
+
+    /// Begins those that are due.
+    pub(super) fn begin(&mut self, context: &mut Context<N>) {
+        while let Some((group, server)) = context.begin_check() {
+            let generation = context.generation();
+            let config = std::sync::Arc::clone(context.config());
+            let model = &config.groups[group.0];
+            let entry = self.all.vacant_entry();
+            let owner = Owner::Check(entry.key());
+            let connected = context
+                .net
+                .connect(&model.servers[server.0].address, &Connect::default())
+                .and_then(|mut stream| Ok((context.watch(&mut stream, owner)?, stream)));
+            match connected {
+                Ok((token, stream)) => {
+                    let socket = Socket::connecting(stream, token);
+                    let deadline = context.now + model.check_timeout;
+                    entry.insert(Check { socket, generation, group, server, deadline });
+                }
+                Err(_) => end(generation, group, server, false, context),
+            }
+        }
+    }
+
+    /// Ends those that have come to their end.
+    pub(super) fn run(&mut self, context: &mut Context<N>) {
+        let now = context.now;
+        let mut ended = Vec::new();
+        for (key, check) in &mut self.all {
+            match check.socket.connected() {
+                Ok(true) => ended.push((key, true)),
+                Ok(false) if check.deadline <= now => ended.push((key, false)),
+                Ok(false) => {}
+                Err(_) => ended.push((key, false)),
+            }
+        }
+        for (key, accepted) in ended {
+            let check = self.all.remove(key);
+            context.close(check.socket);
+            end(check.generation, check.group, check.server, accepted, context);
+        }
+    }
+
+    /// Closes all of them: their groups are not used any more.
+    pub(super) fn abandon(&mut self, context: &mut Context<N>) {
+        for check in self.all.drain() {
+            context.close(check.socket);
+        }
+    }
+}
+
+fn end<N: Net>(
+    generation: u64,
+    group: GroupId,
+    server: ServerId,
+    accepted: bool,
+    context: &mut Context<N>,
+) {
+    let now = context.now;
+    let change = context.group(generation, group).0.end_check(server, accepted, now);
+    match change {
+        Some(change) => context.announce(generation, group, server, change),
+        None => {
+            let model = &context.config().groups[group.0];
+            let (name, at) = (&model.name, Named(&model.servers[server.0]));
+            log::debug!("upstream \"{name}\": {at} is still down");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Listening sockets: which are ready, and when accepting has to pause.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use super::ListenError;
+use crate::address::Address;
+use crate::config::model::Config;
+use crate::net::{Accepted, Net, Token};
+use crate::proxy::context::{Context, Owner};
+use crate::time::Time;
+
+/// All listeners. One keeps its index for as long as the worker lives.
+pub(super) struct Listeners<N: Net> {
+    all: Vec<Option<Listener<N>>>,
+    /// Accepting waits until then, or until a session has closed.
+    paused: Option<Time>,
+    /// When the operator was last told of a limit.
+    told: Option<Time>,
+}
+
+struct Listener<N: Net> {
+    socket: N::Listener,
+    token: Token,
+    address: Address,
+    /// Connections may wait: no edge will come for them.
+    ready: bool,
+}
+
+impl<N: Net> Listeners<N> {
+    pub(super) fn new() -> Listeners<N> {
+        Listeners { all: Vec::new(), paused: None, told: None }
+    }
+
+    /// Listens where `config` says: keeps what is listened on already, binds the rest, closes
+    /// what is not mentioned any more.
+    ///
+    /// # Errors
+    /// The first listener that cannot be bound; nothing has changed then.
+    pub(super) fn adopt(
+        &mut self,
+        config: &Config,
+        context: &mut Context<N>,
+    ) -> Result<(), ListenError> {
+        let mut serves: Vec<Option<usize>> = vec![None; self.all.len()];
+        let mut fresh = Vec::new();
+        for (index, listen) in config.listens.iter().enumerate() {
+            if let Some(known) = self.find(&listen.address) {
+                serves[known] = Some(index);
+                continue;
+            }
+            let place = self.all.len() + fresh.len();
+            let token = Token(context.owners.insert(Owner::Listener(place)));
+            match context.net.listen(listen, token) {
+                Ok(socket) => {
+                    let address = listen.address.clone();
+                    fresh.push(Some(Listener { socket, token, address, ready: true }));
+                    serves.push(Some(index));
+                }
+                Err(reason) => {
+                    context.owners.remove(token.0);
+                    for listener in fresh.into_iter().flatten() {
+                        context.owners.remove(listener.token.0);
+                    }
+                    return Err(ListenError { address: listen.address.clone(), reason });
+                }
+            }
+        }
+        self.all.append(&mut fresh);
+        for (place, _) in serves.iter().enumerate().filter(|(_, serves)| serves.is_none()) {
+            if let Some(listener) = self.all[place].take() {
+                context.owners.remove(listener.token.0);
+            }
+        }
+        context.listens = serves;
+        Ok(())
+    }
+
+    fn find(&self, address: &Address) -> Option<usize> {
+        let same = |listener: &Option<Listener<N>>| {
+            listener.as_ref().is_some_and(|listener| listener.address == *address)
+        };
+        self.all.iter().position(same)
+    }
+
+    /// Closes all of them.
+    pub(super) fn close(&mut self, context: &mut Context<N>) {
+        for listener in self.all.iter_mut().filter_map(Option::take) {
+            context.owners.remove(listener.token.0);
+        }
+    }
+
+    /// The sockets.
+    pub(super) fn sockets(&self) -> Vec<&N::Listener> {
+        self.all.iter().flatten().map(|listener| &listener.socket).collect()
+    }
+
+    /// Notes an event.
+    pub(super) fn note(&mut self, place: usize) {
+        if let Some(listener) = self.all.get_mut(place).and_then(Option::as_mut) {
+            listener.ready = true;
+        }
+    }
+
+    /// Listeners to accept from now.
+    pub(super) fn ready(&mut self, now: Time) -> Vec<usize> {
+        if self.paused.is_some_and(|until| now < until) {
+            return Vec::new();
+        }
+        self.paused = None;
+        let ready = |(place, listener): (usize, &Option<Listener<N>>)| {
+            listener.as_ref().filter(|listener| listener.ready).map(|_| place)
+        };
+        self.all.iter().enumerate().filter_map(ready).collect()
+    }
+
+    /// Whether connections wait that no event will announce.
+    pub(super) fn are_waiting(&self) -> bool {
+        self.paused.is_none() && self.all.iter().flatten().any(|listener| listener.ready)
+    }
+
+    /// When accepting is tried again.
+    pub(super) fn deadline(&self) -> Time {
+        self.paused.unwrap_or(Time::NEVER)
+    }
+
+    /// Takes one connection; none when no more wait, or none can be had now.
+    pub(super) fn accept(
+        &mut self,
+        place: usize,
+        context: &mut Context<N>,
+    ) -> Option<Accepted<N::Stream>> {
+        let listener = self.all.get_mut(place)?.as_mut()?;
+        match context.net.accept(&listener.socket) {
+            Ok(accepted) => return Some(accepted),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => listener.ready = false,
+            // The client gave up while it waited, or a signal came: the next one may be fine.
+            Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
+            }
+            Err(e) => {
+                self.tell(context.now, || format!("accepting pauses: {e}"));
+                self.paused = Some(context.now + PAUSE);
+            }
+        }
+        None
+    }
+
+    /// Accepting waits: there are as many connections as allowed, and none is idle.
+    pub(super) fn pause(&mut self, now: Time, limit: usize) {
+        self.tell(now, || format!("{limit} worker_connections are not enough: accepting pauses"));
+        self.paused = Some(now + PAUSE);
+    }
+
+    /// An idle client had to go.
+    pub(super) fn tell_full(&mut self, now: Time, limit: usize) {
+        self.tell(now, || {
+            format!("{limit} worker_connections are not enough: idle clients are closed")
+        });
+    }
+
+    /// A session has closed: there may be room again.
+    pub(super) fn resume(&mut self) {
+        self.paused = None;
+    }
+
+    /// Tells the operator, but not again and again.
+    fn tell(&mut self, now: Time, what: impl Fn() -> String) {
+        if self.told.is_none_or(|told| now - told >= SILENCE) {
+            self.told = Some(now);
+            log::error!("{}", what());
+        }
+    }
+}
+
+/// How long accepting waits for better times, if no session closes before.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a limit is not mentioned again.
+const SILENCE: Duration = Duration::from_secs(60);

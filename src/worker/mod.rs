@@ -1,0 +1,365 @@
+//! The worker: one thread's listeners, sessions and timers, on one network.
+//!
+//! A turn waits once and then does everything that became possible: notes events, acts on
+//! deadlines, accepts, runs the sessions concerned. Events are noted before anything runs, so that
+//! a token that changes hands within a turn cannot inherit a stale one.
+
+mod checks;
+mod listeners;
+mod timers;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::address::Address;
+use crate::config::model::Config;
+use crate::net::{Event, Net};
+use crate::proxy::context::{Context, Owner};
+use crate::proxy::http::HttpSession;
+pub use crate::proxy::journal::Journal;
+use crate::proxy::session::{CloseReason, Next};
+use crate::time::Time;
+
+use checks::Checks;
+use listeners::Listeners;
+use timers::Timers;
+
+/// One thread's work.
+pub struct Worker<N: Net> {
+    context: Context<N>,
+    sessions: Slab<Entry<N>>,
+    listeners: Listeners<N>,
+    checks: Checks<N>,
+    timers: Timers,
+    /// Sessions to be run in this turn, or in the next one if they asked for it.
+    queue: Vec<usize>,
+    /// Storage for the queue of the turn under way.
+    running: Vec<usize>,
+    events: Vec<Event>,
+}
+
+struct Entry<N: Net> {
+    session: HttpSession<N>,
+    /// Stands in the queue.
+    queued: bool,
+    /// The moment of its one live alarm.
+    alarm: Time,
+    /// Since when it has been idle, in the order in which sessions became so; none while it works.
+    idle_since: Option<Time>,
+}
+
+/// A listener that could not be set up.
+#[derive(Debug)]
+pub struct ListenError {
+    /// Where.
+    pub address: Address,
+    /// Why not.
+    pub reason: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bind() to {} failed: {}", self.address, self.reason)
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+/// What a worker holds, for those who look for leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Client connections.
+    pub sessions: usize,
+    /// Names in use for sockets, listeners included.
+    pub tokens: usize,
+    /// Idle connections to servers.
+    pub idle_upstreams: usize,
+    /// Background connections to servers.
+    pub checks: usize,
+    /// Buffers that have storage.
+    pub buffers_held: usize,
+    /// The bytes of that storage.
+    pub buffer_bytes: usize,
+    /// Alarms that are set.
+    pub alarms: usize,
+}
+
+impl<N: Net> Worker<N> {
+    /// Binds every listener; nothing is served before the first turn.
+    ///
+    /// # Errors
+    /// The first listener that cannot be bound.
+    pub fn new(net: N, config: Arc<Config>) -> Result<Worker<N>, ListenError> {
+        let mut worker = Worker {
+            context: Context::new(net, config),
+            sessions: Slab::new(),
+            listeners: Listeners::new(),
+            checks: Checks::new(),
+            timers: Timers::new(),
+            queue: Vec::new(),
+            running: Vec::new(),
+            events: Vec::new(),
+        };
+        let config = Arc::clone(worker.context.config());
+        worker.listeners.adopt(&config, &mut worker.context)?;
+        Ok(worker)
+    }
+
+    /// One wait, no longer than `until`, and everything it brought.
+    ///
+    /// # Errors
+    /// Only what leaves no way to go on.
+    pub fn turn(&mut self, until: Time) -> io::Result<()> {
+        let until = self.next_wake(until);
+        let mut events = std::mem::take(&mut self.events);
+        self.context.now = self.context.net.poll(&mut events, until)?;
+        for event in &events {
+            self.note(event);
+        }
+        self.events = events;
+        self.context.expire_idle();
+        self.checks.run(&mut self.context);
+        self.expire_sessions();
+        self.accept();
+        self.run_queue();
+        self.spread_verdicts();
+        self.checks.begin(&mut self.context);
+        self.context.retire();
+        Ok(())
+    }
+
+    /// The time of the latest turn.
+    pub fn now(&self) -> Time {
+        self.context.now
+    }
+
+    /// Makes `config` the one that new requests are served by. Exchanges in flight keep theirs.
+    ///
+    /// # Errors
+    /// A new listener that cannot be bound: then nothing changes.
+    pub fn reload(&mut self, config: Arc<Config>) -> Result<(), ListenError> {
+        self.listeners.adopt(&config, &mut self.context)?;
+        self.context.adopt(config);
+        self.checks.abandon(&mut self.context);
+        self.close_sessions(|worker, key| {
+            let entry = &worker.sessions[key];
+            entry.session.is_idle() && worker.context.listen(entry.session.listener()).is_none()
+        });
+        Ok(())
+    }
+
+    /// Stops listening and closes what is idle; exchanges in flight go on to their end.
+    pub fn drain(&mut self) {
+        self.context.draining = true;
+        self.listeners.close(&mut self.context);
+        self.context.close_idle();
+        self.checks.abandon(&mut self.context);
+        self.close_sessions(|worker, key| worker.sessions[key].session.is_idle());
+    }
+
+    /// Whether nothing is left to be done after [`Worker::drain`].
+    pub fn drained(&self) -> bool {
+        self.context.draining && self.sessions.is_empty()
+    }
+
+    /// Access log lines that wait to be written.
+    pub fn journal(&mut self) -> &mut Journal {
+        &mut self.context.journal
+    }
+
+    /// The listening sockets.
+    pub fn listening(&self) -> Vec<&N::Listener> {
+        self.listeners.sockets()
+    }
+
+    /// The network.
+    pub fn net(&mut self) -> &mut N {
+        &mut self.context.net
+    }
+
+    /// What is held now.
+    pub fn census(&self) -> Census {
+        Census {
+            sessions: self.sessions.len(),
+            tokens: self.context.owners.len(),
+            idle_upstreams: self.context.idle(),
+            checks: self.checks.len(),
+            buffers_held: self.context.buffers.held(),
+            buffer_bytes: self.context.buffers.held_bytes(),
+            alarms: self.timers.len(),
+        }
+    }
+
+    /// When something is due that no event will announce.
+    fn next_wake(&self, until: Time) -> Time {
+        if !self.queue.is_empty() || self.listeners.are_waiting() {
+            return self.context.now;
+        }
+        let alarms = self.timers.next().min(self.checks.deadline()).min(self.listeners.deadline());
+        until.min(alarms).min(self.context.next_alarm())
+    }
+
+    fn note(&mut self, event: &Event) {
+        let Some(&owner) = self.context.owners.get(event.token.0) else { return };
+        match owner {
+            Owner::Listener(listener) => self.listeners.note(listener),
+            Owner::Client(key) => {
+                if let Some(entry) = self.sessions.get_mut(key) {
+                    entry.session.note_client(event);
+                    self.enqueue(key);
+                }
+            }
+            Owner::Upstream(key) => {
+                if let Some(entry) = self.sessions.get_mut(key) {
+                    entry.session.note_upstream(event);
+                    self.enqueue(key);
+                }
+            }
+            // Anything but room to write: an end, an error, or bytes that nobody asked for.
+            Owner::Idle { generation, group, key } => {
+                if event.readable || event.read_closed || event.broken {
+                    self.context.drop_idle(generation, group, key);
+                }
+            }
+            Owner::Check(key) => self.checks.note(key, event),
+        }
+    }
+
+    fn enqueue(&mut self, key: usize) {
+        let entry = &mut self.sessions[key];
+        if !entry.queued {
+            entry.queued = true;
+            self.queue.push(key);
+        }
+    }
+
+    fn run_queue(&mut self) {
+        let mut running = std::mem::replace(&mut self.queue, std::mem::take(&mut self.running));
+        for key in running.drain(..) {
+            let Some(entry) = self.sessions.get_mut(key) else { continue };
+            entry.queued = false;
+            let next = entry.session.run(&mut self.context);
+            self.follow(key, next);
+        }
+        self.running = running;
+    }
+
+    /// Does what a session wants after it was called.
+    fn follow(&mut self, key: usize, next: Next) {
+        match next {
+            Next::Wait => self.arm(key),
+            Next::Again => {
+                self.arm(key);
+                self.enqueue(key);
+            }
+            Next::Close(reason) => self.close(key, reason),
+        }
+    }
+
+    fn arm(&mut self, key: usize) {
+        let entry = &mut self.sessions[key];
+        let deadline = entry.session.deadline();
+        if deadline < entry.alarm {
+            entry.alarm = deadline;
+            self.timers.set(deadline, key);
+        }
+        match (entry.session.is_idle(), entry.idle_since) {
+            (true, None) => entry.idle_since = Some(self.context.now),
+            (false, Some(_)) => entry.idle_since = None,
+            (true, Some(_)) | (false, None) => {}
+        }
+        let sessions = &self.sessions;
+        self.timers.compact(sessions.len(), |time, key| {
+            sessions.get(key).is_some_and(|entry| entry.alarm == time)
+        });
+    }
+
+    fn close(&mut self, key: usize, reason: CloseReason) {
+        let entry = self.sessions.remove(key);
+        entry.session.close(reason, &mut self.context);
+        self.listeners.resume();
+    }
+
+    fn close_sessions(&mut self, which: impl Fn(&Worker<N>, usize) -> bool) {
+        let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if which(self, key) {
+                self.close(key, CloseReason::Evicted);
+            }
+        }
+    }
+
+    fn expire_sessions(&mut self) {
+        while let Some((time, key)) = self.timers.take_due(self.context.now) {
+            let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
+                continue;
+            };
+            entry.alarm = Time::NEVER;
+            let next = entry.session.expire(&mut self.context);
+            self.follow(key, next);
+        }
+    }
+
+    /// One verdict serves all: whoever still connects to a server that went down moves on at once.
+    fn spread_verdicts(&mut self) {
+        // Moving on may bring further servers down; each can fall only once a turn.
+        while let Some(fallen) = self.context.fallen.pop() {
+            let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
+            for key in keys {
+                let Some(entry) = self.sessions.get_mut(key) else { continue };
+                if entry.session.is_connecting_to(&fallen) {
+                    let next = entry.session.server_fell(&fallen, &mut self.context);
+                    self.follow(key, next);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for listener in self.listeners.ready(self.context.now) {
+            for _ in 0..ACCEPTS_A_TURN {
+                if !self.make_room() {
+                    break;
+                }
+                let Some(accepted) = self.listeners.accept(listener, &mut self.context) else {
+                    break;
+                };
+                let entry = self.sessions.vacant_entry();
+                let key = entry.key();
+                let Some(session) = self.context.admit(accepted, listener, key) else { break };
+                entry.insert(Entry {
+                    session,
+                    queued: false,
+                    alarm: Time::NEVER,
+                    idle_since: None,
+                });
+                self.enqueue(key);
+            }
+        }
+    }
+
+    /// Sees to it that one more client can be served: at the limit, by closing the client that
+    /// has been idle for longest.
+    fn make_room(&mut self) -> bool {
+        let limit = self.context.config().process.worker_connections;
+        if self.context.owners.len() + SOCKETS_A_SESSION <= limit {
+            return true;
+        }
+        let idle = self.sessions.iter().filter_map(|(key, entry)| Some((entry.idle_since?, key)));
+        if let Some((_, oldest)) = idle.min() {
+            self.listeners.tell_full(self.context.now, limit);
+            self.close(oldest, CloseReason::Evicted);
+            return true;
+        }
+        self.listeners.pause(self.context.now, limit);
+        false
+    }
+}
+
+/// Connections accepted from one listener before the sessions get a turn.
+const ACCEPTS_A_TURN: usize = 64;
+/// Descriptors that a session may need: its client's and its server's.
+const SOCKETS_A_SESSION: usize = 2;

@@ -1,0 +1,1 @@
+//! Whole texts, from bytes to model or diagnostic.

@@ -122,7 +122,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.problem)?;
+        write!(f, "error: {}", one_line(&self.problem.to_string()))?;
         if let Some(place) = &self.place {
             place.show(f)?;
         }
@@ -147,7 +147,8 @@ pub struct Notice {
 impl Notice {
     pub(super) fn new(files: &Files, (at, remark): (Option<Span>, Remark)) -> Notice {
         let place = at.map(|at| format!(" in {}:{}", files.path(at.file).display(), at.line));
-        Notice { level: remark.level(), text: format!("{remark}{}", place.unwrap_or_default()) }
+        let text = format!("{remark}{}", place.unwrap_or_default());
+        Notice { level: remark.level(), text: one_line(&text) }
     }
 }
 
@@ -178,7 +179,6 @@ impl Place {
         let Span { line, column, width, .. } = self.at;
         // Of a very long line, only what stands around the place.
         let cut = if column > LINE_SHOWN { column - LINE_SHOWN / 2 } else { 0 };
-        let printable = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
         let shown: String = self.line.chars().skip(cut).take(LINE_SHOWN).map(printable).collect();
         let indent = shown.chars().take(column - 1 - cut);
         let indent: String = indent.map(|c| if c == '\t' { c } else { ' ' }).collect();
@@ -188,6 +188,15 @@ impl Place {
         write!(f, "\n{margin} |\n{line} | {shown}")?;
         write!(f, "\n{margin} | {indent}{}", "^".repeat(width.min(room)))
     }
+}
+
+/// A text without bytes that could move a terminal's cursor or begin another line of a log.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c == '\t' { ' ' } else { printable(c) }).collect()
+}
+
+fn printable(c: char) -> char {
+    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 
 /// Characters shown of a line.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::directives::Contexts;
+use super::super::directives::{Contexts, contexts_of};
 use crate::address::Address;
 
 /// Why directives make no configuration.
@@ -131,6 +131,10 @@ impl BuildError {
                 return Some(format!("it may stand in {}", allowed.names()));
             }
             BuildError::Choice { allowed, .. } => return Some(format!("write one of: {allowed}")),
+            BuildError::UnknownParameter(text) => {
+                contexts_of(text)?;
+                "this is a directive: the \";\" before it is missing"
+            }
             BuildError::Duplicate(_) => "remove one of them",
             BuildError::NeedsBlock(_) => "write \"{ … }\" instead of \";\"",
             BuildError::NoBlock(_) => "end it with \";\"",
@@ -168,7 +172,6 @@ impl BuildError {
             BuildError::Unsupported { .. }
             | BuildError::Arguments { .. }
             | BuildError::Range { .. }
-            | BuildError::UnknownParameter(_)
             | BuildError::DuplicateUpstream(_)
             | BuildError::DuplicateLocation(_)
             | BuildError::DuplicateFormat(_)

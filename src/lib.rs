@@ -3,4 +3,6 @@
 pub mod address;
 pub mod config;
 pub mod net;
+pub mod process;
 pub mod time;
+pub mod worker;

@@ -183,7 +183,7 @@ fn named_host(text: &str) -> Option<Host> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Some(Host::Ip(ip));
     }
-    let fits = |c: char| !c.is_whitespace() && !c.is_control() && !"/*[]{}\"'?#@$\\".contains(c);
+    let fits = |c: char| !c.is_whitespace() && !c.is_control() && !"/*[]{};\"'?#@$\\".contains(c);
     (!text.is_empty() && text.chars().all(fits)).then(|| Host::Name(text.into()))
 }
 

@@ -5,6 +5,7 @@ pub mod buffer;
 pub mod config;
 pub mod http;
 pub mod net;
+pub mod process;
 pub mod proxy;
 pub mod time;
 pub mod upstream;

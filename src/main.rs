@@ -1,3 +1,7 @@
 //! The switchover program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    switchover::process::run(std::env::args_os())
+}

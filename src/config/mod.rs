@@ -1,4 +1,144 @@
 //! Configuration: bytes → words → tree → model. Knows nothing of sockets.
+//!
+//! Reading files and resolving names, both only while loading, are the one contact with the
+//! outside. Whatever is not understood is an error that shows its place: nothing is ignored.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+pub mod diagnostic;
+pub mod directives;
+pub mod files;
 pub mod model;
 pub mod template;
+pub mod token;
+pub mod tree;
+pub mod value;
+
+mod build;
+mod names;
+#[cfg(test)]
+mod tests;
+mod unsupported;
+
+pub use build::error::BuildError;
+pub use diagnostic::{ConfigError, Fault, Notice, Problem};
+pub use files::SourceFile;
+
+use build::Surroundings;
+use files::Files;
+use names::Names;
+use template::Constants;
+
+/// What to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The configuration itself.
+    pub main: Main,
+    /// What relative paths of logs and the pid file start from.
+    pub prefix: PathBuf,
+    /// Directives of the main context from the command line (`-g`).
+    pub extra: Option<String>,
+    /// Where errors go if no `error_log` says otherwise.
+    pub error_log: model::LogSink,
+}
+
+/// Where the configuration itself comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Main {
+    /// A file; `include` is relative to its directory.
+    File(PathBuf),
+    /// A text with a name for messages; it cannot include anything.
+    Text {
+        /// What to call it.
+        name: String,
+        /// All of it.
+        text: String,
+    },
+}
+
+/// What a load gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub config: model::Config,
+    /// What was read, the main file first.
+    pub files: Vec<SourceFile>,
+    /// What the operator should know although it is no error.
+    pub notices: Vec<Notice>,
+}
+
+/// Reads, understands and resolves a configuration. Blocks while names are resolved.
+///
+/// # Errors
+/// The first thing that is not right, with its place.
+pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
+    let base = match &source.main {
+        Main::File(path) => Some(path.parent().unwrap_or(Path::new("")).to_path_buf()),
+        Main::Text { .. } => None,
+    };
+    let mut files = Files::new(base);
+    let main = match &source.main {
+        Main::File(path) => files.read(path).map_err(|e| ConfigError::without_place(e.into()))?,
+        Main::Text { name, text } => files.add_text(name, text.as_bytes()),
+    };
+    let extra = source.extra.as_ref().map(|text| files.add_text("command line", text.as_bytes()));
+    let around = Surroundings {
+        prefix: source.prefix.clone(),
+        error_log: source.error_log.clone(),
+        names: Names::system(),
+        constants: Constants { hostname: hostname(), pid: std::process::id() },
+    };
+    finish(files, main, extra, around)
+}
+
+/// Understands a text without touching the file system or resolving any name but `localhost`:
+/// for tests, benchmarks and fuzzing.
+///
+/// # Errors
+/// The first thing that is not right, with its place.
+pub fn parse_text(name: &str, text: &[u8]) -> Result<Loaded, ConfigError> {
+    let mut files = Files::new(None);
+    let main = files.add_text(name, text);
+    let around = Surroundings {
+        prefix: PathBuf::from("/prefix"),
+        error_log: model::LogSink::Stderr,
+        names: Names::Fixed(HashMap::new()),
+        constants: Constants { hostname: "localhost".into(), pid: 1 },
+    };
+    finish(files, main, None, around)
+}
+
+fn finish(
+    mut files: Files,
+    main: usize,
+    extra: Option<usize>,
+    around: Surroundings,
+) -> Result<Loaded, ConfigError> {
+    match build::build(&mut files, main, extra, around) {
+        Ok((config, remarks)) => {
+            let notices = remarks.into_iter().map(|r| Notice::new(&files, r)).collect();
+            Ok(Loaded { config, files: files.into_list(), notices })
+        }
+        Err(fault) => Err(ConfigError::new(&files, fault)),
+    }
+}
+
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_lowercase()
+}
+
+/// The known name that a mistyped one looks most like.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A long unknown name is no typing error; comparing it would only cost time.
+    if name.len() > NAME_LIMIT {
+        return None;
+    }
+    let near = |known: &'a str| (strsim::osa_distance(name, known), known);
+    let (distance, known) = known.map(near).min_by_key(|(distance, _)| *distance)?;
+    (distance <= (name.chars().count() / 3).min(3)).then_some(known)
+}
+
+/// Longer names are not compared with known ones.
+const NAME_LIMIT: usize = 64;

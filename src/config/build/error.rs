@@ -1,0 +1,312 @@
+//! Why directives make no configuration, and what is worth a remark although they do.
+
+use std::fmt;
+
+use super::super::directives::{Contexts, contexts_of};
+use crate::address::Address;
+
+/// Why directives make no configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// A name that nobody knows.
+    UnknownDirective {
+        /// As written.
+        name: String,
+        /// A known one that looks like it.
+        nearest: Option<&'static str>,
+    },
+    /// A directive that may not stand here.
+    Misplaced {
+        /// Its name.
+        name: String,
+        /// Where it may.
+        allowed: Contexts,
+    },
+    /// What nginx knows and we do not.
+    Unsupported {
+        /// The directive, parameter or form.
+        what: String,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// A directive that may stand once.
+    Duplicate(String),
+    /// Too few or too many arguments.
+    Arguments {
+        /// The directive.
+        name: String,
+        /// The fewest.
+        least: usize,
+        /// The most.
+        most: usize,
+    },
+    /// `;` where a block must follow.
+    NeedsBlock(String),
+    /// A block where `;` must follow.
+    NoBlock(String),
+    /// A word that is none of those allowed.
+    Choice {
+        /// The word.
+        found: String,
+        /// Those allowed.
+        allowed: &'static str,
+    },
+    /// A number or size out of range.
+    Range {
+        /// The directive or parameter.
+        name: &'static str,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// A parameter that the directive does not have.
+    UnknownParameter(String),
+    /// A field name with bytes that no field name has.
+    FieldName(String),
+    /// A second `upstream` of this name.
+    DuplicateUpstream(String),
+    /// A second location for the same paths.
+    DuplicateLocation(String),
+    /// A second `listen` of one server on this address.
+    DuplicateListen(Address),
+    /// A second `default_server` on this address.
+    DuplicateDefault(Address),
+    /// Options of this address given twice.
+    DuplicateListenOptions(Address),
+    /// An address that another `listen` covers already.
+    ListenOverlap(Address, Address),
+    /// A second format of this name.
+    DuplicateFormat(String),
+    /// A log with other parameters than before.
+    LogConflict(String),
+    /// A format that is defined nowhere.
+    UnknownFormat(String),
+    /// A name without an address.
+    HostNotFound {
+        /// The directive that has it: `upstream`, `listen` …
+        what: &'static str,
+        /// The name with its port.
+        name: String,
+    },
+    /// An `upstream` without `server`.
+    NoServers(String),
+    /// An `upstream` whose servers are all backups.
+    OnlyBackups(String),
+    /// An `upstream` with more servers than allowed.
+    TooManyServers(String),
+    /// A port behind the name of an `upstream`.
+    UpstreamPort(String),
+    /// Something else than `http://…` in `proxy_pass`.
+    ProxyUrl(String),
+    /// A location outside of its parent's prefix.
+    OutsideParent {
+        /// The location's.
+        inner: String,
+        /// The parent's.
+        outer: String,
+    },
+    /// A location inside an exact one.
+    InsideExact(String),
+    /// `*` in the middle of a name.
+    ServerName(String),
+    /// No status, or one out of range.
+    Status(String),
+    /// `return` with one argument that is neither a status nor a URL.
+    ReturnUrl(String),
+    /// `proxy_request_buffering on`.
+    RequestBuffering,
+    /// No absolute path or URL.
+    ErrorPageUri(String),
+}
+
+impl BuildError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            BuildError::UnknownDirective { nearest, .. } => {
+                return nearest.map(|name| format!("did you mean \"{name}\"?"));
+            }
+            BuildError::Misplaced { allowed, .. } => {
+                return Some(format!("it may stand in {}", allowed.names()));
+            }
+            BuildError::Choice { allowed, .. } => return Some(format!("write one of: {allowed}")),
+            BuildError::UnknownParameter(text) => {
+                contexts_of(text)?;
+                "this is a directive: the \";\" before it is missing"
+            }
+            BuildError::Duplicate(_) => "remove one of them",
+            BuildError::NeedsBlock(_) => "write \"{ … }\" instead of \";\"",
+            BuildError::NoBlock(_) => "end it with \";\"",
+            BuildError::FieldName(_) => "field names hold letters, digits and \"-\"",
+            BuildError::DuplicateListen(_) => "remove one of them",
+            BuildError::DuplicateDefault(_) => "keep \"default_server\" in one server only",
+            BuildError::DuplicateListenOptions(_) => "give an address's options in one server only",
+            BuildError::ListenOverlap(..) => "listen on one of both only",
+            BuildError::LogConflict(_) => {
+                "give \"buffer=\" and \"flush=\" alike wherever it is used"
+            }
+            BuildError::UnknownFormat(_) => "define it with \"log_format\" in \"http {}\"",
+            BuildError::HostNotFound { .. } => {
+                "names are resolved when the file is loaded; check the name or write an IP address"
+            }
+            BuildError::NoServers(_) => "add a \"server\"",
+            BuildError::OnlyBackups(_) => "remove \"backup\" from one server at least",
+            BuildError::TooManyServers(_) => {
+                "a name that resolves to many addresses counts as many"
+            }
+            BuildError::UpstreamPort(_) => {
+                "remove the port: the \"server\" lines of the upstream have theirs"
+            }
+            BuildError::ProxyUrl(_) => {
+                "write \"http://HOST:PORT\", \"http://GROUP\" or \"http://unix:PATH:\""
+            }
+            BuildError::OutsideParent { .. } => {
+                "begin it with the outer one's prefix, or move it out"
+            }
+            BuildError::InsideExact(_) => "move it out",
+            BuildError::ServerName(_) => "\"*\" may only be the first or the last label",
+            BuildError::ReturnUrl(_) => "write \"return CODE [TEXT]\" or \"return URL\"",
+            BuildError::RequestBuffering => "write \"off\" or remove the directive",
+            BuildError::ErrorPageUri(_) => "write \"/PATH\" or \"http://…\"",
+            BuildError::Unsupported { .. }
+            | BuildError::Arguments { .. }
+            | BuildError::Range { .. }
+            | BuildError::DuplicateUpstream(_)
+            | BuildError::DuplicateLocation(_)
+            | BuildError::DuplicateFormat(_)
+            | BuildError::Status(_) => return None,
+        };
+        Some(help.into())
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::UnknownDirective { name, .. } => write!(f, "unknown directive \"{name}\""),
+            BuildError::Misplaced { name, .. } => write!(f, "\"{name}\" is not allowed here"),
+            BuildError::Unsupported { what, reason } => {
+                write!(f, "\"{what}\" is not supported by switchover: {reason}")
+            }
+            BuildError::Duplicate(name) => write!(f, "\"{name}\" is given twice"),
+            BuildError::Arguments { name, least, most } => {
+                write!(f, "\"{name}\" takes {}", arguments(*least, *most))
+            }
+            BuildError::NeedsBlock(name) => write!(f, "\"{name}\" must have a block"),
+            BuildError::NoBlock(name) => write!(f, "\"{name}\" has no block"),
+            BuildError::Choice { found, .. } => write!(f, "\"{found}\" is not possible here"),
+            BuildError::Range { name, least, most } => {
+                write!(f, "\"{name}\" must be between {least} and {most}")
+            }
+            BuildError::UnknownParameter(text) => write!(f, "unknown parameter \"{text}\""),
+            BuildError::FieldName(name) => write!(f, "\"{name}\" cannot be a field's name"),
+            BuildError::DuplicateUpstream(name) => {
+                write!(f, "upstream \"{name}\" is defined twice")
+            }
+            BuildError::DuplicateLocation(path) => {
+                write!(f, "location \"{path}\" is defined twice in this server")
+            }
+            BuildError::DuplicateListen(at) => write!(f, "this server listens on {at} twice"),
+            BuildError::DuplicateDefault(at) => write!(f, "{at} has a default server already"),
+            BuildError::DuplicateListenOptions(at) => {
+                write!(f, "the options of {at} are given already in another server")
+            }
+            BuildError::ListenOverlap(at, wide) => write!(f, "{at} is covered by {wide} already"),
+            BuildError::DuplicateFormat(name) => {
+                write!(f, "log format \"{name}\" is defined twice")
+            }
+            BuildError::LogConflict(path) => {
+                write!(f, "access log \"{path}\" is used elsewhere with other parameters")
+            }
+            BuildError::UnknownFormat(name) => write!(f, "unknown log format \"{name}\""),
+            BuildError::HostNotFound { what, name } => {
+                write!(f, "host not found in {what} \"{name}\"")
+            }
+            BuildError::NoServers(name) => write!(f, "upstream \"{name}\" has no servers"),
+            BuildError::OnlyBackups(name) => {
+                write!(f, "upstream \"{name}\" has backup servers only")
+            }
+            BuildError::TooManyServers(name) => {
+                let most = super::super::model::GROUP_LIMIT;
+                write!(f, "upstream \"{name}\" has more than {most} servers")
+            }
+            BuildError::UpstreamPort(name) => {
+                write!(f, "\"{name}\" is an upstream and cannot have a port here")
+            }
+            BuildError::ProxyUrl(url) => write!(f, "\"{url}\" is no URL to pass requests to"),
+            BuildError::OutsideParent { inner, outer } => {
+                write!(f, "location \"{inner}\" is outside of location \"{outer}\"")
+            }
+            BuildError::InsideExact(path) => {
+                write!(f, "no location can be inside the exact location \"{path}\"")
+            }
+            BuildError::ServerName(name) => write!(f, "\"{name}\" is no server name"),
+            BuildError::Status(text) => write!(f, "\"{text}\" is not a possible status here"),
+            BuildError::ReturnUrl(text) => write!(f, "\"{text}\" is neither a status nor a URL"),
+            BuildError::RequestBuffering => {
+                f.write_str("request bodies are always streamed, so they cannot be buffered first")
+            }
+            BuildError::ErrorPageUri(uri) => write!(f, "\"{uri}\" is neither a path nor a URL"),
+        }
+    }
+}
+
+/// `one argument`, `1 to 2 arguments` …
+fn arguments(least: usize, most: usize) -> String {
+    match (least, most) {
+        (0, 0) => "no arguments".into(),
+        (1, 1) => "one argument".into(),
+        (least, most) if least == most => format!("{least} arguments"),
+        (1, usize::MAX) => "at least one argument".into(),
+        (least, usize::MAX) => format!("at least {least} arguments"),
+        (least, most) => format!("{least} to {most} arguments"),
+    }
+}
+
+/// What is worth knowing although it is no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Remark {
+    /// A resource hint.
+    Hint(String),
+    /// `error_log` inside `http {}`.
+    ErrorLogEverywhere,
+    /// More workers asked for than there are.
+    OneWorker,
+    /// Two servers with one name on one address.
+    ConflictingName(String, Address),
+    /// A nested location that a sibling of its parent hides.
+    HiddenLocation(String),
+    /// No server at all.
+    NothingToServe,
+}
+
+impl Remark {
+    pub(in crate::config) fn level(&self) -> log::Level {
+        match self {
+            Remark::Hint(_) | Remark::ErrorLogEverywhere | Remark::OneWorker => log::Level::Info,
+            Remark::ConflictingName(..) | Remark::HiddenLocation(_) | Remark::NothingToServe => {
+                log::Level::Warn
+            }
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Remark::Hint(name) => write!(f, "\"{name}\" has no meaning for switchover"),
+            Remark::ErrorLogEverywhere => {
+                f.write_str("this \"error_log\" gets the messages of all servers")
+            }
+            Remark::OneWorker => f.write_str("switchover runs one worker process"),
+            Remark::ConflictingName(name, at) => {
+                write!(f, "conflicting server name \"{name}\" on {at}, ignored")
+            }
+            Remark::HiddenLocation(path) => {
+                write!(f, "location \"{path}\" is never reached: another one serves these paths")
+            }
+            Remark::NothingToServe => f.write_str("the configuration has no \"server {}\""),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What `http {}`, `server {}` and `location {}` can all set, and how each inherits it.
+
+use std::time::Duration;
+
+use super::Builder;
+use super::error::BuildError;
+use super::proxy::ProxyLevel;
+use super::scope::{Scope, at, first, others, second, within};
+use crate::config::diagnostic::Fault;
+use crate::config::model::{
+    AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, Listen, LocationSettings,
+    VirtualServer,
+};
+use crate::config::token::Word;
+use crate::config::tree::Directive;
+use crate::config::value;
+
+/// Everything that a level hands down to those inside it.
+#[derive(Clone)]
+pub(super) struct Level {
+    pub(super) limits: HeadLimits,
+    pub(super) settings: LocationSettings,
+    pub(super) proxy: ProxyLevel,
+}
+
+impl Builder {
+    /// All virtual servers and where they listen.
+    pub(super) fn http(
+        &mut self,
+        http: Scope<'_>,
+    ) -> Result<(Vec<VirtualServer>, Vec<Listen>), Fault> {
+        self.log_formats(http)?;
+        self.upstreams(http)?;
+        let mut level = Level::default();
+        self.head_limits(http, &mut level.limits)?;
+        self.settings(http, &mut level)?;
+        self.servers(http, &level)
+    }
+
+    /// Applies what `http {}` and `server {}` say about request heads.
+    pub(super) fn head_limits(
+        &mut self,
+        scope: Scope<'_>,
+        limits: &mut HeadLimits,
+    ) -> Result<(), Fault> {
+        set(&mut limits.header_timeout, scope.time("client_header_timeout")?);
+        let size = scope.size("client_header_buffer_size", 1, HEAD_LIMIT)?;
+        set(&mut limits.header_buffer, size);
+        if let Some(directive) = scope.one("large_client_header_buffers") {
+            let (count, size) = (first(directive), second(directive));
+            let name = "large_client_header_buffers";
+            limits.large_buffers = within(count, value::number(&count.text), name, 1, 1024)?;
+            limits.large_buffer_size = within(size, value::size(&size.text), name, 1, HEAD_LIMIT)?;
+        }
+        set(&mut limits.underscores, scope.switch("underscores_in_headers")?);
+        set(&mut limits.merge_slashes, scope.switch("merge_slashes")?);
+        Ok(())
+    }
+
+    /// Applies what all three levels can say.
+    pub(super) fn settings(&mut self, scope: Scope<'_>, level: &mut Level) -> Result<(), Fault> {
+        let settings = &mut level.settings;
+        if let Some(bytes) = scope.size::<u64>("client_max_body_size", 0, u64::MAX)? {
+            settings.max_body = (bytes > 0).then_some(bytes);
+        }
+        set(&mut settings.body_timeout, scope.time("client_body_timeout")?);
+        set(&mut settings.send_timeout, scope.time("send_timeout")?);
+        if let Some(directive) = scope.one("keepalive_timeout") {
+            let idle = super::scope::time(first(directive))?;
+            settings.keepalive_timeout = (idle > Duration::ZERO).then_some(idle);
+            let told = others(directive).first().map(super::scope::time).transpose()?;
+            settings.keepalive_header = told.filter(|told| *told > Duration::ZERO);
+        }
+        set(&mut settings.keepalive_requests, scope.number("keepalive_requests", 0, u64::MAX)?);
+        set(&mut settings.keepalive_time, scope.time("keepalive_time")?);
+        set(
+            &mut settings.lingering_close,
+            scope.word("lingering_close").map(lingering).transpose()?,
+        );
+        set(&mut settings.lingering_time, scope.time("lingering_time")?);
+        set(&mut settings.lingering_timeout, scope.time("lingering_timeout")?);
+        set(&mut settings.tcp_nodelay, scope.switch("tcp_nodelay")?);
+        set(&mut settings.add_headers, self.list(scope, "add_header", Builder::add_header)?);
+        set(&mut settings.error_pages, self.list(scope, "error_page", Builder::error_page)?);
+        set(&mut settings.access_logs, self.access_logs(scope)?);
+        self.proxy_settings(scope, &mut level.proxy)
+    }
+
+    /// Reads all directives of a name; none if there is none, so that the outer level's stay.
+    pub(super) fn list<T>(
+        &mut self,
+        scope: Scope<'_>,
+        name: &str,
+        read: fn(&Builder, &Directive) -> Result<T, Fault>,
+    ) -> Result<Option<Vec<T>>, Fault> {
+        let list: Vec<T> = scope.many(name).map(|d| read(self, d)).collect::<Result<_, _>>()?;
+        Ok((!list.is_empty()).then_some(list))
+    }
+
+    fn add_header(&self, directive: &Directive) -> Result<AddHeader, Fault> {
+        let always = match directive.args.get(2) {
+            None => false,
+            Some(word) if word.text == "always" => true,
+            Some(word) => return at(word, BuildError::UnknownParameter(word.text.clone())),
+        };
+        let name = field_name(first(directive))?;
+        Ok(AddHeader { name, value: self.template(second(directive))?, always })
+    }
+
+    fn error_page(&self, directive: &Directive) -> Result<ErrorPage, Fault> {
+        let (uri, codes) = directive.args.split_last().expect("the number of arguments is checked");
+        let (tells, codes) = match codes.split_last() {
+            Some((word, codes)) if word.text.starts_with('=') => (page_status(word)?, codes),
+            Some(_) | None => (ErrorPageStatus::Original, codes),
+        };
+        if codes.is_empty() {
+            return at(
+                uri,
+                BuildError::Arguments { name: "error_page".into(), least: 2, most: usize::MAX },
+            );
+        }
+        if uri.text.starts_with('@') {
+            return super::scope::unsupported(uri, "locations have no names");
+        }
+        if !uri.text.starts_with(['/', '$', 'h']) {
+            return at(uri, BuildError::ErrorPageUri(uri.text.clone()));
+        }
+        let statuses = codes.iter().map(|word| status(word, 300, 599)).collect::<Result<_, _>>()?;
+        Ok(ErrorPage { statuses, tells, uri: self.template(uri)? })
+    }
+}
+
+/// `=` or `=CODE` of `error_page`.
+fn page_status(word: &Word) -> Result<ErrorPageStatus, Fault> {
+    let mut code = word.clone();
+    code.text.remove(0);
+    if code.text.is_empty() {
+        return Ok(ErrorPageStatus::OfPage);
+    }
+    status(&code, 200, 599).map(ErrorPageStatus::Fixed)
+}
+
+/// A status between two others.
+pub(super) fn status(word: &Word, least: u16, most: u16) -> Result<u16, Fault> {
+    match word.text.parse() {
+        Ok(code) if (least..=most).contains(&code) && word.text.len() == 3 => Ok(code),
+        Ok(_) | Err(_) => at(word, BuildError::Status(word.text.clone())),
+    }
+}
+
+fn lingering(word: &Word) -> Result<Lingering, Fault> {
+    match word.text.as_str() {
+        "off" => Ok(Lingering::Off),
+        "on" => Ok(Lingering::On),
+        "always" => Ok(Lingering::Always),
+        other => at(word, BuildError::Choice { found: other.into(), allowed: "off, on, always" }),
+    }
+}
+
+/// A field's name: RFC 9110 section 5.6.2.
+pub(super) fn field_name(word: &Word) -> Result<Box<[u8]>, Fault> {
+    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if word.text.is_empty() || !word.text.bytes().all(is_tchar) {
+        return at(word, BuildError::FieldName(word.text.clone()));
+    }
+    Ok(word.text.as_bytes().into())
+}
+
+/// Replaces what is inherited by what the level says, if it says anything.
+pub(super) fn set<T>(inherited: &mut T, here: Option<T>) {
+    if let Some(here) = here {
+        *inherited = here;
+    }
+}
+
+impl Default for Level {
+    /// nginx's defaults, and ours where they differ on purpose.
+    fn default() -> Level {
+        let minute = Duration::from_secs(60);
+        let limits = HeadLimits {
+            header_timeout: minute,
+            header_buffer: 1 << 10,
+            large_buffers: 4,
+            large_buffer_size: 8 << 10,
+            underscores: false,
+            merge_slashes: true,
+        };
+        let settings = LocationSettings {
+            // nginx: 1m. Trino's bodies have no useful limit.
+            max_body: None,
+            body_timeout: minute,
+            send_timeout: minute,
+            keepalive_timeout: Some(Duration::from_secs(75)),
+            keepalive_header: None,
+            keepalive_requests: 1000,
+            keepalive_time: Duration::from_secs(3600),
+            lingering_close: Lingering::On,
+            lingering_time: Duration::from_secs(30),
+            // nginx: 5s. A client that still reads needs far less.
+            lingering_timeout: Duration::from_secs(1),
+            tcp_nodelay: true,
+            add_headers: Vec::new(),
+            error_pages: Vec::new(),
+            // nginx: logs/access.log.
+            access_logs: Vec::new(),
+        };
+        Level { limits, settings, proxy: ProxyLevel::default() }
+    }
+}
+
+/// The largest request head buffer: Trino's heads reach 2 MB.
+const HEAD_LIMIT: u64 = 2 << 20;

@@ -1,0 +1,234 @@
+//! `listen`: one socket an address, however many servers share it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::Builder;
+use super::error::BuildError;
+use super::scope::{Scope, at, first, others, switch, time, unsupported, within};
+use super::upstream::{not_found, resolve};
+use crate::address::Address;
+use crate::config::diagnostic::Fault;
+use crate::config::model::{Listen, TcpKeepalive, VirtualServerId};
+use crate::config::token::{Span, Word};
+use crate::config::tree::Directive;
+use crate::config::value::{self, Host, Place};
+
+/// Sockets found so far.
+#[derive(Default)]
+pub(super) struct Listens {
+    list: Vec<Found>,
+}
+
+/// A socket, and what has been said about it already.
+struct Found {
+    listen: Listen,
+    at: Span,
+    options: Options,
+    claim: Claim,
+}
+
+/// Whether options of the socket itself were given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Options {
+    None,
+    Given,
+}
+
+/// How the default server came to be it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    First,
+    Named,
+}
+
+impl Builder {
+    /// Adds what one server listens on.
+    pub(super) fn listens(
+        &mut self,
+        scope: Scope<'_>,
+        block: Span,
+        server: VirtualServerId,
+        listens: &mut Listens,
+    ) -> Result<(), Fault> {
+        if scope.one("listen").is_none() {
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80);
+            listens.add(Found::new(Address::Inet(any), server, block))?;
+        }
+        for line in scope.many("listen") {
+            for found in self.listen(line, server)? {
+                listens.add(found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, line: &Directive, server: VirtualServerId) -> Result<Vec<Found>, Fault> {
+        let word = first(line);
+        let place = value::listen_place(&word.text).map_err(|e| Fault::new(word.at, e))?;
+        let place = match place {
+            Place::Inet(Host::Any, port) => {
+                Place::Inet(Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
+            }
+            place @ (Place::Inet(Host::Ip(_) | Host::Name(_), _) | Place::Unix(_)) => place,
+        };
+        let addresses = resolve(&place, 80, &mut self.around.names)
+            .ok_or_else(|| not_found(word, "listen", &word.text))?;
+        let mut all = Vec::new();
+        for address in addresses {
+            let mut found = Found::new(address, server, word.at);
+            for parameter in others(line) {
+                option(parameter, &mut found)?;
+            }
+            all.push(found);
+        }
+        Ok(all)
+    }
+}
+
+impl Found {
+    fn new(address: Address, server: VirtualServerId, at: Span) -> Found {
+        let listen = Listen {
+            address,
+            backlog: BACKLOG,
+            receive_buffer: None,
+            send_buffer: None,
+            keepalive: None,
+            reuse_port: false,
+            ipv6_only: true,
+            servers: vec![server],
+            default_server: server,
+        };
+        Found { listen, at, options: Options::None, claim: Claim::First }
+    }
+}
+
+impl Listens {
+    fn add(&mut self, new: Found) -> Result<(), Fault> {
+        let address = new.listen.address.clone();
+        let known = self.list.iter_mut().find(|known| known.listen.address == address);
+        let Some(known) = known else {
+            self.list.push(new);
+            return Ok(());
+        };
+        if known.listen.servers.ends_with(&new.listen.servers) {
+            return Err(Fault::new(new.at, BuildError::DuplicateListen(address)));
+        }
+        match (known.options, new.options) {
+            (Options::Given, Options::Given) => {
+                return Err(Fault::new(new.at, BuildError::DuplicateListenOptions(address)));
+            }
+            (Options::None, Options::Given) => {
+                let Listen { servers, default_server, .. } = known.listen.clone();
+                known.listen = Listen { servers, default_server, ..new.listen.clone() };
+                known.options = Options::Given;
+            }
+            (Options::None | Options::Given, Options::None) => {}
+        }
+        match (known.claim, new.claim) {
+            (Claim::Named, Claim::Named) => {
+                return Err(Fault::new(new.at, BuildError::DuplicateDefault(address)));
+            }
+            (Claim::First, Claim::Named) => {
+                known.listen.default_server = new.listen.default_server;
+                known.claim = Claim::Named;
+            }
+            (Claim::First | Claim::Named, Claim::First) => {}
+        }
+        known.listen.servers.extend(new.listen.servers);
+        Ok(())
+    }
+
+    /// All sockets, none of which keeps another from being bound.
+    pub(super) fn finish(self) -> Result<Vec<Listen>, Fault> {
+        for narrow in &self.list {
+            for wide in &self.list {
+                let both_reuse = narrow.listen.reuse_port && wide.listen.reuse_port;
+                if covers(&wide.listen, &narrow.listen) && !both_reuse {
+                    let (at, wide) = (narrow.at, wide.listen.address.clone());
+                    let error = BuildError::ListenOverlap(narrow.listen.address.clone(), wide);
+                    return Err(Fault::new(at, error));
+                }
+            }
+        }
+        Ok(self.list.into_iter().map(|found| found.listen).collect())
+    }
+}
+
+/// Whether one socket's address includes that of another.
+fn covers(wide: &Listen, narrow: &Listen) -> bool {
+    let (Address::Inet(w), Address::Inet(n)) = (&wide.address, &narrow.address) else {
+        return false;
+    };
+    let family = w.is_ipv4() == n.is_ipv4() || (w.is_ipv6() && !wide.ipv6_only);
+    w != n && w.port() == n.port() && w.port() != 0 && w.ip().is_unspecified() && family
+}
+
+fn option(word: &Word, found: &mut Found) -> Result<(), Fault> {
+    match word.text.as_str() {
+        "default_server" | "default" => {
+            found.claim = Claim::Named;
+            return Ok(());
+        }
+        "ssl" | "http2" | "quic" | "spdy" => return unsupported(word, "this build has no TLS"),
+        "proxy_protocol" | "deferred" => return unsupported(word, "it is not implemented"),
+        "bind" => {}
+        "reuseport" => found.listen.reuse_port = true,
+        text => match text.split_once('=') {
+            Some((name, value)) => valued_option(word, name, value, &mut found.listen)?,
+            None => return at(word, BuildError::UnknownParameter(word.text.clone())),
+        },
+    }
+    found.options = Options::Given;
+    Ok(())
+}
+
+fn valued_option(word: &Word, name: &str, value: &str, listen: &mut Listen) -> Result<(), Fault> {
+    let buffer = |name| within(word, value::size(value), name, 1, BUFFER_LIMIT).map(Some);
+    match name {
+        "backlog" => {
+            listen.backlog = within(word, value::number(value), "backlog", 1, i32::MAX as u64)?;
+        }
+        "rcvbuf" => listen.receive_buffer = buffer("rcvbuf")?,
+        "sndbuf" => listen.send_buffer = buffer("sndbuf")?,
+        "ipv6only" => listen.ipv6_only = switch(&Word { text: value.into(), at: word.at })?,
+        "so_keepalive" => listen.keepalive = Some(keepalive(word, value)?),
+        "fastopen" | "setfib" | "accept_filter" | "multipath" => {
+            return unsupported(word, "it is not implemented");
+        }
+        _ => return at(word, BuildError::UnknownParameter(word.text.clone())),
+    }
+    Ok(())
+}
+
+/// `on`, `off` or `[IDLE]:[INTERVAL]:[COUNT]`.
+fn keepalive(word: &Word, value: &str) -> Result<TcpKeepalive, Fault> {
+    if !value.contains(':') {
+        let on = TcpKeepalive::On { idle: None, interval: None, count: None };
+        let is_on = switch(&Word { text: value.into(), at: word.at })?;
+        return Ok(if is_on { on } else { TcpKeepalive::Off });
+    }
+    let pieces: Vec<&str> = value.split(':').collect();
+    let (idle, interval, count) = match pieces.as_slice() {
+        [idle, interval, count] if value != "::" => (*idle, *interval, *count),
+        [idle, interval] => (*idle, *interval, ""),
+        _ => return at(word, BuildError::UnknownParameter(word.text.clone())),
+    };
+    let duration = |text: &str| -> Result<Option<Duration>, Fault> {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            time(&Word { text: text.into(), at: word.at }).map(Some)
+        }
+    };
+    let count = match count {
+        "" => None,
+        text => Some(within(word, value::number(text), "so_keepalive", 1, 127)?),
+    };
+    Ok(TcpKeepalive::On { idle: duration(idle)?, interval: duration(interval)?, count })
+}
+
+/// nginx's `backlog` on Linux.
+const BACKLOG: u32 = 511;
+/// The largest socket buffer.
+const BUFFER_LIMIT: u64 = 1 << 30;

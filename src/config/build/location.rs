@@ -1,0 +1,174 @@
+//! `location {}` blocks, and how they answer.
+
+use super::Builder;
+use super::error::{BuildError, Remark};
+use super::http::{Level, status};
+use super::proxy::NO_REGEX;
+use super::scope::{Scope, at, first, others, unsupported};
+use crate::config::diagnostic::Fault;
+use crate::config::model::{Action, Location, Matcher, Return};
+use crate::config::template::Template;
+use crate::config::token::Word;
+use crate::config::tree::Directive;
+
+impl Builder {
+    /// All locations of a server, nested ones behind their parents.
+    pub(super) fn locations(
+        &mut self,
+        server: Scope<'_>,
+        level: &Level,
+    ) -> Result<Vec<Location>, Fault> {
+        let mut locations = Vec::new();
+        self.nested(server, None, level, &mut locations)?;
+        Ok(locations)
+    }
+
+    /// The locations of a block, and those inside them.
+    fn nested(
+        &mut self,
+        scope: Scope<'_>,
+        parent: Option<&Matcher>,
+        level: &Level,
+        into: &mut Vec<Location>,
+    ) -> Result<(), Fault> {
+        let mut siblings = Vec::new();
+        for directive in scope.many("location") {
+            siblings.push((directive, matcher(directive)?));
+        }
+        for (directive, matcher) in &siblings {
+            let word = pattern(directive);
+            inside_parent(word, matcher, parent)?;
+            let duplicate = into.iter().any(|known| known.matcher == *matcher);
+            if duplicate {
+                return at(word, BuildError::DuplicateLocation(shown(matcher)));
+            }
+            let first = into.len();
+            self.location(directive, matcher, level, into)?;
+            self.drop_hidden(word, matcher, &siblings, first, into);
+        }
+        Ok(())
+    }
+
+    fn location(
+        &mut self,
+        directive: &Directive,
+        matcher: &Matcher,
+        outer: &Level,
+        into: &mut Vec<Location>,
+    ) -> Result<(), Fault> {
+        let scope = Scope::of(directive);
+        let mut level = outer.clone();
+        self.settings(scope, &mut level)?;
+        let action = match (self.answer(scope)?, scope.word("proxy_pass")) {
+            (Some(answer), url) => {
+                // The URL must be right even if no request gets there.
+                url.map(|url| self.proxy_pass(url, matcher, &level.proxy)).transpose()?;
+                Action::Return(answer)
+            }
+            (None, Some(url)) => {
+                Action::Proxy(Box::new(self.proxy_pass(url, matcher, &level.proxy)?))
+            }
+            (None, None) => Action::NotFound,
+        };
+        let settings = level.settings.clone();
+        into.push(Location { matcher: matcher.clone(), action, settings });
+        self.nested(scope, Some(matcher), &level, into)
+    }
+
+    /// Removes nested locations for which nginx would never look inside this one, because a
+    /// sibling fits the same paths better.
+    fn drop_hidden(
+        &mut self,
+        word: &Word,
+        outer: &Matcher,
+        siblings: &[(&Directive, Matcher)],
+        first: usize,
+        into: &mut Vec<Location>,
+    ) {
+        let hides = |sibling: &Matcher, inner: &Location| match sibling {
+            Matcher::Exact(_) => false,
+            Matcher::Prefix(prefix) => {
+                prefix.len() > path(outer).len() && path(&inner.matcher).starts_with(prefix)
+            }
+        };
+        let mut index = first + 1;
+        while let Some(inner) = into.get(index) {
+            if siblings.iter().any(|(_, sibling)| hides(sibling, inner)) {
+                self.remark(word.at, Remark::HiddenLocation(shown(&inner.matcher)));
+                into.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// The first `return` of a block.
+    pub(super) fn answer(&self, scope: Scope<'_>) -> Result<Option<Return>, Fault> {
+        let all: Vec<Return> = scope
+            .many("return")
+            .map(|directive| self.return_(directive))
+            .collect::<Result<_, _>>()?;
+        Ok(all.into_iter().next())
+    }
+
+    fn return_(&self, directive: &Directive) -> Result<Return, Fault> {
+        let code = first(directive);
+        let text = others(directive).first();
+        let is_url = |text: &str| {
+            ["http://", "https://", "$scheme"].iter().any(|begin| text.starts_with(begin))
+        };
+        if text.is_none() && !code.text.bytes().all(|b| b.is_ascii_digit()) {
+            if !is_url(&code.text) {
+                return at(code, BuildError::ReturnUrl(code.text.clone()));
+            }
+            return Ok(Return { status: 302, text: Some(self.template(code)?) });
+        }
+        let text: Option<Template> = text.map(|word| self.template(word)).transpose()?;
+        Ok(Return { status: status(code, 200, 999)?, text })
+    }
+}
+
+fn pattern(directive: &Directive) -> &Word {
+    directive.args.last().expect("the number of arguments is checked")
+}
+
+fn matcher(directive: &Directive) -> Result<Matcher, Fault> {
+    let word = first(directive);
+    let (modifier, path) = match others(directive).first() {
+        Some(path) => (word.text.as_str(), path.text.as_str()),
+        // nginx also takes both written together.
+        None => ["=", "^~", "~*", "~"]
+            .iter()
+            .find_map(|m| word.text.strip_prefix(*m).map(|path| (*m, path)))
+            .unwrap_or(("", &word.text)),
+    };
+    match modifier {
+        "" if path.starts_with('@') => unsupported(word, "locations have no names"),
+        "=" => Ok(Matcher::Exact(path.as_bytes().into())),
+        "" | "^~" => Ok(Matcher::Prefix(path.as_bytes().into())),
+        "~" | "~*" => unsupported(word, NO_REGEX),
+        other => at(word, BuildError::Choice { found: other.into(), allowed: "=, ^~" }),
+    }
+}
+
+/// Whether a nested location begins with its parent's prefix.
+fn inside_parent(word: &Word, inner: &Matcher, outer: Option<&Matcher>) -> Result<(), Fault> {
+    match outer {
+        None => Ok(()),
+        Some(outer @ Matcher::Exact(_)) => at(word, BuildError::InsideExact(shown(outer))),
+        Some(Matcher::Prefix(prefix)) if path(inner).starts_with(prefix) => Ok(()),
+        Some(outer @ Matcher::Prefix(_)) => {
+            let (inner, outer) = (shown(inner), shown(outer));
+            at(word, BuildError::OutsideParent { inner, outer })
+        }
+    }
+}
+
+fn path(matcher: &Matcher) -> &[u8] {
+    let (Matcher::Exact(path) | Matcher::Prefix(path)) = matcher;
+    path
+}
+
+fn shown(matcher: &Matcher) -> String {
+    String::from_utf8_lossy(path(matcher)).into_owned()
+}

@@ -1,0 +1,144 @@
+//! `log_format` and `access_log`.
+
+use std::time::Duration;
+
+use super::Builder;
+use super::error::BuildError;
+use super::scope::{Scope, at, first, others, time, unsupported, within};
+use crate::config::diagnostic::Fault;
+use crate::config::model::{AccessLog, Escape, FormatId, LogFormat, LogId, LogTo};
+use crate::config::template::Template;
+use crate::config::tree::Directive;
+use crate::config::value;
+
+/// Log files and formats found so far.
+pub(super) struct Logs {
+    pub(super) files: Vec<AccessLog>,
+    pub(super) formats: Vec<LogFormat>,
+}
+
+impl Logs {
+    /// No files yet.
+    pub(super) fn new() -> Logs {
+        Logs { files: Vec::new(), formats: Vec::new() }
+    }
+}
+
+impl Builder {
+    /// All formats, `combined` first.
+    pub(super) fn log_formats(&mut self, http: Scope<'_>) -> Result<(), Fault> {
+        let line = Template::compile(COMBINED, &self.around.constants)
+            .expect("the variables of the format are known");
+        let combined = LogFormat { name: "combined".into(), escape: Escape::Default, line };
+        self.logs.formats.push(combined);
+        for directive in http.many("log_format") {
+            let name = first(directive);
+            if self.logs.formats.iter().any(|format| *format.name == name.text) {
+                return at(name, BuildError::DuplicateFormat(name.text.clone()));
+            }
+            let format = self.log_format(directive)?;
+            self.logs.formats.push(format);
+        }
+        Ok(())
+    }
+
+    fn log_format(&self, directive: &Directive) -> Result<LogFormat, Fault> {
+        let mut pieces = others(directive);
+        let mut escape = Escape::Default;
+        if let [word, rest @ ..] = pieces
+            && let Some(how) = word.text.strip_prefix("escape=")
+        {
+            escape = match how {
+                "default" => Escape::Default,
+                "json" => Escape::Json,
+                "none" => Escape::None,
+                other => {
+                    let allowed = "default, json, none";
+                    return at(word, BuildError::Choice { found: other.into(), allowed });
+                }
+            };
+            pieces = rest;
+        }
+        let mut line = Template::default();
+        for piece in pieces {
+            line.parts.append(&mut self.template(piece)?.parts);
+        }
+        Ok(LogFormat { name: first(directive).text.as_str().into(), escape, line })
+    }
+
+    /// The access logs of a level, or none if the level does not say.
+    pub(super) fn access_logs(&mut self, scope: Scope<'_>) -> Result<Option<Vec<LogTo>>, Fault> {
+        let mut logs = None;
+        for directive in scope.many("access_log") {
+            let list = logs.get_or_insert_with(Vec::new);
+            let off = first(directive).text == "off";
+            match (off, others(directive).first()) {
+                (true, None) => {}
+                (true, Some(word)) => {
+                    return at(word, BuildError::UnknownParameter(word.text.clone()));
+                }
+                (false, _) => list.push(self.access_log(directive)?),
+            }
+        }
+        let off = scope.many("access_log").any(|directive| first(directive).text == "off");
+        // nginx: `off` among others at one level cancels them all.
+        Ok(if off { Some(Vec::new()) } else { logs })
+    }
+
+    fn access_log(&mut self, directive: &Directive) -> Result<LogTo, Fault> {
+        let path = first(directive);
+        if path.text.starts_with("syslog:") {
+            return unsupported(path, "access logs go to files");
+        }
+        if path.text.contains('$') {
+            return unsupported(path, "a log's path cannot hold variables");
+        }
+        let mut log = AccessLog { path: self.path(path), buffer: BUFFER, flush: FLUSH };
+        let mut format = FormatId(0);
+        for (place, word) in others(directive).iter().enumerate() {
+            match word.text.split_once('=') {
+                Some(("buffer", size)) => {
+                    log.buffer = within(word, value::size(size), "buffer", 1, BUFFER_LIMIT)?;
+                }
+                Some(("flush", wait)) => {
+                    let mut word = word.clone();
+                    word.text = wait.into();
+                    log.flush = time(&word)?;
+                }
+                Some(("if" | "gzip", _)) => {
+                    return unsupported(word, "every request is logged as text");
+                }
+                None if word.text == "gzip" && place > 0 => {
+                    return unsupported(word, "every request is logged as text");
+                }
+                None if place == 0 => {
+                    let named = |format: &LogFormat| *format.name == word.text;
+                    match self.logs.formats.iter().position(named) {
+                        Some(index) => format = FormatId(index),
+                        None => return at(word, BuildError::UnknownFormat(word.text.clone())),
+                    }
+                }
+                Some(_) | None => return at(word, BuildError::UnknownParameter(word.text.clone())),
+            }
+        }
+        let log = match self.logs.files.iter().position(|known| known.path == log.path) {
+            Some(index) if self.logs.files.get(index) == Some(&log) => LogId(index),
+            Some(_) => return at(path, BuildError::LogConflict(path.text.clone())),
+            None => {
+                self.logs.files.push(log);
+                LogId(self.logs.files.len() - 1)
+            }
+        };
+        Ok(LogTo { log, format })
+    }
+}
+
+/// nginx's own format.
+const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
+     $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+/// `buffer=` when nothing is said: a few dozen lines a write.
+const BUFFER: usize = 16 << 10;
+/// The largest `buffer=`.
+const BUFFER_LIMIT: u64 = 64 << 20;
+/// `flush=` when nothing is said: whoever follows the log should not notice the wait.
+const FLUSH: Duration = Duration::from_millis(200);

@@ -1,0 +1,99 @@
+//! Directives become the model: contexts, defaults, inheritance, cross-checks.
+//!
+//! First every directive is checked against the table of those that are understood; after that,
+//! builders look for what they need and can rely on its form.
+
+mod check;
+pub(in crate::config) mod error;
+mod http;
+mod listen;
+mod location;
+mod logs;
+mod process;
+mod proxy;
+mod scope;
+mod server;
+mod upstream;
+
+use std::path::PathBuf;
+
+use super::diagnostic::Fault;
+use super::files::Files;
+use super::model::{Config, LogSink};
+use super::names::Names;
+use super::template::{Constants, Template};
+use super::token::{Span, Word};
+use super::tree;
+use error::Remark;
+use scope::Scope;
+
+/// What a configuration depends on besides its own text.
+pub(super) struct Surroundings {
+    pub(super) prefix: PathBuf,
+    pub(super) error_log: LogSink,
+    pub(super) names: Names,
+    pub(super) constants: Constants,
+}
+
+/// A remark and its place, where it has one.
+pub(super) type Placed = (Option<Span>, Remark);
+
+/// What builders share while one configuration is being built.
+struct Builder {
+    around: Surroundings,
+    remarks: Vec<Placed>,
+    groups: upstream::Groups,
+    logs: logs::Logs,
+}
+
+/// Builds the model of a main file, with directives from the command line.
+pub(super) fn build(
+    files: &mut Files,
+    main: usize,
+    extra: Option<usize>,
+    around: Surroundings,
+) -> Result<(Config, Vec<Placed>), Fault> {
+    let mut directives = match extra {
+        Some(extra) => tree::parse(files, extra)?,
+        None => Vec::new(),
+    };
+    let mut remarks = Vec::new();
+    check::main_only(&directives)?;
+    directives.append(&mut tree::parse(files, main)?);
+    check::file(&directives, &mut remarks)?;
+
+    let main = Scope(&directives);
+    let http = main.one("http").map_or(main, Scope::of);
+    let mut builder =
+        Builder { around, remarks, groups: upstream::Groups::default(), logs: logs::Logs::new() };
+    let process = builder.process(main)?;
+    let (virtual_servers, listens) = builder.http(http)?;
+    if virtual_servers.is_empty() {
+        builder.remarks.push((None, Remark::NothingToServe));
+    }
+    let config = Config {
+        process,
+        listens,
+        virtual_servers,
+        groups: builder.groups.finish(),
+        access_logs: builder.logs.files,
+        log_formats: builder.logs.formats,
+    };
+    Ok((config, builder.remarks))
+}
+
+impl Builder {
+    fn remark(&mut self, at: Span, remark: Remark) {
+        self.remarks.push((Some(at), remark));
+    }
+
+    /// A value with variables.
+    fn template(&self, word: &Word) -> Result<Template, Fault> {
+        Template::compile(&word.text, &self.around.constants).map_err(|e| Fault::new(word.at, e))
+    }
+
+    /// A path relative to the prefix.
+    fn path(&self, word: &Word) -> PathBuf {
+        self.around.prefix.join(&word.text)
+    }
+}

@@ -1,0 +1,125 @@
+//! The main context and `events {}`.
+
+use super::Builder;
+use super::error::{BuildError, Remark};
+use super::scope::{Scope, at, first, others, unsupported};
+use crate::config::diagnostic::Fault;
+use crate::config::model::{ErrorLog, LogSink, PidFile, Process, User};
+use crate::config::tree::Directive;
+
+impl Builder {
+    /// How the process runs.
+    pub(super) fn process(&mut self, main: Scope<'_>) -> Result<Process, Fault> {
+        let events = main.one("events").map_or(Scope(&[]), Scope::of);
+        let connections = events.number("worker_connections", 8, 10_000_000)?;
+        main.switch("master_process")?;
+        self.worker_processes(main)?;
+        Ok(Process {
+            pid: match main.word("pid") {
+                None => PidFile::Default(self.around.prefix.join("switchover.pid")),
+                Some(word) if word.text == "off" => PidFile::Off,
+                Some(word) => PidFile::At(self.path(word)),
+            },
+            error_logs: self.error_logs(main)?,
+            daemon: main.switch("daemon")?.unwrap_or(false),
+            user: main.one("user").map(|directive| User {
+                name: first(directive).text.clone(),
+                group: others(directive).first().map(|word| word.text.clone()),
+            }),
+            rlimit_nofile: main.number("worker_rlimit_nofile", 1, u64::MAX)?,
+            shutdown_timeout: main.time("worker_shutdown_timeout")?,
+            worker_connections: connections.unwrap_or(WORKER_CONNECTIONS),
+        })
+    }
+
+    fn worker_processes(&mut self, main: Scope<'_>) -> Result<(), Fault> {
+        let Some(word) = main.word("worker_processes") else { return Ok(()) };
+        if word.text != "auto" && main.number("worker_processes", 1, 100_000)? != Some(1_u32) {
+            self.remark(word.at, Remark::OneWorker);
+        }
+        Ok(())
+    }
+
+    /// The `error_log`s of all contexts: a line does not know which server it is about.
+    fn error_logs(&mut self, main: Scope<'_>) -> Result<Vec<ErrorLog>, Fault> {
+        let mut logs = Vec::new();
+        self.gather_error_logs(main, Depth::Main, &mut logs)?;
+        if logs.is_empty() {
+            let to = self.around.error_log.clone();
+            logs.push(ErrorLog { to, level: log::LevelFilter::Info });
+        }
+        Ok(logs)
+    }
+
+    fn gather_error_logs(
+        &mut self,
+        scope: Scope<'_>,
+        depth: Depth,
+        logs: &mut Vec<ErrorLog>,
+    ) -> Result<(), Fault> {
+        for directive in scope.0 {
+            match directive.name.as_str() {
+                "error_log" => {
+                    if depth == Depth::Inside {
+                        self.remark(directive.at, Remark::ErrorLogEverywhere);
+                    }
+                    add_error_log(logs, self.error_log(directive)?);
+                }
+                "http" | "server" | "location" => {
+                    self.gather_error_logs(Scope::of(directive), Depth::Inside, logs)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn error_log(&self, directive: &Directive) -> Result<ErrorLog, Fault> {
+        let path = first(directive);
+        let to = match path.text.as_str() {
+            "stderr" => LogSink::Stderr,
+            text if text.starts_with("syslog:") || text.starts_with("memory:") => {
+                return unsupported(path, "messages go to files or stderr");
+            }
+            "" => {
+                return at(
+                    path,
+                    BuildError::Choice { found: String::new(), allowed: "PATH, stderr" },
+                );
+            }
+            _ => LogSink::File(self.path(path)),
+        };
+        let level = match others(directive).first() {
+            None => log::LevelFilter::Warn,
+            Some(word) => match word.text.as_str() {
+                "debug" => log::LevelFilter::Debug,
+                "info" | "notice" => log::LevelFilter::Info,
+                "warn" => log::LevelFilter::Warn,
+                "error" | "crit" | "alert" | "emerg" => log::LevelFilter::Error,
+                other => {
+                    let allowed = "debug, info, notice, warn, error, crit, alert, emerg";
+                    return at(word, BuildError::Choice { found: other.into(), allowed });
+                }
+            },
+        };
+        Ok(ErrorLog { to, level })
+    }
+}
+
+/// Whether blocks have been entered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Main,
+    Inside,
+}
+
+/// Adds a log; one that is there already gets the more talkative of both levels.
+fn add_error_log(logs: &mut Vec<ErrorLog>, log: ErrorLog) {
+    match logs.iter_mut().find(|known| known.to == log.to) {
+        Some(known) => known.level = known.level.max(log.level),
+        None => logs.push(log),
+    }
+}
+
+/// `worker_connections` when nothing is said (nginx: 512, too few for a proxy's two sockets each).
+const WORKER_CONNECTIONS: usize = 16384;

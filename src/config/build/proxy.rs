@@ -1,0 +1,379 @@
+//! `proxy_pass` and all that begins with `proxy_`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Builder;
+use super::error::BuildError;
+use super::http::{field_name, set};
+use super::scope::{Scope, at, first, others, second, switch, unsupported, within};
+use crate::config::diagnostic::Fault;
+use crate::config::model::{
+    Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
+};
+use crate::config::template::{Part, Template, Variable};
+use crate::config::token::Word;
+use crate::config::tree::Directive;
+use crate::config::value::{self, Host, Place};
+
+/// What a level says about proxying, whether or not it proxies itself.
+#[derive(Clone)]
+pub(super) struct ProxyLevel {
+    version: ProxyVersion,
+    set_headers: Vec<SetHeader>,
+    hide_headers: Vec<Box<[u8]>>,
+    pass_headers: Vec<Box<[u8]>>,
+    redirects: Vec<Rule>,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    read_timeout: Duration,
+    next: NextUpstream,
+    head_limit: usize,
+    replay_limit: usize,
+    ignore_client_abort: bool,
+    bind: Option<SocketAddr>,
+    socket_keepalive: bool,
+    intercept_errors: bool,
+}
+
+/// One `proxy_redirect`.
+#[derive(Clone)]
+enum Rule {
+    Off,
+    /// Made from the location's own `proxy_pass`.
+    Default,
+    Pair(Redirect),
+}
+
+impl Builder {
+    /// Applies what a level says.
+    pub(super) fn proxy_settings(
+        &mut self,
+        scope: Scope<'_>,
+        level: &mut ProxyLevel,
+    ) -> Result<(), Fault> {
+        set(&mut level.version, scope.word("proxy_http_version").map(version).transpose()?);
+        let set_headers = self.list(scope, "proxy_set_header", Builder::set_header)?;
+        set(&mut level.set_headers, set_headers);
+        set(&mut level.hide_headers, self.list(scope, "proxy_hide_header", Builder::lower_name)?);
+        set(&mut level.pass_headers, self.list(scope, "proxy_pass_header", Builder::lower_name)?);
+        set(&mut level.redirects, self.list(scope, "proxy_redirect", Builder::redirect_rule)?);
+        set(&mut level.connect_timeout, scope.time("proxy_connect_timeout")?);
+        set(&mut level.send_timeout, scope.time("proxy_send_timeout")?);
+        set(&mut level.read_timeout, scope.time("proxy_read_timeout")?);
+        self.next_upstream(scope, &mut level.next)?;
+        set(&mut level.head_limit, scope.size("proxy_buffer_size", 1, HEAD_LIMIT)?);
+        set(&mut level.replay_limit, scope.size("proxy_replay_buffer_size", 0, REPLAY_LIMIT)?);
+        set(&mut level.ignore_client_abort, scope.switch("proxy_ignore_client_abort")?);
+        set(&mut level.bind, scope.one("proxy_bind").map(bind).transpose()?);
+        set(&mut level.socket_keepalive, scope.switch("proxy_socket_keepalive")?);
+        set(&mut level.intercept_errors, scope.switch("proxy_intercept_errors")?);
+        buffering(scope)
+    }
+
+    fn set_header(&self, directive: &Directive) -> Result<SetHeader, Fault> {
+        let name = field_name(first(directive))?;
+        Ok(SetHeader { name, value: self.template(second(directive))? })
+    }
+
+    fn lower_name(&self, directive: &Directive) -> Result<Box<[u8]>, Fault> {
+        field_name(first(directive)).map(|name| name.to_ascii_lowercase().into())
+    }
+
+    fn redirect_rule(&self, directive: &Directive) -> Result<Rule, Fault> {
+        let from = first(directive);
+        match others(directive).first() {
+            None if from.text == "off" => Ok(Rule::Off),
+            None if from.text == "default" => Ok(Rule::Default),
+            None => {
+                let allowed = "off, default, PREFIX REPLACEMENT";
+                at(from, BuildError::Choice { found: from.text.clone(), allowed })
+            }
+            Some(_) if from.text.starts_with('~') => unsupported(from, NO_REGEX),
+            Some(to) => {
+                Ok(Rule::Pair(Redirect { from: self.template(from)?, to: self.template(to)? }))
+            }
+        }
+    }
+
+    fn next_upstream(&self, scope: Scope<'_>, next: &mut NextUpstream) -> Result<(), Fault> {
+        if let Some(directive) = scope.one("proxy_next_upstream") {
+            *next = NextUpstream { tries: next.tries, timeout_after: next.timeout_after, ..NEVER };
+            for word in &directive.args {
+                next_case(word, next)?;
+            }
+            if directive.args.iter().any(|word| word.text == "off") {
+                *next =
+                    NextUpstream { tries: next.tries, timeout_after: next.timeout_after, ..NEVER };
+            }
+        }
+        let tries = scope.number("proxy_next_upstream_tries", 0, u32::MAX.into())?;
+        set(&mut next.tries, tries);
+        if let Some(limit) = scope.time("proxy_next_upstream_timeout")? {
+            next.timeout_after = (limit > Duration::ZERO).then_some(limit);
+        }
+        Ok(())
+    }
+
+    /// The `proxy_pass` of a location, with everything around it.
+    pub(super) fn proxy_pass(
+        &mut self,
+        url: &Word,
+        matcher: &Matcher,
+        level: &ProxyLevel,
+    ) -> Result<ProxyPass, Fault> {
+        let target = Target::parse(url)?;
+        let group = self.groups.find(&target, url, &mut self.around.names)?;
+        self.groups.used(group, level.connect_timeout);
+        let mut set_headers = level.set_headers.clone();
+        if !set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(b"host")) {
+            let value = Template { parts: vec![Part::Variable(Variable::ProxyHost)] };
+            set_headers.insert(0, SetHeader { name: (*b"Host").into(), value });
+        }
+        Ok(ProxyPass {
+            group,
+            host: target.host_header().into(),
+            port: target.port_text().into(),
+            redirects: redirects(&level.redirects, &target, matcher),
+            uri: target.uri.map(|uri| uri.as_bytes().into()),
+            version: level.version,
+            set_headers,
+            hide_headers: hidden(level),
+            connect_timeout: level.connect_timeout,
+            send_timeout: level.send_timeout,
+            read_timeout: level.read_timeout,
+            next: level.next,
+            head_limit: level.head_limit,
+            replay_limit: level.replay_limit,
+            ignore_client_abort: level.ignore_client_abort,
+            bind: level.bind,
+            socket_keepalive: level.socket_keepalive,
+            intercept_errors: level.intercept_errors,
+        })
+    }
+}
+
+/// The URL of a `proxy_pass`, taken apart.
+pub(super) struct Target<'a> {
+    url: &'a str,
+    /// Between `http://` and the URI.
+    pub(super) authority: &'a str,
+    pub(super) place: Place,
+    uri: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    fn parse(word: &'a Word) -> Result<Target<'a>, Fault> {
+        let url = word.text.as_str();
+        if url.contains('$') {
+            return unsupported(word, "the servers must be known when the file is loaded");
+        }
+        let bad = || at(word, BuildError::ProxyUrl(url.into()));
+        let rest = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+                return unsupported(word, "this build has no TLS");
+            }
+            Some(_) | None => return bad(),
+        };
+        let (authority, uri) = match rest.strip_prefix("unix:") {
+            Some(path) => match path.split_once(':') {
+                Some((path, uri)) => (rest.get(..path.len() + 5).unwrap_or(rest), uri),
+                None => (rest, ""),
+            },
+            None => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
+        };
+        let place = value::place(authority).map_err(|e| Fault::new(word.at, e))?;
+        let no_port = matches!(place, Place::Inet(_, Some(0)) | Place::Inet(Host::Any, _));
+        if no_port || !(uri.is_empty() || uri.starts_with('/')) || uri.contains([' ', '\r', '\n']) {
+            return bad();
+        }
+        Ok(Target { url, authority, place, uri: (!uri.is_empty()).then_some(uri) })
+    }
+
+    /// `$proxy_host`.
+    fn host_header(&self) -> &str {
+        match self.place {
+            Place::Unix(_) => "localhost",
+            Place::Inet(_, Some(80)) => {
+                self.authority.strip_suffix(":80").unwrap_or(self.authority)
+            }
+            Place::Inet(_, Some(_) | None) => self.authority,
+        }
+    }
+
+    /// `$proxy_port`.
+    fn port_text(&self) -> String {
+        match self.place {
+            Place::Unix(_) => String::new(),
+            Place::Inet(_, port) => port.unwrap_or(80).to_string(),
+        }
+    }
+
+    /// What `proxy_redirect default` means here.
+    fn default_redirect(&self, matcher: &Matcher) -> Redirect {
+        let (Matcher::Exact(path) | Matcher::Prefix(path)) = matcher;
+        match self.uri {
+            None => Redirect {
+                from: Template::text(&format!("{}/", self.url)),
+                to: Template::text("/"),
+            },
+            Some(_) => Redirect {
+                from: Template::text(self.url),
+                to: Template::text(&String::from_utf8_lossy(path)),
+            },
+        }
+    }
+}
+
+fn redirects(rules: &[Rule], target: &Target<'_>, matcher: &Matcher) -> Vec<Redirect> {
+    let mut pairs = Vec::new();
+    for rule in rules {
+        match rule {
+            // nginx: `off` among others at one level cancels them all.
+            Rule::Off => return Vec::new(),
+            Rule::Default => pairs.push(target.default_redirect(matcher)),
+            Rule::Pair(pair) => pairs.push(pair.clone()),
+        }
+    }
+    pairs
+}
+
+/// What answers lose: what is hidden by default and by the file, less what the file passes.
+fn hidden(level: &ProxyLevel) -> Vec<Box<[u8]>> {
+    let mut hidden: Vec<Box<[u8]>> = Vec::new();
+    let by_default = HIDDEN.iter().map(|name| Box::from(name.as_bytes()));
+    for name in by_default.chain(level.hide_headers.iter().cloned()) {
+        if !hidden.contains(&name) && !level.pass_headers.contains(&name) {
+            hidden.push(name);
+        }
+    }
+    hidden
+}
+
+fn version(word: &Word) -> Result<ProxyVersion, Fault> {
+    match word.text.as_str() {
+        "1.0" => Ok(ProxyVersion::Http10),
+        "1.1" => Ok(ProxyVersion::Http11),
+        "2" | "2.0" => unsupported(word, "servers are asked over HTTP/1.1"),
+        other => at(word, BuildError::Choice { found: other.into(), allowed: "1.0, 1.1" }),
+    }
+}
+
+fn next_case(word: &Word, next: &mut NextUpstream) -> Result<(), Fault> {
+    let flag = match word.text.as_str() {
+        "off" => return Ok(()),
+        "error" => &mut next.error,
+        "timeout" => &mut next.timeout,
+        "invalid_header" => &mut next.invalid_header,
+        "http_500" => &mut next.statuses.s500,
+        "http_502" => &mut next.statuses.s502,
+        "http_503" => &mut next.statuses.s503,
+        "http_504" => &mut next.statuses.s504,
+        "http_403" => &mut next.statuses.s403,
+        "http_404" => &mut next.statuses.s404,
+        "http_429" => &mut next.statuses.s429,
+        "non_idempotent" => &mut next.non_idempotent,
+        other => {
+            let allowed = "error, timeout, invalid_header, http_500, http_502, http_503, http_504, \
+                           http_403, http_404, http_429, non_idempotent, off";
+            return at(word, BuildError::Choice { found: other.into(), allowed });
+        }
+    };
+    *flag = true;
+    Ok(())
+}
+
+fn bind(directive: &Directive) -> Result<Option<SocketAddr>, Fault> {
+    let word = first(directive);
+    if let Some(more) = others(directive).first() {
+        return unsupported(more, "only the proxy's own addresses can be bound");
+    }
+    if word.text.contains('$') {
+        return unsupported(word, "the address must be known when the file is loaded");
+    }
+    match value::place(&word.text) {
+        Ok(Place::Inet(Host::Ip(ip), port)) => Ok(Some(SocketAddr::new(ip, port.unwrap_or(0)))),
+        Ok(Place::Inet(Host::Name(name), None)) if name == "off" => Ok(None),
+        Ok(Place::Inet(Host::Any | Host::Name(_), _) | Place::Unix(_)) | Err(_) => {
+            let found = word.text.clone();
+            at(word, BuildError::Choice { found, allowed: "IP, IP:PORT, off" })
+        }
+    }
+}
+
+/// Directives whose values must be right although nothing depends on them.
+fn buffering(scope: Scope<'_>) -> Result<(), Fault> {
+    // Bodies always stream through buffers of fixed size, so a client sees no difference.
+    scope.switch("proxy_buffering")?;
+    scope.size::<u64>("proxy_busy_buffers_size", 0, u64::MAX)?;
+    if let Some(directive) = scope.one("proxy_buffers") {
+        let (count, size) = (first(directive), second(directive));
+        within::<u64>(count, value::number(&count.text), "proxy_buffers", 2, u64::MAX)?;
+        within::<u64>(size, value::size(&size.text), "proxy_buffers", 1, u64::MAX)?;
+    }
+    match scope.word("proxy_request_buffering") {
+        Some(word) if switch(word)? => at(word, BuildError::RequestBuffering),
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl Default for ProxyLevel {
+    /// nginx's defaults, and ours where they differ on purpose.
+    fn default() -> ProxyLevel {
+        let minute = Duration::from_secs(60);
+        ProxyLevel {
+            version: ProxyVersion::Http11,
+            set_headers: Vec::new(),
+            hide_headers: Vec::new(),
+            pass_headers: Vec::new(),
+            redirects: vec![Rule::Default],
+            connect_timeout: minute,
+            send_timeout: minute,
+            read_timeout: minute,
+            next: NextUpstream { error: true, timeout: true, ..NEVER },
+            // nginx: one page. Here it is only a ceiling, and Trino's heads are long.
+            head_limit: 2 << 20,
+            replay_limit: 256 << 10,
+            ignore_client_abort: false,
+            bind: None,
+            socket_keepalive: false,
+            intercept_errors: false,
+        }
+    }
+}
+
+/// `proxy_next_upstream off`.
+const NEVER: NextUpstream = NextUpstream {
+    error: false,
+    timeout: false,
+    invalid_header: false,
+    statuses: NextStatuses {
+        s500: false,
+        s502: false,
+        s503: false,
+        s504: false,
+        s403: false,
+        s404: false,
+        s429: false,
+    },
+    non_idempotent: false,
+    tries: 0,
+    timeout_after: None,
+};
+
+/// Fields for nginx itself; `Date` and `Server` pass, which nginx hides to send its own.
+const HIDDEN: [&str; 6] = [
+    "x-pad",
+    "x-accel-expires",
+    "x-accel-redirect",
+    "x-accel-limit-rate",
+    "x-accel-buffering",
+    "x-accel-charset",
+];
+/// Why `~` is refused.
+pub(super) const NO_REGEX: &str = "there are no regular expressions";
+/// The largest response head that may be asked for.
+const HEAD_LIMIT: u64 = 64 << 20;
+/// The largest replay buffer that may be asked for, for each request.
+const REPLAY_LIMIT: u64 = 1 << 30;

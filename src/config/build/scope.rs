@@ -1,0 +1,115 @@
+//! Looking for a directive in its block, and reading its one value.
+
+use std::time::Duration;
+
+use super::error::BuildError;
+use crate::config::diagnostic::Fault;
+use crate::config::token::Word;
+use crate::config::tree::Directive;
+use crate::config::value;
+
+/// The directives of one block, already known to be allowed in it, with the right number of
+/// arguments.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'t>(pub(super) &'t [Directive]);
+
+impl<'t> Scope<'t> {
+    /// The block of a directive that has one.
+    pub(super) fn of(directive: &'t Directive) -> Scope<'t> {
+        Scope(directive.block.as_deref().unwrap_or_default())
+    }
+
+    /// All directives of that name.
+    pub(super) fn many(self, name: &str) -> impl Iterator<Item = &'t Directive> {
+        self.0.iter().filter(move |directive| directive.name == name)
+    }
+
+    /// The directive of that name.
+    pub(super) fn one(self, name: &str) -> Option<&'t Directive> {
+        self.many(name).next()
+    }
+
+    /// The first argument of the directive of that name.
+    pub(super) fn word(self, name: &str) -> Option<&'t Word> {
+        self.one(name).map(first)
+    }
+
+    pub(super) fn time(self, name: &str) -> Result<Option<Duration>, Fault> {
+        self.word(name).map(time).transpose()
+    }
+
+    pub(super) fn switch(self, name: &str) -> Result<Option<bool>, Fault> {
+        self.word(name).map(switch).transpose()
+    }
+
+    pub(super) fn number<T: TryFrom<u64>>(
+        self,
+        name: &'static str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<T>, Fault> {
+        self.word(name)
+            .map(|word| within(word, value::number(&word.text), name, least, most))
+            .transpose()
+    }
+
+    pub(super) fn size<T: TryFrom<u64>>(
+        self,
+        name: &'static str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<T>, Fault> {
+        self.word(name)
+            .map(|word| within(word, value::size(&word.text), name, least, most))
+            .transpose()
+    }
+}
+
+/// The first argument of a directive that must have one.
+pub(super) fn first(directive: &Directive) -> &Word {
+    directive.args.first().expect("the number of arguments is checked")
+}
+
+/// The second argument of a directive that must have two.
+pub(super) fn second(directive: &Directive) -> &Word {
+    directive.args.get(1).expect("the number of arguments is checked")
+}
+
+/// The arguments behind the first.
+pub(super) fn others(directive: &Directive) -> &[Word] {
+    directive.args.get(1..).unwrap_or_default()
+}
+
+pub(super) fn time(word: &Word) -> Result<Duration, Fault> {
+    value::time(&word.text).map_err(|e| Fault::new(word.at, e))
+}
+
+pub(super) fn switch(word: &Word) -> Result<bool, Fault> {
+    value::switch(&word.text).map_err(|e| Fault::new(word.at, e))
+}
+
+/// A value that must lie between two others.
+pub(super) fn within<T: TryFrom<u64>>(
+    word: &Word,
+    value: Result<u64, value::ValueError>,
+    name: &'static str,
+    least: u64,
+    most: u64,
+) -> Result<T, Fault> {
+    let value = value.map_err(|e| Fault::new(word.at, e))?;
+    let out_of_range = || Fault::new(word.at, BuildError::Range { name, least, most });
+    if value < least || value > most {
+        return Err(out_of_range());
+    }
+    T::try_from(value).map_err(|_| out_of_range())
+}
+
+/// An error at a word.
+pub(super) fn at<T>(word: &Word, error: BuildError) -> Result<T, Fault> {
+    Err(Fault::new(word.at, error))
+}
+
+/// A part of the language that nginx has and we do not.
+pub(super) fn unsupported<T>(word: &Word, reason: &'static str) -> Result<T, Fault> {
+    at(word, BuildError::Unsupported { what: word.text.clone(), reason })
+}

@@ -1,0 +1,109 @@
+//! `server {}` blocks of `http {}` and their names.
+
+use std::collections::HashSet;
+
+use super::Builder;
+use super::error::{BuildError, Remark};
+use super::http::Level;
+use super::listen::Listens;
+use super::proxy::NO_REGEX;
+use super::scope::{Scope, at, unsupported};
+use crate::config::diagnostic::Fault;
+use crate::config::model::{Listen, ServerName, VirtualServer, VirtualServerId};
+use crate::config::token::{Span, Word};
+
+impl Builder {
+    /// All servers and where they listen.
+    pub(super) fn servers(
+        &mut self,
+        http: Scope<'_>,
+        level: &Level,
+    ) -> Result<(Vec<VirtualServer>, Vec<Listen>), Fault> {
+        let mut servers = Vec::new();
+        let mut places = Vec::new();
+        let mut listens = Listens::default();
+        for directive in http.many("server") {
+            let scope = Scope::of(directive);
+            let id = VirtualServerId(servers.len());
+            self.listens(scope, directive.at, id, &mut listens)?;
+            places.push(name_places(scope, directive.at));
+            servers.push(self.server(scope, level.clone())?);
+        }
+        let listens = listens.finish()?;
+        for listen in &listens {
+            self.conflicting_names(listen, &servers, &places);
+        }
+        Ok((servers, listens))
+    }
+
+    fn server(&mut self, scope: Scope<'_>, mut level: Level) -> Result<VirtualServer, Fault> {
+        self.head_limits(scope, &mut level.limits)?;
+        self.settings(scope, &mut level)?;
+        let mut names = Vec::new();
+        for word in scope.many("server_name").flat_map(|directive| &directive.args) {
+            names.push(self.server_name(word)?);
+        }
+        if names.is_empty() {
+            names.push(ServerName::Exact("".into()));
+        }
+        Ok(VirtualServer {
+            names,
+            answer: self.answer(scope)?,
+            locations: self.locations(scope, &level)?,
+            limits: level.limits,
+            outside: level.settings,
+        })
+    }
+
+    fn server_name(&self, word: &Word) -> Result<ServerName, Fault> {
+        if word.text.starts_with('~') {
+            return unsupported(word, NO_REGEX);
+        }
+        let hostname = &self.around.constants.hostname;
+        let name = if word.text == "$hostname" { hostname } else { &word.text };
+        let name = name.to_lowercase();
+        let invalid = |rest: &str| rest.contains(['*', '$', ' ', '/', ':']) || rest.contains("..");
+        let bad = || at(word, BuildError::ServerName(word.text.clone()));
+        if let Some(rest) = name.strip_prefix('*') {
+            let fits = rest.starts_with('.') && rest.len() > 1 && !invalid(rest);
+            return if fits { Ok(ServerName::Suffix(rest.into())) } else { bad() };
+        }
+        if let Some(rest) = name.strip_suffix('*') {
+            let fits = rest.ends_with('.') && rest.len() > 1 && !invalid(rest);
+            return if fits { Ok(ServerName::Prefix(rest.into())) } else { bad() };
+        }
+        if invalid(&name) || name == "." {
+            return bad();
+        }
+        let dotted = name.starts_with('.');
+        Ok(if dotted { ServerName::Dotted(name.into()) } else { ServerName::Exact(name.into()) })
+    }
+
+    /// Remarks on names that two servers of one address share: the first keeps it.
+    fn conflicting_names(
+        &mut self,
+        listen: &Listen,
+        servers: &[VirtualServer],
+        places: &[Vec<Span>],
+    ) {
+        let mut seen = HashSet::new();
+        for id in &listen.servers {
+            let (Some(server), Some(places)) = (servers.get(id.0), places.get(id.0)) else {
+                continue;
+            };
+            for (name, at) in server.names.iter().zip(places) {
+                if !seen.insert(name.written()) {
+                    let remark = Remark::ConflictingName(name.written(), listen.address.clone());
+                    self.remark(*at, remark);
+                }
+            }
+        }
+    }
+}
+
+/// Where the names of a server stand; the server itself where it has none.
+fn name_places(scope: Scope<'_>, server: Span) -> Vec<Span> {
+    let words = scope.many("server_name").flat_map(|directive| &directive.args);
+    let places: Vec<Span> = words.map(|word| word.at).collect();
+    if places.is_empty() { vec![server] } else { places }
+}

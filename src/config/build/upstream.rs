@@ -1,0 +1,229 @@
+//! `upstream {}` blocks, and groups of the addresses that `proxy_pass` names directly.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::Builder;
+use super::error::BuildError;
+use super::http::set;
+use super::proxy::Target;
+use super::scope::{Scope, at, first, others, time, unsupported, within};
+use crate::address::Address;
+use crate::config::diagnostic::Fault;
+use crate::config::model::{GROUP_LIMIT, Group, GroupId, Server};
+use crate::config::names::Names;
+use crate::config::token::Word;
+use crate::config::tree::Directive;
+use crate::config::value::{self, Host, Place};
+
+/// Groups found so far: those with a block, then implicit ones.
+#[derive(Default)]
+pub(super) struct Groups {
+    groups: Vec<Group>,
+    /// How many have a block.
+    blocks: usize,
+    /// Which places the others stand for, in the same order.
+    implicit: Vec<Place>,
+}
+
+impl Builder {
+    /// All `upstream {}` blocks.
+    pub(super) fn upstreams(&mut self, http: Scope<'_>) -> Result<(), Fault> {
+        for directive in http.many("upstream") {
+            let name = first(directive);
+            if self.groups.groups.iter().any(|g| g.name.eq_ignore_ascii_case(&name.text)) {
+                return at(name, BuildError::DuplicateUpstream(name.text.clone()));
+            }
+            let group = self.upstream(directive)?;
+            self.groups.groups.push(group);
+        }
+        self.groups.blocks = self.groups.groups.len();
+        Ok(())
+    }
+
+    fn upstream(&mut self, directive: &Directive) -> Result<Group, Fault> {
+        let name = first(directive);
+        let scope = Scope::of(directive);
+        let mut group = Group::new(&name.text);
+        for line in scope.many("server") {
+            group.servers.append(&mut self.server_line(line)?);
+            if group.servers.len() > GROUP_LIMIT {
+                return at(first(line), BuildError::TooManyServers(name.text.clone()));
+            }
+        }
+        if group.servers.is_empty() {
+            return at(name, BuildError::NoServers(name.text.clone()));
+        }
+        if group.servers.iter().all(|server| server.backup) {
+            return at(name, BuildError::OnlyBackups(name.text.clone()));
+        }
+        set(&mut group.keepalive, scope.number("keepalive", 0, KEEPALIVE_LIMIT)?);
+        set(&mut group.keepalive_requests, scope.number("keepalive_requests", 1, u64::MAX)?);
+        set(&mut group.keepalive_time, scope.time("keepalive_time")?);
+        set(&mut group.keepalive_timeout, scope.time("keepalive_timeout")?);
+        Ok(group)
+    }
+
+    fn server_line(&mut self, directive: &Directive) -> Result<Vec<Server>, Fault> {
+        let word = first(directive);
+        let mut model = Server {
+            name: word.text.as_str().into(),
+            // Replaced below, by each address of the name.
+            address: Address::Unix(Default::default()),
+            weight: 1,
+            max_fails: MAX_FAILS,
+            fail_timeout: FAIL_TIMEOUT,
+            backup: false,
+            down: false,
+            max_connections: 0,
+        };
+        for parameter in others(directive) {
+            server_parameter(parameter, &mut model)?;
+        }
+        let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
+        let addresses = resolve(&place, 80, &mut self.around.names)
+            .ok_or_else(|| not_found(word, "upstream", &word.text))?;
+        Ok(addresses.into_iter().map(|address| Server { address, ..model.clone() }).collect())
+    }
+}
+
+fn server_parameter(word: &Word, server: &mut Server) -> Result<(), Fault> {
+    let most = u64::from(u32::MAX);
+    match word.text.split_once('=') {
+        Some(("weight", n)) => {
+            server.weight = within(word, value::number(n), "weight", 1, WEIGHT_LIMIT)?;
+        }
+        Some(("max_fails", n)) => {
+            server.max_fails = within(word, value::number(n), "max_fails", 0, most)?;
+        }
+        Some(("max_conns", n)) => {
+            server.max_connections = within(word, value::number(n), "max_conns", 0, most)?;
+        }
+        Some(("fail_timeout", wait)) => {
+            server.fail_timeout = time(&Word { text: wait.into(), at: word.at })?;
+        }
+        Some(("slow_start" | "route" | "service", _)) => {
+            return unsupported(word, "it is not implemented");
+        }
+        None if word.text == "backup" => server.backup = true,
+        None if word.text == "down" => server.down = true,
+        None if word.text == "resolve" => {
+            return unsupported(word, "names are resolved when the file is loaded");
+        }
+        None if word.text == "drain" => return unsupported(word, "it is not implemented"),
+        Some(_) | None => return at(word, BuildError::UnknownParameter(word.text.clone())),
+    }
+    Ok(())
+}
+
+impl Groups {
+    /// The group that a `proxy_pass` means: a block of that name, or one of its own.
+    pub(super) fn find(
+        &mut self,
+        target: &Target<'_>,
+        url: &Word,
+        names: &mut Names,
+    ) -> Result<GroupId, Fault> {
+        let mut blocks = self.groups.iter().take(self.blocks);
+        if let Place::Inet(Host::Name(name), port) = &target.place {
+            let block = blocks.position(|group| group.name.eq_ignore_ascii_case(name));
+            match (block, port) {
+                (Some(id), None) => return Ok(GroupId(id)),
+                (Some(_), Some(_)) => return at(url, BuildError::UpstreamPort(name.clone())),
+                (None, _) => {}
+            }
+        }
+        let place = match &target.place {
+            Place::Inet(host, port) => Place::Inet(host.clone(), Some(port.unwrap_or(80))),
+            Place::Unix(path) => Place::Unix(path.clone()),
+        };
+        if let Some(index) = self.implicit.iter().position(|known| *known == place) {
+            return Ok(GroupId(self.blocks + index));
+        }
+        let addresses = resolve(&place, 80, names)
+            .ok_or_else(|| not_found(url, "proxy_pass", target.authority))?;
+        if addresses.len() > GROUP_LIMIT {
+            return at(url, BuildError::TooManyServers(target.authority.into()));
+        }
+        let mut group = Group::new(target.authority);
+        for address in addresses {
+            group.servers.push(Server {
+                name: target.authority.into(),
+                address,
+                weight: 1,
+                max_fails: MAX_FAILS,
+                fail_timeout: FAIL_TIMEOUT,
+                backup: false,
+                down: false,
+                max_connections: 0,
+            });
+        }
+        self.groups.push(group);
+        self.implicit.push(place);
+        Ok(GroupId(self.groups.len() - 1))
+    }
+
+    /// Notes that a location uses a group with this `proxy_connect_timeout`.
+    pub(super) fn used(&mut self, id: GroupId, connect_timeout: Duration) {
+        if let Some(group) = self.groups.get_mut(id.0) {
+            group.check_timeout = group.check_timeout.max(connect_timeout);
+        }
+    }
+
+    /// All groups.
+    pub(super) fn finish(mut self) -> Vec<Group> {
+        for group in &mut self.groups {
+            if group.check_timeout.is_zero() {
+                group.check_timeout = CONNECT_TIMEOUT;
+            }
+        }
+        self.groups
+    }
+}
+
+impl Group {
+    /// A group without servers, as nginx has it when nothing is said.
+    fn new(name: &str) -> Group {
+        Group {
+            name: name.into(),
+            servers: Vec::new(),
+            keepalive: 32,
+            keepalive_requests: 1000,
+            keepalive_time: Duration::from_secs(3600),
+            keepalive_timeout: Duration::from_secs(60),
+            check_timeout: Duration::ZERO,
+        }
+    }
+}
+
+/// All addresses of a place; none if its name has none.
+pub(super) fn resolve(place: &Place, default: u16, names: &mut Names) -> Option<Vec<Address>> {
+    let (host, port) = match place {
+        Place::Unix(path) => return Some(vec![Address::Unix(path.clone())]),
+        Place::Inet(host, port) => (host, port.unwrap_or(default)),
+    };
+    let ips: Vec<IpAddr> = match host {
+        Host::Any => return None,
+        Host::Ip(ip) => vec![*ip],
+        Host::Name(name) => names.resolve(name),
+    };
+    let addresses: Vec<_> =
+        ips.into_iter().map(|ip| Address::Inet(SocketAddr::new(ip, port))).collect();
+    (!addresses.is_empty()).then_some(addresses)
+}
+
+/// The error about a name without addresses.
+pub(super) fn not_found(word: &Word, what: &'static str, name: &str) -> Fault {
+    Fault::new(word.at, BuildError::HostNotFound { what, name: name.into() })
+}
+
+/// `max_fails` when nothing is said.
+const MAX_FAILS: u32 = 1;
+/// `fail_timeout` when nothing is said.
+const FAIL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a background connection may take where no location uses a group.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Sums of weights must fit.
+const WEIGHT_LIMIT: u64 = 1_000_000;
+/// Idle connections of a group.
+const KEEPALIVE_LIMIT: u64 = 1_000_000;

@@ -1,0 +1,260 @@
+//! Every directive that is understood: where it may stand, with how many arguments, how often.
+
+/// A set of contexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contexts(u8);
+
+impl Contexts {
+    /// Outside of every block.
+    pub const MAIN: Contexts = Contexts(1);
+    /// `events {}`.
+    pub const EVENTS: Contexts = Contexts(2);
+    /// `http {}`.
+    pub const HTTP: Contexts = Contexts(4);
+    /// `upstream {}`.
+    pub const UPSTREAM: Contexts = Contexts(8);
+    /// `server {}` of `http {}`.
+    pub const SERVER: Contexts = Contexts(16);
+    /// `location {}`.
+    pub const LOCATION: Contexts = Contexts(32);
+
+    /// What stands in one or the other.
+    pub const fn or(self, other: Contexts) -> Contexts {
+        Contexts(self.0 | other.0)
+    }
+
+    /// Whether both have a context in common.
+    pub const fn meets(self, other: Contexts) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// `"http {}" or "server {}"`.
+    pub fn names(self) -> String {
+        let names: Vec<&str> =
+            CONTEXT_NAMES.iter().filter(|(c, _)| self.meets(*c)).map(|(_, name)| *name).collect();
+        names.join(" or ")
+    }
+}
+
+/// Contexts as messages call them.
+const CONTEXT_NAMES: [(Contexts, &str); 6] = [
+    (Contexts::MAIN, "the main context"),
+    (Contexts::EVENTS, "\"events {}\""),
+    (Contexts::HTTP, "\"http {}\""),
+    (Contexts::UPSTREAM, "\"upstream {}\""),
+    (Contexts::SERVER, "\"server {}\""),
+    (Contexts::LOCATION, "\"location {}\""),
+];
+
+/// A directive that is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub contexts: Contexts,
+    /// The fewest arguments.
+    pub least: usize,
+    /// The most arguments.
+    pub most: usize,
+    /// What it may do besides.
+    pub kind: Kind,
+}
+
+/// What a directive is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Ends with `;`, once a block.
+    Once,
+    /// Ends with `;`, any number of times.
+    Many,
+    /// Has braces, once a block.
+    Block,
+    /// Has braces, any number of times.
+    Blocks,
+    /// A resource hint without a meaning here, with or without braces: a notice says so.
+    Hint,
+    /// Supported with this argument only, which asks for nothing.
+    Only(&'static str),
+}
+
+/// The directive of that name that may stand in one of these contexts.
+pub fn find(name: &str, contexts: Contexts) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name == name && known.contexts.meets(contexts))
+}
+
+/// All contexts in which a directive of that name may stand, if it is known.
+pub fn contexts_of(name: &str) -> Option<Contexts> {
+    let same = KNOWN.iter().filter(|known| known.name == name);
+    same.map(|known| known.contexts).reduce(Contexts::or)
+}
+
+const MAIN: Contexts = Contexts::MAIN;
+const EVENTS: Contexts = Contexts::EVENTS;
+const HTTP: Contexts = Contexts::HTTP;
+const UPSTREAM: Contexts = Contexts::UPSTREAM;
+const SERVER: Contexts = Contexts::SERVER;
+const LOCATION: Contexts = Contexts::LOCATION;
+const SERVERS: Contexts = HTTP.or(SERVER);
+const LOCATIONS: Contexts = HTTP.or(SERVER).or(LOCATION);
+/// As many arguments as anybody likes.
+const ANY: usize = usize::MAX;
+
+const fn known(
+    name: &'static str,
+    contexts: Contexts,
+    least: usize,
+    most: usize,
+    kind: Kind,
+) -> Known {
+    Known { name, contexts, least, most, kind }
+}
+
+const fn one(name: &'static str, contexts: Contexts) -> Known {
+    known(name, contexts, 1, 1, Kind::Once)
+}
+
+const fn hint(name: &'static str, contexts: Contexts) -> Known {
+    known(name, contexts, 0, ANY, Kind::Hint)
+}
+
+const fn only(name: &'static str, contexts: Contexts, word: &'static str) -> Known {
+    known(name, contexts, 1, ANY, Kind::Only(word))
+}
+
+/// Every directive that is understood. A name may stand twice, with other contexts.
+pub const KNOWN: &[Known] = &[
+    known("events", MAIN, 0, 0, Kind::Block),
+    known("http", MAIN, 0, 0, Kind::Block),
+    one("pid", MAIN),
+    known("error_log", MAIN.or(LOCATIONS), 1, 2, Kind::Many),
+    one("daemon", MAIN),
+    one("master_process", MAIN),
+    one("worker_processes", MAIN),
+    one("worker_rlimit_nofile", MAIN),
+    one("worker_shutdown_timeout", MAIN),
+    known("user", MAIN, 1, 2, Kind::Once),
+    one("worker_connections", EVENTS),
+    known("upstream", HTTP, 1, 1, Kind::Blocks),
+    known("server", HTTP, 0, 0, Kind::Blocks),
+    known("log_format", HTTP, 2, ANY, Kind::Many),
+    known("server", UPSTREAM, 1, ANY, Kind::Many),
+    one("keepalive", UPSTREAM),
+    one("keepalive_requests", UPSTREAM.or(LOCATIONS)),
+    one("keepalive_time", UPSTREAM.or(LOCATIONS)),
+    one("keepalive_timeout", UPSTREAM),
+    known("listen", SERVER, 1, ANY, Kind::Many),
+    known("server_name", SERVER, 1, ANY, Kind::Many),
+    known("location", SERVER.or(LOCATION), 1, 2, Kind::Blocks),
+    known("return", SERVER.or(LOCATION), 1, 2, Kind::Many),
+    one("client_header_timeout", SERVERS),
+    one("client_header_buffer_size", SERVERS),
+    known("large_client_header_buffers", SERVERS, 2, 2, Kind::Once),
+    one("underscores_in_headers", SERVERS),
+    one("merge_slashes", SERVERS),
+    one("client_body_timeout", LOCATIONS),
+    one("client_max_body_size", LOCATIONS),
+    one("send_timeout", LOCATIONS),
+    known("keepalive_timeout", LOCATIONS, 1, 2, Kind::Once),
+    one("lingering_close", LOCATIONS),
+    one("lingering_time", LOCATIONS),
+    one("lingering_timeout", LOCATIONS),
+    one("tcp_nodelay", LOCATIONS),
+    known("add_header", LOCATIONS, 2, 3, Kind::Many),
+    known("error_page", LOCATIONS, 2, ANY, Kind::Many),
+    known("access_log", LOCATIONS, 1, ANY, Kind::Many),
+    one("proxy_pass", LOCATION),
+    one("proxy_http_version", LOCATIONS),
+    known("proxy_set_header", LOCATIONS, 2, 2, Kind::Many),
+    known("proxy_hide_header", LOCATIONS, 1, 1, Kind::Many),
+    known("proxy_pass_header", LOCATIONS, 1, 1, Kind::Many),
+    known("proxy_redirect", LOCATIONS, 1, 2, Kind::Many),
+    one("proxy_connect_timeout", LOCATIONS),
+    one("proxy_send_timeout", LOCATIONS),
+    one("proxy_read_timeout", LOCATIONS),
+    known("proxy_next_upstream", LOCATIONS, 1, ANY, Kind::Once),
+    one("proxy_next_upstream_tries", LOCATIONS),
+    one("proxy_next_upstream_timeout", LOCATIONS),
+    one("proxy_buffer_size", LOCATIONS),
+    one("proxy_replay_buffer_size", LOCATIONS),
+    one("proxy_buffering", LOCATIONS),
+    known("proxy_buffers", LOCATIONS, 2, 2, Kind::Once),
+    one("proxy_busy_buffers_size", LOCATIONS),
+    one("proxy_request_buffering", LOCATIONS),
+    one("proxy_ignore_client_abort", LOCATIONS),
+    known("proxy_bind", LOCATIONS, 1, 2, Kind::Once),
+    one("proxy_socket_keepalive", LOCATIONS),
+    one("proxy_intercept_errors", LOCATIONS),
+    hint("debug_points", MAIN),
+    hint("env", MAIN),
+    hint("lock_file", MAIN),
+    hint("pcre_jit", MAIN),
+    hint("thread_pool", MAIN),
+    hint("timer_resolution", MAIN),
+    hint("worker_cpu_affinity", MAIN),
+    hint("worker_priority", MAIN),
+    hint("worker_rlimit_core", MAIN),
+    hint("accept_mutex", EVENTS),
+    hint("accept_mutex_delay", EVENTS),
+    hint("multi_accept", EVENTS),
+    hint("use", EVENTS),
+    hint("worker_aio_requests", EVENTS),
+    hint("zone", UPSTREAM),
+    hint("aio", LOCATIONS),
+    hint("client_body_buffer_size", LOCATIONS),
+    hint("client_body_in_single_buffer", LOCATIONS),
+    hint("client_body_temp_path", LOCATIONS),
+    hint("connection_pool_size", SERVERS),
+    hint("default_type", LOCATIONS),
+    hint("directio", LOCATIONS),
+    hint("index", LOCATIONS),
+    hint("log_not_found", LOCATIONS),
+    hint("log_subrequest", LOCATIONS),
+    hint("open_file_cache", LOCATIONS),
+    hint("open_file_cache_errors", LOCATIONS),
+    hint("open_file_cache_min_uses", LOCATIONS),
+    hint("open_file_cache_valid", LOCATIONS),
+    hint("open_log_file_cache", LOCATIONS),
+    hint("output_buffers", LOCATIONS),
+    hint("postpone_output", LOCATIONS),
+    hint("proxy_headers_hash_bucket_size", LOCATIONS),
+    hint("proxy_headers_hash_max_size", LOCATIONS),
+    hint("proxy_max_temp_file_size", LOCATIONS),
+    hint("proxy_temp_file_write_size", LOCATIONS),
+    hint("proxy_temp_path", LOCATIONS),
+    hint("read_ahead", LOCATIONS),
+    hint("request_pool_size", SERVERS),
+    hint("reset_timedout_connection", LOCATIONS),
+    hint("root", LOCATIONS),
+    hint("send_lowat", LOCATIONS),
+    hint("sendfile", LOCATIONS),
+    hint("sendfile_max_chunk", LOCATIONS),
+    hint("server_names_hash_bucket_size", HTTP),
+    hint("server_names_hash_max_size", HTTP),
+    hint("server_tokens", LOCATIONS),
+    hint("tcp_nopush", LOCATIONS),
+    hint("types", LOCATIONS),
+    hint("types_hash_bucket_size", LOCATIONS),
+    hint("types_hash_max_size", LOCATIONS),
+    hint("variables_hash_bucket_size", HTTP),
+    hint("variables_hash_max_size", HTTP),
+    only("auth_basic", LOCATIONS, "off"),
+    only("autoindex", LOCATIONS, "off"),
+    only("charset", LOCATIONS, "off"),
+    only("chunked_transfer_encoding", LOCATIONS, "on"),
+    only("client_body_in_file_only", LOCATIONS, "off"),
+    only("gunzip", LOCATIONS, "off"),
+    only("gzip", LOCATIONS, "off"),
+    only("gzip_static", LOCATIONS, "off"),
+    only("http2", SERVERS, "off"),
+    only("http3", SERVERS, "off"),
+    only("ignore_invalid_headers", SERVERS, "on"),
+    only("limit_rate", LOCATIONS, "0"),
+    only("proxy_cache", LOCATIONS, "off"),
+    only("proxy_force_ranges", LOCATIONS, "off"),
+    only("proxy_limit_rate", LOCATIONS, "0"),
+    only("proxy_pass_request_body", LOCATIONS, "on"),
+    only("proxy_pass_request_headers", LOCATIONS, "on"),
+    only("proxy_store", LOCATIONS, "off"),
+    only("ssi", LOCATIONS, "off"),
+];

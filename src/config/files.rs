@@ -1,0 +1,202 @@
+//! The files of one load: the main one, those it includes, and masks that name several.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::tree::{FILE_SIZE_LIMIT, FILES_LIMIT, TreeError};
+
+/// A file of the configuration, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Where it was read from, or what a text is called.
+    pub path: PathBuf,
+    /// All of it; need not be UTF-8.
+    pub text: Arc<Vec<u8>>,
+}
+
+/// All files read so far, and where included ones are looked for.
+#[derive(Debug)]
+pub struct Files {
+    list: Vec<SourceFile>,
+    /// What relative paths of `include` start from; none: nothing may be included.
+    base: Option<PathBuf>,
+}
+
+impl Files {
+    /// Nothing yet.
+    pub fn new(base: Option<PathBuf>) -> Files {
+        Files { list: Vec::new(), base }
+    }
+
+    /// Adds a text that is no file; returns its index.
+    pub fn add_text(&mut self, name: &str, text: &[u8]) -> usize {
+        self.list.push(SourceFile { path: name.into(), text: Arc::new(text.to_vec()) });
+        self.list.len() - 1
+    }
+
+    /// Reads a file; returns its index.
+    ///
+    /// # Errors
+    /// When it cannot be read, is too large or is one too many.
+    pub fn read(&mut self, path: &Path) -> Result<usize, TreeError> {
+        if self.list.len() >= FILES_LIMIT {
+            return Err(TreeError::TooManyFiles);
+        }
+        let unreadable = |reason: io::Error| TreeError::Unreadable(path.into(), reason);
+        if fs::metadata(path).map_err(unreadable)?.len() > FILE_SIZE_LIMIT {
+            return Err(TreeError::TooLarge(path.into()));
+        }
+        let text = Arc::new(fs::read(path).map_err(unreadable)?);
+        self.list.push(SourceFile { path: path.into(), text });
+        Ok(self.list.len() - 1)
+    }
+
+    /// The bytes of a file.
+    pub fn text(&self, file: usize) -> Arc<Vec<u8>> {
+        self.list.get(file).map(|f| Arc::clone(&f.text)).unwrap_or_default()
+    }
+
+    /// Where a file was read from.
+    pub fn path(&self, file: usize) -> &Path {
+        self.list.get(file).map_or(Path::new("?"), |f| &f.path)
+    }
+
+    /// Whether a path leads to that file.
+    pub fn is(&self, file: usize, path: &Path) -> bool {
+        match (fs::canonicalize(self.path(file)), fs::canonicalize(path)) {
+            (Ok(one), Ok(other)) => one == other,
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+        }
+    }
+
+    /// The paths that an `include` names: the one, or all that fit the mask, sorted.
+    ///
+    /// # Errors
+    /// When nothing may be included.
+    pub fn matching(&self, mask: &str) -> Result<Vec<PathBuf>, TreeError> {
+        let base = self.base.as_ref().ok_or(TreeError::IncludeInText)?;
+        let full = base.join(mask);
+        if !mask.contains(['*', '?', '[']) {
+            return Ok(vec![full]);
+        }
+        let mut found = vec![PathBuf::new()];
+        for part in full.components() {
+            found = match part {
+                Component::Normal(name) => match name.to_str() {
+                    Some(mask) if mask.contains(['*', '?', '[']) => entries(&found, mask),
+                    Some(_) | None => found.iter().map(|dir| dir.join(name)).collect(),
+                },
+                Component::Prefix(_)
+                | Component::RootDir
+                | Component::CurDir
+                | Component::ParentDir => found.iter().map(|dir| dir.join(part)).collect(),
+            };
+        }
+        found.retain(|path| path.exists());
+        found.sort();
+        Ok(found)
+    }
+
+    /// All files, in the order they were read.
+    pub fn into_list(self) -> Vec<SourceFile> {
+        self.list
+    }
+}
+
+/// The entries of all these directories whose names fit.
+fn entries(dirs: &[PathBuf], mask: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for dir in dirs {
+        let looked_at = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        let Ok(listing) = fs::read_dir(looked_at) else { continue };
+        for entry in listing.flatten() {
+            let name = entry.file_name();
+            let hidden = name.as_encoded_bytes().starts_with(b".") && !mask.starts_with('.');
+            if !hidden && name.to_str().is_some_and(|name| fits(mask, name)) {
+                found.push(dir.join(&name));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a name fits a mask of `*`, `?` and `[a-z]`.
+fn fits(mask: &str, name: &str) -> bool {
+    let mask: Vec<char> = mask.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    // Going back only to the latest `*` suffices, so this ends in quadratic time.
+    let (mut m, mut n, mut star) = (0, 0, None);
+    while let Some(c) = name.get(n) {
+        if mask.get(m) == Some(&'*') {
+            star = Some((m, n));
+            m += 1;
+        } else if let Some(width) = one_fits(mask.get(m..).unwrap_or_default(), *c) {
+            m += width;
+            n += 1;
+        } else if let Some((at, taken)) = star {
+            star = Some((at, taken + 1));
+            m = at + 1;
+            n = taken + 1;
+        } else {
+            return false;
+        }
+    }
+    mask.get(m..).unwrap_or_default().iter().all(|c| *c == '*')
+}
+
+/// Whether one character fits what the mask begins with, and how long that is.
+fn one_fits(mask: &[char], c: char) -> Option<usize> {
+    match mask.first()? {
+        '?' => Some(1),
+        '[' => match mask.iter().skip(2).position(|m| *m == ']') {
+            Some(end) => set_holds(mask.get(1..end + 2)?, c).then_some(end + 3),
+            None => (c == '[').then_some(1),
+        },
+        other => (*other == c).then_some(1),
+    }
+}
+
+fn set_holds(set: &[char], c: char) -> bool {
+    let (negated, set) = match set {
+        ['!' | '^', rest @ ..] if !rest.is_empty() => (true, rest),
+        whole => (false, whole),
+    };
+    let ranges = set.windows(3).any(|w| matches!(w, [a, '-', b] if (*a..=*b).contains(&c)));
+    (ranges || set.contains(&c)) != negated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_fit_as_in_a_shell() {
+        for (mask, name, expected) in [
+            ("*.conf", "a.conf", true),
+            ("*.conf", "a.conf.bak", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("[0-9]*", "10-x", true),
+            ("[!0-9]*", "10-x", false),
+            ("[ab", "[ab", true),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits(mask, name), expected, "{mask} {name}");
+        }
+    }
+
+    #[test]
+    fn a_mask_names_its_files_sorted_and_not_the_hidden_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.conf", "a.conf", ".c.conf", "d.txt"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let files = Files::new(Some(dir.path().into()));
+        let found = files.matching("*.conf").unwrap();
+        assert_eq!(found, [dir.path().join("a.conf"), dir.path().join("b.conf")]);
+        assert_eq!(files.matching("none/*.conf").unwrap(), [] as [PathBuf; 0]);
+    }
+}

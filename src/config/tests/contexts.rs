@@ -1,0 +1,141 @@
+//! Every directive, in every context.
+
+use super::{loaded, notices};
+use crate::config::directives::{Contexts, KNOWN, Kind};
+use crate::config::{BuildError, Problem, parse_text};
+
+const ALL: [(Contexts, &str, &str); 6] = [
+    (Contexts::MAIN, "", "\nhttp { }"),
+    (Contexts::EVENTS, "events { ", " }"),
+    (Contexts::HTTP, "http { ", " }"),
+    (Contexts::UPSTREAM, "http { upstream u { server 127.0.0.1; ", " } }"),
+    (Contexts::SERVER, "http { server { ", " } }"),
+    (Contexts::LOCATION, "http { server { location / { ", " } } }"),
+];
+
+/// Arguments that are right, and some that are wrong if any can be.
+const ARGUMENTS: &[(&str, &str, &str)] = &[
+    ("pid", "a.pid", ""),
+    ("error_log", "stderr info", "stderr loud"),
+    ("daemon", "off", "maybe"),
+    ("master_process", "on", "maybe"),
+    ("worker_processes", "4", "many"),
+    ("worker_rlimit_nofile", "1024", "many"),
+    ("worker_shutdown_timeout", "5s", "soon"),
+    ("user", "nobody nogroup", ""),
+    ("worker_connections", "1024", "many"),
+    ("log_format", "a '$host'", "a $nothing"),
+    ("server", "127.0.0.2:8080 weight=2", "127.0.0.2:http"),
+    ("keepalive", "8", "many"),
+    ("keepalive_requests", "8", "many"),
+    ("keepalive_time", "8s", "long"),
+    ("keepalive_timeout", "8s", "long"),
+    ("listen", "127.0.0.1:80 default_server", "127.0.0.1:http"),
+    ("server_name", "a *.b", "a.*.b"),
+    ("return", "200 ok", "20 ok"),
+    ("client_header_timeout", "8s", "long"),
+    ("client_header_buffer_size", "2k", "large"),
+    ("large_client_header_buffers", "4 2m", "4 large"),
+    ("underscores_in_headers", "on", "maybe"),
+    ("merge_slashes", "off", "maybe"),
+    ("client_body_timeout", "8s", "long"),
+    ("client_max_body_size", "2g", "large"),
+    ("send_timeout", "8s", "long"),
+    ("lingering_close", "always", "maybe"),
+    ("lingering_time", "8s", "long"),
+    ("lingering_timeout", "8s", "long"),
+    ("tcp_nodelay", "off", "maybe"),
+    ("add_header", "A b always", "A b never"),
+    ("error_page", "502 =200 /a", "20 /a"),
+    ("access_log", "a.log combined buffer=8k flush=1s", "a.log nothing"),
+    ("proxy_pass", "http://127.0.0.1:8080/a", "ftp://127.0.0.1"),
+    ("proxy_http_version", "1.0", "1.2"),
+    ("proxy_set_header", "A $host", "A $nothing"),
+    ("proxy_hide_header", "A", "'A B'"),
+    ("proxy_pass_header", "A", "'A B'"),
+    ("proxy_redirect", "http://a/ /", "~a /"),
+    ("proxy_connect_timeout", "8s", "long"),
+    ("proxy_send_timeout", "8s", "long"),
+    ("proxy_read_timeout", "8s", "long"),
+    ("proxy_next_upstream", "error http_503 non_idempotent", "sometimes"),
+    ("proxy_next_upstream_tries", "2", "many"),
+    ("proxy_next_upstream_timeout", "8s", "long"),
+    ("proxy_buffer_size", "8k", "large"),
+    ("proxy_replay_buffer_size", "8k", "large"),
+    ("proxy_buffering", "off", "maybe"),
+    ("proxy_buffers", "8 8k", "8 large"),
+    ("proxy_busy_buffers_size", "8k", "large"),
+    ("proxy_request_buffering", "off", "on"),
+    ("proxy_ignore_client_abort", "on", "maybe"),
+    ("proxy_bind", "127.0.0.1", "nowhere"),
+    ("proxy_socket_keepalive", "on", "maybe"),
+    ("proxy_intercept_errors", "on", "maybe"),
+];
+
+#[test]
+fn each_directive_is_read_in_its_contexts_and_wrong_values_are_refused_there() {
+    for known in KNOWN.iter().filter(|known| matches!(known.kind, Kind::Once | Kind::Many)) {
+        let (_, right, wrong) =
+            ARGUMENTS.iter().find(|(name, ..)| *name == known.name).expect(known.name);
+        for (context, before, after) in ALL {
+            if !known.contexts.meets(context) {
+                continue;
+            }
+            loaded(&format!("{before}{} {right};{after}", known.name));
+            let text = format!("{before}{} {wrong};{after}", known.name);
+            let refused = parse_text("a.conf", text.as_bytes()).is_err();
+            assert!(refused || wrong.is_empty(), "accepted: {text}");
+        }
+    }
+}
+
+#[test]
+fn each_directive_is_misplaced_everywhere_else() {
+    for known in KNOWN {
+        for (context, before, after) in ALL {
+            if crate::config::directives::find(known.name, context).is_some() {
+                continue;
+            }
+            let text = format!("{before}{} a;{after}", known.name);
+            let error = parse_text("a.conf", text.as_bytes()).expect_err(&text);
+            let misplaced = matches!(*error.problem, Problem::Build(BuildError::Misplaced { .. }));
+            assert!(misplaced, "{error}");
+        }
+    }
+}
+
+#[test]
+fn each_directive_that_may_stand_once_is_refused_twice() {
+    for known in KNOWN.iter().filter(|known| matches!(known.kind, Kind::Once)) {
+        let (_, right, _) = ARGUMENTS.iter().find(|(name, ..)| *name == known.name).unwrap();
+        for (context, before, after) in ALL {
+            if known.contexts.meets(context) {
+                let text = format!("{before}{0} {right};{0} {right};{after}", known.name);
+                let error = parse_text("a.conf", text.as_bytes()).expect_err(&text);
+                assert!(error.to_string().contains("is given twice"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn hints_are_accepted_with_a_notice_that_shows_their_place() {
+    assert_eq!(
+        notices("server {\n sendfile on;\n types { text/html html; }\n}"),
+        "\"sendfile\" has no meaning for switchover in a.conf:2\n\
+         \"types\" has no meaning for switchover in a.conf:3"
+    );
+}
+
+#[test]
+fn main_directives_may_stand_beside_servers_where_there_is_no_http_block() {
+    let loaded = loaded("daemon on; events { worker_connections 99; } server { listen 81; }");
+    assert!(loaded.config.process.daemon);
+    assert_eq!(loaded.config.process.worker_connections, 99);
+    assert_eq!(loaded.config.virtual_servers.len(), 1);
+}
+
+#[test]
+fn a_file_without_servers_is_worth_a_warning() {
+    assert_eq!(notices("daemon off;"), "the configuration has no \"server {}\"");
+}

@@ -1,0 +1,42 @@
+//! Whole texts, from bytes to model or diagnostic.
+
+mod article;
+mod broken;
+mod contexts;
+mod inheritance;
+mod sources;
+
+use super::model::{Config, Location, ProxyPass};
+use super::{Loaded, parse_text};
+use crate::config::model::Action;
+
+/// What a text means.
+#[track_caller]
+fn loaded(text: &str) -> Loaded {
+    match parse_text("a.conf", text.as_bytes()) {
+        Ok(loaded) => loaded,
+        Err(error) => panic!("{error}\n{text}"),
+    }
+}
+
+/// The model of a text.
+#[track_caller]
+fn config(text: &str) -> Config {
+    loaded(text).config
+}
+
+/// The remarks about a text, one a line.
+#[track_caller]
+fn notices(text: &str) -> String {
+    let lines: Vec<String> = loaded(text).notices.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// The `proxy_pass` of a location.
+#[track_caller]
+fn proxy(location: &Location) -> &ProxyPass {
+    match &location.action {
+        Action::Proxy(pass) => pass,
+        Action::Return(_) | Action::NotFound => panic!("not proxied: {location:?}"),
+    }
+}

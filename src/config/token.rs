@@ -1,0 +1,309 @@
+//! nginx's words: bytes of a file become words, `;`, `{` and `}`, each with its place.
+//!
+//! Follows `ngx_conf_read_token` byte by byte: a quote opens only where a word begins, a `#`
+//! comments only there too, `}` inside a word is part of it, and `\` keeps the next byte from
+//! meaning anything.
+
+use std::fmt;
+
+/// A place in a file: where something begins and how wide it is on its first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Index of the file among those loaded.
+    pub file: usize,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// In characters, at least 1.
+    pub width: usize,
+}
+
+/// A word with quotes and escapes undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What it says.
+    pub text: String,
+    /// Where it stands, quotes included.
+    pub at: Span,
+}
+
+/// A piece of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// A name or an argument.
+    Word(Word),
+    /// `;`
+    Semicolon(Span),
+    /// `{`
+    Open(Span),
+    /// `}`
+    Close(Span),
+}
+
+/// Reads tokens off a file's bytes.
+#[derive(Debug)]
+pub struct Lexer<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    /// Where `position` is, with a width of 1.
+    here: Span,
+    /// A quote has just closed: only a space, `;` or `{` may follow.
+    after_quote: bool,
+}
+
+impl<'a> Lexer<'a> {
+    /// Begins at the first byte of a file.
+    pub fn new(file: usize, bytes: &'a [u8]) -> Lexer<'a> {
+        let here = Span { file, line: 1, column: 1, width: 1 };
+        Lexer { bytes, position: 0, here, after_quote: false }
+    }
+
+    /// The place reached so far.
+    pub fn here(&self) -> Span {
+        self.here
+    }
+
+    /// The next token, or none at the end.
+    ///
+    /// # Errors
+    /// A quote that is never closed or is followed by a word, or a word that is not UTF-8.
+    pub fn token(&mut self) -> Result<Option<Token>, (Span, TokenError)> {
+        let follows = |byte: u8| is_blank(byte) || byte == b';' || byte == b'{';
+        if std::mem::take(&mut self.after_quote) && !self.peek().is_none_or(follows) {
+            return Err((self.here, TokenError::AfterQuote));
+        }
+        self.skip_blanks();
+        let at = self.here;
+        let Some(first) = self.peek() else { return Ok(None) };
+        let token = match first {
+            b';' => Token::Semicolon(at),
+            b'{' => Token::Open(at),
+            b'}' => Token::Close(at),
+            b'"' | b'\'' => return self.quoted(first).map(|word| Some(Token::Word(word))),
+            _ => return self.bare().map(|word| Some(Token::Word(word))),
+        };
+        self.advance();
+        Ok(Some(token))
+    }
+
+    fn skip_blanks(&mut self) {
+        let mut comment = false;
+        while let Some(byte) = self.peek() {
+            comment = (comment && byte != b'\n') || byte == b'#';
+            if !comment && !is_blank(byte) {
+                return;
+            }
+            self.advance();
+        }
+    }
+
+    fn bare(&mut self) -> Result<Word, (Span, TokenError)> {
+        let (start, begin) = (self.position, self.here);
+        let mut variable = false;
+        while let Some(byte) = self.peek() {
+            let in_variable = byte == b'{' && variable;
+            if (is_blank(byte) || byte == b';' || byte == b'{') && !in_variable {
+                break;
+            }
+            variable = byte == b'$' || in_variable;
+            self.advance();
+            if byte == b'\\' {
+                self.advance();
+            }
+        }
+        self.word(start, self.position, begin)
+    }
+
+    fn quoted(&mut self, quote: u8) -> Result<Word, (Span, TokenError)> {
+        let begin = self.here;
+        self.advance();
+        let start = self.position;
+        while let Some(byte) = self.peek() {
+            let end = self.position;
+            self.advance();
+            if byte == quote {
+                self.after_quote = true;
+                return self.word(start, end, begin);
+            }
+            if byte == b'\\' {
+                self.advance();
+            }
+        }
+        Err((begin, TokenError::OpenQuote))
+    }
+
+    fn word(&self, start: usize, end: usize, begin: Span) -> Result<Word, (Span, TokenError)> {
+        let at = Span { width: self.width_since(begin, start), ..begin };
+        let raw = self.bytes.get(start..end).unwrap_or_default();
+        match String::from_utf8(unescape(raw)) {
+            Ok(text) => Ok(Word { text, at }),
+            Err(_) => Err((at, TokenError::NotUtf8)),
+        }
+    }
+
+    /// Characters from `begin` to here, or to the end of its line.
+    fn width_since(&self, begin: Span, start: usize) -> usize {
+        if self.here.line == begin.line {
+            return (self.here.column - begin.column).max(1);
+        }
+        let raw = self.bytes.get(start..self.position).unwrap_or_default();
+        let line = raw.split(|b| *b == b'\n').next().unwrap_or_default();
+        line.iter().filter(|b| !is_continuation(**b)).count().max(1)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.position).copied()
+    }
+
+    fn advance(&mut self) {
+        let Some(byte) = self.peek() else { return };
+        self.position += 1;
+        if byte == b'\n' {
+            self.here.line += 1;
+            self.here.column = 1;
+        } else if !self.peek().is_some_and(is_continuation) {
+            self.here.column += 1;
+        }
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Whether a byte goes on with a character that an earlier one began.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+/// `\"`, `\'`, `\\`, `\t`, `\r` and `\n` lose their backslash; before anything else it stays.
+fn unescape(raw: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(raw.len());
+    let mut rest = raw.iter().copied().peekable();
+    while let Some(byte) = rest.next() {
+        let escaped = match (byte, rest.peek()) {
+            (b'\\', Some(next @ (b'"' | b'\'' | b'\\'))) => Some(*next),
+            (b'\\', Some(b't')) => Some(b'\t'),
+            (b'\\', Some(b'r')) => Some(b'\r'),
+            (b'\\', Some(b'n')) => Some(b'\n'),
+            _ => None,
+        };
+        if escaped.is_some() {
+            rest.next();
+        }
+        plain.push(escaped.unwrap_or(byte));
+    }
+    plain
+}
+
+/// What no token can begin or end with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// A quote that is never closed.
+    OpenQuote,
+    /// Something directly behind a closing quote.
+    AfterQuote,
+    /// A word that is not UTF-8.
+    NotUtf8,
+}
+
+impl TokenError {
+    /// What to do about it.
+    pub fn help(self) -> Option<String> {
+        match self {
+            TokenError::OpenQuote => {
+                Some("close the quote; inside it, write a quote as \\\"".into())
+            }
+            TokenError::AfterQuote => {
+                Some("put a space or a \";\" behind the quote, or quote the whole word".into())
+            }
+            TokenError::NotUtf8 => None,
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TokenError::OpenQuote => "this quote is never closed",
+            TokenError::AfterQuote => "a closing quote must be followed by a space, \";\" or \"{\"",
+            TokenError::NotUtf8 => "this word is not UTF-8",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All tokens of a text, words in brackets.
+    fn tokens(text: &str) -> String {
+        let mut lexer = Lexer::new(0, text.as_bytes());
+        let mut seen = String::new();
+        loop {
+            match lexer.token() {
+                Ok(Some(Token::Word(word))) => seen += &format!("[{}]", word.text),
+                Ok(Some(Token::Semicolon(_))) => seen.push(';'),
+                Ok(Some(Token::Open(_))) => seen.push('{'),
+                Ok(Some(Token::Close(_))) => seen.push('}'),
+                Ok(None) => return seen,
+                Err((at, error)) => return format!("{seen}{}:{}:{error:?}", at.line, at.column),
+            }
+        }
+    }
+
+    #[test]
+    fn words_end_at_blanks_semicolons_and_braces() {
+        assert_eq!(tokens("a b;c{d e;}"), "[a][b];[c]{[d][e];}");
+        assert_eq!(tokens("a\tb\r\n;"), "[a][b];");
+        assert_eq!(tokens(""), "");
+    }
+
+    #[test]
+    fn a_closing_brace_inside_a_word_is_part_of_it() {
+        assert_eq!(tokens("a b} ;"), "[a][b}];");
+    }
+
+    #[test]
+    fn quotes_keep_blanks_and_open_only_at_the_start_of_a_word() {
+        assert_eq!(tokens("a 'b c;' \"d'e\";"), "[a][b c;][d'e];");
+        assert_eq!(tokens("a b\"c d\";"), "[a][b\"c][d\"];");
+        assert_eq!(tokens("a '';"), "[a][];");
+    }
+
+    #[test]
+    fn escapes_are_undone_as_nginx_does() {
+        assert_eq!(tokens(r#"a "x\"y" \t\n\\ \d \;;"#), "[a][x\"y][\t\n\\][\\d][\\;];");
+    }
+
+    #[test]
+    fn comments_begin_only_where_a_word_could() {
+        assert_eq!(tokens("a # b ;\n c#d;#end"), "[a][c#d];");
+        assert_eq!(tokens("# ä #\n#\n"), "");
+    }
+
+    #[test]
+    fn braces_of_a_variable_belong_to_its_word() {
+        assert_eq!(tokens("a ${host}:1 x${b}{c;}"), "[a][${host}:1][x${b}]{[c];}");
+    }
+
+    #[test]
+    fn columns_count_characters_and_widths_include_quotes() {
+        let mut lexer = Lexer::new(0, "ä 'öü'\n  z".as_bytes());
+        let mut spans = Vec::new();
+        while let Ok(Some(Token::Word(word))) = lexer.token() {
+            spans.push((word.at.line, word.at.column, word.at.width));
+        }
+        assert_eq!(spans, [(1, 1, 1), (1, 3, 4), (2, 3, 1)]);
+    }
+
+    #[test]
+    fn broken_quotes_and_words_are_errors_at_their_place() {
+        assert_eq!(tokens("a\n 'b c"), "[a]2:2:OpenQuote");
+        assert_eq!(tokens("a \"b\"c"), "[a][b]1:6:AfterQuote");
+        assert_eq!(tokens("a \"b\\"), "[a]1:3:OpenQuote");
+        let mut lexer = Lexer::new(0, b"# \xff\n \xfc;");
+        assert!(matches!(lexer.token(), Err((_, TokenError::NotUtf8))));
+    }
+}

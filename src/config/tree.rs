@@ -1,0 +1,223 @@
+//! Words become directives in blocks. Accepts any name; knows `include` and nothing else.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use super::files::Files;
+use super::token::{Lexer, Span, Token, Word};
+
+/// `NAME ARG …;` or `NAME ARG … { … }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub args: Vec<Word>,
+    /// What its braces hold, where it has braces.
+    pub block: Option<Vec<Directive>>,
+    /// Where its name stands.
+    pub at: Span,
+}
+
+/// Reads the file with the given index, and all that it includes.
+///
+/// # Errors
+/// Anything that is not a list of directives, and included files that cannot be read.
+pub fn parse(files: &mut Files, file: usize) -> Result<Vec<Directive>, Fault> {
+    let mut parser = Parser { files, including: vec![file] };
+    let mut directives = Vec::new();
+    parser.file(file, 0, &mut directives)?;
+    Ok(directives)
+}
+
+struct Parser<'f> {
+    files: &'f mut Files,
+    /// The files being read, outermost first.
+    including: Vec<usize>,
+}
+
+/// What ends a list of directives.
+enum Ends {
+    AtEndOfFile,
+    /// At the `}` of the block that was opened here.
+    AtBrace(Span),
+}
+
+impl Parser<'_> {
+    fn file(&mut self, file: usize, depth: usize, into: &mut Vec<Directive>) -> Result<(), Fault> {
+        let text = self.files.text(file);
+        self.list(&mut Lexer::new(file, &text), depth, Ends::AtEndOfFile, into)
+    }
+
+    fn list(
+        &mut self,
+        lexer: &mut Lexer<'_>,
+        depth: usize,
+        ends: Ends,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), Fault> {
+        loop {
+            let name = match (lexer.token()?, &ends) {
+                (Some(Token::Word(word)), _) => word,
+                (Some(Token::Close(_)), Ends::AtBrace(_)) => return Ok(()),
+                (Some(Token::Close(at)), Ends::AtEndOfFile) => {
+                    return Err(Fault::new(at, TreeError::StrayClose));
+                }
+                (Some(Token::Semicolon(at)), _) => {
+                    return Err(Fault::new(at, TreeError::NoName(';')));
+                }
+                (Some(Token::Open(at)), _) => return Err(Fault::new(at, TreeError::NoName('{'))),
+                (None, Ends::AtEndOfFile) => return Ok(()),
+                (None, Ends::AtBrace(open)) => return Err(Fault::new(*open, TreeError::OpenBlock)),
+            };
+            let directive = self.directive(lexer, name, depth)?;
+            if directive.name == "include" {
+                self.include(&directive, depth, into)?;
+            } else {
+                into.push(directive);
+            }
+        }
+    }
+
+    fn directive(
+        &mut self,
+        lexer: &mut Lexer<'_>,
+        name: Word,
+        depth: usize,
+    ) -> Result<Directive, Fault> {
+        let mut directive =
+            Directive { name: name.text, args: Vec::new(), block: None, at: name.at };
+        loop {
+            match lexer.token()? {
+                Some(Token::Word(word)) => directive.args.push(word),
+                Some(Token::Semicolon(_)) => return Ok(directive),
+                Some(Token::Open(at)) if depth >= DEPTH_LIMIT => {
+                    return Err(Fault::new(at, TreeError::TooDeep));
+                }
+                Some(Token::Open(at)) => {
+                    let mut block = Vec::new();
+                    self.list(lexer, depth + 1, Ends::AtBrace(at), &mut block)?;
+                    directive.block = Some(block);
+                    return Ok(directive);
+                }
+                Some(Token::Close(_)) | None => {
+                    return Err(Fault::new(directive.at, TreeError::NoSemicolon(directive.name)));
+                }
+            }
+        }
+    }
+
+    fn include(
+        &mut self,
+        directive: &Directive,
+        depth: usize,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), Fault> {
+        let (Some(mask), 1, None) =
+            (directive.args.first(), directive.args.len(), &directive.block)
+        else {
+            return Err(Fault::new(directive.at, TreeError::IncludeForm));
+        };
+        for path in self.files.matching(&mask.text).map_err(|e| Fault::new(mask.at, e))? {
+            let cycle = self.including.iter().any(|file| self.files.is(*file, &path));
+            if cycle {
+                return Err(Fault::new(mask.at, TreeError::IncludesItself(path)));
+            }
+            if self.including.len() > INCLUDE_LIMIT {
+                return Err(Fault::new(mask.at, TreeError::IncludesTooDeep));
+            }
+            let file = self.files.read(&path).map_err(|e| Fault::new(mask.at, e))?;
+            self.including.push(file);
+            self.file(file, depth, into)?;
+            self.including.pop();
+        }
+        Ok(())
+    }
+}
+
+/// Blocks inside blocks; a real file needs five.
+const DEPTH_LIMIT: usize = 32;
+/// Files that include files.
+const INCLUDE_LIMIT: usize = 16;
+/// Files in all; `include` in a file that is included many times multiplies.
+pub const FILES_LIMIT: usize = 1000;
+/// Bytes of one file.
+pub const FILE_SIZE_LIMIT: u64 = 16 << 20;
+
+/// Why words are no list of directives.
+#[derive(Debug)]
+pub enum TreeError {
+    /// A `}` that closes nothing.
+    StrayClose,
+    /// A `;` or `{` where a name is expected.
+    NoName(char),
+    /// A `{` that is never closed.
+    OpenBlock,
+    /// A directive, named here, that `}` or the end of the file cuts short.
+    NoSemicolon(String),
+    /// More than [`DEPTH_LIMIT`] blocks inside each other.
+    TooDeep,
+    /// `include` with other than one argument.
+    IncludeForm,
+    /// A file that includes itself, perhaps through others.
+    IncludesItself(PathBuf),
+    /// More than [`INCLUDE_LIMIT`] files that include the next.
+    IncludesTooDeep,
+    /// More than [`FILES_LIMIT`] files.
+    TooManyFiles,
+    /// `include` in a text that was not read from a file.
+    IncludeInText,
+    /// A file larger than [`FILE_SIZE_LIMIT`].
+    TooLarge(PathBuf),
+    /// A file that cannot be read.
+    Unreadable(PathBuf, std::io::Error),
+}
+
+impl TreeError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            TreeError::StrayClose => Some("remove it, or look for a \"{\" missing above".into()),
+            TreeError::OpenBlock => Some("add the \"}\" that closes this block".into()),
+            TreeError::NoSemicolon(_) => Some("end the directive with \";\"".into()),
+            TreeError::IncludeForm => Some("write \"include FILE;\"".into()),
+            TreeError::NoName(_)
+            | TreeError::TooDeep
+            | TreeError::IncludesItself(_)
+            | TreeError::IncludesTooDeep
+            | TreeError::TooManyFiles
+            | TreeError::IncludeInText
+            | TreeError::TooLarge(_)
+            | TreeError::Unreadable(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for TreeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = Path::display;
+        match self {
+            TreeError::StrayClose => f.write_str("this \"}\" closes nothing"),
+            TreeError::NoName(found) => {
+                write!(f, "unexpected \"{found}\": a directive's name is expected here")
+            }
+            TreeError::OpenBlock => f.write_str("this \"{\" is never closed"),
+            TreeError::NoSemicolon(name) => write!(f, "directive \"{name}\" is not ended by \";\""),
+            TreeError::TooDeep => write!(f, "more than {DEPTH_LIMIT} blocks inside each other"),
+            TreeError::IncludeForm => f.write_str("\"include\" takes one file or mask"),
+            TreeError::IncludesItself(path) => write!(f, "\"{}\" includes itself", show(path)),
+            TreeError::IncludesTooDeep => {
+                write!(f, "more than {INCLUDE_LIMIT} files that include one another")
+            }
+            TreeError::TooManyFiles => write!(f, "more than {FILES_LIMIT} files are included"),
+            TreeError::IncludeInText => f.write_str("\"include\" works only in a file"),
+            TreeError::TooLarge(path) => {
+                write!(f, "\"{}\" is larger than {FILE_SIZE_LIMIT} bytes", show(path))
+            }
+            TreeError::Unreadable(path, reason) => {
+                write!(f, "cannot read \"{}\": {reason}", show(path))
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! nginx's directives that are refused, each with what is missing: never ignored, never "unknown".
+
+/// Why a directive of that name is refused, if nginx has one.
+pub(super) fn reason(name: &str) -> Option<&'static str> {
+    let listed = GROUPS.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
+    let family = || FAMILIES.iter().find(|(p, _)| name.starts_with(p)).map(|(_, reason)| *reason);
+    listed.or_else(family)
+}
+
+const BALANCING: &str = "servers are chosen by weighted round robin, primaries before backups";
+const REWRITING: &str = "requests are not rewritten or tested; use locations and \"return\"";
+const FILES: &str = "files are not served";
+const ACCESS: &str = "access is not controlled here";
+const LIMITS: &str = "requests are not rate limited";
+const TLS: &str = "this build has no TLS";
+const CACHE: &str = "responses are not cached";
+const CONTENT: &str = "bodies pass through unchanged";
+const VARIABLES: &str = "variables cannot be defined";
+const OTHERS: &str = "only HTTP servers can be asked";
+const MISSING: &str = "it is not implemented";
+
+/// Names, and the reason they share.
+const GROUPS: &[(&[&str], &str)] = &[
+    (&["ip_hash", "least_conn", "least_time", "hash", "random", "queue", "sticky"], BALANCING),
+    (
+        &["ntlm", "state", "resolver", "resolver_timeout"],
+        "names are resolved when the file is loaded",
+    ),
+    (
+        &[
+            "if",
+            "rewrite",
+            "set",
+            "break",
+            "rewrite_log",
+            "uninitialized_variable_warn",
+            "internal",
+            "recursive_error_pages",
+            "post_action",
+            "mirror",
+            "mirror_request_body",
+        ],
+        REWRITING,
+    ),
+    (
+        &[
+            "try_files",
+            "alias",
+            "disable_symlinks",
+            "dav_methods",
+            "dav_access",
+            "create_full_put_path",
+            "min_delete_depth",
+            "expires",
+            "etag",
+            "if_modified_since",
+            "max_ranges",
+            "random_index",
+            "empty_gif",
+            "flv",
+            "mp4",
+            "autoindex_exact_size",
+            "autoindex_format",
+            "autoindex_localtime",
+            "directio_alignment",
+            "limit_rate_after",
+        ],
+        FILES,
+    ),
+    (
+        &[
+            "allow",
+            "deny",
+            "satisfy",
+            "auth_basic_user_file",
+            "auth_delay",
+            "auth_request",
+            "auth_request_set",
+            "limit_except",
+            "valid_referers",
+            "referer_hash_bucket_size",
+            "referer_hash_max_size",
+            "set_real_ip_from",
+            "real_ip_header",
+            "real_ip_recursive",
+        ],
+        ACCESS,
+    ),
+    (&["stream", "mail"], "only \"http {}\" is supported so far"),
+    (
+        &["map", "geo", "geoip_country", "geoip_city", "split_clients", "map_hash_max_size"],
+        VARIABLES,
+    ),
+    (&["map_hash_bucket_size", "variables_hash", "perl", "perl_set", "js_import"], VARIABLES),
+    (
+        &[
+            "addition_types",
+            "add_before_body",
+            "add_after_body",
+            "charset_map",
+            "charset_types",
+            "override_charset",
+            "source_charset",
+            "slice",
+            "image_filter",
+            "xml_entities",
+            "xslt_stylesheet",
+            "add_trailer",
+        ],
+        CONTENT,
+    ),
+    (
+        &[
+            "load_module",
+            "working_directory",
+            "ssl_engine",
+            "google_perftools_profiles",
+            "debug_connection",
+            "stub_status",
+            "status_zone",
+            "absolute_redirect",
+            "port_in_redirect",
+            "server_name_in_redirect",
+            "keepalive_disable",
+            "keepalive_min_timeout",
+            "max_headers",
+            "msie_padding",
+            "msie_refresh",
+            "subrequest_output_buffer_size",
+            "auth_http",
+            "early_hints",
+            "add_header_inherit",
+            "add_trailer_inherit",
+            "override",
+            "userid",
+            "quic_retry",
+        ],
+        MISSING,
+    ),
+];
+
+/// Beginnings of names, and the reason they share.
+const FAMILIES: &[(&str, &str)] = &[
+    ("ssl", TLS),
+    ("proxy_ssl", TLS),
+    ("http2_", TLS),
+    ("http3_", TLS),
+    ("quic_", TLS),
+    ("proxy_cache", CACHE),
+    ("proxy_no_cache", CACHE),
+    ("proxy_cookie_", "cookies pass through unchanged"),
+    ("proxy_store", CACHE),
+    ("proxy_headers_hash", MISSING),
+    ("proxy_ignore_headers", MISSING),
+    ("proxy_limit_rate", LIMITS),
+    ("proxy_method", MISSING),
+    ("proxy_set_body", CONTENT),
+    ("proxy_send_lowat", MISSING),
+    ("proxy_allow_upstream", MISSING),
+    ("proxy_request_dynamic", MISSING),
+    ("proxy_pass_trailers", MISSING),
+    ("limit_req", LIMITS),
+    ("limit_conn", LIMITS),
+    ("limit_rate", LIMITS),
+    ("gzip", CONTENT),
+    ("gunzip", CONTENT),
+    ("sub_filter", CONTENT),
+    ("ssi", CONTENT),
+    ("image_filter_", CONTENT),
+    ("xslt_", CONTENT),
+    ("fastcgi_", OTHERS),
+    ("scgi_", OTHERS),
+    ("uwsgi_", OTHERS),
+    ("grpc_", OTHERS),
+    ("memcached_", OTHERS),
+    ("perl_", VARIABLES),
+    ("js_", VARIABLES),
+    ("geoip_", VARIABLES),
+    ("userid_", MISSING),
+    ("secure_link", ACCESS),
+    ("auth_jwt", ACCESS),
+    ("mp4_", FILES),
+    ("health_check", MISSING),
+    ("open_file_cache_events", MISSING),
+];

@@ -1,0 +1,342 @@
+//! The command line: nginx's options, and three of ours that stand for a file.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::config::model::LogSink;
+use crate::config::value::{self, ValueError};
+use crate::config::{Main, Source};
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Serve.
+    Run(Source),
+    /// `-t`, `-T`: say whether the configuration is right.
+    Test {
+        /// Of what.
+        source: Source,
+        /// Whether to print all files.
+        dump: Dump,
+        /// Whether to say that all is well.
+        talk: Talk,
+    },
+    /// `-s`: tell a running process something.
+    Signal(Source, Signal),
+    /// `-v`.
+    Version,
+    /// `-V`.
+    Features,
+    /// `-h`.
+    Help,
+}
+
+/// Whether files are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dump {
+    /// `-t`.
+    No,
+    /// `-T`.
+    All,
+}
+
+/// Whether anything but errors is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// `-q`.
+    ErrorsOnly,
+    /// Otherwise.
+    All,
+}
+
+/// What `-s` can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Stop at once.
+    Stop,
+    /// Finish what is going on, then stop.
+    Quit,
+    /// Read the configuration again.
+    Reload,
+    /// Open log files again.
+    Reopen,
+}
+
+/// All options, as they are gathered.
+#[derive(Default)]
+struct Options {
+    config: Option<PathBuf>,
+    prefix: Option<PathBuf>,
+    extra: Option<String>,
+    error_log: Option<PathBuf>,
+    dump: Option<Dump>,
+    signal: Option<Signal>,
+    quiet: Option<Talk>,
+    listen: Vec<String>,
+    primaries: Vec<String>,
+    backups: Vec<String>,
+}
+
+/// Understands the command line; the first argument is the program's name.
+///
+/// # Errors
+/// The first argument that is not understood.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, ArgumentError> {
+    let mut parser = Parser::from_iter(args);
+    let mut options = Options::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Short('c') => options.config = Some(parser.value()?.into()),
+            Arg::Short('p') => options.prefix = Some(parser.value()?.into()),
+            Arg::Short('g') => options.extra = Some(parser.value()?.string()?),
+            Arg::Short('e') => options.error_log = Some(parser.value()?.into()),
+            Arg::Short('t') => options.dump = Some(options.dump.unwrap_or(Dump::No)),
+            Arg::Short('T') => options.dump = Some(Dump::All),
+            Arg::Short('q') => options.quiet = Some(Talk::ErrorsOnly),
+            Arg::Short('s') => options.signal = Some(signal(parser.value()?.string()?)?),
+            Arg::Short('v') | Arg::Long("version") => return Ok(Task::Version),
+            Arg::Short('V') => return Ok(Task::Features),
+            Arg::Short('h' | '?') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
+            Arg::Long("primary") => options.primaries.push(parser.value()?.string()?),
+            Arg::Long("backup") => options.backups.push(parser.value()?.string()?),
+            Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => {
+                return Err(ArgumentError::Option(arg.unexpected()));
+            }
+        }
+    }
+    options.task()
+}
+
+fn signal(name: String) -> Result<Signal, ArgumentError> {
+    match name.as_str() {
+        "stop" => Ok(Signal::Stop),
+        "quit" => Ok(Signal::Quit),
+        "reload" => Ok(Signal::Reload),
+        "reopen" => Ok(Signal::Reopen),
+        _ => Err(ArgumentError::Signal(name)),
+    }
+}
+
+impl Options {
+    fn task(self) -> Result<Task, ArgumentError> {
+        let main = self.main()?;
+        let prefix = self.prefix.unwrap_or_default();
+        let error_log = match self.error_log {
+            None => LogSink::Stderr,
+            Some(path) if path.as_os_str() == "stderr" => LogSink::Stderr,
+            Some(path) => LogSink::File(prefix.join(path)),
+        };
+        let source = Source { main, prefix, extra: self.extra, error_log };
+        Ok(match (self.signal, self.dump) {
+            (Some(signal), _) => Task::Signal(source, signal),
+            (None, Some(dump)) => {
+                Task::Test { source, dump, talk: self.quiet.unwrap_or(Talk::All) }
+            }
+            (None, None) => Task::Run(source),
+        })
+    }
+
+    fn main(&self) -> Result<Main, ArgumentError> {
+        let prefix = self.prefix.clone().unwrap_or_default();
+        let without_file =
+            !(self.listen.is_empty() && self.primaries.is_empty() && self.backups.is_empty());
+        match (&self.config, without_file) {
+            (Some(_), true) => Err(ArgumentError::FileAndServers),
+            (None, true) => self.made_of_servers(),
+            (Some(path), false) => Ok(Main::File(prefix.join(path))),
+            (None, false) => Ok(Main::File(prefix.join("switchover.conf"))),
+        }
+    }
+
+    /// The configuration that `--listen`, `--primary` and `--backup` stand for: a group with
+    /// backups, and settings that fit Trino.
+    fn made_of_servers(&self) -> Result<Main, ArgumentError> {
+        if self.listen.is_empty() {
+            return Err(ArgumentError::Missing("--listen"));
+        }
+        if self.primaries.is_empty() {
+            return Err(ArgumentError::Missing("--primary"));
+        }
+        let mut text = String::from("upstream trino {\n");
+        for address in &self.primaries {
+            let address = checked(address, value::place(address))?;
+            text += &format!("    server {address} max_fails=1 fail_timeout=3s;\n");
+        }
+        for address in &self.backups {
+            let address = checked(address, value::place(address))?;
+            text += &format!("    server {address} max_fails=1 fail_timeout=3s backup;\n");
+        }
+        text += "}\nserver {\n";
+        for address in &self.listen {
+            let address = checked(address, value::listen_place(address))?;
+            text += &format!("    listen {address};\n");
+        }
+        text += SERVER_TEXT;
+        Ok(Main::Text { name: COMMAND_LINE.into(), text })
+    }
+}
+
+/// An address as a word of a configuration.
+fn checked<T>(text: &str, parsed: Result<T, ValueError>) -> Result<String, ArgumentError> {
+    parsed.map_err(ArgumentError::Address)?;
+    // A path may hold anything.
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// What a configuration made of options is called.
+const COMMAND_LINE: &str = "command line";
+
+/// Trino's heads reach 2 MB and its answers may take minutes; it builds links from `Host` with
+/// its port, and refuses `X-Forwarded-*` unless configured for it, so none is added.
+const SERVER_TEXT: &str = "    large_client_header_buffers 4 2m;
+    location / {
+        proxy_pass http://trino;
+        proxy_connect_timeout 3s;
+        proxy_read_timeout 10m;
+        proxy_send_timeout 10m;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Real-IP $remote_addr;
+    }
+}
+";
+
+/// What `-h` prints.
+pub const HELP: &str = "\
+Usage: switchover [-p PREFIX] [-c FILE] [-g DIRECTIVES] [-e FILE] [-t|-T|-q] [-s SIGNAL]
+       switchover --listen ADDR --primary ADDR [--backup ADDR]
+
+Options:
+  -c FILE        configuration, relative to PREFIX (default: switchover.conf)
+  -p PREFIX      where relative paths start from (default: the current directory)
+  -g DIRECTIVES  directives of the main context, before those of the file
+  -e FILE        error log until the configuration names another; \"stderr\" by default
+  -t             test the configuration and exit
+  -T             the same, and print all its files
+  -q             with -t: say nothing but errors
+  -s SIGNAL      tell the running process: stop, quit, reload, reopen
+  -v             print the version
+  -V             print the version and the features built in
+  -h, -?         print this
+  --listen ADDR  without a file: where to listen; may be repeated
+  --primary ADDR without a file: a server; may be repeated
+  --backup ADDR  without a file: a server for when no primary is up; may be repeated
+";
+
+/// Why the command line is not understood.
+#[derive(Debug)]
+pub enum ArgumentError {
+    /// An option nobody knows, or without its value.
+    Option(lexopt::Error),
+    /// Nothing that `-s` can tell.
+    Signal(String),
+    /// Both a file and servers.
+    FileAndServers,
+    /// An option that the others need.
+    Missing(&'static str),
+    /// No address.
+    Address(ValueError),
+}
+
+impl From<lexopt::Error> for ArgumentError {
+    fn from(error: lexopt::Error) -> ArgumentError {
+        ArgumentError::Option(error)
+    }
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArgumentError::Option(error) => write!(f, "{error}"),
+            ArgumentError::Signal(name) => {
+                write!(f, "invalid signal \"{name}\": use stop, quit, reload or reopen")
+            }
+            ArgumentError::FileAndServers => {
+                f.write_str("-c cannot be combined with --listen, --primary or --backup")
+            }
+            ArgumentError::Missing(option) => write!(f, "option {option} is missing"),
+            ArgumentError::Address(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{files::SourceFile, load};
+
+    fn task(line: &str) -> Result<Task, String> {
+        let words = std::iter::once("switchover").chain(line.split(' ').filter(|w| !w.is_empty()));
+        parse(words.map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    fn source(path: &str, prefix: &str) -> Source {
+        Source {
+            main: Main::File(path.into()),
+            prefix: prefix.into(),
+            extra: None,
+            error_log: LogSink::Stderr,
+        }
+    }
+
+    #[test]
+    fn files_are_relative_to_the_prefix() {
+        assert_eq!(task(""), Ok(Task::Run(source("switchover.conf", ""))));
+        assert_eq!(task("-c a.conf"), Ok(Task::Run(source("a.conf", ""))));
+        assert_eq!(task("-p /p -c a.conf"), Ok(Task::Run(source("/p/a.conf", "/p"))));
+        assert_eq!(task("-c /a.conf -p /p"), Ok(Task::Run(source("/a.conf", "/p"))));
+        let Ok(Task::Run(with_log)) = task("-p /p -e e.log -gdaemon") else { panic!() };
+        assert_eq!(with_log.error_log, LogSink::File("/p/e.log".into()));
+        assert_eq!(with_log.extra.as_deref(), Some("daemon"));
+    }
+
+    #[test]
+    fn options_say_what_to_do() {
+        let source = || source("switchover.conf", "");
+        let test = |dump, talk| Task::Test { source: source(), dump, talk };
+        assert_eq!(task("-t"), Ok(test(Dump::No, Talk::All)));
+        assert_eq!(task("-tq"), Ok(test(Dump::No, Talk::ErrorsOnly)));
+        assert_eq!(task("-T -t"), Ok(test(Dump::All, Talk::All)));
+        assert_eq!(task("-s reload"), Ok(Task::Signal(source(), Signal::Reload)));
+        assert_eq!(task("-v"), Ok(Task::Version));
+        assert_eq!(task("-V"), Ok(Task::Features));
+        assert_eq!(task("-?"), Ok(Task::Help));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_one_clear_line() {
+        for (line, expected) in [
+            ("-x", "invalid option '-x'"),
+            ("--frob", "invalid option '--frob'"),
+            ("a.conf", "unexpected argument \"a.conf\""),
+            ("-c", "missing argument for option '-c'"),
+            ("-s restart", "invalid signal \"restart\": use stop, quit, reload or reopen"),
+            ("--listen 80", "option --primary is missing"),
+            ("--primary a", "option --listen is missing"),
+            ("--listen 80 --primary a;", "\"a;\" is not an address"),
+            (
+                "-c a --listen 80 --primary a",
+                "-c cannot be combined with --listen, --primary or --backup",
+            ),
+        ] {
+            assert_eq!(task(line), Err(expected.into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn servers_of_the_command_line_are_a_configuration() {
+        let line =
+            "--listen 127.0.0.1:8080 --listen unix:/s --primary 127.0.0.1:1 --backup [::1]:2";
+        let Ok(Task::Run(source)) = task(line) else { panic!() };
+        let loaded = load(&source).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(loaded.config.listens.len(), 2);
+        let [primary, backup] = loaded.config.groups[0].servers.as_slice() else { panic!() };
+        assert!(!primary.backup && backup.backup);
+        assert_eq!(backup.fail_timeout.as_secs(), 3);
+        let [SourceFile { path, .. }] = loaded.files.as_slice() else { panic!() };
+        assert_eq!(path.to_str(), Some("command line"));
+    }
+}

@@ -1,0 +1,200 @@
+//! The process around the worker: arguments, logs, pid file, user, signals.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config::model::PidFile;
+use crate::config::{self, ConfigError, Main, Notice, Source};
+use crate::worker::ListenError;
+use arguments::{ArgumentError, Dump, Signal, Talk, Task};
+
+pub mod arguments;
+pub mod files;
+pub mod logger;
+mod serve;
+pub mod system;
+
+/// Does what the command line asks for; the first argument is the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let outcome = match arguments::parse(args) {
+        Ok(task) => perform(task),
+        Err(error) => Err(ProcessError::Arguments(error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            logger::flush();
+            // Before there is a logger, and where it writes to files only.
+            if !logger::shows_on_stderr(log::Level::Error) {
+                say(format_args!("switchover: {error}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<(), ProcessError> {
+    match task {
+        Task::Run(source) => serve::serve(source),
+        Task::Test { source, dump, talk } => test(&source, dump, talk),
+        Task::Signal(source, signal) => tell(&source, signal),
+        Task::Version => {
+            say(format_args!("switchover version: {VERSION}"));
+            Ok(())
+        }
+        Task::Features => {
+            say(format_args!("switchover version: {VERSION}\nfeatures: {FEATURES}"));
+            Ok(())
+        }
+        Task::Help => {
+            say(format_args!("switchover version: {VERSION}\n{}", arguments::HELP.trim_end()));
+            Ok(())
+        }
+    }
+}
+
+/// Says whether a configuration is right, in nginx's words.
+fn test(source: &Source, dump: Dump, talk: Talk) -> Result<(), ProcessError> {
+    let name = shown(source);
+    let loaded = config::load(source)
+        .map_err(|error| ProcessError::TestFailed { name: name.clone(), error })?;
+    if talk == Talk::All {
+        loaded.notices.iter().for_each(say_notice);
+        say(format_args!("switchover: the configuration file {name} syntax is ok"));
+        say(format_args!("switchover: configuration file {name} test is successful"));
+    }
+    if dump == Dump::All {
+        let mut out = io::stdout().lock();
+        for file in &loaded.files {
+            // Whoever closes the stream early has seen enough.
+            let _ = writeln!(out, "# configuration file {}:", file.path.display());
+            let _ = out.write_all(&file.text);
+            let _ = writeln!(out);
+        }
+    }
+    Ok(())
+}
+
+fn say_notice(notice: &Notice) {
+    let level = notice.level.as_str().to_ascii_lowercase();
+    say(format_args!("switchover: [{level}] {notice}"));
+}
+
+/// Signals the process whose pid file the configuration names.
+fn tell(source: &Source, signal: Signal) -> Result<(), ProcessError> {
+    let loaded = config::load(source).map_err(ProcessError::Config)?;
+    let path = match loaded.config.process.pid {
+        PidFile::Default(path) | PidFile::At(path) => path,
+        PidFile::Off => return Err(ProcessError::PidOff),
+    };
+    let pid = files::read_pid(&path)?;
+    let number = match signal {
+        Signal::Stop => libc::SIGTERM,
+        Signal::Quit => libc::SIGQUIT,
+        Signal::Reload => libc::SIGHUP,
+        Signal::Reopen => libc::SIGUSR1,
+    };
+    system::kill(pid, number).map_err(|reason| ProcessError::Kill { pid, reason })
+}
+
+/// What a configuration is called in messages.
+fn shown(source: &Source) -> String {
+    match &source.main {
+        Main::File(path) => path.display().to_string(),
+        Main::Text { name, .. } => name.clone(),
+    }
+}
+
+/// One line for the operator, on stderr. That nobody may be reading is no reason to end.
+fn say(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Name and version, as in nginx's `-v`.
+const VERSION: &str = concat!("switchover/", env!("CARGO_PKG_VERSION"));
+/// What this build can do beyond its core.
+const FEATURES: &str = "http";
+
+/// Why the process cannot start, or cannot do what it is told.
+#[derive(Debug)]
+pub enum ProcessError {
+    /// The command line.
+    Arguments(ArgumentError),
+    /// The configuration.
+    Config(ConfigError),
+    /// The configuration, when only it was to be tested.
+    TestFailed {
+        /// What it is called.
+        name: String,
+        /// What is wrong.
+        error: ConfigError,
+    },
+    /// An address that cannot be bound.
+    Listen(ListenError),
+    /// A log or pid file that cannot be opened.
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+    /// A pid file without a process id.
+    NoPid(PathBuf),
+    /// `pid off`, so nobody can be signalled.
+    PidOff,
+    /// A process that cannot be signalled.
+    Kill {
+        /// Which.
+        pid: i32,
+        /// Why.
+        reason: io::Error,
+    },
+    /// A user or group that cannot be found or become.
+    User {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: io::Error,
+    },
+    /// A system call without which nothing goes on.
+    System {
+        /// What for.
+        what: &'static str,
+        /// Why.
+        reason: io::Error,
+    },
+}
+
+impl fmt::Display for ProcessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = Path::display;
+        match self {
+            ProcessError::Arguments(error) => write!(f, "{error}; -h shows the options"),
+            ProcessError::Config(error) => write!(f, "{error}"),
+            ProcessError::TestFailed { name, error } => {
+                write!(f, "{error}\nswitchover: configuration file {name} test failed")
+            }
+            ProcessError::Listen(error) => write!(f, "{error}"),
+            ProcessError::Open { path, reason } => {
+                write!(f, "cannot open \"{}\": {reason}", show(path))
+            }
+            ProcessError::NoPid(path) => write!(f, "\"{}\" holds no process id", show(path)),
+            ProcessError::PidOff => f.write_str("\"pid\" is off: there is no process to signal"),
+            ProcessError::Kill { pid, reason } => {
+                write!(f, "cannot signal process {pid}: {reason}")
+            }
+            ProcessError::User { name, reason } => write!(f, "user \"{name}\": {reason}"),
+            ProcessError::System { what, reason } => write!(f, "{what} failed: {reason}"),
+        }
+    }
+}
+
+impl From<ListenError> for ProcessError {
+    fn from(error: ListenError) -> ProcessError {
+        ProcessError::Listen(error)
+    }
+}

@@ -1,0 +1,306 @@
+//! From a configuration to a running proxy, and the loop around the worker until it ends.
+
+use std::os::unix::fs::chown;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook_mio::v1_0::Signals;
+
+use super::files::{AccessLogs, WrittenPid};
+use super::logger::{self, Sinks};
+use super::{ProcessError, VERSION, system};
+use crate::config::model::{Config, LogSink, Process};
+use crate::config::{self, ConfigError, Loaded, Source};
+use crate::net::os::OsNet;
+use crate::time::Time;
+use crate::worker::Worker;
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Whatever keeps it from starting, and the event loop's own failure.
+pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
+    let Loaded { config, notices, .. } = config::load(&source).map_err(ProcessError::Config)?;
+    let config = Arc::new(config);
+    logger::install(logger::open(&config.process.error_logs)?);
+    logger::note_panics();
+    log::info!("{VERSION}");
+    notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
+    let logs = AccessLogs::open(&config.access_logs)?;
+    raise_limits(&config.process);
+
+    let net = OsNet::new().map_err(|reason| ProcessError::System { what: "epoll", reason })?;
+    let mut worker = Worker::new(net, Arc::clone(&config))?;
+    if config.process.daemon {
+        system::daemonize().map_err(|reason| ProcessError::System { what: "daemon()", reason })?;
+    }
+    let pid = WrittenPid::write(&config.process.pid)?;
+    become_user(&config)?;
+    let signals = watch_signals(worker.net())
+        .map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
+    say_listening(&worker);
+
+    let stage = Stage::Serving;
+    let mut running = Running { source, config, worker, signals, logs, pid, stage };
+    let outcome = running.until_the_end();
+    running.write_logs(Lines::All);
+    if let Some(pid) = running.pid.take() {
+        pid.remove();
+    }
+    logger::flush();
+    outcome
+}
+
+/// The process while it serves.
+struct Running {
+    source: Source,
+    config: Arc<Config>,
+    worker: Worker<OsNet>,
+    signals: Signals,
+    logs: AccessLogs,
+    pid: Option<WrittenPid>,
+    stage: Stage,
+}
+
+/// What is going on besides serving.
+enum Stage {
+    Serving,
+    /// A thread reads the new configuration, as resolving names may take long.
+    Loading(Loading),
+    /// As `Loading`, and the files may have changed since that began.
+    LoadingAgain(Loading),
+    /// No new connections; those that are left may go on until this moment.
+    Draining(Time),
+    /// Nothing is waited for any more.
+    Ended,
+}
+
+type Loading = JoinHandle<Result<Loaded, ConfigError>>;
+
+/// Which access log lines are written.
+#[derive(Clone, Copy)]
+enum Lines {
+    Due,
+    All,
+}
+
+impl Running {
+    fn until_the_end(&mut self) -> Result<(), ProcessError> {
+        loop {
+            let until = self.wake_up_at();
+            self.worker
+                .turn(until)
+                .map_err(|reason| ProcessError::System { what: "epoll_wait()", reason })?;
+            if self.worker.net().outside() {
+                self.take_signals();
+            }
+            self.advance();
+            self.write_logs(Lines::Due);
+            logger::flush();
+            if let Stage::Ended = self.stage {
+                return Ok(());
+            }
+        }
+    }
+
+    /// When to look at things that bring no event of their own.
+    fn wake_up_at(&self) -> Time {
+        let now = self.worker.now();
+        let lines = match self.config.access_logs.iter().map(|log| log.flush).min() {
+            Some(flush) => now + flush.max(LOOK_AGAIN),
+            None => Time::NEVER,
+        };
+        match self.stage {
+            Stage::Serving | Stage::Ended => lines,
+            Stage::Loading(_) | Stage::LoadingAgain(_) => now + LOOK_AGAIN,
+            Stage::Draining(deadline) => deadline.min(now + LOOK_AGAIN),
+        }
+    }
+
+    fn take_signals(&mut self) {
+        let pending: Vec<i32> = self.signals.pending().collect();
+        for signal in pending {
+            match signal {
+                SIGTERM | SIGINT => self.end("stopping"),
+                SIGQUIT => self.quit(),
+                SIGHUP => self.begin_reload(),
+                SIGUSR1 => self.reopen(),
+                // SIGUSR2 and SIGWINCH: nginx replaces its program and stops its workers.
+                _ => log::info!("signal {signal} is ignored"),
+            }
+        }
+    }
+
+    fn end(&mut self, message: &str) {
+        log::info!("{message}");
+        self.stage = Stage::Ended;
+    }
+
+    fn quit(&mut self) {
+        match self.stage {
+            Stage::Serving | Stage::Loading(_) | Stage::LoadingAgain(_) => {
+                log::info!("finishing what is going on, then stopping");
+                self.worker.drain();
+                let limit = self.config.process.shutdown_timeout;
+                let deadline = limit.map_or(Time::NEVER, |limit| self.worker.now() + limit);
+                self.stage = Stage::Draining(deadline);
+            }
+            Stage::Draining(_) => self.end("stopping without waiting any longer"),
+            Stage::Ended => {}
+        }
+    }
+
+    fn reopen(&mut self) {
+        log::info!("reopening logs");
+        self.write_logs(Lines::All);
+        self.logs.reopen();
+        if let Err(error) = logger::reopen() {
+            log::error!("{error}");
+        }
+    }
+
+    fn begin_reload(&mut self) {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Serving) {
+            Stage::Serving => {
+                log::info!("reloading");
+                let source = self.source.clone();
+                Stage::Loading(std::thread::spawn(move || config::load(&source)))
+            }
+            Stage::Loading(loading) | Stage::LoadingAgain(loading) => Stage::LoadingAgain(loading),
+            stage @ (Stage::Draining(_) | Stage::Ended) => stage,
+        };
+    }
+
+    /// Goes on with whatever the stage waits for.
+    fn advance(&mut self) {
+        match std::mem::replace(&mut self.stage, Stage::Serving) {
+            Stage::Loading(loading) if loading.is_finished() => self.finish_reload(loading),
+            Stage::LoadingAgain(loading) if loading.is_finished() => {
+                self.finish_reload(loading);
+                self.begin_reload();
+            }
+            Stage::Draining(_) if self.worker.drained() => self.end("all done, stopping"),
+            Stage::Draining(deadline) if self.worker.now() >= deadline => {
+                self.end("worker_shutdown_timeout is over, stopping");
+            }
+            stage @ (Stage::Serving
+            | Stage::Loading(_)
+            | Stage::LoadingAgain(_)
+            | Stage::Draining(_)
+            | Stage::Ended) => self.stage = stage,
+        }
+    }
+
+    fn finish_reload(&mut self, loading: Loading) {
+        match loading.join() {
+            Ok(Ok(loaded)) => {
+                if let Err(error) = self.apply(loaded) {
+                    log::error!("{error}; the old configuration stays");
+                }
+            }
+            Ok(Err(error)) => log::error!("{error}\nthe old configuration stays"),
+            Err(_) => log::error!("loading panicked; the old configuration stays"),
+        }
+    }
+
+    /// Everything that can fail comes first, so that a failure leaves the old configuration whole.
+    fn apply(&mut self, loaded: Loaded) -> Result<(), ProcessError> {
+        let config = Arc::new(loaded.config);
+        let sinks: Sinks = logger::open(&config.process.error_logs)?;
+        let logs = AccessLogs::open(&config.access_logs)?;
+        self.write_logs(Lines::All);
+        self.worker.reload(Arc::clone(&config))?;
+        logger::install(sinks);
+        self.logs = logs;
+        loaded.notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
+        raise_limits(&config.process);
+        self.move_pid(&config.process);
+        self.config = config;
+        log::info!("reloaded");
+        say_listening(&self.worker);
+        Ok(())
+    }
+
+    fn move_pid(&mut self, process: &Process) {
+        if self.pid.as_ref().is_some_and(|pid| pid.is(&process.pid)) {
+            return;
+        }
+        match WrittenPid::write(&process.pid) {
+            Ok(written) => {
+                if let Some(old) = std::mem::replace(&mut self.pid, written) {
+                    old.remove();
+                }
+            }
+            Err(error) => log::error!("{error}"),
+        }
+    }
+
+    fn write_logs(&mut self, lines: Lines) {
+        let now = self.worker.now();
+        let journal = self.worker.journal();
+        match lines {
+            Lines::Due => journal.due(now).for_each(|(path, lines)| self.logs.write(path, lines)),
+            Lines::All => journal.all().for_each(|(path, lines)| self.logs.write(path, lines)),
+        }
+    }
+}
+
+fn watch_signals(net: &mut OsNet) -> std::io::Result<Signals> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])?;
+    net.watch_outside(&mut signals)?;
+    Ok(signals)
+}
+
+fn say_listening(worker: &Worker<OsNet>) {
+    for listener in worker.listening() {
+        match listener.address() {
+            Ok(address) => log::info!("listening on {address}"),
+            Err(reason) => log::warn!("listening on an address that cannot be shown: {reason}"),
+        }
+    }
+}
+
+/// Descriptors for all connections, and for listeners, logs and the like.
+fn raise_limits(process: &Process) {
+    let need = u64::try_from(process.worker_connections).unwrap_or(u64::MAX);
+    let need = need.saturating_add(SPARE_DESCRIPTORS);
+    let want = process.rlimit_nofile.unwrap_or(need);
+    match system::raise_descriptor_limit(want) {
+        Ok(limit) if limit < need => log::warn!(
+            "{} worker_connections are more than the limit of {limit} open files allows",
+            process.worker_connections
+        ),
+        Ok(_) => {}
+        Err(reason) => log::warn!("cannot raise the limit of open files: {reason}"),
+    }
+}
+
+/// Gives up root's rights, if `user` asks for it; log files go to the new user.
+fn become_user(config: &Config) -> Result<(), ProcessError> {
+    let Some(user) = &config.process.user else { return Ok(()) };
+    if !system::is_root() {
+        log::warn!("\"user\" is ignored: only root can become another user");
+        return Ok(());
+    }
+    let failed = |reason| ProcessError::User { name: user.name.clone(), reason };
+    let ids = system::find_ids(&user.name, user.group.as_deref()).map_err(failed)?;
+    let error_logs = config.process.error_logs.iter().filter_map(|log| match &log.to {
+        LogSink::File(path) => Some(path),
+        LogSink::Stderr => None,
+    });
+    let access_logs = config.access_logs.iter().map(|log| &log.path);
+    for path in error_logs.chain(access_logs).filter(|path| !path.starts_with("/dev")) {
+        if let Err(reason) = chown(path, Some(ids.user), None) {
+            log::warn!("cannot give \"{}\" to {}: {reason}", path.display(), user.name);
+        }
+    }
+    system::become_user(&user.name, ids).map_err(failed)
+}
+
+/// How often to look whether a load or a graceful stop has come to its end, and the least time
+/// between two looks at access logs.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Descriptors that are not connections.
+const SPARE_DESCRIPTORS: u64 = 64;

@@ -76,7 +76,7 @@ impl Client {
 
     /// Reads everything up to the proxy's end; a reset counts as an end.
     pub fn read_to_end(&mut self) -> Vec<u8> {
-        match self.reader.to_end() {
+        match self.reader.rest() {
             Ok(bytes) => bytes,
             Err(why) if why.kind() == ErrorKind::ConnectionReset => Vec::new(),
             Err(why) => panic!("the proxy does not close: {why}; got {:?}", self.seen()),

@@ -47,6 +47,13 @@ impl Message {
         self.fields.iter().filter(of_name).map(|(_, value)| value.as_str()).collect()
     }
 
+    /// The fields as sorted lines: their order between different names is nobody's business.
+    pub fn sorted_fields(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.fields.iter().map(|(n, v)| format!("{n}: {v}")).collect();
+        lines.sort();
+        lines
+    }
+
     /// The head, for reading.
     pub fn head_text(&self) -> String {
         String::from_utf8_lossy(&self.head).into_owned()
@@ -157,9 +164,18 @@ impl Reader {
     }
 
     fn chunk(&mut self, body: &mut Vec<u8>) -> io::Result<bool> {
-        let size = self.line(&mut Vec::new())?.ok_or(ErrorKind::UnexpectedEof)?;
-        let size = u64::from_str_radix(&size, 16).map_err(|_| wrong("a chunk size", &size))?;
+        let size = self.chunk_size()?;
         self.exactly(size, body)?;
+        self.chunk_end(size)
+    }
+
+    fn chunk_size(&mut self) -> io::Result<u64> {
+        let size = self.line(&mut Vec::new())?.ok_or(ErrorKind::UnexpectedEof)?;
+        u64::from_str_radix(&size, 16).map_err(|_| wrong("a chunk size", &size))
+    }
+
+    /// Reads what follows a chunk's data; false after the last chunk.
+    fn chunk_end(&mut self, size: u64) -> io::Result<bool> {
         // What follows data is an empty line; what follows the last chunk is trailers and one.
         loop {
             let line = self.line(&mut Vec::new())?.ok_or(ErrorKind::UnexpectedEof)?;
@@ -170,6 +186,34 @@ impl Reader {
                 return Err(wrong("the end of a chunk", &line));
             }
         }
+    }
+
+    /// Hands over the next `length` bytes piece by piece, and keeps none.
+    pub fn each_piece(&mut self, length: u64, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let here = self.taped.fill_buf()?;
+            if here.is_empty() {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let n = here.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            take(&here[..n]);
+            self.taped.consume(n);
+            left -= n as u64;
+        }
+        Ok(())
+    }
+
+    /// The same for the next chunk; false after the last one.
+    pub fn each_chunk_piece(&mut self, take: impl FnMut(&[u8])) -> io::Result<bool> {
+        let size = self.chunk_size()?;
+        self.each_piece(size, take)?;
+        self.chunk_end(size)
+    }
+
+    /// Fills the buffer.
+    pub fn exact(&mut self, into: &mut [u8]) -> io::Result<()> {
+        self.taped.read_exact(into)
     }
 
     /// A whole request, or none where the client ends instead.
@@ -191,7 +235,7 @@ impl Reader {
     }
 
     /// Everything up to the peer's end.
-    pub fn to_end(&mut self) -> io::Result<Vec<u8>> {
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         self.body(Framing::UntilClose)
     }
 

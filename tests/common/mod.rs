@@ -41,6 +41,14 @@ pub fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
+/// Whether this test must be skipped because nginx itself is under test and behaves otherwise.
+pub fn nginx_differs(how: &str) -> bool {
+    if is_nginx() {
+        eprintln!("skipped: nginx {how}");
+    }
+    is_nginx()
+}
+
 /// A 200 with `Content-Length` and this body.
 pub fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()

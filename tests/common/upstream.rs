@@ -398,7 +398,17 @@ impl Connection {
     /// # Errors
     /// The proxy does not close.
     pub fn wait_for_end(&mut self) -> io::Result<()> {
-        self.reader.to_end().map(drop)
+        self.reader.rest().map(drop)
+    }
+
+    /// The reader, for bodies read piece by piece.
+    pub fn reader(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+
+    /// The stream below.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// Makes the end of this connection a reset.

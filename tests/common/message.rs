@@ -31,7 +31,11 @@ pub enum Framing {
 impl Message {
     /// A response's status.
     pub fn status(&self) -> u16 {
-        self.start.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line")
+        self.try_status().expect("a status line")
+    }
+
+    fn try_status(&self) -> Option<u16> {
+        self.start.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
     }
 
     /// The only value of this name, in any case; panics where there are two.
@@ -226,7 +230,8 @@ impl Reader {
     /// A whole response; `bodiless` is the answer to a HEAD.
     pub fn response(&mut self, bodiless: Bodiless) -> io::Result<Option<Message>> {
         let Some(mut message) = self.head()? else { return Ok(None) };
-        let framing = match (bodiless, message.status()) {
+        let status = message.try_status().ok_or_else(|| wrong("a status line", &message.start))?;
+        let framing = match (bodiless, status) {
             (Bodiless::Yes, _) | (_, 100..=199 | 204 | 304) => Framing::Empty,
             (Bodiless::No, _) => message.framing(Framing::UntilClose)?,
         };

@@ -1,0 +1,98 @@
+//! The harness: a proxy process, scripted servers and clients that see every byte.
+//!
+//! `PROXY_UNDER_TEST=/usr/sbin/nginx cargo test` runs the same tests against nginx, which is how
+//! the tests themselves are tested. Ports come from the kernel and stay reserved; nothing waits by
+//! sleeping, and every wait ends after [`PATIENCE`].
+
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test file uses its own part of the harness"
+)]
+#![allow(clippy::disallowed_methods, reason = "tests live in real time; only decisions may not")]
+
+mod client;
+mod message;
+mod port;
+mod proxy;
+mod upstream;
+mod wire;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use client::Client;
+pub use message::{Framing, Message, Reader};
+pub use port::Port;
+pub use proxy::{Proxy, Run, binary, is_nginx, run, signal};
+pub use upstream::{Connection, Upstream};
+pub use wire::Wire;
+
+/// How long a test waits for anything before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for a condition that no event announces.
+pub fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !reached() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Whether this test must be skipped because nginx itself is under test and behaves otherwise.
+pub fn nginx_differs(how: &str) -> bool {
+    if is_nginx() {
+        eprintln!("skipped: nginx {how}");
+    }
+    is_nginx()
+}
+
+/// Whether failures may pass because nginx itself is under test, which is laxer. Shows them.
+pub fn accept_as_laxer(failures: &[String]) -> bool {
+    if is_nginx() {
+        eprintln!("nginx is laxer:\n{}", failures.join("\n"));
+    }
+    is_nginx()
+}
+
+/// A 200 with `Content-Length` and this body.
+pub fn ok(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A GET of `path` with a Host and nothing else.
+pub fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").into_bytes()
+}
+
+/// A POST of `body` to `path`, framed by its length.
+pub fn post(path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// What follows a head with `Transfer-Encoding: chunked` and is not chunks.
+pub const BAD_CHUNKS: &[&str] = &[
+    "+1\r\na\r\n0\r\n\r\n",
+    "-1\r\na\r\n0\r\n\r\n",
+    "0x1\r\na\r\n0\r\n\r\n",
+    "1_0\r\na\r\n0\r\n\r\n",
+    " 1\r\na\r\n0\r\n\r\n",
+    "1 \r\na\r\n0\r\n\r\n",
+    "\r\n",
+    ";a\r\na\r\n0\r\n\r\n",
+    "g\r\na\r\n0\r\n\r\n",
+    "8000000000000000\r\na\r\n0\r\n\r\n",
+    "10000000000000001\r\na\r\n0\r\n\r\n",
+    "1\na\r\n0\r\n\r\n",
+    "1\r\na\n0\r\n\r\n",
+    "1\r\naXX0\r\n\r\n",
+    "1\r\nab\r\n0\r\n\r\n",
+    "1\r\na\r\n0\r\nno colon\r\n\r\n",
+    "1\r\na\r\n0\r\nX : y\r\n\r\n",
+    "1;a\nb\r\na\r\n0\r\n\r\n",
+    "1;a\rb\r\na\r\n0\r\n\r\n",
+];

@@ -1,0 +1,50 @@
+//! A TCP port that nobody else gets while we hold it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use socket2::{Domain, Socket, Type};
+
+/// A loopback port, bound and never listened on: connecting to it is refused until somebody
+/// who sets `SO_REUSEADDR`, as servers do, listens there too.
+#[derive(Debug)]
+pub struct Port {
+    address: SocketAddr,
+    _holder: Socket,
+}
+
+impl Port {
+    /// A free port of 127.0.0.1.
+    pub fn reserve() -> Port {
+        Port::reserve_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// A free port of `[::1]`.
+    pub fn reserve_v6() -> Port {
+        Port::reserve_at(Ipv6Addr::LOCALHOST.into())
+    }
+
+    fn reserve_at(host: IpAddr) -> Port {
+        let holder = reusable_socket(SocketAddr::new(host, 0));
+        let address = holder.local_addr().expect("just bound").as_socket().expect("an IP socket");
+        Port { address, _holder: holder }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Listens there. Dropping the socket refuses again.
+    pub fn listen(&self, backlog: i32) -> Socket {
+        let socket = reusable_socket(self.address);
+        socket.listen(backlog).expect("only we hold this port");
+        socket
+    }
+}
+
+fn reusable_socket(at: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("a socket");
+    socket.bind(&at.into()).expect("a free loopback port");
+    socket
+}

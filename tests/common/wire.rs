@@ -1,0 +1,90 @@
+//! One stream of bytes, TCP or unix, that several owners can read, write and end.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::PATIENCE;
+
+/// A blocking stream whose reads and writes give up after [`PATIENCE`].
+#[derive(Debug)]
+pub enum Wire {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Wire {
+    /// Takes over a connected TCP stream.
+    pub fn tcp(stream: TcpStream) -> Wire {
+        stream.set_nodelay(true).expect("a TCP socket");
+        Wire::Tcp(stream).patient()
+    }
+
+    /// Takes over a connected unix stream.
+    pub fn unix(stream: UnixStream) -> Wire {
+        Wire::Unix(stream).patient()
+    }
+
+    fn patient(self) -> Wire {
+        self.set_timeout(PATIENCE);
+        self
+    }
+
+    /// How long a read or a write may take.
+    pub fn set_timeout(&self, limit: Duration) {
+        let socket = self.socket();
+        socket.set_read_timeout(Some(limit)).expect("a socket");
+        socket.set_write_timeout(Some(limit)).expect("a socket");
+    }
+
+    /// The options of the socket below.
+    pub fn socket(&self) -> SockRef<'_> {
+        match self {
+            Wire::Tcp(stream) => SockRef::from(stream),
+            Wire::Unix(stream) => SockRef::from(stream),
+        }
+    }
+
+    /// Our own address; none on a unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Wire::Tcp(stream) => stream.local_addr().ok(),
+            Wire::Unix(_) => None,
+        }
+    }
+
+    /// Ends one or both directions; a stream that is gone already is as good.
+    pub fn shutdown(&self, how: Shutdown) {
+        let _ = self.socket().shutdown(how);
+    }
+
+    /// Makes the coming close a reset. Unix sockets know no resets: there it is a close.
+    pub fn reset_on_close(&self) {
+        let _ = self.socket().set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Read for &Wire {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Tcp(stream) => (&*stream).read(into),
+            Wire::Unix(stream) => (&*stream).read(into),
+        }
+    }
+}
+
+impl Write for &Wire {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Tcp(stream) => (&*stream).write(from),
+            Wire::Unix(stream) => (&*stream).write(from),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

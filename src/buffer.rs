@@ -161,10 +161,9 @@ impl BufferPool {
         }
         self.held -= 1;
         self.held_bytes -= storage.len();
-        if let Some(class) = SIZES.iter().position(|&size| size == storage.len()) {
-            if self.spare[class].len() < SPARE_BYTES / SIZES[class] {
-                self.spare[class].push(storage);
-            }
+        let class = SIZES.iter().position(|&size| size == storage.len());
+        if let Some(class) = class.filter(|&at| self.spare[at].len() < SPARE_BYTES / SIZES[at]) {
+            self.spare[class].push(storage);
         }
     }
 }

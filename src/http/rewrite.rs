@@ -203,9 +203,9 @@ impl ResponseOut<'_> {
 
     fn passes(&self, field: &Header<'_>) -> bool {
         let name = field.name.as_bytes();
-        !is_remade(name)
-            && !self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
-            && !(self.options.names_fields && connection::names(self.fields, name))
+        let hidden = self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(name));
+        let named = self.options.names_fields && connection::names(self.fields, name);
+        !is_remade(name) && !hidden && !named
     }
 }
 

@@ -18,14 +18,15 @@ use crate::time::Time;
 use crate::upstream::group::Tried;
 
 impl<N: Net> Exchange<N> {
-    /// Takes on a request, or the refusal of one. None when its listener serves nobody any more.
+    /// Takes on a request, or the refusal of one, and tells whether that is the end of it already.
+    /// None when its listener serves nobody any more.
     pub fn new(
         request: Request,
         read: Result<(), Refusal>,
         started: Time,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Option<Result<Exchange<N>, (Exchange<N>, Ending)>> {
+    ) -> Option<(Exchange<N>, Result<(), Ending>)> {
         let config = Arc::clone(context.config());
         let listen = context.listen(client.facts.listener)?;
         let server = match read {
@@ -53,10 +54,7 @@ impl<N: Net> Exchange<N> {
             Ok(()) => exchange.begin(client, context),
             Err(refusal) => exchange.give_up(refusal, client, context),
         };
-        Some(match begun {
-            Ok(()) => Ok(exchange),
-            Err(ending) => Err((exchange, ending)),
-        })
+        Some((exchange, begun))
     }
 
     fn begin(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Ending> {
@@ -70,12 +68,10 @@ impl<N: Net> Exchange<N> {
             return self.give_up(Refusal { status: 400, why }, client, context);
         };
         self.site.location = found;
-        let limit = self.settings().max_body;
-        if let (Framing::Length(length), Some(limit)) = (self.request.framing, limit) {
-            if length > limit {
-                let why = "The body is larger than allowed.";
-                return self.give_up(Refusal { status: 413, why }, client, context);
-            }
+        let limit = self.settings().max_body.unwrap_or(u64::MAX);
+        if matches!(self.request.framing, Framing::Length(length) if length > limit) {
+            let why = "The body is larger than allowed.";
+            return self.give_up(Refusal { status: 413, why }, client, context);
         }
         if !self.settings().tcp_nodelay {
             client.socket.set_nodelay(false);

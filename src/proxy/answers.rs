@@ -162,7 +162,7 @@ impl<N: Net> Exchange<N> {
         if let Some(server) = self.server() {
             self.tell_failure(server, failure, Some(&next));
         }
-        let verdict = if failure.counts() { Verdict::Failed } else { Verdict::Abandoned };
+        let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned };
         self.end_link(verdict, context);
         self.download.start_over(&mut context.buffers, context.now);
         self.attempt(next, client, context)

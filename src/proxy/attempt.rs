@@ -71,7 +71,7 @@ impl<N: Net> Exchange<N> {
             };
             let next = self.next_after(failure, context);
             self.tell_failure(server, failure, next.as_ref());
-            self.conclude(failed, Verdict::Failed, context);
+            self.conclude(failed, Verdict::Failed(failure), context);
             self.account.ended(Some(failure.status()), context.now);
             match next {
                 Some(next) => pick = next,
@@ -227,7 +227,7 @@ impl<N: Net> Exchange<N> {
         let next = self.next_after(failure, context);
         self.tell_failure(server, failure, next.as_ref());
         let counts = failure.counts();
-        self.end_link(if counts { Verdict::Failed } else { Verdict::Abandoned }, context);
+        self.end_link(if counts { Verdict::Failed(failure) } else { Verdict::Abandoned }, context);
         self.account.ended(Some(failure.status()), context.now);
         self.download.start_over(&mut context.buffers, context.now);
         match next {
@@ -258,7 +258,7 @@ impl<N: Net> Exchange<N> {
         match self.begin_connect(pick, client, context) {
             Ok(()) => Ok(()),
             Err((pick, failure)) => {
-                let verdict = if failure.is_some() { Verdict::Failed } else { Verdict::Abandoned };
+                let verdict = failure.map_or(Verdict::Abandoned, Verdict::Failed);
                 let failure = failure.unwrap_or(Failure::Unreachable);
                 let next = self.next_after(failure, context);
                 self.tell_failure(pick.server, failure, next.as_ref());
@@ -457,10 +457,12 @@ pub fn failure_of_connect(error: &std::io::Error) -> Option<Failure> {
     if error.raw_os_error().is_some_and(|code| exhausted.contains(&code)) {
         return None;
     }
-    Some(match error.kind() {
-        ErrorKind::ConnectionRefused => Failure::Refused,
-        ErrorKind::TimedOut => Failure::ConnectTimedOut,
-        _ => Failure::Unreachable,
+    let refused = error.kind() == ErrorKind::ConnectionRefused;
+    let timed_out = error.kind() == ErrorKind::TimedOut;
+    Some(match (refused, timed_out) {
+        (true, _) => Failure::Refused,
+        (_, true) => Failure::ConnectTimedOut,
+        (false, false) => Failure::Unreachable,
     })
 }
 

@@ -250,9 +250,10 @@ impl<N: Net> Context<N> {
         let model = &config.groups[group.0];
         let (name, at) = (&model.name, Named(&model.servers[server.0]));
         match change {
-            Change::WentDown { until } => {
+            Change::WentDown { why, until } => {
                 let wait = (until - self.now).as_secs_f32();
-                log::warn!("upstream \"{name}\": {at} is down, next look in {wait} s");
+                let why = why.words();
+                log::warn!("upstream \"{name}\": {at} {why}: it is down, next look in {wait} s");
                 if self.group(generation, group).0.is_lost() {
                     log::error!("upstream \"{name}\": no server is left");
                 }

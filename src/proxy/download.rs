@@ -316,10 +316,11 @@ impl<N: Net> Exchange<N> {
         let Ok(framing) = framing::of_response(head, to_head) else { return Judged::Bad };
         let Some(proxy) = self.proxy() else { return Judged::Bad };
         let intercepts = proxy.intercept_errors && self.page.is_none();
-        if proxy.next.statuses.lists(head.status) {
-            if let Some(next) = self.next_after(Failure::Status(head.status), context) {
-                return Judged::Moves(head.status, next);
-            }
+        let listed = proxy.next.statuses.lists(head.status);
+        if let Some(next) =
+            listed.then(|| self.next_after(Failure::Status(head.status), context)).flatten()
+        {
+            return Judged::Moves(head.status, next);
         }
         self.account.answered(head.status, context.now);
         if intercepts && self.error_page(head.status).is_some() {

@@ -307,16 +307,14 @@ impl<N: Net> HttpSession<N> {
     ) -> Option<Next> {
         self.client.facts.requests += 1;
         self.client.socket.overlook_ending();
-        match Exchange::new(request, read, began, &mut self.client, context) {
-            None => Some(Next::Close(CloseReason::Evicted)),
-            Some(Ok(exchange)) => {
-                self.stage = Stage::Serving(Box::new(exchange));
-                None
-            }
-            Some(Err((exchange, ending))) => {
-                self.stage = Stage::Serving(Box::new(exchange));
-                self.after(Progress::Over(ending), context)
-            }
+        let begun = Exchange::new(request, read, began, &mut self.client, context);
+        let Some((exchange, begun)) = begun else {
+            return Some(Next::Close(CloseReason::Evicted));
+        };
+        self.stage = Stage::Serving(Box::new(exchange));
+        match begun {
+            Ok(()) => None,
+            Err(ending) => self.after(Progress::Over(ending), context),
         }
     }
 }

@@ -126,43 +126,32 @@ impl Scope<'_> {
             Variable::RequestLength => {
                 show(self.request.head.len() as u64 + self.body_received(), out)
             }
-            Variable::RequestTime => seconds(self.now - self.started, out),
+            Variable::RequestTime => show(Seconds(self.now - self.started), out),
             Variable::RequestId => self.request_id(out),
             Variable::TimeLocal => super::journal::time_local(self.wall, out),
             Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
-            Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
+            Variable::Msec => show(Seconds(Duration::from_nanos(self.wall.0)), out),
             Variable::Connection => show(self.client.number, out),
             Variable::ConnectionRequests => show(self.client.requests, out),
             Variable::SentHttp(name) => field_of_response(self.answer.head, name, out)?,
             Variable::UpstreamHttp(name) => {
                 field_of_response(self.answer.upstream_head, name, out)?
             }
-            Variable::UpstreamAddr => self.each_attempt(out, |attempt, out| {
-                self.server_of(attempt, out);
-                Some(())
-            })?,
-            Variable::UpstreamStatus => {
-                self.each_attempt(out, |attempt, out| Some(show(attempt.status?, out)))?;
-            }
+            Variable::UpstreamAddr => self.each(out, |attempt| self.server_of(attempt))?,
+            Variable::UpstreamStatus => self.each(out, |attempt| attempt.status)?,
             Variable::UpstreamConnectTime => {
-                self.each_attempt(out, |attempt, out| Some(seconds(attempt.connect?, out)))?;
+                self.each(out, |attempt| attempt.connect.map(Seconds))?
             }
             Variable::UpstreamHeaderTime => {
-                self.each_attempt(out, |attempt, out| Some(seconds(attempt.header?, out)))?;
+                self.each(out, |attempt| attempt.header.map(Seconds))?
             }
-            Variable::UpstreamResponseTime => self.each_attempt(out, |attempt, out| {
+            Variable::UpstreamResponseTime => self.each(out, |attempt| {
                 let so_far = self.now - attempt.began;
-                Some(seconds(attempt.response.unwrap_or(so_far), out))
+                Some(Seconds(attempt.response.unwrap_or(so_far)))
             })?,
-            Variable::UpstreamResponseLength => {
-                self.each_attempt(out, |attempt, out| Some(show(attempt.length, out)))?;
-            }
-            Variable::UpstreamBytesSent => {
-                self.each_attempt(out, |attempt, out| Some(show(attempt.sent, out)))?;
-            }
-            Variable::UpstreamBytesReceived => {
-                self.each_attempt(out, |attempt, out| Some(show(attempt.received, out)))?;
-            }
+            Variable::UpstreamResponseLength => self.each(out, |attempt| Some(attempt.length))?,
+            Variable::UpstreamBytesSent => self.each(out, |attempt| Some(attempt.sent))?,
+            Variable::UpstreamBytesReceived => self.each(out, |attempt| Some(attempt.received))?,
         }
         Some(())
     }
@@ -256,29 +245,30 @@ impl Scope<'_> {
         join_fields(head.fields, name, between, out)
     }
 
-    fn each_attempt(
+    /// Appends one value an attempt, `-` where it has none.
+    fn each<T: Display>(
         &self,
         out: &mut Vec<u8>,
-        show: impl Fn(&Attempt, &mut Vec<u8>) -> Option<()>,
+        value: impl Fn(&Attempt) -> Option<T>,
     ) -> Option<()> {
         for (index, attempt) in self.account.attempts.iter().enumerate() {
             if index > 0 {
                 out.extend_from_slice(b", ");
             }
-            if show(attempt, out).is_none() {
-                out.push(b'-');
+            match value(attempt) {
+                Some(value) => show(value, out),
+                None => out.push(b'-'),
             }
         }
         (!self.account.attempts.is_empty()).then_some(())
     }
 
-    fn server_of(&self, attempt: &Attempt, out: &mut Vec<u8>) {
-        let Some(proxy) = self.proxy() else { return };
-        let group = &self.config.groups[proxy.group.0];
-        match attempt.server {
-            Some(server) => show(&group.servers[server.0].address, out),
-            None => out.extend_from_slice(group.name.as_bytes()),
-        }
+    fn server_of(&self, attempt: &Attempt) -> Option<String> {
+        let group = &self.config.groups[self.proxy()?.group.0];
+        Some(match attempt.server {
+            Some(server) => group.servers[server.0].address.to_string(),
+            None => group.name.to_string(),
+        })
     }
 }
 
@@ -287,9 +277,13 @@ fn show(value: impl Display, out: &mut Vec<u8>) {
     let _ = write!(out, "{value}");
 }
 
-/// Seconds with milliseconds.
-fn seconds(time: Duration, out: &mut Vec<u8>) {
-    let _ = write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis());
+/// A duration in seconds with milliseconds.
+struct Seconds(Duration);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
+    }
 }
 
 fn ip(address: &Address, out: &mut Vec<u8>) {

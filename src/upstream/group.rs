@@ -5,6 +5,7 @@ use crate::config::model;
 use crate::time::Time;
 
 use super::health::{Health, Rules};
+use super::retry::Failure;
 
 /// A server's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,8 +41,8 @@ pub struct Pick {
 pub enum Verdict {
     /// It gave a whole response.
     Succeeded,
-    /// It failed, and it was its fault.
-    Failed,
+    /// It failed in this way, and it was its fault.
+    Failed(Failure),
     /// Nothing: the client left, or what happened is nobody's fault.
     Abandoned,
 }
@@ -51,6 +52,8 @@ pub enum Verdict {
 pub enum Change {
     /// It is out, until then at least.
     WentDown {
+        /// The failure that was one too many.
+        why: Failure,
         /// When it is looked at again.
         until: Time,
     },
@@ -167,15 +170,17 @@ impl Group {
         let before = server.health;
         server.health = match verdict {
             Verdict::Succeeded => before.succeeded(),
-            Verdict::Failed => before.failed(server.rules, now),
+            Verdict::Failed(_) => before.failed(server.rules, now),
             Verdict::Abandoned if pick.trial => before.trial_abandoned(),
             Verdict::Abandoned => before,
         };
-        match (before, server.health) {
-            (Health::Down { .. }, Health::Down { .. }) => None,
-            (_, Health::Down { until }) => Some(Change::WentDown { until }),
-            (Health::Trial, Health::Up { .. }) => Some(Change::CameBack),
-            (_, Health::Up { .. } | Health::Checking | Health::Due | Health::Trial) => None,
+        match (before, server.health, verdict) {
+            (Health::Down { .. }, _, _) => None,
+            (_, Health::Down { until }, Verdict::Failed(why)) => {
+                Some(Change::WentDown { why, until })
+            }
+            (Health::Trial, Health::Up { .. }, _) => Some(Change::CameBack),
+            (_, _, Verdict::Succeeded | Verdict::Failed(_) | Verdict::Abandoned) => None,
         }
     }
 
@@ -229,6 +234,8 @@ mod tests {
 
     use super::*;
 
+    const FAILED: Verdict = Verdict::Failed(Failure::Refused);
+
     /// Servers by words: `p` primary, `b` backup, `d` down, a digit for the weight.
     fn group(servers: &[&str]) -> Group {
         let servers = servers.iter().enumerate().map(|(index, words)| model::Server {
@@ -278,8 +285,8 @@ mod tests {
     fn backups_serve_only_while_no_primary_can() {
         let mut group = group(&["p", "b"]);
         assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 0);
-        let down = Change::WentDown { until: at(4) };
-        assert_eq!(serve(&mut group, Verdict::Failed, 1), (0, Some(down)));
+        let down = Change::WentDown { why: Failure::Refused, until: at(4) };
+        assert_eq!(serve(&mut group, FAILED, 1), (0, Some(down)));
         assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 1);
         let mut tried = Tried::default();
         tried.insert(ServerId(1));
@@ -298,7 +305,7 @@ mod tests {
     #[test]
     fn a_server_returns_by_a_connection_and_then_one_request() {
         let mut group = group(&["p", "b"]);
-        serve(&mut group, Verdict::Failed, 1);
+        serve(&mut group, FAILED, 1);
         assert_eq!(group.next_check(), at(4));
         assert_eq!(group.begin_check(at(3)), None);
         assert_eq!(group.begin_check(at(4)), Some(ServerId(0)));
@@ -315,7 +322,7 @@ mod tests {
     #[test]
     fn a_failed_check_costs_another_fail_timeout() {
         let mut group = group(&["p", "b"]);
-        serve(&mut group, Verdict::Failed, 1);
+        serve(&mut group, FAILED, 1);
         group.begin_check(at(4)).unwrap();
         assert_eq!(group.end_check(ServerId(0), false, at(5)), None);
         assert_eq!(group.next_check(), at(8));
@@ -324,7 +331,7 @@ mod tests {
     #[test]
     fn a_client_that_leaves_gives_the_trial_to_the_next_one() {
         let mut group = group(&["p", "b"]);
-        serve(&mut group, Verdict::Failed, 1);
+        serve(&mut group, FAILED, 1);
         group.begin_check(at(4)).unwrap();
         group.end_check(ServerId(0), true, at(4)).unwrap();
         assert_eq!(serve(&mut group, Verdict::Abandoned, 4), (0, None));
@@ -334,8 +341,8 @@ mod tests {
     #[test]
     fn others_join_a_trial_rather_than_being_refused() {
         let mut group = group(&["p", "b"]);
-        serve(&mut group, Verdict::Failed, 1);
-        serve(&mut group, Verdict::Failed, 1);
+        serve(&mut group, FAILED, 1);
+        serve(&mut group, FAILED, 1);
         assert!(group.is_lost());
         assert_eq!(pick(&mut group), None);
         group.begin_check(at(4)).unwrap();
@@ -350,14 +357,14 @@ mod tests {
     #[test]
     fn the_only_server_is_never_taken_out() {
         let mut group = group(&["p"]);
-        assert_eq!(serve(&mut group, Verdict::Failed, 1), (0, None));
-        assert_eq!(serve(&mut group, Verdict::Failed, 1), (0, None));
+        assert_eq!(serve(&mut group, FAILED, 1), (0, None));
+        assert_eq!(serve(&mut group, FAILED, 1), (0, None));
     }
 
     #[test]
     fn a_server_marked_down_is_never_used_nor_checked() {
         let mut group = group(&["pd", "p"]);
-        assert_eq!(serve(&mut group, Verdict::Failed, 1).0, 1);
+        assert_eq!(serve(&mut group, FAILED, 1).0, 1);
         assert_eq!(pick(&mut group), None);
         assert_eq!(group.next_check(), at(4));
     }
@@ -375,7 +382,7 @@ mod tests {
     #[test]
     fn health_survives_a_reload_by_address() {
         let mut old = group(&["p", "b"]);
-        serve(&mut old, Verdict::Failed, 1);
+        serve(&mut old, FAILED, 1);
         let mut new = group(&["p", "b", "b"]);
         new.inherit(&old, at(2));
         assert_eq!(new.next_check(), at(4));

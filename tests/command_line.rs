@@ -168,6 +168,23 @@ fn a_closed_stderr_does_not_end_it() {
 }
 
 #[test]
+fn a_full_disk_under_stderr_does_not_end_it() {
+    let dir = directory("server { listen 127.0.0.1:0; }");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(PROGRAM);
+    let child = command.current_dir(dir.path()).stderr(full).spawn().unwrap();
+    let mut running = Running { child, stderr: None };
+    let pid = dir.path().join("switchover.pid");
+    while fs::read_to_string(&pid).unwrap_or_default().is_empty() {
+        assert_eq!(running.child.try_wait().unwrap(), None, "it ended");
+        std::thread::yield_now();
+    }
+    assert_eq!(run(dir.path(), &["-s", "reopen"]).0, 0);
+    assert_eq!(run(dir.path(), &["-s", "quit"]).0, 0);
+    assert_eq!(running.ends(), Some(0));
+}
+
+#[test]
 fn servers_of_the_command_line_need_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["--listen", "127.0.0.1:0", "--primary", "127.0.0.1:1", "--backup", "127.0.0.1:2"];

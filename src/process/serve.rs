@@ -40,10 +40,11 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     if config.process.daemon {
         system::daemonize().map_err(|reason| ProcessError::System { what: "daemon()", reason })?;
     }
-    let pid = WrittenPid::write(&config.process.pid)?;
-    become_user(&config)?;
+    // Before the pid file appears: whoever reads it may signal at once.
     let signals = watch_signals(worker.net())
         .map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
+    let pid = WrittenPid::write(&config.process.pid)?;
+    become_user(&config)?;
     say_listening(&worker);
 
     let stage = Stage::Serving;

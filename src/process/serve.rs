@@ -44,7 +44,10 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     let signals = watch_signals(worker.net())
         .map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
     let pid = WrittenPid::write(&config.process.pid)?;
-    become_user(&config)?;
+    if let Err(error) = become_user(&config) {
+        pid.into_iter().for_each(WrittenPid::remove);
+        return Err(error);
+    }
     say_listening(&worker);
 
     let stage = Stage::Serving;

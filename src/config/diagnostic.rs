@@ -120,6 +120,14 @@ impl ConfigError {
     }
 }
 
+impl ConfigError {
+    /// The same in one line, for logs: `REASON in FILE:LINE`.
+    pub fn brief(&self) -> String {
+        let place = self.place.as_ref().map(|p| format!(" in {}:{}", p.path, p.at.line));
+        one_line(&format!("{}{}", self.problem, place.unwrap_or_default()))
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", one_line(&self.problem.to_string()))?;

@@ -1,9 +1,9 @@
 //! Files that the process appends to or leaves behind: logs and the pid file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::ProcessError;
@@ -21,6 +21,14 @@ pub fn open_log(path: &Path) -> Result<File, ProcessError> {
         Some(_) | None => OpenOptions::new().append(true).create(true).mode(0o644).open(path),
     };
     opened.map_err(|reason| ProcessError::Open { path: path.into(), reason })
+}
+
+/// Whether the standard error stream goes to a file or another device than a terminal.
+pub fn stderr_is_file() -> bool {
+    let stderr = io::stderr();
+    let kind = stderr.as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    let is_file = |kind: fs::FileType| kind.is_file() || kind.is_char_device();
+    !stderr.is_terminal() && kind.is_ok_and(|kind| is_file(kind.file_type()))
 }
 
 /// Access logs, open.

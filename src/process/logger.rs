@@ -1,11 +1,12 @@
-//! Where messages go: stderr by `simple_logger`, files by lines like nginx's.
+//! Where messages go: stderr by `simple_logger`, files (stderr too, if it is one) by lines like
+//! nginx's.
 //!
 //! Lines for files gather in memory until [`flush`], which the main loop calls once a turn.
 //! The `log` crate wants a static; it is the only one, and it stays in this file.
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -65,14 +66,12 @@ pub fn open(logs: &[ErrorLog]) -> Result<Sinks, ProcessError> {
     sinks.look_at_clock();
     for log in logs {
         match &log.to {
+            // `simple_logger` panics where a write fails, as on a disk that is full.
+            LogSink::Stderr if files::stderr_is_file() => {
+                sinks.files.push(FileSink::open(log.level, Path::new(STDERR))?);
+            }
             LogSink::Stderr => sinks.stderr = Some(Stderr::new(log.level, sinks.offset)),
-            LogSink::File(path) => sinks.files.push(FileSink {
-                level: log.level,
-                path: path.clone(),
-                file: files::open_log(path)?,
-                waiting: Vec::new(),
-                state: Writing::Works,
-            }),
+            LogSink::File(path) => sinks.files.push(FileSink::open(log.level, path)?),
         }
     }
     Ok(sinks)
@@ -111,7 +110,10 @@ pub fn reopen() -> Result<(), ProcessError> {
 
 /// Whether messages of that level appear on stderr.
 pub fn shows_on_stderr(level: Level) -> bool {
-    lock().stderr.as_ref().is_some_and(|stderr| level <= stderr.level)
+    let sinks = lock();
+    let on_file = |sink: &FileSink| sink.path == Path::new(STDERR) && level <= sink.level;
+    sinks.stderr.as_ref().is_some_and(|stderr| level <= stderr.level)
+        || sinks.files.iter().any(on_file)
 }
 
 /// Lets a panic leave its message in the files too.
@@ -192,6 +194,12 @@ impl Sinks {
 }
 
 impl FileSink {
+    fn open(level: LevelFilter, path: &Path) -> Result<FileSink, ProcessError> {
+        let file = files::open_log(path)?;
+        let path = path.to_path_buf();
+        Ok(FileSink { level, path, file, waiting: Vec::new(), state: Writing::Works })
+    }
+
     fn write(&mut self) {
         let written = self.file.write_all(&self.waiting);
         self.waiting.clear();
@@ -224,6 +232,8 @@ fn utc_now() -> OffsetDateTime {
     SystemTime::now().into()
 }
 
+/// What the standard error stream is called where it is a file.
+const STDERR: &str = "/dev/stderr";
 /// Bytes that may wait for one file within a turn.
 const WAITING_LIMIT: usize = 64 << 10;
 

@@ -26,14 +26,35 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::error!("{error}");
-            logger::flush();
-            // Before there is a logger, and where it writes to files only.
-            if !logger::shows_on_stderr(log::Level::Error) {
-                say(format_args!("switchover: {error}"));
-            }
+            report(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says why the process ends: in the logs, and on stderr where no log goes there.
+fn report(error: &ProcessError) {
+    // A diagnostic of the configuration has several lines and needs no name before it.
+    let name = match error {
+        ProcessError::Config(error) | ProcessError::TestFailed { error, .. } => {
+            log::error!("{}", error.brief());
+            ""
+        }
+        ProcessError::Arguments(_)
+        | ProcessError::Listen(_)
+        | ProcessError::Open { .. }
+        | ProcessError::NoPid(_)
+        | ProcessError::PidOff
+        | ProcessError::Kill { .. }
+        | ProcessError::User { .. }
+        | ProcessError::System { .. } => {
+            log::error!("{error}");
+            "switchover: "
+        }
+    };
+    logger::flush();
+    if !logger::shows_on_stderr(log::Level::Error) {
+        say(format_args!("{name}{error}"));
     }
 }
 
@@ -173,11 +194,11 @@ impl fmt::Display for ProcessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = Path::display;
         match self {
-            ProcessError::Arguments(error) => write!(f, "{error}; -h shows the options"),
             ProcessError::Config(error) => write!(f, "{error}"),
             ProcessError::TestFailed { name, error } => {
                 write!(f, "{error}\nswitchover: configuration file {name} test failed")
             }
+            ProcessError::Arguments(error) => write!(f, "{error}; -h shows the options"),
             ProcessError::Listen(error) => write!(f, "{error}"),
             ProcessError::Open { path, reason } => {
                 write!(f, "cannot open \"{}\": {reason}", show(path))

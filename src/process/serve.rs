@@ -11,7 +11,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::files::{AccessLogs, WrittenPid};
 use super::logger::{self, Sinks};
 use super::{ProcessError, VERSION, system};
-use crate::config::model::{Config, LogSink, Process};
+use crate::config::model::{Config, ErrorLog, LogSink, Process};
 use crate::config::{self, ConfigError, Loaded, Source};
 use crate::net::os::OsNet;
 use crate::time::Time;
@@ -22,6 +22,10 @@ use crate::worker::Worker;
 /// # Errors
 /// Whatever keeps it from starting, and the event loop's own failure.
 pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
+    if let LogSink::File(_) = &source.error_log {
+        let log = ErrorLog { to: source.error_log.clone(), level: log::LevelFilter::Info };
+        logger::install(logger::open(&[log])?);
+    }
     let Loaded { config, notices, .. } = config::load(&source).map_err(ProcessError::Config)?;
     let config = Arc::new(config);
     logger::install(logger::open(&config.process.error_logs)?);
@@ -36,10 +40,14 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     if config.process.daemon {
         system::daemonize().map_err(|reason| ProcessError::System { what: "daemon()", reason })?;
     }
-    let pid = WrittenPid::write(&config.process.pid)?;
-    become_user(&config)?;
+    // Before the pid file appears: whoever reads it may signal at once.
     let signals = watch_signals(worker.net())
         .map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
+    let pid = WrittenPid::write(&config.process.pid)?;
+    if let Err(error) = become_user(&config) {
+        pid.into_iter().for_each(WrittenPid::remove);
+        return Err(error);
+    }
     say_listening(&worker);
 
     let stage = Stage::Serving;
@@ -200,7 +208,7 @@ impl Running {
                     log::error!("{error}; the old configuration stays");
                 }
             }
-            Ok(Err(error)) => log::error!("{error}\nthe old configuration stays"),
+            Ok(Err(error)) => log::error!("{}; the old configuration stays", error.brief()),
             Err(_) => log::error!("loading panicked; the old configuration stays"),
         }
     }

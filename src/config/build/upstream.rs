@@ -14,7 +14,7 @@ use crate::config::model::{GROUP_LIMIT, Group, GroupId, Server};
 use crate::config::names::Names;
 use crate::config::token::Word;
 use crate::config::tree::Directive;
-use crate::config::value::{self, Host, Place};
+use crate::config::value::{self, Host, Place, ValueError};
 
 /// Groups found so far: those with a block, then implicit ones.
 #[derive(Default)]
@@ -81,6 +81,9 @@ impl Builder {
             server_parameter(parameter, &mut model)?;
         }
         let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
+        if matches!(place, Place::Inet(_, Some(0))) {
+            return Err(Fault::new(word.at, ValueError::Port("0".into())));
+        }
         let addresses = resolve(&place, 80, &mut self.around.names)
             .ok_or_else(|| not_found(word, "upstream", &word.text))?;
         Ok(addresses.into_iter().map(|address| Server { address, ..model.clone() }).collect())

@@ -1,0 +1,200 @@
+//! The program as an operator meets it: arguments, messages, exit codes, signals.
+#![allow(clippy::unwrap_used)] // a test may fail wherever it stands
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_switchover");
+
+/// A directory with this configuration.
+fn directory(config: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("switchover.conf"), config).unwrap();
+    dir
+}
+
+/// Runs to the end; gives the exit code, stdout and stderr.
+fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(PROGRAM).args(args).current_dir(dir).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A running program and what it says.
+struct Running {
+    child: Child,
+    stderr: Option<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(dir: &Path, args: &[&str]) -> Running {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).current_dir(dir).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().map(BufReader::new);
+        Running { child, stderr }
+    }
+
+    /// Reads lines until one holds this text.
+    fn says(&mut self, text: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            let begin = seen.len();
+            let stderr = self.stderr.as_mut().unwrap();
+            assert!(stderr.read_line(&mut seen).unwrap() > 0, "no {text:?} in:\n{seen}");
+            if seen[begin..].contains(text) {
+                return seen[begin..].to_string();
+            }
+        }
+    }
+
+    fn ends(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    /// A test that fails leaves no process behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn versions_go_to_stderr_as_in_nginx() {
+    let dir = directory("");
+    let version = format!("switchover version: switchover/{}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(dir.path(), &["-v"]), (0, String::new(), version.clone()));
+    assert!(run(dir.path(), &["-V"]).2.starts_with(&version));
+    assert!(run(dir.path(), &["-h"]).2.contains("--backup ADDR"));
+}
+
+#[test]
+fn a_right_configuration_passes_the_test() {
+    let dir = directory("server { listen 81; }");
+    let said = "switchover: the configuration file switchover.conf syntax is ok\n\
+                switchover: configuration file switchover.conf test is successful\n";
+    assert_eq!(run(dir.path(), &["-t"]), (0, String::new(), said.into()));
+    assert_eq!(run(dir.path(), &["-tq"]), (0, String::new(), String::new()));
+    let dump = "# configuration file switchover.conf:\nserver { listen 81; }\n";
+    assert_eq!(run(dir.path(), &["-T"]), (0, dump.into(), said.into()));
+}
+
+#[test]
+fn a_wrong_configuration_fails_with_its_diagnostic() {
+    let dir = directory("server { listn 81; }");
+    let diagnostic = "error: unknown directive \"listn\"\n \
+        --> switchover.conf:1:10\n  |\n1 | server { listn 81; }\n  |          ^^^^^\n  \
+        help: did you mean \"listen\"?\n";
+    let failed = "switchover: configuration file switchover.conf test failed\n";
+    assert_eq!(run(dir.path(), &["-t"]), (1, String::new(), format!("{diagnostic}{failed}")));
+    assert_eq!(run(dir.path(), &[]), (1, String::new(), diagnostic.into()));
+    assert_eq!(run(dir.path(), &["-e", "e.log"]).0, 1);
+    let log = fs::read_to_string(dir.path().join("e.log")).unwrap();
+    assert!(log.ends_with("unknown directive \"listn\" in switchover.conf:1\n"), "{log}");
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line_and_status_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let dir = directory(&format!("error_log e.log; server {{ listen {taken}; }}"));
+    for (args, expected) in [
+        (&["-x"] as &[&str], "switchover: invalid option '-x'; -h shows the options\n".to_string()),
+        (
+            &["-s", "quit"],
+            "switchover: cannot open \"switchover.pid\": No such file or directory (os error 2)\n"
+                .into(),
+        ),
+        (
+            &["-c", "none"],
+            "error: cannot read \"none\": No such file or directory (os error 2)\n".into(),
+        ),
+        (
+            &[],
+            format!("switchover: bind() to {taken} failed: Address already in use (os error 98)\n"),
+        ),
+    ] {
+        assert_eq!(run(dir.path(), args), (1, String::new(), expected), "{args:?}");
+    }
+    assert!(!dir.path().join("switchover.pid").exists());
+}
+
+#[test]
+fn signals_reload_reopen_and_end_it() {
+    let config = "error_log stderr info; error_log e.log info; server { listen 127.0.0.1:0; }";
+    let dir = directory(config);
+    let exists = |name: &str| dir.path().join(name).exists();
+    let tell = |what| assert_eq!(run(dir.path(), &["-s", what]), (0, String::new(), String::new()));
+    let mut running = Running::start(dir.path(), &[]);
+    running.says("listening on 127.0.0.1:");
+    assert!(exists("switchover.pid") && exists("e.log"));
+
+    fs::rename(dir.path().join("e.log"), dir.path().join("old.log")).unwrap();
+    tell("reopen");
+    running.says("reopening logs");
+    tell("reload");
+    running.says("reloaded");
+    assert!(exists("e.log"));
+
+    fs::write(dir.path().join("switchover.conf"), "foo;").unwrap();
+    let pid = fs::read_to_string(dir.path().join("switchover.pid")).unwrap();
+    switchover::process::system::kill(pid.trim().parse().unwrap(), 1).unwrap();
+    let line = running.says("the old configuration stays");
+    assert!(line.contains("unknown directive \"foo\" in switchover.conf:1"), "{line}");
+
+    fs::write(dir.path().join("switchover.conf"), config).unwrap();
+    tell("quit");
+    assert_eq!(running.ends(), Some(0));
+    assert!(!exists("switchover.pid"));
+    let log = fs::read_to_string(dir.path().join("e.log")).unwrap();
+    assert!(log.contains("[info]") && log.ends_with("stopping\n"), "{log}");
+}
+
+#[test]
+fn a_closed_stderr_does_not_end_it() {
+    let dir = directory("error_log stderr info; server { listen 127.0.0.1:0; }");
+    let mut running = Running::start(dir.path(), &[]);
+    running.says("listening on");
+    drop(running.stderr.take());
+    let tell = |what| assert_eq!(run(dir.path(), &["-s", what]).0, 0);
+    tell("reopen");
+    tell("stop");
+    assert_eq!(running.ends(), Some(0));
+}
+
+#[test]
+fn a_full_disk_under_stderr_does_not_end_it() {
+    let dir = directory("server { listen 127.0.0.1:0; }");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(PROGRAM);
+    let child = command.current_dir(dir.path()).stderr(full).spawn().unwrap();
+    let mut running = Running { child, stderr: None };
+    let pid = dir.path().join("switchover.pid");
+    while fs::read_to_string(&pid).unwrap_or_default().is_empty() {
+        assert_eq!(running.child.try_wait().unwrap(), None, "it ended");
+        std::thread::yield_now();
+    }
+    assert_eq!(run(dir.path(), &["-s", "reopen"]).0, 0);
+    assert_eq!(run(dir.path(), &["-s", "quit"]).0, 0);
+    assert_eq!(running.ends(), Some(0));
+}
+
+#[test]
+fn servers_of_the_command_line_need_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--listen", "127.0.0.1:0", "--primary", "127.0.0.1:1", "--backup", "127.0.0.1:2"];
+    let (code, dump, _) = run(dir.path(), &[&args[..], &["-T"]].concat());
+    assert!(
+        code == 0 && dump.contains("server \"127.0.0.1:2\" max_fails=1 fail_timeout=3s backup;")
+    );
+    let mut running = Running::start(dir.path(), &args);
+    running.says("listening on");
+    let (code, _, said) = run(dir.path(), &[&args[..], &["-s", "stop"]].concat());
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert_eq!(running.ends(), Some(0));
+}

@@ -105,8 +105,8 @@ fn check_download(by: By) {
     let proxy = Proxy::before(&server, "proxy_buffering off;");
     let mut client = proxy.client();
     client.send(get("/"));
-    let head = client.reader().head().unwrap().unwrap();
-    assert!(is_the_body(client.reader(), &head).unwrap());
+    let head = client.reader().head().expect("an answer").expect("an answer");
+    assert!(is_the_body(client.reader(), &head).expect("a whole body"));
     assert!(proxy.peak_memory() < MEMORY, "{} KiB", proxy.peak_memory());
 }
 
@@ -119,7 +119,7 @@ fn check_upload(by: By) {
     let proxy = Proxy::before(&server, "");
     let mut client = proxy.client();
     client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{}", by.field()));
-    send_body(client.wire(), by).unwrap();
+    send_body(client.wire(), by).expect("the proxy takes it");
     assert_eq!(client.read_response().text(), "right");
     assert!(proxy.peak_memory() < MEMORY, "{} KiB", proxy.peak_memory());
 }

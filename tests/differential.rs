@@ -3,6 +3,8 @@
 //! Runs where nginx is on the PATH. nginx 1.22 is told what newer ones do by default (HTTP/1.1 and
 //! no `Connection: close` to servers). Intended differences stand in a table with their reasons.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
 use std::env;

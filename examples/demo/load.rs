@@ -17,6 +17,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// One request in so many is a POST.
 const POST_EVERY: u32 = 5;
 
+/// How often a client asks again. Trino's do so for 30 s or more.
+const REPEATS: u32 = 3;
+
 /// What a coordinator says while it starts, with status 200.
 pub(crate) const STARTING: &str = "SERVER_STARTING_UP";
 
@@ -29,12 +32,15 @@ pub(crate) struct Load {
 struct Request {
     began: Instant,
     ended: Instant,
+    asked_again: u32,
     fate: Fate,
 }
 
 enum Fate {
     Served,
     Starting,
+    /// 502, 503 or 504: the only right answer to a POST that was under way when its server died.
+    Unavailable(String),
     Failed(String),
 }
 
@@ -42,14 +48,21 @@ impl Fate {
     fn is_answer(&self) -> bool {
         match self {
             Fate::Served | Fate::Starting => true,
-            Fate::Failed(_) => false,
+            Fate::Unavailable(_) | Fate::Failed(_) => false,
+        }
+    }
+
+    fn is_unavailable(&self) -> bool {
+        match self {
+            Fate::Unavailable(_) => true,
+            Fate::Served | Fate::Starting | Fate::Failed(_) => false,
         }
     }
 
     fn is_starting(&self) -> bool {
         match self {
             Fate::Starting => true,
-            Fate::Served | Fate::Failed(_) => false,
+            Fate::Served | Fate::Unavailable(_) | Fate::Failed(_) => false,
         }
     }
 }
@@ -58,6 +71,8 @@ impl Fate {
 pub(crate) struct Report {
     pub(crate) requests: usize,
     pub(crate) failures: Vec<String>,
+    /// Answered 502, 503 or 504 and asked again, as Trino's own clients do.
+    pub(crate) asked_again: u32,
     /// Answered that the server is starting: Trino's way to say no with status 200.
     pub(crate) starting: usize,
     /// From the kill to the first answer to a request sent after it.
@@ -97,6 +112,7 @@ impl Load {
         let gaps = served.windows(2).map(|pair| pair[1] - pair[0]);
         Report {
             requests: all.len(),
+            asked_again: all.iter().map(|request| request.asked_again).sum(),
             starting: all.iter().filter(|request| request.fate.is_starting()).count(),
             first_after_kill: first.map_or(Duration::MAX, |at| at - killed),
             longest_gap: gaps.max().unwrap_or_default(),
@@ -114,7 +130,7 @@ impl Request {
     fn failure(self) -> Option<String> {
         match self.fate {
             Fate::Served | Fate::Starting => None,
-            Fate::Failed(why) => Some(why),
+            Fate::Unavailable(why) | Fate::Failed(why) => Some(why),
         }
     }
 }
@@ -129,14 +145,24 @@ fn send_all(at: SocketAddr, client: u32, stop: &AtomicBool) -> Vec<Request> {
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let began = Instant::now();
-        let fate = send_one(at, &mut connection, n.is_multiple_of(POST_EVERY));
-        done.push(Request { began, ended: Instant::now(), fate });
+        done.push(send(at, &mut connection, n.is_multiple_of(POST_EVERY)));
     }
     done
 }
 
-fn send_one(at: SocketAddr, kept: &mut Option<Connection>, post: bool) -> Fate {
+fn send(at: SocketAddr, kept: &mut Option<Connection>, post: bool) -> Request {
+    let began = Instant::now();
+    let mut asked_again = 0;
+    loop {
+        let fate = send_once(at, kept, post);
+        if asked_again == REPEATS || !fate.is_unavailable() {
+            return Request { began, ended: Instant::now(), asked_again, fate };
+        }
+        asked_again += 1;
+    }
+}
+
+fn send_once(at: SocketAddr, kept: &mut Option<Connection>, post: bool) -> Fate {
     let connection = match kept.take().map_or_else(|| Connection::open(at), Ok) {
         Ok(connection) => kept.insert(connection),
         Err(why) => return Fate::Failed(format!("connect: {why}")),
@@ -146,6 +172,7 @@ fn send_one(at: SocketAddr, kept: &mut Option<Connection>, post: bool) -> Fate {
     let fate = match connection.ask(method, path, body) {
         Ok((200, answer)) if answer.contains(STARTING) => return Fate::Starting,
         Ok((200, _)) => return Fate::Served,
+        Ok((status @ 502..=504, _)) => Fate::Unavailable(format!("{method}: status {status}")),
         Ok((status, _)) => Fate::Failed(format!("{method}: status {status}")),
         Err(why) => Fate::Failed(format!("{method}: {why}")),
     };

@@ -127,9 +127,8 @@ fn print(report: &Report) {
     println!("first answer after the kill      {:>8.1} ms", millis(report.first_after_kill));
     println!("longest gap between answers      {:>8.1} ms", millis(report.longest_gap));
     println!("slowest request                  {:>8.1} ms", millis(report.slowest));
-    if report.starting > 0 {
-        println!("told that the server is starting {:>8}", report.starting);
-    }
+    println!("told 502, 503 or 504, asked again{:>8}", report.asked_again);
+    println!("told that the server is starting {:>8}", report.starting);
     for why in report.failures.iter().take(5) {
         println!("  {why}");
     }

@@ -145,28 +145,6 @@ fn an_upload_of_64_mib_in_chunks_streams_through() {
 }
 
 #[test]
-fn both_directions_flow_at_once() {
-    let server = Upstream::playing(|connection| {
-        let head = connection.read_head()?;
-        connection.send(format!("HTTP/1.1 200 OK\r\n{}", By::Chunks.field()))?;
-        let body = connection.read_body(head.framing(Framing::Empty)?)?;
-        connection.send(format!("{:x}\r\n", body.len()))?;
-        connection.send(&body)?;
-        connection.send("\r\n0\r\n\r\n")
-    });
-    if common::nginx_differs("closes the connection after an early answer") {
-        return;
-    }
-    let proxy = Proxy::before(&server, "");
-    let mut client = proxy.client();
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
-    let head = client.reader().head().unwrap().unwrap();
-    assert_eq!(head.status(), 200);
-    client.send("hello");
-    assert_eq!(client.reader().body(Framing::Chunked).unwrap(), b"hello");
-}
-
-#[test]
 fn a_request_body_is_streamed_before_it_is_whole() {
     let (told, tell) = mpsc::channel();
     let server = Upstream::playing(move |connection| {

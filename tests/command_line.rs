@@ -1,5 +1,7 @@
 //! The program as an operator meets it: arguments, messages, exit codes, signals, reload.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What a client notices when servers refuse, vanish, break off or come back: as little as allowed.
 
+#![allow(clippy::disallowed_methods, reason = "these tests measure real time")]
+
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -2,6 +2,8 @@
 //!
 //! Speaks only through bytes. What goes in and what must come out stand side by side.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
 use std::io::Write;

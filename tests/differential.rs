@@ -45,7 +45,7 @@ const SAME: &[Case] = &[
     },
     Case {
         name: "absolute form",
-        directives: "proxy_set_header Host $host;",
+        directives: "proxy_set_header Host $host; proxy_set_header Connection '';",
         request: "GET http://B.c:8/x HTTP/1.1\r\nHost: a\r\n\r\n",
         answer: HELLO,
     },
@@ -58,6 +58,7 @@ const SAME: &[Case] = &[
     Case {
         name: "set headers",
         directives: "proxy_set_header Host $host:9; proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header Connection '';
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Accept '';
             proxy_set_header X-Uri '$request_method $uri $args $is_args $server_protocol $scheme';",
         request: "GET /a%20b?c=d HTTP/1.1\r\nHost: H\r\nAccept: x\r\nx-forwarded-for: 1.2.3.4\r\n\r\n",
@@ -160,15 +161,6 @@ const DIFFERENT: &[(Case, &str)] = &[
     ),
     (
         Case {
-            name: "early hints",
-            directives: "",
-            request: "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            answer: "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-        },
-        "RFC 9110, 15.2: a proxy passes 1xx on",
-    ),
-    (
-        Case {
             name: "bare line feeds",
             directives: "",
             request: "GET / HTTP/1.1\nHost: a\n\n",
@@ -215,10 +207,12 @@ fn seen(binary: &Path, case: &Case) -> String {
 }
 
 fn show(text: &mut String, who: &str, message: &Message) {
-    writeln!(text, "{who}: {}", message.start).unwrap();
-    // Implied by HTTP/1.1, and each proxy's own business; pages of errors too.
+    // Implied by HTTP/1.1, and each proxy's own business; pages of errors too, whose reason phrases
+    // have changed since RFC 7231.
     let own = ["Connection: keep-alive", "Date: ", "Server: nginx", "Server: switchover"];
-    let page = message.start.starts_with("HTTP/") && message.text().contains("<html>");
+    let page = is_page(message);
+    let shown = if page { message.start.get(..12).unwrap_or_default() } else { &message.start };
+    writeln!(text, "{who}: {shown}").unwrap();
     for field in message.sorted_fields() {
         let about_page =
             page && (field.starts_with("Content-Length") || field.starts_with("Content-Type"));
@@ -229,6 +223,14 @@ fn show(text: &mut String, who: &str, message: &Message) {
     if !page {
         writeln!(text, "{who}:   {:?}", message.text()).unwrap();
     }
+}
+
+/// Whether this is a page that a proxy makes for an error: nginx's in HTML, ours begins with what
+/// stands in the status line.
+fn is_page(message: &Message) -> bool {
+    let status = message.start.strip_prefix("HTTP/1.1 ");
+    let body = message.text();
+    status.is_some_and(|status| body.contains("<html>") || body.starts_with(status))
 }
 
 /// nginx, where it is installed.

@@ -65,22 +65,24 @@ impl Scene {
     }
 }
 
-/// The article's file, with loopback addresses in place of its names.
+/// The article's file, with loopback addresses in place of its names. On port 80 `$host` would do;
+/// here the answers' links need the port too.
 fn configuration(proxy: SocketAddr, primary: SocketAddr, backup: SocketAddr) -> String {
     format!(
         "upstream trino {{
-    server {primary} max_fails=1 fail_timeout=3s;
-    server {backup} backup;
+   server {primary} fail_timeout=3s max_fails=1;
+   server {backup} backup;
 }}
-
 server {{
-    listen {proxy};
-
+    listen       {proxy};
+    server_name  localhost;
     location / {{
-        proxy_pass http://trino;
-        proxy_set_header Host $host:$server_port;
-        proxy_set_header X-Real-IP $remote_addr;
-        proxy_connect_timeout 3s;
+        proxy_pass   http://trino;
+        proxy_redirect  http://trino/ /;
+        proxy_connect_timeout 3;
+        proxy_set_header          Host            $host:$server_port;
+        proxy_set_header          X-Real-IP       $remote_addr;
+        proxy_set_header          X-Forwarded-For $proxy_add_x_forwarded_for;
     }}
 }}
 "

@@ -116,12 +116,8 @@ impl Running {
     /// When to look at things that bring no event of their own.
     fn wake_up_at(&self) -> Time {
         let now = self.worker.now();
-        let lines = match self.config.access_logs.iter().map(|log| log.flush).min() {
-            Some(flush) => now + flush.max(LOOK_AGAIN),
-            None => Time::NEVER,
-        };
         match self.stage {
-            Stage::Serving | Stage::Ended => lines,
+            Stage::Serving | Stage::Ended => Time::NEVER,
             Stage::Loading(_) | Stage::LoadingAgain(_) => now + LOOK_AGAIN,
             Stage::Draining(deadline) => deadline.min(now + LOOK_AGAIN),
         }

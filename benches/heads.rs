@@ -50,7 +50,9 @@ fn heads(criterion: &mut Criterion) {
     let mut set = SetFields::default();
     set.add(b"Host", |out| out.extend_from_slice(b"trino.example.org"));
     set.add(b"X-Real-IP", |out| out.extend_from_slice(b"192.0.2.1"));
-    for (name, properties) in [("small", 0), ("trino", 1 << 10), ("64k", 64 << 10), ("2m", 2_000_000)] {
+    for (name, properties) in
+        [("small", 0), ("trino", 1 << 10), ("64k", 64 << 10), ("2m", 2_000_000)]
+    {
         let bytes = head(properties);
         let mut group = criterion.benchmark_group("head");
         group.throughput(Throughput::Bytes(bytes.len() as u64));

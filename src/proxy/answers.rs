@@ -160,7 +160,7 @@ impl<N: Net> Exchange<N> {
         self.account.answered(status, context.now);
         self.account.ended(Some(status), context.now);
         if let Some(server) = self.server() {
-            self.tell_failure(server, failure, Some(&next));
+            self.tell_failure(server, failure, Some(&next), context);
         }
         let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned };
         self.end_link(verdict, context);

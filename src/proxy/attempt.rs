@@ -70,7 +70,7 @@ impl<N: Net> Exchange<N> {
                 return self.give_up(Refusal { status: 502, why }, client, context);
             };
             let next = self.next_after(failure, context);
-            self.tell_failure(server, failure, next.as_ref());
+            self.tell_failure(server, failure, next.as_ref(), context);
             self.conclude(failed, Verdict::Failed(failure), context);
             self.account.ended(Some(failure.status()), context.now);
             match next {
@@ -225,7 +225,7 @@ impl<N: Net> Exchange<N> {
         }
         let Some(server) = self.server() else { return Ok(()) };
         let next = self.next_after(failure, context);
-        self.tell_failure(server, failure, next.as_ref());
+        self.tell_failure(server, failure, next.as_ref(), context);
         let counts = failure.counts();
         self.end_link(if counts { Verdict::Failed(failure) } else { Verdict::Abandoned }, context);
         self.account.ended(Some(failure.status()), context.now);
@@ -261,7 +261,7 @@ impl<N: Net> Exchange<N> {
                 let verdict = failure.map_or(Verdict::Abandoned, Verdict::Failed);
                 let failure = failure.unwrap_or(Failure::Unreachable);
                 let next = self.next_after(failure, context);
-                self.tell_failure(pick.server, failure, next.as_ref());
+                self.tell_failure(pick.server, failure, next.as_ref(), context);
                 self.conclude(pick, verdict, context);
                 self.account.ended(Some(failure.status()), context.now);
                 match next {
@@ -305,28 +305,37 @@ impl<N: Net> Exchange<N> {
         self.account.ended(Some(502), context.now);
         if let Some(proxy) = self.proxy() {
             let name = &self.config.groups[proxy.group.0].name;
-            log::info!("upstream \"{name}\": no server for {}", self.request_words());
+            context.complaints.tell(context.now, log::Level::Warn, || {
+                format!("upstream \"{name}\": no server is up; {} gets 502", self.request_words())
+            });
         }
         let why = "No server is up.";
         self.give_up(Refusal { status: 502, why }, client, context)
     }
 
-    pub(super) fn tell_failure(&self, server: ServerId, failure: Failure, next: Option<&Pick>) {
+    /// Tells the operator what happened at a server, and what becomes of the request.
+    pub(super) fn tell_failure(
+        &self,
+        server: ServerId,
+        failure: Failure,
+        next: Option<&Pick>,
+        context: &mut Context<N>,
+    ) {
         let Some(proxy) = self.proxy() else { return };
-        let group = &self.config.groups[proxy.group.0];
-        let (name, request) = (&group.name, self.request_words());
-        let at = Named(&group.servers[server.0]);
-        let words = failure.words();
-        match next {
-            Some(next) => {
-                let to = Named(&group.servers[next.server.0]);
-                log::info!("upstream \"{name}\": {at} {words}; {request} moves to {to}");
-            }
-            None => {
-                let status = failure.status();
-                log::warn!("upstream \"{name}\": {at} {words}; {request} gets {status}");
-            }
+        if failure == Failure::MarkedDown && next.is_some() {
+            return context.complaints.count(context.now);
         }
+        let group = &self.config.groups[proxy.group.0];
+        let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
+        context.complaints.tell(context.now, level, || {
+            let (name, request) = (&group.name, self.request_words());
+            let (at, words) = (Named(&group.servers[server.0]), failure.words());
+            let becomes = match next {
+                Some(next) => format!("moves to {}", Named(&group.servers[next.server.0])),
+                None => format!("gets {}", failure.status()),
+            };
+            format!("upstream \"{name}\": {at} {words}; {request} {becomes}")
+        });
     }
 
     /// A request in log lines: nothing in it can end the line.

@@ -4,6 +4,7 @@
 use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -38,6 +39,8 @@ pub struct Context<N: Net> {
     pub fallen: Vec<Fallen>,
     /// No new request is accepted, and no connection kept.
     pub draining: bool,
+    /// What became of requests whose server failed, told within limits.
+    pub complaints: Complaints,
     /// Connections accepted so far.
     accepted: u64,
     /// Makes request ids different in every process.
@@ -116,6 +119,7 @@ impl<N: Net> Context<N> {
             scratch: Scratch::default(),
             fallen: Vec::new(),
             draining: false,
+            complaints: Complaints::default(),
             accepted: 0,
             keys: RandomState::new(),
             generations: Vec::new(),
@@ -327,7 +331,11 @@ impl<N: Net> Context<N> {
     pub fn next_alarm(&self) -> Time {
         let newest = &self.newest().groups;
         let times = newest.iter().map(|(group, pool)| group.next_check().min(pool.next_expiry()));
-        times.min().unwrap_or(Time::NEVER).min(self.journal.next_due())
+        times
+            .min()
+            .unwrap_or(Time::NEVER)
+            .min(self.journal.next_due())
+            .min(self.complaints.next_due())
     }
 
     /// A server of the newest configuration that is due for a background connection.
@@ -339,6 +347,54 @@ impl<N: Net> Context<N> {
         })
     }
 }
+
+/// Log lines about single requests: some each second are told, the others only counted, so that an
+/// outage under load does not bury the lines that matter.
+#[derive(Debug, Default)]
+pub struct Complaints {
+    /// When the current second began.
+    since: Time,
+    told: usize,
+    withheld: usize,
+}
+
+impl Complaints {
+    /// Tells of one request, unless enough was told in this second.
+    pub fn tell(&mut self, now: Time, level: log::Level, what: impl FnOnce() -> String) {
+        self.sum_up(now);
+        if self.told < TOLD_A_SECOND {
+            self.told += 1;
+            log::log!(level, "{}", what());
+        } else {
+            self.withheld += 1;
+        }
+    }
+
+    /// Counts a request that shares another one's fate, which was told.
+    pub fn count(&mut self, now: Time) {
+        self.sum_up(now);
+        self.withheld += 1;
+    }
+
+    /// Says how many were only counted, once their second is over.
+    pub fn sum_up(&mut self, now: Time) {
+        if now - self.since < Duration::from_secs(1) {
+            return;
+        }
+        if self.withheld > 0 {
+            log::warn!("and {} more requests whose server failed", self.withheld);
+        }
+        *self = Complaints { since: now, told: 0, withheld: 0 };
+    }
+
+    /// When there is something to be said.
+    pub fn next_due(&self) -> Time {
+        if self.withheld > 0 { self.since + Duration::from_secs(1) } else { Time::NEVER }
+    }
+}
+
+/// Lines about single requests in one second.
+const TOLD_A_SECOND: usize = 10;
 
 /// A server in log lines: its address, and its name where that is another.
 pub struct Named<'a>(pub &'a Server);

@@ -127,6 +127,7 @@ impl<N: Net> Worker<N> {
         self.run_queue();
         self.spread_verdicts();
         self.checks.begin(&mut self.context);
+        self.context.complaints.sum_up(self.context.now);
         self.context.retire();
         Ok(())
     }

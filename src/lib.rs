@@ -1,4 +1,42 @@
 //! switchover: a failover proxy in front of a primary and its backups.
+//!
+//! # The map
+//!
+//! ```text
+//! process      arguments, logs, signals, the loop around the worker
+//!   worker     one thread's listeners, sessions, timers; one turn after another
+//!     proxy    sessions: the only code that reads and writes streams
+//!       http      heads, framing, chunks: bytes in, meaning out
+//!       upstream  who is picked, who is out, what may be repeated
+//!     net      the network that a worker runs on: mio, or a simulation
+//! config       bytes → words → tree → model
+//! time, address, buffer
+//! ```
+//!
+//! Dependencies point downwards; `tests/tidy.rs` keeps them so. `http`, `upstream` and `config` hold no
+//! I/O, no clock and no logging (`config` reads its files and resolves names, once, at load).
+//! Sockets are touched through one parameter, `N: Net`.
+//!
+//! # One request
+//!
+//! 1. [`worker::Worker`] accepts a connection and makes a [`proxy::http::HttpSession`] of it.
+//! 2. The session reads until [`http::head::HeadScan`] finds the end of a head; [`proxy::request`] checks
+//!    what it says and [`http::framing`] where its body ends. What is not certain is refused.
+//! 3. An [`proxy::exchange::Exchange`] finds its virtual server and location and asks the location's group.
+//! 4. [`upstream::group::Group`] picks a server; a pooled connection is reused or a new one made. The head
+//!    is rewritten ([`http::rewrite`]) for each attempt from the client's own bytes, which are kept.
+//! 5. The body streams as it arrives; what was sent is kept in the replay buffer as long as the request
+//!    could be repeated. A failure asks [`upstream::retry`] whether another server may be tried.
+//! 6. Once a response head is whole, nothing is retried any more. The body passes; a cut is made visible.
+//! 7. The server's connection goes to the pool if nothing is left on it; the client's next request follows.
+//!
+//! # What always holds
+//!
+//! - Every event is a hint: it may be stale, doubled or early. The truth is in the session.
+//! - No byte reaches a client before the head it belongs to is whole and accepted.
+//! - A request that must not be repeated is never sent to a second server once a byte of it was written.
+//! - Whatever a peer sends, what is held for it is bounded, and a waiting session holds no buffer
+//!   that is empty.
 
 pub mod address;
 pub mod buffer;

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use switchover::http::answer::reason;
+
 use crate::client::{self, Head, string_after};
 use crate::load::STARTING;
 
@@ -67,6 +69,14 @@ struct Announced {
     at: Instant,
 }
 
+/// A column as Trino describes it, for clients that read the type's name and those that read its
+/// signature.
+fn column(name: &str, kind: &str, arguments: &str) -> String {
+    format!(
+        r#"{{"name":"{name}","type":"{kind}","typeSignature":{{"rawType":"{kind}","arguments":[{arguments}]}}}}"#
+    )
+}
+
 /// A status and a JSON text.
 type Answer = (u16, String);
 
@@ -103,7 +113,8 @@ impl Coordinator {
             };
             let shown = if head.start.starts_with("HEAD ") { "" } else { &json };
             let text = format!(
-                "HTTP/1.1 {status} \r\nContent-Type: application/json\r\n{length}\r\n{shown}"
+                "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\n{length}\r\n{shown}",
+                reason(status)
             );
             let mut stream = stream;
             stream.write_all(text.as_bytes())?;
@@ -193,11 +204,12 @@ impl Coordinator {
     fn result(&self, id: &str) -> String {
         let sql = self.state().queries.get(id).cloned().unwrap_or_default();
         if !sql.contains("system.runtime.nodes") {
-            return r#""columns":[{"name":"_col0","type":"integer"}],"data":[["1"]],"#.to_owned();
+            return format!(r#""columns":[{}],"data":[[1]],"#, column("_col0", "integer", ""));
         }
         let names = ["node_id", "http_uri", "node_version", "coordinator", "state"];
+        let unbounded = r#"{"kind":"LONG","value":2147483647}"#;
         let columns: Vec<String> =
-            names.iter().map(|name| format!(r#"{{"name":"{name}","type":"varchar"}}"#)).collect();
+            names.iter().map(|name| column(name, "varchar", unbounded)).collect();
         format!(r#""columns":[{}],"data":[{}],"#, columns.join(","), self.nodes().join(","))
     }
 

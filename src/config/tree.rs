@@ -156,13 +156,13 @@ pub enum TreeError {
     OpenBlock,
     /// A directive, named here, that `}` or the end of the file cuts short.
     NoSemicolon(String),
-    /// More than [`DEPTH_LIMIT`] blocks inside each other.
+    /// More than `DEPTH_LIMIT` blocks inside each other.
     TooDeep,
     /// `include` with other than one argument.
     IncludeForm,
     /// A file that includes itself, perhaps through others.
     IncludesItself(PathBuf),
-    /// More than [`INCLUDE_LIMIT`] files that include the next.
+    /// More than `INCLUDE_LIMIT` files that include the next.
     IncludesTooDeep,
     /// More than [`FILES_LIMIT`] files.
     TooManyFiles,

@@ -241,7 +241,8 @@ impl<N: Net> Exchange<N> {
             Waiting::ServerTakes => self.server_takes_nothing(client, context),
             Waiting::ServerAnswers => self.server_is_silent(client, context),
             Waiting::ClientSends => self.client_is_silent(client, context),
-            Waiting::ClientTakes | Waiting::Tunnel => Err(Ending::TimedOut),
+            Waiting::ClientTakes => Err(Ending::TimedOut),
+            Waiting::Tunnel => Err(Ending::Close),
         };
         match acted {
             Ok(()) => self.run(client, context),

@@ -97,7 +97,8 @@ impl<N: Net> HttpSession<N> {
             return Next::Wait;
         }
         match &mut self.stage {
-            Stage::Idle { .. } | Stage::Lingering { .. } => Next::Close(CloseReason::TimedOut),
+            // Neither owes the other anything: an orderly end.
+            Stage::Idle { .. } | Stage::Lingering { .. } => Next::Close(CloseReason::Done),
             Stage::ReadingHead { began, .. } => {
                 let (began, why) = (*began, "The request head did not come in time.");
                 self.refuse(began, Refusal { status: 408, why }, context);
@@ -163,11 +164,13 @@ impl<N: Net> HttpSession<N> {
         };
         let config = Arc::clone(&exchange.config);
         let site = exchange.site;
+        let whole = exchange.upload.body.is_done();
         exchange.finish(&self.client, context);
         let settings = match super::context::location(&config, site) {
             Some(location) => &location.settings,
             None => &config.virtual_servers[site.server.0].outside,
         };
+        let on = settings.lingering_close == Lingering::On;
         match ending {
             Ending::Keep => self.keep(settings, context),
             Ending::Linger => self.begin_lingering(settings, settings.lingering_time, context),
@@ -177,6 +180,11 @@ impl<N: Net> HttpSession<N> {
             Ending::ClientLeft => Some(Next::Close(CloseReason::ClientLeft)),
             Ending::TimedOut => Some(Next::Close(CloseReason::TimedOut)),
         }
+    }
+
+    /// Whether the client has sent nothing that is known of and was not used.
+    fn is_silent(&self) -> bool {
+        self.client.input.is_empty() && !self.client.socket.is_readable()
     }
 
     fn keep(&mut self, settings: &LocationSettings, context: &mut Context<N>) -> Option<Next> {
@@ -192,12 +200,12 @@ impl<N: Net> HttpSession<N> {
         context: &mut Context<N>,
     ) -> Option<Next> {
         context.buffers.clear(&mut self.client.input);
-        let until = context.now + time;
-        let deadline = until.min(context.now + settings.lingering_timeout);
-        self.client.socket.finish_writing();
         match settings.lingering_close {
             Lingering::Off => Some(Next::Close(CloseReason::Done)),
             Lingering::On | Lingering::Always => {
+                let until = context.now + time;
+                let deadline = until.min(context.now + settings.lingering_timeout);
+                self.client.socket.finish_writing();
                 let timeout = settings.lingering_timeout;
                 self.stage = Stage::Lingering { until, deadline, timeout };
                 None

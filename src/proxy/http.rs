@@ -173,6 +173,10 @@ impl<N: Net> HttpSession<N> {
         let on = settings.lingering_close == Lingering::On;
         match ending {
             Ending::Keep => self.keep(settings, context),
+            // Nothing was announced and nothing came that was not read: nothing can be destroyed.
+            Ending::Linger if whole && on && self.is_silent() => {
+                Some(Next::Close(CloseReason::Done))
+            }
             Ending::Linger => self.begin_lingering(settings, settings.lingering_time, context),
             Ending::LingerBriefly => self.begin_lingering(settings, REFUSED_LINGER, context),
             Ending::Close => Some(Next::Close(CloseReason::Done)),

@@ -90,6 +90,8 @@ pub struct BufferPool {
     spare: [Vec<Box<[u8]>>; SIZES.len()],
     held: usize,
     held_bytes: usize,
+    /// More bytes than this should not be out.
+    limit: usize,
 }
 
 impl BufferPool {
@@ -132,6 +134,17 @@ impl BufferPool {
     pub fn clear(&mut self, buffer: &mut Buffer) {
         let old = std::mem::take(buffer);
         self.give(old.storage);
+    }
+
+    /// Sets how many bytes of storage may be out before [`BufferPool::is_exhausted`] says so.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// Whether so much storage is out that what can be refused has to be: storage that makes those
+    /// who hold some finish is given all the same.
+    pub fn is_exhausted(&self) -> bool {
+        self.held_bytes > self.limit
     }
 
     /// Buffers that have storage now.

@@ -135,6 +135,7 @@ pub const KNOWN: &[Known] = &[
     one("worker_shutdown_timeout", MAIN),
     known("user", MAIN, 1, 2, Kind::Once),
     one("worker_connections", EVENTS),
+    one("worker_buffer_memory", EVENTS),
     known("upstream", HTTP, 1, 1, Kind::Blocks),
     known("server", HTTP, 0, 0, Kind::Blocks),
     known("log_format", HTTP, 2, ANY, Kind::Many),

@@ -59,6 +59,9 @@ pub struct Process {
     pub shutdown_timeout: Option<Duration>,
     /// `worker_connections`: sockets open at one time, those to servers included.
     pub worker_connections: usize,
+    /// `worker_buffer_memory` (ours): bytes that all heads and bodies in hand may take together
+    /// before large ones are refused and no more clients are accepted.
+    pub buffer_memory: usize,
 }
 
 /// Where the process id is written.

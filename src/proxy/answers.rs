@@ -32,7 +32,8 @@ impl<N: Net> Exchange<N> {
         }
         self.drop_link(context);
         self.download.start_over(&mut context.buffers, context.now);
-        let blames_client = matches!(refusal.status, 400..=499 | 501 | 505);
+        // All but what a server is to blame for: what follows such a request is not read.
+        let blames_client = matches!(refusal.status, 400..=499 | 501 | 503 | 505);
         self.download.refused |= blames_client;
         if blames_client {
             log::debug!("{} from {}: {}", self.request_words(), client.facts.peer, refusal.why);

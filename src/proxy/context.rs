@@ -133,6 +133,7 @@ impl<N: Net> Context<N> {
     /// connections are closed.
     pub fn adopt(&mut self, config: Arc<Config>) {
         self.close_idle();
+        self.buffers.set_limit(config.process.buffer_memory);
         let mut groups: Vec<_> =
             config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
         if let Some(old) = self.generations.last() {

@@ -8,6 +8,7 @@ use super::client::Client;
 use super::context::{Context, location};
 use super::exchange::{Ending, Exchange, Link};
 use super::pool::Connection;
+use super::request::Refusal;
 use super::socket::Moved;
 use super::tunnel::{End, Tunnel};
 use super::upload::RELAY_BUFFER;
@@ -196,6 +197,12 @@ impl<N: Net> Exchange<N> {
                 connection.socket.read(&mut context.scratch.bulk)
             }
             Some(Coding::AsIs | Coding::DataOnly) | None => {
+                if download.raw.len() >= RELAY_BUFFER && context.buffers.is_exhausted() {
+                    let why = "The proxy has no memory for a response head of this size now.";
+                    return self
+                        .give_up(Refusal { status: 503, why }, client, context)
+                        .map(|()| true);
+                }
                 let capacity = (download.raw.len() + 1).max(RELAY_BUFFER);
                 context.buffers.make_room(&mut download.raw, capacity);
                 connection.socket.read(download.raw.room())

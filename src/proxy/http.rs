@@ -241,6 +241,12 @@ impl<N: Net> HttpSession<N> {
                 context.buffers.settle(&mut client.input);
                 return Some(Next::Wait);
             }
+            if client.input.len() >= FIRST_READ && context.buffers.is_exhausted() {
+                let began = self.began(context.now);
+                let why = "The proxy has no memory for a head of this size now.";
+                return self.refuse(began, Refusal { status: 503, why }, context);
+            }
+            let client = &mut self.client;
             let capacity = (client.input.len() + 1).max(FIRST_READ);
             context.buffers.make_room(&mut client.input, capacity);
             match client.socket.read(client.input.room()) {
@@ -251,6 +257,14 @@ impl<N: Net> HttpSession<N> {
                 }
                 Moved::End | Moved::Failed(_) => return Some(Next::Close(CloseReason::ClientLeft)),
             }
+        }
+    }
+
+    /// When the head being read began.
+    fn began(&self, now: Time) -> Time {
+        match &self.stage {
+            Stage::ReadingHead { began, .. } => *began,
+            Stage::Idle { .. } | Stage::Serving(_) | Stage::Lingering { .. } => now,
         }
     }
 

@@ -55,7 +55,7 @@ pub enum Replay {
 impl Replay {
     fn record(&mut self, written: &[u8], pool: &mut BufferPool) {
         let Replay::Whole { bytes, limit } = self else { return };
-        if bytes.len() + written.len() <= *limit {
+        if bytes.len() + written.len() <= *limit && !pool.is_exhausted() {
             pool.append(bytes, written);
         } else {
             self.forget(pool);

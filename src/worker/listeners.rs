@@ -138,24 +138,16 @@ impl<N: Net> Listeners<N> {
             Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
             }
             Err(e) => {
-                self.tell(context.now, || format!("accepting pauses: {e}"));
-                self.paused = Some(context.now + PAUSE);
+                self.pause(context.now, &e.to_string());
             }
         }
         None
     }
 
-    /// Accepting waits: there are as many connections as allowed, and none is idle.
-    pub(super) fn pause(&mut self, now: Time, limit: usize) {
-        self.tell(now, || format!("{limit} worker_connections are not enough: accepting pauses"));
+    /// Accepting waits for better times.
+    pub(super) fn pause(&mut self, now: Time, why: &str) {
+        self.tell(now, &format!("{why}: accepting pauses"));
         self.paused = Some(now + PAUSE);
-    }
-
-    /// An idle client had to go.
-    pub(super) fn tell_full(&mut self, now: Time, limit: usize) {
-        self.tell(now, || {
-            format!("{limit} worker_connections are not enough: idle clients are closed")
-        });
     }
 
     /// A session has closed: there may be room again.
@@ -164,10 +156,10 @@ impl<N: Net> Listeners<N> {
     }
 
     /// Tells the operator, but not again and again.
-    fn tell(&mut self, now: Time, what: impl Fn() -> String) {
+    pub(super) fn tell(&mut self, now: Time, what: &str) {
         if self.told.is_none_or(|told| now - told >= SILENCE) {
             self.told = Some(now);
-            log::error!("{}", what());
+            log::error!("{what}");
         }
     }
 }

@@ -345,17 +345,22 @@ impl<N: Net> Worker<N> {
     /// Sees to it that one more client can be served: at the limit, by closing the client that
     /// has been idle for longest.
     fn make_room(&mut self) -> bool {
+        if self.context.buffers.is_exhausted() {
+            self.listeners.pause(self.context.now, "worker_buffer_memory is used up");
+            return false;
+        }
         let limit = self.context.config().process.worker_connections;
         if self.context.owners.len() + SOCKETS_A_SESSION <= limit {
             return true;
         }
         let idle = self.sessions.iter().filter_map(|(key, entry)| Some((entry.idle_since?, key)));
         if let Some((_, oldest)) = idle.min() {
-            self.listeners.tell_full(self.context.now, limit);
+            let what = "worker_connections are not enough: idle clients are closed";
+            self.listeners.tell(self.context.now, what);
             self.close(oldest, CloseReason::Evicted);
             return true;
         }
-        self.listeners.pause(self.context.now, limit);
+        self.listeners.pause(self.context.now, "worker_connections are not enough");
         false
     }
 }

@@ -12,6 +12,7 @@ impl Builder {
     pub(super) fn process(&mut self, main: Scope<'_>) -> Result<Process, Fault> {
         let events = main.one("events").map_or(Scope(&[]), Scope::of);
         let connections = events.number("worker_connections", 8, 10_000_000)?;
+        let memory = events.size("worker_buffer_memory", LEAST_MEMORY, u64::MAX)?;
         main.switch("master_process")?;
         self.worker_processes(main)?;
         Ok(Process {
@@ -29,6 +30,7 @@ impl Builder {
             rlimit_nofile: main.number("worker_rlimit_nofile", 1, u64::MAX)?,
             shutdown_timeout: main.time("worker_shutdown_timeout")?,
             worker_connections: connections.unwrap_or(WORKER_CONNECTIONS),
+            buffer_memory: memory.unwrap_or(BUFFER_MEMORY),
         })
     }
 
@@ -123,3 +125,8 @@ fn add_error_log(logs: &mut Vec<ErrorLog>, log: ErrorLog) {
 
 /// `worker_connections` when nothing is said (nginx: 512, too few for a proxy's two sockets each).
 const WORKER_CONNECTIONS: usize = 16384;
+/// `worker_buffer_memory` when nothing is said: four thousand busy sessions, or a hundred heads of
+/// Trino's largest size.
+const BUFFER_MEMORY: usize = 256 << 20;
+/// The least `worker_buffer_memory`: a few requests must always fit.
+const LEAST_MEMORY: u64 = 1 << 20;

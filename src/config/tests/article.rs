@@ -132,6 +132,7 @@ fn what_nobody_says_is_as_in_nginx_or_ours_on_purpose() {
             rlimit_nofile: None,
             shutdown_timeout: None,
             worker_connections: 16384,
+            buffer_memory: 256 << 20,
         }
     );
     assert_eq!(server.names, [ServerName::Exact("".into())]);

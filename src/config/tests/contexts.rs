@@ -24,6 +24,7 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("worker_shutdown_timeout", "5s", "soon"),
     ("user", "nobody nogroup", ""),
     ("worker_connections", "1024", "many"),
+    ("worker_buffer_memory", "64m", "much"),
     ("log_format", "a '$host'", "a $nothing"),
     ("server", "127.0.0.2:8080 weight=2", "127.0.0.2:http"),
     ("keepalive", "8", "many"),

@@ -112,6 +112,24 @@ impl HeadScan {
         Ok(None)
     }
 
+    /// The same for a request, whose first line is looked at as soon as it is whole: who speaks
+    /// another protocol may wait for an answer before sending more.
+    ///
+    /// # Errors
+    /// As [`HeadScan::end`], and a first line that is none.
+    pub fn request_end(
+        &mut self,
+        bytes: &[u8],
+        limits: HeadLimits,
+    ) -> Result<Option<usize>, HeadError> {
+        let lines_before = self.lines;
+        let end = self.end(bytes, limits)?;
+        if end.is_none() && lines_before == 0 && self.lines > 0 {
+            check_request_line(first_line(bytes))?;
+        }
+        Ok(end)
+    }
+
     fn check(&self, line: usize, total: usize, limits: HeadLimits) -> Result<(), HeadError> {
         match self.lines {
             0 if line > limits.line => Err(HeadError::FirstLineTooLong),
@@ -151,7 +169,7 @@ pub fn parse_request<'a>(
     let mut request = httparse::Request::new(&mut []);
     let parsed = ParserConfig::default()
         .parse_request_with_uninit_headers(&mut request, bytes, slots)
-        .map_err(|e| refuse(e, || request_version_unknown(line)))?;
+        .map_err(|e| refuse(e, || check_request_line(line) == Err(HeadError::Version)))?;
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
         return Err(HeadError::Malformed);
@@ -223,17 +241,26 @@ fn refuse(error: httparse::Error, version_unknown: impl Fn() -> bool) -> HeadErr
     }
 }
 
-/// Whether a request line is right but for its version, which is `HTTP/digit.digit`.
-fn request_version_unknown(line: &[u8]) -> bool {
+/// Tells a request line from noise, and a version that is not spoken here from both.
+fn check_request_line(line: &[u8]) -> Result<(), HeadError> {
     let mut words = line.split(|&b| b == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
-        return false;
+        return Err(HeadError::Malformed);
     };
-    let digits = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit());
-    digits && is_token(method) && !target.is_empty() && target.iter().copied().all(is_target_byte)
+    if !is_token(method) || target.is_empty() || !target.iter().copied().all(is_target_byte) {
+        return Err(HeadError::Malformed);
+    }
+    match version {
+        b"HTTP/1.0" | b"HTTP/1.1" => Ok(()),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(HeadError::Version)
+        }
+        _ => Err(HeadError::Malformed),
+    }
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
@@ -425,6 +452,16 @@ mod tests {
             let text = format!("{line}\r\nA: b\r\n\r\n");
             assert_eq!(status(&text).err(), Some(HeadError::Malformed), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_first_line_that_is_none_is_refused_before_the_head_is_whole() {
+        let scan = |text: &str| HeadScan::default().request_end(text.as_bytes(), LIMITS);
+        assert_eq!(scan("GET / HTTP/1.1\r\nA"), Ok(None));
+        assert_eq!(scan("GET /"), Ok(None));
+        assert_eq!(scan("GET /\r\n"), Err(HeadError::Malformed));
+        assert_eq!(scan("\x16\x03\x01\r\n"), Err(HeadError::Malformed));
+        assert_eq!(scan("PRI * HTTP/2.0\r\n"), Err(HeadError::Version));
     }
 
     #[test]

@@ -295,7 +295,7 @@ impl<N: Net> HttpSession<N> {
         }
         let Stage::ReadingHead { scan, began, .. } = &mut self.stage else { return Some(None) };
         let began = *began;
-        match scan.end(self.client.input.bytes(), limits) {
+        match scan.request_end(self.client.input.bytes(), limits) {
             Ok(None) => None,
             Ok(Some(length)) => {
                 let mut request = Request::broken(self.take_head(length, context));

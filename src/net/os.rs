@@ -1,6 +1,8 @@
 //! The operating system's network: mio and socket2, and the only clock that the program reads.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::Interest;
@@ -80,26 +82,29 @@ impl Net for OsNet {
         let registry = self.poll.registry();
         let token = mio::Token(token.0);
         match &mut listener {
-            OsListener::Tcp(socket) => registry.register(socket, token, Interest::READABLE)?,
-            OsListener::Unix(socket) => registry.register(socket, token, Interest::READABLE)?,
+            OsListener::Tcp(socket, _) => registry.register(socket, token, Interest::READABLE)?,
+            OsListener::Unix(socket, _) => registry.register(socket, token, Interest::READABLE)?,
         }
         Ok(listener)
     }
 
     fn accept(&mut self, from: &OsListener) -> io::Result<Accepted<OsStream>> {
         match from {
-            OsListener::Tcp(listener) => {
+            OsListener::Tcp(listener, bound) => {
                 let (stream, peer) = listener.accept()?;
-                let local = Address::Inet(stream.local_addr()?);
-                Ok(Accepted { stream: OsStream::Tcp(stream), peer: Address::Inet(peer), local })
+                let local = match bound {
+                    Some(bound) => *bound,
+                    None => stream.local_addr()?,
+                };
+                let (peer, local) = (Address::Inet(peer), Address::Inet(local));
+                Ok(Accepted { stream: OsStream::Tcp(stream), peer, local })
             }
-            OsListener::Unix(listener) => {
+            OsListener::Unix(listener, file) => {
                 let (stream, _) = listener.accept()?;
-                let path = listener.local_addr()?.as_pathname().map(Into::into);
                 Ok(Accepted {
                     stream: OsStream::Unix(stream),
                     peer: Address::Unix(Default::default()),
-                    local: Address::Unix(path.unwrap_or_default()),
+                    local: Address::Unix(file.0.clone()),
                 })
             }
         }
@@ -178,10 +183,21 @@ impl Net for OsNet {
 /// A listening socket.
 #[derive(Debug)]
 pub enum OsListener {
-    /// IPv4 or IPv6.
-    Tcp(mio::net::TcpListener),
-    /// A path, which outlives the listener unless somebody unlinks it.
-    Unix(mio::net::UnixListener),
+    /// IPv4 or IPv6. Where one address is listened on, it is known without asking each time.
+    Tcp(mio::net::TcpListener, Option<SocketAddr>),
+    /// A path.
+    Unix(mio::net::UnixListener, SocketFile),
+}
+
+/// A unix socket's path, which is removed with its listener.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody may have removed it already, or the directory may not be ours any more.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl OsListener {
@@ -191,11 +207,8 @@ impl OsListener {
     /// Whatever the system says.
     pub fn address(&self) -> io::Result<Address> {
         match self {
-            OsListener::Tcp(listener) => Ok(Address::Inet(listener.local_addr()?)),
-            OsListener::Unix(listener) => {
-                let path = listener.local_addr()?.as_pathname().map(Into::into);
-                Ok(Address::Unix(path.unwrap_or_default()))
-            }
+            OsListener::Tcp(listener, _) => Ok(Address::Inet(listener.local_addr()?)),
+            OsListener::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
         }
     }
 }
@@ -301,10 +314,17 @@ fn bind(at: &Listen) -> io::Result<OsListener> {
     }
     socket.bind(&address)?;
     socket.listen(i32::try_from(at.backlog).unwrap_or(i32::MAX))?;
-    Ok(match &at.address {
-        Address::Inet(_) => OsListener::Tcp(mio::net::TcpListener::from_std(socket.into())),
-        Address::Unix(_) => OsListener::Unix(mio::net::UnixListener::from_std(socket.into())),
-    })
+    match &at.address {
+        Address::Inet(inet) => {
+            let listener = mio::net::TcpListener::from_std(socket.into());
+            let bound = (!inet.ip().is_unspecified()).then(|| listener.local_addr());
+            Ok(OsListener::Tcp(listener, bound.transpose()?))
+        }
+        Address::Unix(path) => {
+            let file = SocketFile(path.clone());
+            Ok(OsListener::Unix(mio::net::UnixListener::from_std(socket.into()), file))
+        }
+    }
 }
 
 /// Removes a unix socket that nobody listens on any more; one in use is left for `bind` to refuse.

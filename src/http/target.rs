@@ -9,6 +9,9 @@ pub struct Target<'a> {
     pub authority: Option<&'a [u8]>,
     /// Path and query as sent: `/a?b`, `*`, or for absolute-form possibly empty or `?b`.
     pub path: &'a [u8],
+    /// What must stand before `path` where it is sent on: nothing, `/`, or for `OPTIONS` of a
+    /// whole server `*`. RFC 9112, section 3.2.4.
+    pub missing: &'static [u8],
 }
 
 /// A target that this proxy does not serve, or that means nothing.
@@ -22,7 +25,7 @@ impl<'a> Target<'a> {
     /// Neither origin-form, absolute-form with a plain authority, nor `*` with `OPTIONS`.
     pub fn parse(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, TargetError> {
         if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
-            return Ok(Target { authority: None, path: target });
+            return Ok(Target { authority: None, path: target, missing: b"" });
         }
         let rest = after_scheme(target).ok_or(TargetError)?;
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
@@ -30,13 +33,12 @@ impl<'a> Target<'a> {
         if authority.is_empty() || !is_host(authority) || host_and_port(authority).0.is_empty() {
             return Err(TargetError);
         }
-        let path = if path.is_empty() && method == b"OPTIONS" { b"*" } else { path };
-        Ok(Target { authority: Some(authority), path })
-    }
-
-    /// What must stand before `path` to make it origin-form.
-    pub fn missing_slash(&self) -> &'static [u8] {
-        if self.path.is_empty() || self.path.starts_with(b"?") { b"/" } else { b"" }
+        let missing: &[u8] = match path {
+            [] if method == b"OPTIONS" => b"*",
+            [] | [b'?', ..] => b"/",
+            [..] => b"",
+        };
+        Ok(Target { authority: Some(authority), path, missing })
     }
 
     /// The path as sent, and the query without its `?`.
@@ -160,20 +162,26 @@ pub fn escape(path: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn parse(method: &str, target: &'static str) -> Option<(Option<&'static str>, &'static str)> {
+    /// The authority, and what is sent on.
+    fn parse(method: &str, target: &'static str) -> Option<(Option<&'static str>, String)> {
         let parsed = Target::parse(method.as_bytes(), target.as_bytes()).ok()?;
-        let text = |bytes| std::str::from_utf8(bytes).unwrap();
-        Some((parsed.authority.map(text), text(parsed.path)))
+        let text = |bytes: &'static [u8]| std::str::from_utf8(bytes).unwrap();
+        Some((parsed.authority.map(text), [text(parsed.missing), text(parsed.path)].concat()))
     }
 
     #[test]
     fn targets_come_in_three_forms() {
-        assert_eq!(parse("GET", "/a//b/../c?d"), Some((None, "/a//b/../c?d")));
-        assert_eq!(parse("GET", "http://a:80/b"), Some((Some("a:80"), "/b")));
-        assert_eq!(parse("GET", "HTTPS://[::1]?q"), Some((Some("[::1]"), "?q")));
-        assert_eq!(parse("GET", "http://a"), Some((Some("a"), "")));
-        assert_eq!(parse("OPTIONS", "*"), Some((None, "*")));
-        assert_eq!(parse("OPTIONS", "http://a"), Some((Some("a"), "*")));
+        for (method, target, authority, sent) in [
+            ("GET", "/a//b/../c?d", None, "/a//b/../c?d"),
+            ("GET", "http://a:80/b", Some("a:80"), "/b"),
+            ("GET", "HTTPS://[::1]?q", Some("[::1]"), "/?q"),
+            ("GET", "http://a", Some("a"), "/"),
+            ("OPTIONS", "*", None, "*"),
+            ("OPTIONS", "http://a", Some("a"), "*"),
+            ("OPTIONS", "http://a?q", Some("a"), "/?q"),
+        ] {
+            assert_eq!(parse(method, target), Some((authority, sent.into())), "{target}");
+        }
     }
 
     #[test]

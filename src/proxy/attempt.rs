@@ -432,9 +432,7 @@ impl<N: Net> Exchange<N> {
             }
             (None, _) | (Some(_), None) if self.page.is_some() => escape(path, out),
             (None, _) | (Some(_), None) => {
-                if self.request.lacks_slash {
-                    out.push(b'/');
-                }
+                out.extend_from_slice(self.request.missing);
                 out.extend_from_slice(path);
             }
         }

@@ -12,7 +12,7 @@ use super::socket::Socket;
 use super::upload::Replay;
 use crate::buffer::Buffer;
 use crate::config::model::{ProxyPass, ProxyVersion};
-use crate::http::connection::Options;
+use crate::http::connection::{self, Options};
 use crate::http::framing::Framing;
 use crate::http::head::{self, Version};
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
@@ -363,7 +363,8 @@ impl<N: Net> Exchange<N> {
         self.write_target(proxy, &mut target);
         let wish = Wish::of(&set);
         let expects = self.request.expects_continue && proxy.version == ProxyVersion::Http11;
-        let expect = expects && set.value(b"expect").is_none();
+        let named = connection::names(parsed.fields, b"expect");
+        let expect = expects && !named && set.value(b"expect").is_none();
         let upgrade = self.request.upgrade.as_ref().filter(|_| wish.upgrade && self.page.is_none());
         let keeps = self.config.groups[proxy.group.0].keepalive > 0;
         let reusable = keeps && !wish.close && proxy.version == ProxyVersion::Http11;

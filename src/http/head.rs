@@ -248,8 +248,8 @@ fn request_version_unknown(line: &[u8]) -> bool {
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memchr(b'\r', bytes).unwrap_or(bytes.len());
-    &bytes[..end]
+    let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end])
 }
 
 fn is_target_byte(byte: u8) -> bool {
@@ -399,6 +399,13 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    /// Found by the fuzz target `request_head`: the line seemed to end with its bare CR.
+    #[test]
+    fn a_version_with_a_bare_carriage_return_is_noise() {
+        let refused = request("GET / HTTP/2.1\rA: b\r\n\r\n").err();
+        assert_eq!(refused, Some(HeadError::Malformed));
     }
 
     #[test]

@@ -95,20 +95,11 @@ impl HeadScan {
     /// # Errors
     /// A line end that is none, or a limit passed, as soon as that is certain.
     pub fn end(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadError> {
-        while let Some(at) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or(&[])) {
-            let newline = self.searched + at;
-            let line = &bytes[self.line..newline];
-            let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed) };
-            self.check(line.len(), newline, limits)?;
-            self.searched = newline + 1;
-            self.line = newline + 1;
-            self.lines += 1;
+        while let Some(line) = self.line(bytes, limits)? {
             if line.is_empty() {
-                return Ok(Some(newline + 1));
+                return Ok(Some(self.line));
             }
         }
-        self.searched = bytes.len();
-        self.check((bytes.len() - self.line).saturating_sub(1), bytes.len(), limits)?;
         Ok(None)
     }
 
@@ -122,21 +113,54 @@ impl HeadScan {
         bytes: &[u8],
         limits: HeadLimits,
     ) -> Result<Option<usize>, HeadError> {
-        let lines_before = self.lines;
-        let end = self.end(bytes, limits)?;
-        if end.is_none() && lines_before == 0 && self.lines > 0 {
-            check_request_line(first_line(bytes))?;
+        if self.lines == 0 {
+            match self.line(bytes, limits)? {
+                Some(line) => check_request_line(line)?,
+                None => return Ok(None),
+            }
         }
-        Ok(end)
+        self.end(bytes, limits)
     }
 
-    fn check(&self, line: usize, total: usize, limits: HeadLimits) -> Result<(), HeadError> {
+    /// The next line, without its end, if it is whole.
+    fn line<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        limits: HeadLimits,
+    ) -> Result<Option<&'a [u8]>, HeadError> {
+        let Some(at) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or(&[])) else {
+            self.searched = bytes.len();
+            self.check_line((bytes.len() - self.line).saturating_sub(1), limits)?;
+            match self.lines {
+                // It may be the first line that is too long, which only its end tells.
+                0 => {}
+                _ => self.check_total(bytes.len(), limits)?,
+            }
+            return Ok(None);
+        };
+        let newline = self.searched + at;
+        // The limits first: byte by byte, they are met before the end of the line is seen.
+        let line = &bytes[self.line..newline];
+        self.check_line(line.len().saturating_sub(1), limits)?;
+        self.check_total(newline + 1, limits)?;
+        let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed) };
+        self.searched = newline + 1;
+        self.line = newline + 1;
+        self.lines += 1;
+        Ok(Some(line))
+    }
+
+    fn check_line(&self, length: usize, limits: HeadLimits) -> Result<(), HeadError> {
         match self.lines {
-            0 if line > limits.line => Err(HeadError::FirstLineTooLong),
-            _ if line > limits.line || total > limits.total => Err(HeadError::TooLarge),
+            0 if length > limits.line => Err(HeadError::FirstLineTooLong),
+            _ if length > limits.line => Err(HeadError::TooLarge),
             lines if lines > MAX_FIELDS + 1 => Err(HeadError::TooLarge),
             _ => Ok(()),
         }
+    }
+
+    fn check_total(&self, length: usize, limits: HeadLimits) -> Result<(), HeadError> {
+        if length > limits.total { Err(HeadError::TooLarge) } else { Ok(()) }
     }
 }
 
@@ -264,8 +288,8 @@ fn check_request_line(line: &[u8]) -> Result<(), HeadError> {
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memchr(b'\r', bytes).unwrap_or(bytes.len());
-    &bytes[..end]
+    let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end])
 }
 
 fn is_target_byte(byte: u8) -> bool {
@@ -345,6 +369,33 @@ mod tests {
         assert_eq!(scan(&format!("{line}x\r\n\r\n")), Err(HeadError::FirstLineTooLong));
     }
 
+    /// Found by the fuzz target `request_head`: whole, the bare LF was met first.
+    #[test]
+    fn a_line_is_too_long_before_its_end_is_wrong() {
+        let long = "x".repeat(66);
+        assert_eq!(scan(&format!("{long}\n")), Err(HeadError::FirstLineTooLong));
+        assert_eq!(scan(&format!("GET / HTTP/1.1\r\n{long}\n")), Err(HeadError::TooLarge));
+        assert_eq!(scan(&format!("{}\n", "x".repeat(65))), Err(HeadError::Malformed));
+    }
+
+    /// Found by the fuzz target `request_head`, with one buffer for the whole head.
+    #[test]
+    fn a_first_line_is_too_long_before_the_head_is_too_large() {
+        let limits = HeadLimits { line: 64, total: 64 };
+        let bytes = "x".repeat(70).into_bytes();
+        let mut scan = HeadScan::default();
+        assert_eq!(scan.end(&bytes[..65], limits), Ok(None));
+        assert_eq!(scan.end(&bytes, limits), Err(HeadError::FirstLineTooLong));
+    }
+
+    #[test]
+    fn a_head_may_be_exactly_as_large_as_the_limit() {
+        let fields = format!("{}\r\n", "x".repeat(58)).repeat(4);
+        assert_eq!(scan(&format!("{}\r\n{fields}\r\n", "x".repeat(12))), Ok(Some(256)));
+        let larger = format!("{}\r\n{fields}\r\n", "x".repeat(13));
+        assert_eq!(scan(&larger), Err(HeadError::TooLarge));
+    }
+
     #[test]
     fn a_plain_request_is_read_as_it_stands() {
         let expected = ("GET".into(), "/a?b".into(), Version::Http11, 1);
@@ -388,6 +439,13 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    /// Found by the fuzz target `request_head`: the line seemed to end with its bare CR.
+    #[test]
+    fn a_version_with_a_bare_carriage_return_is_noise() {
+        let refused = request("GET / HTTP/2.1\rA: b\r\n\r\n").err();
+        assert_eq!(refused, Some(HeadError::Malformed));
     }
 
     #[test]

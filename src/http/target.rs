@@ -2,6 +2,8 @@
 //!
 //! A target goes out as it came in. It is decoded and normalised only to choose a location.
 
+use std::net::Ipv6Addr;
+
 /// A request target, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
@@ -9,6 +11,9 @@ pub struct Target<'a> {
     pub authority: Option<&'a [u8]>,
     /// Path and query as sent: `/a?b`, `*`, or for absolute-form possibly empty or `?b`.
     pub path: &'a [u8],
+    /// What must stand before `path` where it is sent on: nothing, `/`, or for `OPTIONS` of a
+    /// whole server `*`. RFC 9112, section 3.2.4.
+    pub missing: &'static [u8],
 }
 
 /// A target that this proxy does not serve, or that means nothing.
@@ -22,7 +27,7 @@ impl<'a> Target<'a> {
     /// Neither origin-form, absolute-form with a plain authority, nor `*` with `OPTIONS`.
     pub fn parse(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, TargetError> {
         if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
-            return Ok(Target { authority: None, path: target });
+            return Ok(Target { authority: None, path: target, missing: b"" });
         }
         let rest = after_scheme(target).ok_or(TargetError)?;
         let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
@@ -30,13 +35,12 @@ impl<'a> Target<'a> {
         if authority.is_empty() || !is_host(authority) || host_and_port(authority).0.is_empty() {
             return Err(TargetError);
         }
-        let path = if path.is_empty() && method == b"OPTIONS" { b"*" } else { path };
-        Ok(Target { authority: Some(authority), path })
-    }
-
-    /// What must stand before `path` to make it origin-form.
-    pub fn missing_slash(&self) -> &'static [u8] {
-        if self.path.is_empty() || self.path.starts_with(b"?") { b"/" } else { b"" }
+        let missing: &[u8] = match path {
+            [] if method == b"OPTIONS" => b"*",
+            [] | [b'?', ..] => b"/",
+            [..] => b"",
+        };
+        Ok(Target { authority: Some(authority), path, missing })
     }
 
     /// The path as sent, and the query without its `?`.
@@ -59,12 +63,8 @@ fn after_scheme(target: &[u8]) -> Option<&[u8]> {
 pub fn is_host(value: &[u8]) -> bool {
     let (host, port) = host_and_port(value);
     let host_ok = match host {
-        [b'[', inside @ .., b']'] => {
-            !inside.is_empty()
-                && inside
-                    .iter()
-                    .all(|b| b.is_ascii_alphanumeric() || b":.-_~!$&'()*+,;=".contains(b))
-        }
+        [b'[', b'v' | b'V', inside @ .., b']'] => is_future_address(inside),
+        [b'[', inside @ .., b']'] => is_address(inside),
         name => is_reg_name(name),
     };
     host_ok && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit))
@@ -79,19 +79,35 @@ pub fn host_and_port(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// `IPv6address`.
+fn is_address(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// `IPvFuture` behind its `v`: `1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+fn is_future_address(text: &[u8]) -> bool {
+    let Some(dot) = memchr::memchr(b'.', text) else { return false };
+    let (version, address) = (&text[..dot], &text[dot + 1..]);
+    !version.is_empty()
+        && version.iter().all(u8::is_ascii_hexdigit)
+        && !address.is_empty()
+        && address.iter().all(|&byte| is_name_byte(byte) || byte == b':')
+}
+
 fn is_reg_name(mut name: &[u8]) -> bool {
     loop {
         name = match name {
             [] => return true,
             [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
-            [byte, rest @ ..]
-                if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) =>
-            {
-                rest
-            }
+            [byte, rest @ ..] if is_name_byte(*byte) => rest,
             [..] => return false,
         };
     }
+}
+
+/// `unreserved / sub-delims`.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
 /// The path that locations are matched against: decoded, dot segments resolved and, if
@@ -160,20 +176,26 @@ pub fn escape(path: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn parse(method: &str, target: &'static str) -> Option<(Option<&'static str>, &'static str)> {
+    /// The authority, and what is sent on.
+    fn parse(method: &str, target: &'static str) -> Option<(Option<&'static str>, String)> {
         let parsed = Target::parse(method.as_bytes(), target.as_bytes()).ok()?;
-        let text = |bytes| std::str::from_utf8(bytes).unwrap();
-        Some((parsed.authority.map(text), text(parsed.path)))
+        let text = |bytes: &'static [u8]| std::str::from_utf8(bytes).unwrap();
+        Some((parsed.authority.map(text), [text(parsed.missing), text(parsed.path)].concat()))
     }
 
     #[test]
     fn targets_come_in_three_forms() {
-        assert_eq!(parse("GET", "/a//b/../c?d"), Some((None, "/a//b/../c?d")));
-        assert_eq!(parse("GET", "http://a:80/b"), Some((Some("a:80"), "/b")));
-        assert_eq!(parse("GET", "HTTPS://[::1]?q"), Some((Some("[::1]"), "?q")));
-        assert_eq!(parse("GET", "http://a"), Some((Some("a"), "")));
-        assert_eq!(parse("OPTIONS", "*"), Some((None, "*")));
-        assert_eq!(parse("OPTIONS", "http://a"), Some((Some("a"), "*")));
+        for (method, target, authority, sent) in [
+            ("GET", "/a//b/../c?d", None, "/a//b/../c?d"),
+            ("GET", "http://a:80/b", Some("a:80"), "/b"),
+            ("GET", "HTTPS://[::1]?q", Some("[::1]"), "/?q"),
+            ("GET", "http://a", Some("a"), "/"),
+            ("OPTIONS", "*", None, "*"),
+            ("OPTIONS", "http://a", Some("a"), "*"),
+            ("OPTIONS", "http://a?q", Some("a"), "/?q"),
+        ] {
+            assert_eq!(parse(method, target), Some((authority, sent.into())), "{target}");
+        }
     }
 
     #[test]
@@ -197,14 +219,38 @@ mod tests {
 
     #[test]
     fn a_host_is_a_name_or_an_address_with_a_port() {
-        for host in
-            ["", "a", "trino_a:8080", "A.b-c", "1.2.3.4:", "[::1]", "[::1]:80", "a%20b", "[v1.a:b]"]
-        {
+        for host in ["", "a", "trino_a:8080", "A.b-c", "1.2.3.4:", "[::1]", "[::1]:80", "a%20b"] {
             assert!(is_host(host.as_bytes()), "{host}");
         }
         for host in [
             "a b", "a, b", "u@a", "a/b", "a:b", "a:80:80", "[::1", "::1]", "[]", "a%2", "a%zz",
             "[::1]x", "[::1]:8a", "a\\b", "\u{e4}", "a?b", "a#b", "<a>", "\"a\"",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    /// Found by the fuzz target `request_head`, which took `[a.b]` for no host.
+    #[test]
+    fn brackets_hold_an_address() {
+        for host in ["[::]", "[1:2::3.4.5.6]", "[1:2:3:4:5:6:7::]", "[v1F.a:b]:80", "[V0.~]"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "[a.b]",
+            "[1.2.3.4]",
+            "[1]",
+            "[::1::]",
+            "[1:2:3:4:5:6:7:8::]",
+            "[12345::]",
+            "[fe80::1%25en0]",
+            "[v.a]",
+            "[v1.]",
+            "[v1a]",
+            "[vg.a]",
+            "[v1.a[]",
+            "[+1::]",
+            "[::1 ]",
         ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }

@@ -2,7 +2,6 @@
 
 use std::io::IoSlice;
 use std::io::Write as _;
-use std::time::Duration;
 
 use super::client::Client;
 use super::context::{Context, location};
@@ -12,15 +11,10 @@ use super::request::Refusal;
 use super::socket::Moved;
 use super::tunnel::{End, Tunnel};
 use super::upload::RELAY_BUFFER;
-use super::variables::Scope;
 use crate::buffer::{Buffer, BufferPool};
-use crate::config::model::{AddHeader, ErrorPageStatus, Redirect};
 use crate::http::chunked::Keep;
-use crate::http::connection::Options;
-use crate::http::fields::{Known, known};
-use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, HeadLimits, HeadScan, ResponseHead, Version};
-use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
+use crate::http::framing::Body;
+use crate::http::head::{HeadLimits, HeadScan};
 use crate::net::Net;
 use crate::time::Time;
 use crate::upstream::group::Verdict;
@@ -100,15 +94,6 @@ pub enum Coding {
     DataOnly,
     /// In chunks, for want of a length.
     Chunks,
-}
-
-/// What a response head is.
-enum Judged {
-    Bad,
-    Interim,
-    Begun,
-    Moves(u16, crate::upstream::group::Pick),
-    Replaced(u16),
 }
 
 impl Download {
@@ -276,233 +261,8 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    fn take_head(
-        &mut self,
-        length: usize,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Ending> {
-        let mut raw = std::mem::take(&mut self.download.raw);
-        let judged = {
-            let mut slots = head::slots();
-            match head::parse_response(&raw.bytes()[..length], &mut slots) {
-                Ok(head) => self.judge(&head, &raw.bytes()[..length], client, context),
-                Err(_) => Judged::Bad,
-            }
-        };
-        raw.consume(length);
-        self.download.raw = raw;
-        match judged {
-            Judged::Interim => {
-                context.buffers.settle(&mut self.download.raw);
-                self.download.phase = Phase::AwaitingHead { scan: HeadScan::default() };
-                Ok(())
-            }
-            Judged::Begun => {
-                self.upload.replay.forget(&mut context.buffers);
-                self.begun(context);
-                Ok(())
-            }
-            Judged::Bad => self.fail(Failure::BadHead, client, context),
-            Judged::Moves(status, next) => self.move_on(status, next, client, context),
-            Judged::Replaced(status) => self.replace(status, client, context),
-        }
-    }
-
-    fn judge(
-        &mut self,
-        head: &ResponseHead<'_>,
-        bytes: &[u8],
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Judged {
-        if head.status < 200 {
-            return self.judge_interim(head, context);
-        }
-        let to_head = self.request.is_head;
-        let Ok(framing) = framing::of_response(head, to_head) else { return Judged::Bad };
-        let Some(proxy) = self.proxy() else { return Judged::Bad };
-        let intercepts = proxy.intercept_errors && self.page.is_none();
-        let listed = proxy.next.statuses.lists(head.status);
-        if let Some(next) =
-            listed.then(|| self.next_after(Failure::Status(head.status), context)).flatten()
-        {
-            return Judged::Moves(head.status, next);
-        }
-        self.account.answered(head.status, context.now);
-        if intercepts && self.error_page(head.status).is_some() {
-            return Judged::Replaced(head.status);
-        }
-        if context.keeps_response_heads(self.generation) {
-            context.buffers.append(&mut self.download.head_received, bytes);
-        }
-        self.write_head(head, framing, client, context);
-        Judged::Begun
-    }
-
-    /// 1xx: passed on to those who know it. RFC 9110, section 15.2.
-    fn judge_interim(&mut self, head: &ResponseHead<'_>, context: &mut Context<N>) -> Judged {
-        self.download.interim += 1;
-        let framed = !matches!(framing::declared(head.fields, head.version), Ok(None));
-        if framed || self.download.interim > MAX_INTERIM || head.version == Version::Http10 {
-            return Judged::Bad;
-        }
-        if head.status == 101 {
-            return self.judge_upgrade(head, context);
-        }
-        let repeated = head.status == 100 && std::mem::replace(&mut self.download.continued, true);
-        if self.request.version == Version::Http11 && !repeated {
-            self.write_interim(head, None, context);
-        }
-        Judged::Interim
-    }
-
-    fn judge_upgrade(&mut self, head: &ResponseHead<'_>, context: &mut Context<N>) -> Judged {
-        let is_upgrade =
-            |f: &&httparse::Header<'_>| known(f.name.as_bytes()) == Some(Known::Upgrade);
-        let Some(protocol) = head.fields.iter().find(is_upgrade) else { return Judged::Bad };
-        if !self.download.asked_upgrade {
-            return Judged::Bad;
-        }
-        self.account.answered(head.status, context.now);
-        self.download.status = 101;
-        self.write_interim(head, Some(protocol.value), context);
-        self.download.phase = Phase::Tunnel(Tunnel::default());
-        self.upload.body = Body::UntilClose;
-        Judged::Begun
-    }
-
-    fn write_interim(
-        &mut self,
-        head: &ResponseHead<'_>,
-        upgrade: Option<&[u8]>,
-        context: &mut Context<N>,
-    ) {
-        let mut out = std::mem::take(&mut context.scratch.head);
-        ResponseOut {
-            status: head.status,
-            reason: head.reason,
-            fields: head.fields,
-            options: Options::of(head.fields),
-            hide: &[],
-            add: &SetFields::default(),
-            framing: Framing::None,
-            persistence: Persistence::Implied,
-            keep_alive: None,
-            upgrade,
-        }
-        .write(&mut out, |_, _| false);
-        self.download.say(&out, &mut context.buffers);
-        out.clear();
-        context.scratch.head = out;
-    }
-
-    /// Writes the final head for the client, and knows from then on how the body is passed on.
-    fn write_head(
-        &mut self,
-        head: &ResponseHead<'_>,
-        framing: Framing,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) {
-        let options = Options::of(head.fields);
-        let (out_framing, coding) = self.passing(head, framing);
-        let framed = out_framing != Framing::UntilClose;
-        let status = match &self.page {
-            Some(page) => match page.tells {
-                ErrorPageStatus::Original => page.original,
-                ErrorPageStatus::OfPage => head.status,
-                ErrorPageStatus::Fixed(status) => status,
-            },
-            None => head.status,
-        };
-        self.download.keeps_client = framed && self.may_keep_client(client, context);
-        self.download.status = status;
-        let Some(proxy) = self.proxy() else { return };
-        let mut add = std::mem::take(&mut context.scratch.set);
-        let mut out = std::mem::take(&mut context.scratch.head);
-        let scope = self.scope(client, context);
-        self.fill_added(status, &scope, &mut add);
-        let reason = if status == head.status { head.reason } else { b"" };
-        ResponseOut {
-            status,
-            reason,
-            fields: head.fields,
-            options,
-            hide: &proxy.hide_headers,
-            add: &add,
-            framing: out_framing,
-            persistence: self.persistence(),
-            keep_alive: self.keep_alive(),
-            upgrade: None,
-        }
-        .write(&mut out, |url, out| redirect(&proxy.redirects, &scope, url, out));
-        if context.keeps_response_heads(self.generation) {
-            context.buffers.append(&mut self.download.head_sent, &out);
-        }
-        self.download.say(&out, &mut context.buffers);
-        out.clear();
-        out.shrink_to(super::attempt::KEPT_SCRATCH);
-        (context.scratch.head, context.scratch.set) = (out, add);
-        let persistent = options.persistent(head.version);
-        self.download.phase = Phase::Body { body: Body::new(framing), coding, framed, persistent };
-    }
-
-    /// How a body that came in `framing` goes to this client.
-    fn passing(&self, head: &ResponseHead<'_>, framing: Framing) -> (Framing, Coding) {
-        let old = self.request.version == Version::Http10;
-        match framing {
-            Framing::Length(length) => (Framing::Length(length), Coding::AsIs),
-            Framing::Chunked if old => (Framing::UntilClose, Coding::DataOnly),
-            Framing::Chunked => (Framing::Chunked, Coding::AsIs),
-            Framing::UntilClose if old => (Framing::UntilClose, Coding::AsIs),
-            Framing::UntilClose => (Framing::Chunked, Coding::Chunks),
-            // The fields say what the body would have been: kept for HEAD and 304.
-            Framing::None if head.status == 204 => (Framing::None, Coding::AsIs),
-            Framing::None => match framing::declared(head.fields, head.version) {
-                Ok(Some(Framing::Chunked)) if old => (Framing::None, Coding::AsIs),
-                Ok(Some(declared)) => (declared, Coding::AsIs),
-                Ok(None) | Err(_) => (Framing::None, Coding::AsIs),
-            },
-        }
-    }
-
-    /// Whether the client's connection may carry another request after this one.
-    pub(super) fn may_keep_client(&self, client: &Client<N>, context: &Context<N>) -> bool {
-        let settings = self.settings();
-        self.request.is_persistent()
-            && self.upload.body.is_done()
-            && !context.draining
-            && settings.keepalive_timeout.is_some()
-            && client.facts.requests < settings.keepalive_requests
-            && context.now - client.facts.accepted < settings.keepalive_time
-    }
-
-    /// What the client is told about its connection.
-    pub(super) fn persistence(&self) -> Persistence {
-        match (self.download.keeps_client, self.request.version) {
-            (false, _) => Persistence::Close,
-            (true, Version::Http10) => Persistence::KeepAlive,
-            (true, Version::Http11) => Persistence::Implied,
-        }
-    }
-
-    /// Evaluates `add_header` and the like for an answer with this status.
-    pub(super) fn fill_added(&self, status: u16, scope: &Scope<'_>, add: &mut SetFields) {
-        add.clear();
-        let settings = self.settings();
-        for header in settings.add_headers.iter().filter(|header| applies(header, status)) {
-            add.add(&header.name, |out| scope.write(&header.value, out));
-        }
-    }
-
-    /// The value of the client's `Keep-Alive: timeout=`, if it is to be told.
-    pub(super) fn keep_alive(&self) -> Option<Duration> {
-        self.settings().keepalive_header.filter(|_| self.download.keeps_client)
-    }
-
     /// The body's part of what came with the head, or its end if there is none.
-    fn begun(&mut self, context: &mut Context<N>) {
+    pub(super) fn begun(&mut self, context: &mut Context<N>) {
         match &self.download.phase {
             Phase::Body { coding: Coding::Chunks, .. } => {
                 let raw = std::mem::take(&mut self.download.raw);
@@ -676,29 +436,3 @@ fn silent<N: Net>(
         }
     }
 }
-
-/// Statuses that `add_header` applies to without `always`.
-fn applies(header: &AddHeader, status: u16) -> bool {
-    header.always || matches!(status, 200 | 201 | 204 | 206 | 301..=304 | 307 | 308)
-}
-
-/// `proxy_redirect`: appends what becomes of `url`, if a prefix fits.
-fn redirect(redirects: &[Redirect], scope: &Scope<'_>, url: &[u8], out: &mut Vec<u8>) -> bool {
-    let (mut from, mut to) = (Vec::new(), Vec::new());
-    for redirect in redirects {
-        from.clear();
-        scope.write(&redirect.from, &mut from);
-        let Some(rest) = url.strip_prefix(&from[..]) else { continue };
-        scope.write(&redirect.to, &mut to);
-        to.extend_from_slice(rest);
-        if to.starts_with(b"/") {
-            scope.write_origin(out);
-        }
-        out.extend(to.iter().filter(|&&byte| crate::http::fields::is_value_byte(byte)));
-        return true;
-    }
-    false
-}
-
-/// Interim responses that one exchange may bring.
-const MAX_INTERIM: u32 = 64;

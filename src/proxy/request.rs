@@ -21,8 +21,8 @@ pub struct Request {
     pub target: Range<usize>,
     /// Its path and query, as it is sent on.
     pub path: Range<usize>,
-    /// Whether `path` lacks the `/` it must begin with.
-    pub lacks_slash: bool,
+    /// What is sent on before `path`: see [`Target::missing`].
+    pub missing: &'static [u8],
     /// Where the host with its port stands: in the target, else in `Host`.
     pub authority: Option<Range<usize>>,
     /// The version.
@@ -58,7 +58,7 @@ impl Request {
             method: 0..0,
             target: 0..0,
             path: 0..0,
-            lacks_slash: false,
+            missing: b"",
             authority: None,
             version: Version::Http11,
             options: Options { close: true, ..Options::default() },
@@ -88,7 +88,7 @@ impl Request {
         (self.is_head, self.idempotent) = (is_head, idempotent);
         let details = details?;
         self.path = details.path;
-        self.lacks_slash = details.lacks_slash;
+        self.missing = details.missing;
         self.authority = details.authority;
         self.options = details.options;
         self.framing = details.framing;
@@ -116,7 +116,7 @@ impl Request {
 
     /// The path as received, and the query without its `?`.
     pub fn path_and_query(&self) -> (&[u8], Option<&[u8]>) {
-        Target { authority: None, path: self.at(&self.path) }.split()
+        Target { authority: None, path: self.at(&self.path), missing: self.missing }.split()
     }
 
     /// The first line.
@@ -134,7 +134,7 @@ impl Request {
 /// What a well-formed head means.
 struct Details {
     path: Range<usize>,
-    lacks_slash: bool,
+    missing: &'static [u8],
     authority: Option<Range<usize>>,
     options: Options,
     framing: Framing,
@@ -161,7 +161,7 @@ impl Details {
             options.upgrade && head.version == Version::Http11 && framing == Framing::None;
         Ok(Details {
             path: place(bytes, target.path),
-            lacks_slash: !target.missing_slash().is_empty(),
+            missing: target.missing,
             authority: target.authority.or(host).map(|authority| place(bytes, authority)),
             options,
             framing,
@@ -247,9 +247,17 @@ mod tests {
             (request.host(), request.authority()),
             (Some(&b"B.c"[..]), Some(&b"B.c:81"[..]))
         );
-        assert_eq!((request.at(&request.path), request.lacks_slash), (&b"?x"[..], true));
+        assert_eq!((request.missing, request.at(&request.path)), (&b"/"[..], &b"?x"[..]));
         assert_eq!(request.at(request.upgrade.as_ref().unwrap()), b"ws");
         assert!(request.idempotent && request.is_persistent());
+    }
+
+    /// Found by the fuzz target `rewrite`: the `*` stood nowhere in the head.
+    #[test]
+    fn options_of_a_whole_server_asks_for_an_asterisk() {
+        let (request, refused) = read("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(refused, None);
+        assert_eq!((request.missing, request.at(&request.path)), (&b"*"[..], &b""[..]));
     }
 
     #[test]

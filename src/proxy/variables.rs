@@ -188,9 +188,7 @@ impl Scope<'_> {
     }
 
     fn request_uri(&self, out: &mut Vec<u8>) {
-        if self.request.lacks_slash {
-            out.push(b'/');
-        }
+        out.extend_from_slice(self.request.missing);
         out.extend_from_slice(self.request.at(&self.request.path));
     }
 

@@ -5,7 +5,8 @@ use slab::Slab;
 
 use crate::config::model::GroupId;
 use crate::net::{Connect, Event, Net};
-use crate::proxy::context::{Context, Named, Owner};
+use crate::proxy::complaints::Named;
+use crate::proxy::context::{Context, Owner};
 use crate::proxy::socket::Socket;
 use crate::time::Time;
 use crate::upstream::group::ServerId;

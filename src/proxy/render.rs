@@ -1,0 +1,132 @@
+//! The request's head as the server of the current attempt gets it.
+
+use super::client::Client;
+use super::context::{Context, location};
+use super::exchange::{Exchange, Link};
+use super::route::prefix;
+use crate::config::model::{ProxyPass, ProxyVersion};
+use crate::http::connection::{self, Options};
+use crate::http::framing::Framing;
+use crate::http::head::{self, Version};
+use crate::http::rewrite::{Persistence, RequestOut, SetFields};
+use crate::http::target::{escape, normalise};
+use crate::net::Net;
+
+impl<N: Net> Exchange<N> {
+    /// Writes the head for the server of the current attempt, and puts the body back to its start.
+    pub(super) fn render(&mut self, client: &Client<N>, context: &mut Context<N>) {
+        self.upload.rewind(&mut context.buffers, context.now);
+        let mut slots = head::slots();
+        let Ok(parsed) = head::parse_request(self.request.head.bytes(), &mut slots) else { return };
+        let Some(proxy) = self.proxy() else { return };
+        let mut set = std::mem::take(&mut context.scratch.set);
+        let mut target = std::mem::take(&mut context.scratch.text);
+        let mut out = std::mem::take(&mut context.scratch.head);
+        set.clear();
+        let scope = self.scope(client, context);
+        for field in &proxy.set_headers {
+            set.add(&field.name, |out| scope.write(&field.value, out));
+        }
+        target.clear();
+        self.write_target(proxy, &mut target);
+        let wish = Wish::of(&set);
+        let expects = self.request.expects_continue && proxy.version == ProxyVersion::Http11;
+        let expect = expects
+            && set.value(b"expect").is_none()
+            && !connection::names(parsed.fields, b"expect");
+        let upgrade = self.request.upgrade.as_ref().filter(|_| wish.upgrade && self.page.is_none());
+        let keeps = self.config.groups[proxy.group.0].keepalive > 0;
+        let reusable = keeps && !wish.close && proxy.version == ProxyVersion::Http11;
+        RequestOut {
+            method: self.method(),
+            target: &target,
+            version: match proxy.version {
+                ProxyVersion::Http10 => Version::Http10,
+                ProxyVersion::Http11 => Version::Http11,
+            },
+            fields: parsed.fields,
+            options: Options::of(parsed.fields),
+            set: &set,
+            framing: if self.page.is_some() { Framing::None } else { self.request.framing },
+            expect,
+            upgrade: upgrade.map(|place| self.request.at(place)),
+            underscores: self.config.virtual_servers[self.site.server.0].limits.underscores,
+            persistence: match (reusable, proxy.version) {
+                (false, ProxyVersion::Http11) => Persistence::Close,
+                (true, _) | (false, ProxyVersion::Http10) => Persistence::Implied,
+            },
+        }
+        .write(&mut out);
+        let asks_upgrade = upgrade.is_some();
+        context.buffers.append(&mut self.upload.head, &out);
+        out.clear();
+        out.shrink_to(KEPT_SCRATCH);
+        (context.scratch.head, context.scratch.text, context.scratch.set) = (out, target, set);
+        self.download.asked_upgrade = asks_upgrade;
+        if let Link::Open { reusable: may, .. } = &mut self.link {
+            *may = reusable;
+        }
+        if self.request.expects_continue && !expect && !self.download.continued {
+            self.download.continued = true;
+            self.download.say(b"HTTP/1.1 100 Continue\r\n\r\n", &mut context.buffers);
+        }
+    }
+
+    fn method(&self) -> &[u8] {
+        match (&self.page, self.request.is_head) {
+            (Some(_), true) => b"HEAD",
+            (Some(_), false) => b"GET",
+            (None, _) => self.request.at(&self.request.method),
+        }
+    }
+
+    /// The target to ask for: the client's own bytes, unless `proxy_pass` has a URI.
+    fn write_target(&self, proxy: &ProxyPass, out: &mut Vec<u8>) {
+        let (path, query) = match &self.page {
+            Some(page) => (&page.uri[..], None),
+            None => self.request.path_and_query(),
+        };
+        let prefix = location(&self.config, self.site).map(prefix);
+        match (&proxy.uri, prefix) {
+            (Some(uri), Some(prefix)) => {
+                out.extend_from_slice(uri);
+                let mut plain = Vec::new();
+                let merge = self.config.virtual_servers[self.site.server.0].limits.merge_slashes;
+                let path = if path.is_empty() { b"/" } else { path };
+                match &self.page {
+                    Some(page) => plain.extend_from_slice(&page.uri),
+                    // It was normalised once to find the location, so it can be.
+                    None => drop(normalise(path, merge, &mut plain)),
+                }
+                escape(plain.get(prefix.len()..).unwrap_or_default(), out);
+            }
+            (None, _) | (Some(_), None) if self.page.is_some() => escape(path, out),
+            (None, _) | (Some(_), None) => {
+                out.extend_from_slice(self.request.missing);
+                out.extend_from_slice(path);
+            }
+        }
+        if let Some(query) = query {
+            out.push(b'?');
+            out.extend_from_slice(query);
+        }
+    }
+}
+
+/// What `proxy_set_header Connection` asks for.
+struct Wish {
+    close: bool,
+    upgrade: bool,
+}
+
+impl Wish {
+    fn of(set: &SetFields) -> Wish {
+        let value = set.value(b"connection").unwrap_or_default();
+        let options = Options::of(&[httparse::Header { name: "Connection", value }]);
+        let names_protocol = set.value(b"upgrade").is_some_and(|value| !value.is_empty());
+        Wish { close: options.close, upgrade: options.upgrade && names_protocol }
+    }
+}
+
+/// Storage for heads that is kept from one to the next; what large ones took is given back.
+pub const KEPT_SCRATCH: usize = 64 << 10;

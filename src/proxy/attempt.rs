@@ -149,15 +149,6 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// `proxy_connect_timeout` has passed.
-    pub(super) fn connect_timed_out(
-        &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Ending> {
-        self.fail(Failure::ConnectTimedOut, client, context)
-    }
-
     /// Another request found the server down that this one still connects to.
     pub fn server_fell(
         &mut self,
@@ -167,29 +158,15 @@ impl<N: Net> Exchange<N> {
         self.fail(Failure::MarkedDown, client, context)
     }
 
-    /// `proxy_send_timeout` has passed.
-    pub(super) fn server_takes_nothing(
+    /// `proxy_send_timeout` or `proxy_read_timeout` has passed.
+    pub(super) fn server_stalls(
         &mut self,
+        failure: Failure,
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
         match self.download.phase {
-            Phase::AwaitingHead { .. } => self.fail(Failure::SendTimedOut, client, context),
-            Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
-                self.cut(context);
-                Ok(())
-            }
-        }
-    }
-
-    /// `proxy_read_timeout` has passed.
-    pub(super) fn server_is_silent(
-        &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Ending> {
-        match self.download.phase {
-            Phase::AwaitingHead { .. } => self.fail(Failure::ReadTimedOut, client, context),
+            Phase::AwaitingHead { .. } => self.fail(failure, client, context),
             Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
                 self.cut(context);
                 Ok(())

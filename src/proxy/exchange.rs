@@ -21,6 +21,7 @@ use crate::http::framing::Body;
 use crate::net::Net;
 use crate::time::Time;
 use crate::upstream::group::{Pick, Tried, Verdict};
+use crate::upstream::retry::Failure;
 
 /// One request being served.
 pub struct Exchange<N: Net> {
@@ -237,9 +238,9 @@ impl<N: Net> Exchange<N> {
             return Progress::Wait;
         };
         let acted = match waiting {
-            Waiting::Connect => self.connect_timed_out(client, context),
-            Waiting::ServerTakes => self.server_takes_nothing(client, context),
-            Waiting::ServerAnswers => self.server_is_silent(client, context),
+            Waiting::Connect => self.fail(Failure::ConnectTimedOut, client, context),
+            Waiting::ServerTakes => self.server_stalls(Failure::SendTimedOut, client, context),
+            Waiting::ServerAnswers => self.server_stalls(Failure::ReadTimedOut, client, context),
             Waiting::ClientSends => self.client_is_silent(client, context),
             Waiting::ClientTakes => Err(Ending::TimedOut),
             Waiting::Tunnel => Err(Ending::Close),

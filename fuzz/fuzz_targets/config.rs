@@ -1,0 +1,52 @@
+//! Any text is loaded or refused; a refusal shows a place that the text has, and what is loaded
+//! is loaded again with the same meaning.
+//!
+//! That it ends fast is left to `-timeout`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use switchover::config;
+
+fuzz_target!(|input: &[u8]| {
+    match config::parse_text(NAME, input) {
+        Ok(loaded) => {
+            let [file] = &loaded.files[..] else { panic!("a text cannot include files") };
+            assert_eq!(file.text.as_slice(), input);
+            for notice in &loaded.notices {
+                assert_is_printable(&notice.to_string());
+                assert!(!notice.text.contains('\n'), "a notice is one line: {notice}");
+            }
+            let again = config::parse_text(NAME, &file.text).expect("was loaded before");
+            assert_eq!(format!("{:?}", again.config), format!("{:?}", loaded.config));
+            assert_eq!(again.notices, loaded.notices);
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert_is_printable(&text);
+            check_place(&text, input);
+        }
+    }
+});
+
+/// The second line of a diagnostic is the place: ` --> NAME:LINE:COLUMN`.
+fn check_place(diagnostic: &str, input: &[u8]) {
+    let place = diagnostic.lines().nth(1).expect("a diagnostic has more than one line");
+    let (_, place) = place.split_once(&format!("--> {NAME}:")).expect("the place names the file");
+    let (line, column) = place.split_once(':').expect("a line and a column");
+    let line: usize = line.parse().expect("the line is a number");
+    let column: usize = column.parse().expect("the column is a number");
+    let mut lines = input.split(|byte| *byte == b'\n');
+    let text =
+        lines.nth(line.checked_sub(1).expect("lines count from 1")).expect("the line exists");
+    // The place may be behind the last character: where something is missing.
+    let characters = String::from_utf8_lossy(text).chars().count();
+    assert!((1..=characters + 1).contains(&column), "no such column:\n{diagnostic}");
+}
+
+fn assert_is_printable(text: &str) {
+    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    assert!(text.chars().all(harmless), "a terminal would obey it: {text:?}");
+}
+
+const NAME: &str = "fuzz.conf";

@@ -37,7 +37,7 @@ fn servers(criterion: &mut Criterion) {
         let mut group = group(count);
         benches.bench_function(BenchmarkId::new("pick and conclude", count), |bencher| {
             bencher.iter(|| {
-                let pick = group.pick(black_box(Tried::default())).expect("all are up");
+                let pick = group.pick(black_box(Tried::default()), Time::ZERO).expect("all are up");
                 group.conclude(pick, Verdict::Succeeded, Time::ZERO)
             });
         });

@@ -170,7 +170,13 @@ impl Running {
             Stage::Serving => {
                 log::info!("reloading");
                 let source = self.source.clone();
-                Stage::Loading(std::thread::spawn(move || config::load(&source)))
+                match std::thread::Builder::new().spawn(move || config::load(&source)) {
+                    Ok(loading) => Stage::Loading(loading),
+                    Err(reason) => {
+                        log::error!("no thread to load in: {reason}; the old configuration stays");
+                        Stage::Serving
+                    }
+                }
             }
             Stage::Loading(loading) | Stage::LoadingAgain(loading) => Stage::LoadingAgain(loading),
             stage @ (Stage::Draining(_) | Stage::Ended) => stage,

@@ -6,6 +6,7 @@ use super::download::Phase;
 use super::exchange::{Ending, Exchange, Page};
 use super::request::Refusal;
 use super::route;
+use super::upload::Taker;
 use crate::config::model::{ErrorPage, ErrorPageStatus, Return};
 use crate::http::answer::{is_bodiless, page, reason};
 use crate::http::connection::Options;
@@ -146,6 +147,7 @@ impl<N: Net> Exchange<N> {
         self.site.location = route::location(locations, &uri);
         self.page = Some(Page { uri, original: status, tells });
         self.discard_body(client, context);
+        self.upload.taker = Taker::Unwanted;
         self.serve(client, context)
     }
 

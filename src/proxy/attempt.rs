@@ -44,7 +44,8 @@ impl<N: Net> Exchange<N> {
 
     fn pick(&mut self, context: &mut Context<N>) -> Option<Pick> {
         let group = self.proxy()?.group;
-        context.group(self.generation, group).0.pick(self.tried)
+        let now = context.now;
+        context.group(self.generation, group).0.pick(self.tried, now)
     }
 
     /// Tries `pick`, and others after it while they fail at once.
@@ -107,7 +108,14 @@ impl<N: Net> Exchange<N> {
         let address = &self.config.groups[proxy.group.0].servers[pick.server.0].address;
         let how = Connect { bind: proxy.bind, keepalive: proxy.socket_keepalive };
         let deadline = context.now + proxy.connect_timeout;
-        let mut stream = match context.net.connect(address, &how) {
+        let mut connected = context.net.connect(address, &how);
+        // An idle connection to another server is worth less than this request.
+        if connected.as_ref().is_err_and(|e| failure_of_connect(e).is_none())
+            && context.close_one_idle()
+        {
+            connected = context.net.connect(address, &how);
+        }
+        let mut stream = match connected {
             Ok(stream) => stream,
             Err(e) => return Err((pick, failure_of_connect(&e))),
         };

@@ -319,6 +319,13 @@ impl<N: Net> Context<N> {
         }
     }
 
+    /// Closes one idle connection to make room. Whether there was one.
+    pub fn close_one_idle(&mut self) -> bool {
+        let groups = self.newest().groups.len();
+        let idle = (0..groups).find_map(|place| self.pool_at(place).remove_any());
+        idle.map(|idle| self.close(idle.socket)).is_some()
+    }
+
     fn pool_at(&mut self, place: usize) -> &mut Pool<N> {
         &mut self.generations.last_mut().expect("there is always one").groups[place].1
     }

@@ -137,6 +137,7 @@ impl Download {
     pub fn start_over(&mut self, pool: &mut BufferPool, now: Time) {
         pool.clear(&mut self.raw);
         self.ready = 0;
+        self.interim = 0;
         self.phase = Phase::AwaitingHead { scan: HeadScan::default() };
         self.since = now;
     }
@@ -172,7 +173,8 @@ impl<N: Net> Exchange<N> {
         let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
         let download = &mut self.download;
         let awaiting = matches!(download.phase, Phase::AwaitingHead { .. });
-        if !connection.socket.is_readable() || (download.raw.len() >= RELAY_BUFFER && !awaiting) {
+        let in_hand = if awaiting { download.out.len() } else { download.raw.len() };
+        if !connection.socket.is_readable() || in_hand >= RELAY_BUFFER {
             return Ok(false);
         }
         let moved = match coding {

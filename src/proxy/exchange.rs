@@ -167,6 +167,9 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
+        if client.socket.is_broken() && !self.unheard && !self.is_tunnel() {
+            return self.client_left();
+        }
         if !client.socket.is_ending()
             || self.unheard
             || self.is_tunnel()
@@ -186,7 +189,6 @@ impl<N: Net> Exchange<N> {
             }
         }
         context.buffers.settle(&mut client.input);
-        client.socket.overlook_ending();
         Ok(())
     }
 
@@ -265,7 +267,7 @@ impl<N: Net> Exchange<N> {
                 let since = self.upload.since.max(self.download.since);
                 Some((since + proxy.read_timeout, Waiting::Tunnel))
             }
-            Link::Open { .. } if self.upload.broken || self.upload.is_sent() => None,
+            Link::Open { .. } if self.upload.is_over() => None,
             Link::Open { .. } if self.upload.is_pending() => {
                 Some((self.upload.since + proxy.send_timeout, Waiting::ServerTakes))
             }
@@ -287,7 +289,7 @@ impl<N: Net> Exchange<N> {
         }
         let proxy = self.proxy()?;
         match &self.link {
-            Link::Open { .. } if self.upload.broken || self.upload.is_sent() => {
+            Link::Open { .. } if self.upload.is_over() => {
                 let since = self.download.since.max(self.upload.since);
                 Some((since + proxy.read_timeout, Waiting::ServerAnswers))
             }

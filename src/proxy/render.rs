@@ -30,7 +30,9 @@ impl<N: Net> Exchange<N> {
         target.clear();
         self.write_target(proxy, &mut target);
         let wish = Wish::of(&set);
-        let expects = self.request.expects_continue && proxy.version == ProxyVersion::Http11;
+        // A page in place of an error gets no body, so nobody waits for one.
+        let waits = self.request.expects_continue && self.page.is_none();
+        let expects = waits && proxy.version == ProxyVersion::Http11;
         let expect = expects
             && set.value(b"expect").is_none()
             && !connection::names(parsed.fields, b"expect");
@@ -66,7 +68,7 @@ impl<N: Net> Exchange<N> {
         if let Link::Open { reusable: may, .. } = &mut self.link {
             *may = reusable;
         }
-        if self.request.expects_continue && !expect && !self.download.continued {
+        if waits && !expect && !self.download.continued {
             self.download.continued = true;
             self.download.say(b"HTTP/1.1 100 Continue\r\n\r\n", &mut context.buffers);
         }

@@ -51,7 +51,7 @@ impl<N: Net> Exchange<N> {
                 Ok(())
             }
             Judged::Begun => {
-                self.upload.replay.forget(&mut context.buffers);
+                self.upload.stop_recording(&mut context.buffers);
                 self.begun(context);
                 Ok(())
             }

@@ -13,8 +13,20 @@ pub struct Socket<N: Net> {
     token: Token,
     readable: bool,
     writable: bool,
-    /// The peer's end is known to stand somewhere behind the bytes not yet read.
-    ending: bool,
+    end: PeerEnd,
+    /// The connection is gone in both directions.
+    broken: bool,
+}
+
+/// What is known of the peer's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PeerEnd {
+    /// Nothing.
+    Unknown,
+    /// It is said to stand somewhere behind the bytes not yet read. No edge will come for it.
+    Told,
+    /// The same, and nobody minds.
+    Overlooked,
 }
 
 /// What a read or a write came to.
@@ -33,12 +45,26 @@ pub enum Moved {
 impl<N: Net> Socket<N> {
     /// A stream that was registered with `token`. Both directions are worth a try at first.
     pub fn new(stream: N::Stream, token: Token) -> Socket<N> {
-        Socket { stream, token, readable: true, writable: true, ending: false }
+        Socket {
+            stream,
+            token,
+            readable: true,
+            writable: true,
+            end: PeerEnd::Unknown,
+            broken: false,
+        }
     }
 
     /// A stream that is still connecting.
     pub fn connecting(stream: N::Stream, token: Token) -> Socket<N> {
-        Socket { stream, token, readable: false, writable: false, ending: false }
+        Socket {
+            stream,
+            token,
+            readable: false,
+            writable: false,
+            end: PeerEnd::Unknown,
+            broken: false,
+        }
     }
 
     /// Its name in events.
@@ -50,7 +76,10 @@ impl<N: Net> Socket<N> {
     pub fn note(&mut self, event: &Event) {
         self.readable |= event.readable || event.read_closed;
         self.writable |= event.writable;
-        self.ending |= event.read_closed || event.broken;
+        if (event.read_closed || event.broken) && self.end == PeerEnd::Unknown {
+            self.end = PeerEnd::Told;
+        }
+        self.broken |= event.broken;
     }
 
     /// Whether a read may give something.
@@ -60,12 +89,19 @@ impl<N: Net> Socket<N> {
 
     /// Whether the peer is known to have finished, perhaps behind bytes not yet read.
     pub fn is_ending(&self) -> bool {
-        self.ending
+        self.end == PeerEnd::Told
     }
 
-    /// Forgets that the peer has finished, for those who do not mind; it is still read in order.
+    /// Whether the connection is gone in both directions.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Makes nothing of it that the peer has finished; its end is still read in order.
     pub fn overlook_ending(&mut self) {
-        self.ending = false;
+        if self.end == PeerEnd::Told {
+            self.end = PeerEnd::Overlooked;
+        }
     }
 
     /// Reads into `into`, which must not be empty.
@@ -77,11 +113,13 @@ impl<N: Net> Socket<N> {
         match retried(|| self.stream.read(into)) {
             Ok(0) => Moved::End,
             Ok(count) => {
-                self.readable = count == into.len() || self.ending;
+                self.readable = count == into.len() || self.end != PeerEnd::Unknown;
                 Moved::Bytes(count)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 self.readable = false;
+                // What was said of the end was wrong: the true one will bring an edge.
+                self.end = PeerEnd::Unknown;
                 Moved::Wait
             }
             Err(e) => Moved::Failed(e),

@@ -32,10 +32,22 @@ pub struct Upload {
     pub resent: usize,
     /// Whether the current server has got any byte.
     pub sent: bool,
-    /// The server takes no more: its response, if any, is all that can still come.
-    pub broken: bool,
+    /// Whether the body goes on to the server.
+    pub taker: Taker,
     /// The last time that bytes moved.
     pub since: Time,
+}
+
+/// Who takes the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taker {
+    /// The server of the current attempt.
+    Server,
+    /// Nobody any more: the connection broke. A response may still be there to be read.
+    Broken,
+    /// Nobody: a page is asked for in place of an error, and the rest of the body must not be
+    /// taken for anything else.
+    Unwanted,
 }
 
 /// A bounded copy of what was written, so that it can be written to another server.
@@ -88,7 +100,7 @@ impl Upload {
             replay: Replay::Lost,
             resent: 0,
             sent: false,
-            broken: false,
+            taker: Taker::Server,
             since: now,
         }
     }
@@ -105,7 +117,23 @@ impl Upload {
 
     /// Whether the server has got the whole request.
     pub fn is_sent(&self) -> bool {
-        self.body.is_done() && !self.is_pending()
+        (self.body.is_done() || self.taker == Taker::Unwanted) && !self.is_pending()
+    }
+
+    /// Whether nothing more of it will move towards the server.
+    pub fn is_over(&self) -> bool {
+        self.taker == Taker::Broken || self.is_sent()
+    }
+
+    /// A response has begun: nothing is repeated from now on. The copy goes once the current
+    /// server has got all of it.
+    pub fn stop_recording(&mut self, pool: &mut BufferPool) {
+        if self.resent == self.replay.bytes().len() {
+            self.replay.forget(pool);
+            self.resent = 0;
+        } else if let Replay::Whole { limit, .. } = &mut self.replay {
+            *limit = 0;
+        }
     }
 
     /// Starts again from the first byte, for another server.
@@ -113,7 +141,9 @@ impl Upload {
         pool.clear(&mut self.head);
         self.resent = 0;
         self.sent = false;
-        self.broken = false;
+        if self.taker == Taker::Broken {
+            self.taker = Taker::Server;
+        }
         self.since = now;
     }
 
@@ -132,11 +162,11 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<bool, Ending> {
         match self.link {
-            Link::Open { .. } if !self.upload.broken => {}
+            Link::Open { .. } if self.upload.taker != Taker::Broken => {}
             Link::Open { .. } | Link::Connecting { .. } | Link::None => return Ok(false),
         }
         let mut moved = self.write_request(client, context);
-        if !self.upload.body.is_done() && !self.upload.broken {
+        if !self.upload.body.is_done() && self.upload.taker == Taker::Server {
             moved |= self.take_body(client, context)?;
         }
         Ok(moved)
@@ -168,7 +198,10 @@ impl<N: Net> Exchange<N> {
             Moved::Wait => false,
             Moved::End | Moved::Failed(_) => {
                 // The server may have answered before it closed: reading tells.
-                self.upload.broken = true;
+                self.upload.taker = Taker::Broken;
+                if self.is_tunnel() {
+                    self.cut(context);
+                }
                 true
             }
         }
@@ -216,7 +249,9 @@ impl<N: Net> Exchange<N> {
         match client.socket.read(client.input.room()) {
             Moved::Bytes(count) => {
                 client.input.filled(count);
-                self.upload.since = context.now;
+                if !self.upload.is_pending() {
+                    self.upload.since = context.now;
+                }
                 Ok(true)
             }
             Moved::Wait => {

@@ -118,16 +118,18 @@ impl Group {
             };
             server.health = match old.health {
                 Health::Up { .. } | Health::Down { .. } => old.health,
-                Health::Checking | Health::Due | Health::Trial => Health::Down { until: now },
+                Health::Checking | Health::Due | Health::Trial { .. } => {
+                    Health::Down { until: now }
+                }
             };
         }
     }
 
     /// Chooses the server for the next attempt: primaries in turn by weight, then backups, then
     /// a server that another request is trying right now rather than none at all.
-    pub fn pick(&mut self, tried: Tried) -> Option<Pick> {
-        let usable = |server: &Server| matches!(server.health, Health::Up { .. } | Health::Due);
-        let on_trial = |server: &Server| server.health == Health::Trial;
+    pub fn pick(&mut self, tried: Tried, now: Time) -> Option<Pick> {
+        let usable = |server: &Server| server.health.is_usable(now);
+        let on_trial = |server: &Server| matches!(server.health, Health::Trial { .. });
         let server = self
             .in_turn(tried, |server| !server.backup && usable(server))
             .or_else(|| self.in_turn(tried, |server| server.backup && usable(server)))
@@ -135,10 +137,8 @@ impl Group {
             .or_else(|| self.in_turn(tried, |server| server.backup && on_trial(server)))?;
         let chosen = &mut self.servers[server.0];
         chosen.active += 1;
-        let trial = chosen.health == Health::Due;
-        if trial {
-            chosen.health = Health::Trial;
-        }
+        let (trial, health) = chosen.health.tried(chosen.rules, now);
+        chosen.health = health;
         Some(Pick { server, trial })
     }
 
@@ -179,7 +179,7 @@ impl Group {
             (_, Health::Down { until }, Verdict::Failed(why)) => {
                 Some(Change::WentDown { why, until })
             }
-            (Health::Trial, Health::Up { .. }, _) => Some(Change::CameBack),
+            (Health::Trial { .. }, Health::Up { .. }, _) => Some(Change::CameBack),
             (_, _, Verdict::Succeeded | Verdict::Failed(_) | Verdict::Abandoned) => None,
         }
     }
@@ -220,6 +220,12 @@ impl Group {
             server.health.check_failed(server.rules, now)
         };
         (server.health == Health::Due).then_some(Change::OnTrial)
+    }
+
+    /// A background connection could not be made for want of something of our own.
+    pub fn postpone_check(&mut self, server: ServerId, now: Time) {
+        let server = &mut self.servers[server.0];
+        server.health = server.health.check_postponed(now);
     }
 
     /// Attempts that have not been concluded.
@@ -264,7 +270,7 @@ mod tests {
     }
 
     fn pick(group: &mut Group) -> Option<Pick> {
-        group.pick(Tried::default())
+        group.pick(Tried::default(), at(0))
     }
 
     /// Picks and concludes.
@@ -290,7 +296,7 @@ mod tests {
         assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 1);
         let mut tried = Tried::default();
         tried.insert(ServerId(1));
-        assert_eq!(group.pick(tried), None);
+        assert_eq!(group.pick(tried, at(0)), None);
     }
 
     #[test]
@@ -299,7 +305,7 @@ mod tests {
         let first = pick(&mut group).unwrap();
         let mut tried = Tried::default();
         tried.insert(first.server);
-        assert_eq!(group.pick(tried).unwrap().server, ServerId(1));
+        assert_eq!(group.pick(tried, at(0)).unwrap().server, ServerId(1));
     }
 
     #[test]

@@ -23,8 +23,12 @@ pub enum Health {
     Checking,
     /// That connection succeeded: the next request is the trial.
     Due,
-    /// One request is trying it.
-    Trial,
+    /// One request is trying it. If that takes too long, another one may: a client that is slow
+    /// says nothing about the server.
+    Trial {
+        /// Until then nobody else is sent to it without need.
+        until: Time,
+    },
 }
 
 /// `max_fails` and `fail_timeout`.
@@ -52,23 +56,43 @@ impl Health {
             }
             // The connection under way knows better than a request that was sent long before.
             Health::Checking => self,
-            Health::Down { .. } | Health::Due | Health::Trial => down,
+            Health::Down { .. } | Health::Due | Health::Trial { .. } => down,
         }
     }
 
     /// A whole response came.
     pub fn succeeded(self) -> Health {
         match self {
-            Health::Trial => Health::FRESH,
+            Health::Trial { .. } => Health::FRESH,
             // Sent before the failure that is the newer news.
             Health::Up { .. } | Health::Down { .. } | Health::Checking | Health::Due => self,
+        }
+    }
+
+    /// Whether the next request may be sent to it without further ado.
+    pub fn is_usable(self, now: Time) -> bool {
+        match self {
+            Health::Up { .. } | Health::Due => true,
+            Health::Trial { until } => until <= now,
+            Health::Down { .. } | Health::Checking => false,
+        }
+    }
+
+    /// A request is sent to it: whether that is the trial, and what it is then.
+    pub fn tried(self, rules: Rules, now: Time) -> (bool, Health) {
+        match self {
+            Health::Trial { until } if until > now => (false, self),
+            Health::Due | Health::Trial { .. } => {
+                (true, Health::Trial { until: now + rules.fail_timeout })
+            }
+            Health::Up { .. } | Health::Down { .. } | Health::Checking => (false, self),
         }
     }
 
     /// The request that was the trial ended without a verdict: its client left.
     pub fn trial_abandoned(self) -> Health {
         match self {
-            Health::Trial => Health::Due,
+            Health::Trial { .. } => Health::Due,
             Health::Up { .. } | Health::Down { .. } | Health::Checking | Health::Due => self,
         }
     }
@@ -77,7 +101,7 @@ impl Health {
     pub fn check_due(self) -> Option<Time> {
         match self {
             Health::Down { until } => Some(until),
-            Health::Up { .. } | Health::Checking | Health::Due | Health::Trial => None,
+            Health::Up { .. } | Health::Checking | Health::Due | Health::Trial { .. } => None,
         }
     }
 
@@ -85,7 +109,7 @@ impl Health {
     pub fn check_began(self) -> Health {
         match self {
             Health::Down { .. } => Health::Checking,
-            Health::Up { .. } | Health::Checking | Health::Due | Health::Trial => self,
+            Health::Up { .. } | Health::Checking | Health::Due | Health::Trial { .. } => self,
         }
     }
 
@@ -93,24 +117,38 @@ impl Health {
     pub fn check_succeeded(self) -> Health {
         match self {
             Health::Checking => Health::Due,
-            Health::Up { .. } | Health::Down { .. } | Health::Due | Health::Trial => self,
+            Health::Up { .. } | Health::Down { .. } | Health::Due | Health::Trial { .. } => self,
+        }
+    }
+
+    /// The background connection could not be made for want of something of our own.
+    pub fn check_postponed(self, now: Time) -> Health {
+        match self {
+            Health::Checking => Health::Down { until: now + CHECK_INTERVAL },
+            Health::Up { .. } | Health::Down { .. } | Health::Due | Health::Trial { .. } => self,
         }
     }
 
     /// The background connection failed: another `fail_timeout` begins.
     pub fn check_failed(self, rules: Rules, now: Time) -> Health {
         match self {
-            Health::Checking => Health::Down { until: now + rules.fail_timeout },
-            Health::Up { .. } | Health::Down { .. } | Health::Due | Health::Trial => self,
+            Health::Checking => {
+                Health::Down { until: now + rules.fail_timeout.max(CHECK_INTERVAL) }
+            }
+            Health::Up { .. } | Health::Down { .. } | Health::Due | Health::Trial { .. } => self,
         }
     }
 }
+
+/// The least time between two background connections, whatever `fail_timeout` says.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const RULES: Rules = Rules { max_fails: 2, fail_timeout: Duration::from_secs(3) };
+    const TRIAL: Health = Health::Trial { until: at(12) };
     const DOWN: Health = Health::Down { until: at(20) };
 
     const fn at(seconds: u64) -> Time {
@@ -141,15 +179,7 @@ mod tests {
                 out,
             ),
             (Health::Due, out, Health::Due, Health::Due, Health::Due, Health::Due, Health::Due),
-            (
-                Health::Trial,
-                out,
-                Health::FRESH,
-                Health::Due,
-                Health::Trial,
-                Health::Trial,
-                Health::Trial,
-            ),
+            (TRIAL, out, Health::FRESH, Health::Due, TRIAL, TRIAL, TRIAL),
         ] {
             assert_eq!(state.failed(RULES, now), failed, "{state:?} failed");
             assert_eq!(state.succeeded(), succeeded, "{state:?} succeeded");
@@ -165,6 +195,25 @@ mod tests {
         let once = Health::FRESH.failed(RULES, at(1));
         assert_eq!(once.failed(RULES, at(4)), Health::Down { until: at(7) });
         assert_eq!(once.failed(RULES, at(5)), up(1, 5));
+    }
+
+    #[test]
+    fn a_trial_that_takes_too_long_lets_another_one_try() {
+        assert!(!TRIAL.is_usable(at(11)) && TRIAL.is_usable(at(12)));
+        assert_eq!(TRIAL.tried(RULES, at(11)), (false, TRIAL), "joined");
+        let again = Health::Trial { until: at(16) };
+        assert_eq!(TRIAL.tried(RULES, at(13)), (true, again));
+        assert_eq!(Health::Due.tried(RULES, at(13)), (true, again));
+        assert_eq!(Health::FRESH.tried(RULES, at(13)), (false, Health::FRESH));
+    }
+
+    #[test]
+    fn checks_are_never_made_without_a_pause() {
+        let rules = Rules { fail_timeout: Duration::ZERO, ..RULES };
+        let soon = Health::Down { until: at(1) + CHECK_INTERVAL };
+        assert_eq!(Health::Checking.check_failed(rules, at(1)), soon);
+        assert_eq!(Health::Checking.check_postponed(at(1)), soon);
+        assert_eq!(DOWN.check_postponed(at(1)), DOWN);
     }
 
     #[test]

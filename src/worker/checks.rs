@@ -5,6 +5,7 @@ use slab::Slab;
 
 use crate::config::model::GroupId;
 use crate::net::{Connect, Event, Net};
+use crate::proxy::attempt::failure_of_connect;
 use crate::proxy::complaints::Named;
 use crate::proxy::context::{Context, Owner};
 use crate::proxy::socket::Socket;
@@ -62,6 +63,10 @@ impl<N: Net> Checks<N> {
                     let socket = Socket::connecting(stream, token);
                     let deadline = context.now + model.check_timeout;
                     entry.insert(Check { socket, generation, group, server, deadline });
+                }
+                Err(e) if failure_of_connect(&e).is_none() => {
+                    let now = context.now;
+                    context.group(generation, group).0.postpone_check(server, now);
                 }
                 Err(_) => end(generation, group, server, false, context),
             }

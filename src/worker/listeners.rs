@@ -7,6 +7,7 @@ use super::ListenError;
 use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Accepted, Net, Token};
+use crate::proxy::attempt::failure_of_connect;
 use crate::proxy::context::{Context, Owner};
 use crate::time::Time;
 
@@ -137,6 +138,8 @@ impl<N: Net> Listeners<N> {
             // The client gave up while it waited, or a signal came: the next one may be fine.
             Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
             }
+            // It can be had after all, with the next turn.
+            Err(e) if failure_of_connect(&e).is_none() && context.close_one_idle() => {}
             Err(e) => {
                 self.pause(context.now, &e.to_string());
             }

@@ -342,8 +342,8 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Sees to it that one more client can be served: at the limit, by closing the client that
-    /// has been idle for longest.
+    /// Sees to it that one more client can be served: at the limit, by closing an idle connection
+    /// to a server, else the client that has been idle for longest.
     fn make_room(&mut self) -> bool {
         if self.context.buffers.is_exhausted() {
             self.listeners.pause(self.context.now, "worker_buffer_memory is used up");
@@ -351,6 +351,9 @@ impl<N: Net> Worker<N> {
         }
         let limit = self.context.config().process.worker_connections;
         if self.context.owners.len() + SOCKETS_A_SESSION <= limit {
+            return true;
+        }
+        if self.context.close_one_idle() {
             return true;
         }
         let idle = self.sessions.iter().filter_map(|(key, entry)| Some((entry.idle_since?, key)));

@@ -10,7 +10,7 @@ use super::pool::Connection;
 use super::request::Refusal;
 use super::socket::Moved;
 use super::tunnel::{End, Tunnel};
-use super::upload::RELAY_BUFFER;
+use super::upload::{RELAY_BUFFER, Taker};
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
@@ -353,8 +353,19 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
+        // A reset is told only once: a write, or an event, may have been told of it before this
+        // read, which then looks like an orderly end.
+        let reset = match &self.link {
+            Link::Open { connection, .. } => connection.socket.is_broken(),
+            Link::Connecting { .. } | Link::None => false,
+        };
+        let reset = reset || self.upload.taker == Taker::Broken;
         match &mut self.download.phase {
             Phase::AwaitingHead { .. } => self.fail(Failure::Closed, client, context),
+            Phase::Body { body: Body::UntilClose, .. } if reset => {
+                self.cut(context);
+                Ok(())
+            }
             Phase::Body { body: Body::UntilClose, coding, .. } => {
                 if *coding == Coding::Chunks {
                     context.buffers.append(&mut self.download.raw, b"0\r\n\r\n");

@@ -144,8 +144,11 @@ impl<N: Net> HttpSession<N> {
             exchange.finish(&self.client, context);
         }
         match reason {
-            CloseReason::Cut | CloseReason::TimedOut => self.client.socket.reset_on_close(),
-            CloseReason::Done | CloseReason::ClientLeft | CloseReason::Evicted => {}
+            // A client that only half closed, and reads on, must not take a part for the whole.
+            CloseReason::Cut | CloseReason::TimedOut | CloseReason::ClientLeft => {
+                self.client.socket.reset_on_close();
+            }
+            CloseReason::Done | CloseReason::Evicted => {}
         }
         context.buffers.clear(&mut self.client.input);
         context.close(self.client.socket);
@@ -255,7 +258,7 @@ impl<N: Net> HttpSession<N> {
                     context.buffers.settle(&mut client.input);
                     return Some(Next::Wait);
                 }
-                Moved::End | Moved::Failed(_) => return Some(Next::Close(CloseReason::ClientLeft)),
+                Moved::End | Moved::Failed(_) => return Some(Next::Close(CloseReason::Done)),
             }
         }
     }

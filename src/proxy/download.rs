@@ -392,7 +392,9 @@ impl<N: Net> Exchange<N> {
             Phase::Body { framed, .. } => *framed,
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => false,
         };
-        log::info!("a response was cut short by its server; {} ends", self.request_words());
+        context.complaints.tell(context.now, log::Level::Warn, || {
+            format!("the answer to {} is cut short", self.request_words())
+        });
         self.download.raw.truncate(self.download.ready);
         self.download.phase = Phase::Ended { whole: false, framed };
         self.drop_link(context);

@@ -12,6 +12,8 @@ use crate::config::model::Listen;
 use crate::time::{Time, WallTime};
 
 pub mod os;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 /// Names a socket in events. Chosen by whoever registers the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

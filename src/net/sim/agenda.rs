@@ -1,0 +1,117 @@
+//! What is going to happen, in order of time and, at one moment, in the order it was planned.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use super::end::{ActorId, EndId};
+use super::events::Cause;
+use super::trace::excerpt;
+use crate::time::Time;
+
+/// Everything that is planned.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    heap: BinaryHeap<Reverse<Planned>>,
+    count: u64,
+}
+
+impl Agenda {
+    pub(super) fn add(&mut self, at: Time, what: Happening) {
+        self.count += 1;
+        self.heap.push(Reverse(Planned { at, order: self.count, what }));
+    }
+
+    /// The first thing, if it happens no later than `until`.
+    pub(super) fn take_until(&mut self, until: Time) -> Option<(Time, Happening)> {
+        if self.heap.peek()?.0.at > until {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(planned)| (planned.at, planned.what))
+    }
+}
+
+/// Why an actor is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A connection came to its address.
+    Accepted(EndId),
+    /// Something changed at one of its ends.
+    End(EndId),
+    /// A moment that it asked for has come.
+    Alarm(u64),
+}
+
+/// What travels between two ends.
+#[derive(Debug)]
+pub(super) enum Segment {
+    Data(Vec<u8>),
+    Fin,
+    Reset,
+    SynAck,
+    Refused,
+}
+
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// A connect reaches the machine, for the nth time.
+    Syn(EndId, u32),
+    Arrival(EndId, Segment),
+    /// The peer of this end has room again.
+    Window(EndId),
+    Wake(ActorId, Wake),
+    /// Reminds the worker of an end, as if something had just come.
+    Stir(EndId, Cause),
+}
+
+#[derive(Debug)]
+struct Planned {
+    at: Time,
+    order: u64,
+    what: Happening,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Planned) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Planned) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Planned) -> Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl Segment {
+    /// Tells segments apart in a trace's hash.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Segment::Data(bytes) => bytes.iter().fold(bytes.len(), |hash, byte| {
+                hash.wrapping_mul(31).wrapping_add(usize::from(*byte))
+            }),
+            Segment::Fin => 1 << 40,
+            Segment::Reset => 1 << 41,
+            Segment::SynAck => 1 << 42,
+            Segment::Refused => 1 << 43,
+        }
+    }
+}
+
+/// A segment as a trace shows it.
+pub(super) fn describe(segment: &Segment) -> String {
+    match segment {
+        Segment::Data(bytes) => format!("{} bytes {}", bytes.len(), excerpt(bytes)),
+        Segment::Fin => "FIN".to_owned(),
+        Segment::Reset => "RST".to_owned(),
+        Segment::SynAck => "SYN+ACK".to_owned(),
+        Segment::Refused => "refusal".to_owned(),
+    }
+}

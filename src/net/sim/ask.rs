@@ -1,0 +1,223 @@
+//! What a client asks, and what becomes of it.
+
+use std::time::Duration;
+
+use super::act::add_chunk;
+use super::end::EndId;
+use super::text::Text;
+use super::world::World;
+use crate::time::Time;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Its id, of which there is only one in a run.
+    pub id: u32,
+    /// Its method.
+    pub method: &'static str,
+    /// What it says about versions and persistence.
+    pub version: Version,
+    /// Its body.
+    pub body: Body,
+    /// Whether its body waits for a 100.
+    pub expects: bool,
+    /// How long the client thinks before it asks.
+    pub thinks: Duration,
+    /// Whether it goes away in the middle.
+    pub leaves: Leaves,
+}
+
+/// A request's version, and whether the connection is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1, persistent.
+    Http11,
+    /// HTTP/1.1 with `Connection: close`.
+    Http11Close,
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.0 with `Connection: keep-alive`.
+    Http10KeepAlive,
+}
+
+/// A request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None.
+    Nothing,
+    /// So many bytes, announced by `Content-Length`.
+    Sized(usize),
+    /// So many bytes, in chunks.
+    Chunked(usize),
+}
+
+/// Whether a client goes away in the middle of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// It stays.
+    Never,
+    /// After so many bytes of the request.
+    AfterSending(usize),
+    /// After so many bytes of the answer.
+    AfterReceiving(usize),
+    /// It sends its FIN behind the request, and reads the answer.
+    HalfCloses,
+}
+
+/// One request and what became of it.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The request.
+    pub ask: Ask,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When its first byte went out.
+    pub asked: Option<Time>,
+    /// When its last byte went out.
+    pub sent: Option<Time>,
+    /// When the first byte of a final answer came.
+    pub answered: Option<Time>,
+    /// When it was over.
+    pub over: Option<Time>,
+    /// The client's end of the connection.
+    pub end: Option<EndId>,
+    /// Exchanges that came before on that connection, and whether one of them had announced that
+    /// it was the last, or was cut.
+    pub before: usize,
+    /// See `before`.
+    pub after_last: bool,
+    /// When the connection became idle before this was asked.
+    pub idle_since: Time,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not asked yet.
+    Unasked,
+    /// Asked, and not over.
+    Waiting,
+    /// Answered to the end.
+    Whole(Answer),
+    /// The answer was cut, visibly.
+    Cut(Answer),
+    /// The connection was closed before a final answer began.
+    Closed,
+    /// The connection was reset before a final answer began, or what had come of it was destroyed.
+    Reset,
+    /// The client went away.
+    Left,
+}
+
+/// What a client knows of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The final status.
+    pub status: u16,
+    /// The server that wrote it, and which of its deliveries it answers; none: the proxy did.
+    pub by: Option<(u32, u32)>,
+    /// It consists of octets that a server sent without being asked.
+    pub fake: bool,
+}
+
+impl Exchange {
+    pub(super) fn new(ask: Ask) -> Exchange {
+        Exchange {
+            ask,
+            outcome: Outcome::Unasked,
+            asked: None,
+            sent: None,
+            answered: None,
+            over: None,
+            end: None,
+            before: 0,
+            after_last: false,
+            idle_since: Time::ZERO,
+        }
+    }
+
+    pub(super) fn finish(&mut self, outcome: Outcome, world: &mut World) {
+        let id = self.ask.id;
+        world.tell(40 + id as usize, || format!("exchange {id} is over: {outcome:?}"));
+        self.outcome = outcome;
+        self.over = Some(world.now());
+    }
+}
+
+impl Ask {
+    /// A GET with nothing special about it.
+    pub fn get(id: u32) -> Ask {
+        Ask {
+            id,
+            method: "GET",
+            version: Version::Http11,
+            body: Body::Nothing,
+            expects: false,
+            thinks: Duration::ZERO,
+            leaves: Leaves::Never,
+        }
+    }
+
+    /// Whether it may reach servers more than once.
+    pub fn is_repeatable(&self) -> bool {
+        ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"].contains(&self.method)
+    }
+
+    /// Bytes of its body, without framing.
+    pub fn body_length(&self) -> usize {
+        match self.body {
+            Body::Nothing => 0,
+            Body::Sized(length) | Body::Chunked(length) => length,
+        }
+    }
+
+    pub(super) fn is_old(&self) -> bool {
+        matches!(self.version, Version::Http10 | Version::Http10KeepAlive)
+    }
+
+    pub(super) fn closes(&self) -> bool {
+        matches!(self.version, Version::Http10 | Version::Http11Close)
+    }
+
+    pub(super) fn head(&self) -> Vec<u8> {
+        let (method, id) = (self.method, self.id);
+        let version = if self.is_old() { "1.0" } else { "1.1" };
+        let mut head = format!("{method} /x/{id} HTTP/{version}\r\nHost: sim.example\r\n");
+        match self.version {
+            Version::Http11 if id % 3 == 0 => head.push_str("Connection: X-Hop\r\nX-Hop: no\r\n"),
+            Version::Http11 | Version::Http10 => {}
+            Version::Http11Close => head.push_str("Connection: close\r\n"),
+            Version::Http10KeepAlive => head.push_str("Connection: keep-alive\r\n"),
+        }
+        if self.expects {
+            head.push_str("Expect: 100-continue\r\n");
+        }
+        match self.body {
+            Body::Nothing => {}
+            Body::Sized(length) => head.push_str(&format!("Content-Length: {length}\r\n")),
+            Body::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
+        }
+        head.push_str("\r\n");
+        head.into_bytes()
+    }
+
+    pub(super) fn body_bytes(&self) -> Vec<u8> {
+        let text = Text { id: self.id, by: Text::CLIENT, attempt: 0 };
+        match self.body {
+            Body::Nothing => Vec::new(),
+            Body::Sized(length) => text.slice(0, length),
+            Body::Chunked(length) => {
+                let mut out = Vec::new();
+                for (place, chunk) in text.slice(0, length).chunks(CHUNK).enumerate() {
+                    let zeros = if place % 3 == 2 { "0" } else { "" };
+                    add_chunk(&mut out, &format!("{zeros}{:x}", chunk.len()), chunk);
+                }
+                out.extend_from_slice(b"0\r\n\r\n");
+                out
+            }
+        }
+    }
+}
+
+/// Bytes of a chunk.
+const CHUNK: usize = 333;

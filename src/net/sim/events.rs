@@ -1,0 +1,199 @@
+//! What the worker is told: events worded as epoll would word them, late, merged, split or doubled
+//! where the faults say so.
+
+use std::time::Duration;
+
+use super::agenda::{Happening, Wake};
+use super::end::{EndId, Idle, Owner};
+use super::faults::Family;
+use super::world::World;
+use crate::net::{Event, Token};
+use crate::time::Time;
+
+/// What the worker has not been told yet.
+#[derive(Debug)]
+pub(super) struct News {
+    /// In the order of the first cause.
+    pending: Vec<Pending>,
+    /// When the first of them may be told.
+    deliver_at: Time,
+    /// Delivered once more by the next wait.
+    repeats: Vec<Event>,
+}
+
+impl Default for News {
+    fn default() -> News {
+        News { pending: Vec::new(), deliver_at: Time::NEVER, repeats: Vec::new() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    End(EndId),
+    Listener(Token),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    subject: Subject,
+    readable: bool,
+    writable: bool,
+    spurious: bool,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Readable,
+    Writable,
+    Both,
+}
+
+impl World {
+    /// Lets an end's owner know that something may be possible.
+    pub(super) fn notify(&mut self, id: EndId, cause: Cause) {
+        let end = self.end(id);
+        match end.owner {
+            Owner::Worker if end.token.is_some() => self.stir(Subject::End(id), cause, false),
+            Owner::Worker | Owner::Hand => {}
+            Owner::Actor(actor) => self.plan(self.now, Happening::Wake(actor, Wake::End(id))),
+        }
+    }
+
+    pub(super) fn notify_listener(&mut self, token: Token) {
+        self.stir(Subject::Listener(token), Cause::Readable, false);
+    }
+
+    fn stir(&mut self, subject: Subject, cause: Cause, spurious: bool) {
+        if self.news.pending.is_empty() {
+            let hold = self.faults.strike(Family::BatchedEvents, &mut self.rng);
+            let held = if hold { self.rng.duration(Duration::ZERO..=HOLD) } else { Duration::ZERO };
+            self.news.deliver_at = self.now + held;
+        }
+        let readable = cause != Cause::Writable;
+        let writable = cause != Cause::Readable;
+        match self.news.pending.iter_mut().find(|pending| pending.subject == subject) {
+            Some(pending) => {
+                pending.readable |= readable;
+                pending.writable |= writable;
+            }
+            None => self.news.pending.push(Pending { subject, readable, writable, spurious }),
+        }
+    }
+
+    /// When the worker's wait ends because of what it must be told.
+    pub(super) fn deliver_at(&self) -> Time {
+        if !self.news.repeats.is_empty() {
+            self.now
+        } else if self.news.pending.is_empty() {
+            Time::NEVER
+        } else {
+            self.news.deliver_at
+        }
+    }
+
+    /// Nothing about this socket is told any more.
+    pub(super) fn forget(&mut self, id: EndId) {
+        self.news.pending.retain(|pending| pending.subject != Subject::End(id));
+        if let Some(token) = self.end_mut(id).token.take() {
+            self.news.repeats.retain(|event| event.token != token);
+        }
+    }
+
+    pub(super) fn forget_listener(&mut self, token: Token) {
+        self.news.pending.retain(|pending| pending.subject != Subject::Listener(token));
+        self.news.repeats.retain(|event| event.token != token);
+    }
+
+    /// Ends a wait that was to last until `until`, with all that must be told by now.
+    pub(super) fn deliver(&mut self, events: &mut Vec<Event>) {
+        self.add_spurious();
+        events.append(&mut self.news.repeats);
+        if self.news.deliver_at > self.now {
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.news.pending);
+        if batch.len() > 1 && self.faults.strike(Family::BatchedEvents, &mut self.rng) {
+            self.rng.shuffle(&mut batch);
+        }
+        if batch.len() > 1 && self.faults.strike(Family::SplitBatches, &mut self.rng) {
+            let some = self.rng.within(1..=batch.len() - 1);
+            self.news.pending = batch.split_off(some);
+        }
+        for pending in batch {
+            if let Some(event) = self.event(pending) {
+                self.deliver_one(pending.subject, event);
+                events.push(event);
+            }
+        }
+    }
+
+    fn deliver_one(&mut self, subject: Subject, event: Event) {
+        self.progressed();
+        let token = event.token.0;
+        self.trace.note(self.now, [6, token, usize::from(event.readable)], || format!("{event:?}"));
+        if self.faults.strike(Family::DoubledEvents, &mut self.rng) {
+            self.news.repeats.push(event);
+        }
+        if let Subject::End(id) = subject {
+            let end = self.end_mut(id);
+            if end.idle == Idle::Untold && (event.readable || event.read_closed) {
+                end.idle = Idle::Told;
+            }
+        }
+    }
+
+    /// The event as epoll would word it: what is possible now, if anything still is.
+    fn event(&mut self, pending: Pending) -> Option<Event> {
+        let id = match pending.subject {
+            Subject::Listener(token) => {
+                return Some(Event {
+                    token,
+                    readable: true,
+                    writable: false,
+                    read_closed: false,
+                    broken: false,
+                });
+            }
+            Subject::End(id) => id,
+        };
+        let narrow = self.faults.strike(Family::NarrowEvents, &mut self.rng);
+        let end = self.end(id);
+        let token = end.token?;
+        let broken = end.broken();
+        let (mut readable, mut writable) = (end.readable(), end.writable());
+        if narrow {
+            readable &= pending.readable;
+            writable &= pending.writable;
+        }
+        if pending.spurious {
+            readable |= pending.readable;
+            writable |= pending.writable;
+        }
+        let event = Event {
+            token,
+            readable: readable || broken,
+            writable: writable || broken,
+            read_closed: end.read_closed(),
+            broken,
+        };
+        (event.readable || event.writable).then_some(event)
+    }
+
+    fn add_spurious(&mut self) {
+        if !self.faults.strike(Family::SpuriousEvents, &mut self.rng) {
+            return;
+        }
+        let watched: Vec<EndId> =
+            self.worker_ends().into_iter().filter(|id| self.end(*id).token.is_some()).collect();
+        if watched.is_empty() {
+            return;
+        }
+        let id = self.rng.pick(&watched);
+        let cause = self.rng.pick(&[Cause::Readable, Cause::Writable, Cause::Both]);
+        self.stir(Subject::End(id), cause, true);
+    }
+}
+
+/// How long events are held back at most.
+const HOLD: Duration = Duration::from_millis(8);

@@ -1,0 +1,89 @@
+//! One connection of a client's, and what is underway on it.
+
+use std::collections::VecDeque;
+
+use super::ask::Answer;
+use super::end::EndId;
+use super::pace::Throttle;
+use super::reader::{Reader, Side};
+use super::text::Text;
+use super::world::World;
+use crate::time::Time;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) end: EndId,
+    pub(super) reader: Reader,
+    pub(super) out: Vec<u8>,
+    pub(super) sends: Throttle,
+    pub(super) reads: Throttle,
+    /// Exchanges asked here and not over, oldest first, each with what is left to be sent.
+    pub(super) waiting: VecDeque<Sending>,
+    pub(super) answer: Option<Reading>,
+    /// Exchanges that are over.
+    pub(super) done: usize,
+    /// No other request may follow.
+    pub(super) last: bool,
+    /// Bytes in `out` of a request that is over.
+    pub(super) rest: usize,
+    pub(super) idle_since: Time,
+}
+
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) exchange: usize,
+    /// Bytes not yet taken by the socket, of those in `out`.
+    pub(super) left: usize,
+    pub(super) sent: usize,
+    /// Held back until a 100 comes.
+    pub(super) held: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) answer: Answer,
+    pub(super) text: Text,
+    pub(super) offset: usize,
+    /// Bytes that the body must have, where a server told.
+    pub(super) length: Option<usize>,
+    pub(super) closes: bool,
+    pub(super) received: usize,
+}
+
+impl Line {
+    pub(super) fn new(end: EndId, throttles: (Throttle, Throttle), now: Time) -> Line {
+        Line {
+            end,
+            reader: Reader::new(Side::Answers),
+            out: Vec::new(),
+            sends: throttles.0,
+            reads: throttles.1,
+            waiting: VecDeque::new(),
+            answer: None,
+            done: 0,
+            last: false,
+            rest: 0,
+            idle_since: now,
+        }
+    }
+
+    /// Sends what is left of a request that nobody waits for any more. Whether all of it is gone.
+    pub(super) fn send_rest(&mut self, world: &mut World) -> bool {
+        let most = self.rest.min(self.sends.credit());
+        let count = if most > 0 { world.send(self.end, &self.out[..most]) } else { 0 };
+        self.out.drain(..count);
+        self.sends.spend(count);
+        self.rest -= count;
+        self.rest == 0
+    }
+
+    /// Lets go of a body that waited for a 100.
+    pub(super) fn release(&mut self) {
+        if let Some(sending) = self.waiting.back_mut() {
+            let body = std::mem::take(&mut sending.held);
+            sending.left += body.len();
+            self.out.extend_from_slice(&body);
+        }
+    }
+}

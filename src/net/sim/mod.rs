@@ -1,0 +1,700 @@
+//! A simulated network: one seed decides every byte, delay and failure of a run.
+//!
+//! The whole world runs inside [`Net::poll`], so that a worker needs no change to live in it.
+//! Only here may a world be shared between sockets: `Stream` has no network to ask.
+//! Not part of the program: compiled for tests, fuzzing and benchmarks only.
+
+#![allow(clippy::disallowed_types)] // the sockets of a world share it
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Accepted, Connect, Event, Net, Stream, Token};
+use crate::address::Address;
+use crate::config::model::Listen;
+use crate::time::{Time, WallTime};
+
+mod act;
+mod agenda;
+mod ask;
+mod client;
+mod end;
+mod events;
+mod faults;
+mod line;
+mod pace;
+mod reader;
+mod record;
+mod rng;
+mod server;
+mod text;
+mod trace;
+mod wire;
+mod world;
+
+pub use act::{Act, AnswerFraming, Fate, Then};
+pub use agenda::Wake;
+pub use ask::{Answer, Ask, Body, Exchange, Leaves, Outcome, Version};
+pub use client::{Client, ClientPlan};
+pub use end::{ActorId, EndId, Owner};
+pub use faults::{Family, Faults};
+pub use pace::Pace;
+pub use reader::{Flaw, Framing, Head, Piece, Reader, Side};
+pub use record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
+pub use rng::Rng;
+pub use server::Server;
+pub use text::Text;
+pub use trace::Trace;
+pub use world::{Incident, IncidentKind, Reach, Received, World};
+
+use agenda::Happening;
+use end::Phase;
+use events::Cause;
+
+/// The network and everyone in it.
+#[derive(Debug)]
+pub struct SimNet {
+    world: Rc<RefCell<World>>,
+    clients: Vec<Client>,
+    servers: Vec<Server>,
+}
+
+impl SimNet {
+    /// An empty world at time zero.
+    pub fn new(seed: u64, faults: Faults) -> SimNet {
+        let world = Rc::new(RefCell::new(World::new(seed, faults)));
+        SimNet { world, clients: Vec::new(), servers: Vec::new() }
+    }
+
+    /// The world, to look at.
+    pub fn world(&self) -> Ref<'_, World> {
+        self.world.borrow()
+    }
+
+    /// The world, to act in by hand.
+    pub fn world_mut(&self) -> RefMut<'_, World> {
+        self.world.borrow_mut()
+    }
+
+    /// Adds a client, which comes when its plan says.
+    pub fn add_client(&mut self, plan: ClientPlan) {
+        let world = &mut *self.world.borrow_mut();
+        let id = ActorId::Client(self.clients.len());
+        let mut client = Client::new(plan, id, world.rng.fork());
+        client.start(world);
+        self.clients.push(client);
+    }
+
+    /// Adds a server, which listens from now on.
+    pub fn add_server(&mut self, plan: ServerPlan) {
+        let world = &mut *self.world.borrow_mut();
+        let id = ActorId::Server(self.servers.len());
+        let mut server = Server::new(plan, id, world.rng.fork());
+        server.start(world);
+        self.servers.push(server);
+    }
+
+    /// All clients, in the order in which they were added.
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
+    /// All servers, in the order in which they were added.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// Changes how a server is, from now on.
+    pub fn set_condition(&mut self, server: usize, condition: Condition) {
+        self.servers[server].set_condition(condition, &mut self.world.borrow_mut());
+    }
+
+    /// Changes how a server answers, from now on.
+    pub fn set_manners(&mut self, server: usize, manners: Manners) {
+        self.servers[server].set_manners(manners);
+    }
+
+    /// Ends all trouble: from now on nothing fails, and every server is well.
+    pub fn heal(&mut self) {
+        let world = &mut *self.world.borrow_mut();
+        world.heal();
+        for server in &mut self.servers {
+            server.heal(world);
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        let world = &mut *self.world.borrow_mut();
+        match what {
+            Happening::Wake(ActorId::Client(client), why) => self.clients[client].wake(why, world),
+            Happening::Wake(ActorId::Server(server), why) => self.servers[server].wake(why, world),
+            Happening::Syn(..)
+            | Happening::Arrival(..)
+            | Happening::Window(_)
+            | Happening::Stir(..) => world.happen(what),
+        }
+    }
+
+    fn stream(&self, end: EndId) -> SimStream {
+        SimStream { world: Rc::clone(&self.world), end }
+    }
+
+    /// How long this wait really lasts: sometimes shorter, sometimes longer than asked for.
+    fn inexact(&self, until: Time) -> Time {
+        let world = &mut *self.world.borrow_mut();
+        if until == Time::NEVER || !world.faults.strike(Family::InexactWaits, &mut world.rng) {
+            return until;
+        }
+        if world.rng.one_in(2) {
+            world.now.max(until) + world.rng.duration(Duration::ZERO..=OVERSLEPT)
+        } else {
+            world.now + (until - world.now) / 2
+        }
+    }
+}
+
+impl Net for SimNet {
+    type Listener = SimListener;
+    type Stream = SimStream;
+
+    fn listen(&mut self, at: &Listen, token: Token) -> io::Result<SimListener> {
+        let world = &mut *self.world.borrow_mut();
+        if world.machines.contains_key(&at.address) {
+            return Err(ErrorKind::AddrInUse.into());
+        }
+        world.place(at.address.clone(), Owner::Worker, at.backlog as usize, Some(token));
+        Ok(SimListener { world: Rc::clone(&self.world), at: at.address.clone(), token })
+    }
+
+    fn accept(&mut self, from: &SimListener) -> io::Result<Accepted<SimStream>> {
+        let id = self.world.borrow_mut().take_waiting(&from.at)?;
+        let world = self.world.borrow();
+        let (peer, local) = (world.remote(id).clone(), world.local(id).clone());
+        Ok(Accepted { stream: self.stream(id), peer, local })
+    }
+
+    fn connect(&mut self, to: &Address, _how: &Connect) -> io::Result<SimStream> {
+        let world = &mut *self.world.borrow_mut();
+        if world.exhausted() {
+            world.incident(to, None, IncidentKind::NoDescriptor);
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        if world.faults.strike(Family::ConnectFailsAtOnce, &mut world.rng) {
+            let reasons = [libc::ENETUNREACH, libc::EADDRNOTAVAIL, libc::ECONNREFUSED];
+            let reason = world.rng.pick(&reasons);
+            let kind = if reason == libc::EADDRNOTAVAIL {
+                IncidentKind::NoPort
+            } else {
+                IncidentKind::ConnectFailed
+            };
+            world.incident(to, None, kind);
+            return Err(io::Error::from_raw_os_error(reason));
+        }
+        let end = world.dial(Owner::Worker, to);
+        world.progressed();
+        Ok(self.stream(end))
+    }
+
+    fn watch(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
+        let world = &mut *self.world.borrow_mut();
+        let end = world.end_mut(stream.end);
+        assert!(end.token.is_none(), "{} is registered twice", stream.end);
+        end.token = Some(token);
+        if end.readable() || end.writable() {
+            world.notify(stream.end, Cause::Both);
+        }
+        world.trace.note(world.now, [20, stream.end.0, token.0], || {
+            format!("{} is watched as {token:?}", stream.end)
+        });
+        Ok(())
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, until: Time) -> io::Result<Time> {
+        events.clear();
+        let until = self.inexact(until);
+        loop {
+            let (next, deadline) = {
+                let world = &mut *self.world.borrow_mut();
+                let deadline = until.min(world.deliver_at()).max(world.now);
+                (world.next_happening(deadline), deadline)
+            };
+            match next {
+                Some(what) => self.happen(what),
+                None => {
+                    let world = &mut *self.world.borrow_mut();
+                    // With nothing to wait for a real wait would never end; a test ends here.
+                    if deadline < Time::NEVER {
+                        world.now = deadline;
+                    }
+                    world.deliver(events);
+                    return Ok(world.now);
+                }
+            }
+        }
+    }
+
+    fn wall(&self, at: Time) -> WallTime {
+        WallTime(WALL_AT_ZERO + at.as_nanos())
+    }
+}
+
+impl World {
+    fn take_waiting(&mut self, at: &Address) -> io::Result<EndId> {
+        let Some(machine) = self.machines.get_mut(at) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let Some(&first) = machine.backlog.front() else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        let fails = self.faults.strike(Family::AcceptFails, &mut self.rng);
+        let aborted = fails && self.rng.one_in(2);
+        if self.exhausted() || (fails && !aborted) {
+            self.incident(at, None, IncidentKind::NoDescriptor);
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        self.progressed();
+        self.machines.get_mut(at).expect("just seen").backlog.pop_front();
+        if aborted {
+            let dialler = self.end(first).peer;
+            self.incident(at, dialler, IncidentKind::AcceptAborted);
+            self.abort(first);
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        self.end_mut(first).owner = Owner::Worker;
+        Ok(first)
+    }
+}
+
+/// A listening socket of the worker's.
+#[derive(Debug)]
+pub struct SimListener {
+    world: Rc<RefCell<World>>,
+    at: Address,
+    token: Token,
+}
+
+impl Drop for SimListener {
+    fn drop(&mut self) {
+        let world = &mut *self.world.borrow_mut();
+        world.forget_listener(self.token);
+        let machine = world.machines.remove(&self.at).expect("it was placed by `listen`");
+        for waiting in machine.backlog {
+            world.abort(waiting);
+        }
+    }
+}
+
+/// One of the worker's connections.
+#[derive(Debug)]
+pub struct SimStream {
+    world: Rc<RefCell<World>>,
+    end: EndId,
+}
+
+impl SimStream {
+    /// Which end this is, for tests that look at both sides.
+    pub fn end(&self) -> EndId {
+        self.end
+    }
+}
+
+impl Stream for SimStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let world = &mut *self.world.borrow_mut();
+        let waiting = world.end(self.end).inbox.len();
+        let partial = waiting > 1 && world.faults.strike(Family::PartialReads, &mut world.rng);
+        let most = if partial { world.rng.within(1..=waiting - 1) } else { into.len() };
+        let most = most.min(into.len());
+        let count = world.end_mut(self.end).read(&mut into[..most])?;
+        if count > 0 {
+            world.progressed();
+            world.announce_window(self.end);
+        }
+        if partial && count < into.len() {
+            // As if the rest had come a moment later.
+            world.plan(world.now, Happening::Stir(self.end, Cause::Readable));
+        }
+        Ok(count)
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        let world = &mut *self.world.borrow_mut();
+        let wanted = from.iter().map(|slice| slice.len()).sum();
+        let mut room = world.end_mut(self.end).room_for(wanted)?;
+        if room > 1 && world.faults.strike(Family::PartialWrites, &mut world.rng) {
+            room = world.rng.within(1..=room - 1);
+            // As if the buffer had been full and were emptied a moment later.
+            world.plan(world.now, Happening::Stir(self.end, Cause::Writable));
+        }
+        if room > 0 {
+            world.judge_write(self.end);
+            world.progressed();
+        }
+        let end = world.end_mut(self.end);
+        for byte in from.iter().flat_map(|slice| slice.iter()).take(room) {
+            end.outbox.push_back(*byte);
+            end.written.push(*byte);
+        }
+        world.transmit(self.end);
+        Ok(room)
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(self.world.borrow_mut().end_mut(self.end).connected()?)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        let world = &mut *self.world.borrow_mut();
+        match world.end(self.end).phase {
+            Phase::Open => {
+                world.finish(self.end);
+                Ok(())
+            }
+            Phase::Connecting | Phase::Dead(_) | Phase::Closed => {
+                Err(ErrorKind::NotConnected.into())
+            }
+        }
+    }
+
+    fn reset_on_close(&mut self) {
+        self.world.borrow_mut().end_mut(self.end).abortive = true;
+    }
+
+    fn set_nodelay(&mut self, _on: bool) {}
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        self.world.borrow_mut().close(self.end);
+    }
+}
+
+/// How long a wait may last beyond what was asked for.
+const OVERSLEPT: Duration = Duration::from_millis(3);
+/// What the wall clock shows at time zero: 2026-01-01 00:00 UTC.
+const WALL_AT_ZERO: u64 = 1_767_225_600_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::VirtualServerId;
+
+    const A: Token = Token(1);
+    const LISTENER: Token = Token(9);
+
+    fn address(port: u16) -> Address {
+        Address::Inet(([10, 0, 0, 9], port).into())
+    }
+
+    fn listen() -> Listen {
+        Listen {
+            address: address(80),
+            backlog: 511,
+            receive_buffer: None,
+            send_buffer: None,
+            keepalive: None,
+            reuse_port: false,
+            ipv6_only: true,
+            servers: vec![VirtualServerId(0)],
+            default_server: VirtualServerId(0),
+        }
+    }
+
+    /// All events of the next second.
+    fn wait(net: &mut SimNet) -> Vec<Event> {
+        let until = net.world().now() + Duration::from_secs(1);
+        let mut all = Vec::new();
+        let mut batch = Vec::new();
+        while net.poll(&mut batch, until).expect("simulated waits do not fail") < until {
+            all.append(&mut batch);
+        }
+        all.append(&mut batch);
+        all
+    }
+
+    /// A stream of the worker's, connected and watched, and the other end of it, held by hand.
+    fn pair(net: &mut SimNet) -> (SimStream, EndId) {
+        net.world_mut().machine(&address(1), Owner::Hand);
+        let mut stream = net.connect(&address(1), &Connect::default()).unwrap();
+        net.watch(&mut stream, A).unwrap();
+        let connected = wait(net);
+        assert!(connected.iter().any(|event| event.token == A && event.writable));
+        assert!(stream.connected().unwrap());
+        let peer = net.world_mut().accepted(&address(1)).expect("just connected");
+        (stream, peer)
+    }
+
+    fn quiet() -> SimNet {
+        SimNet::new(1, Faults::none())
+    }
+
+    fn read(stream: &mut SimStream) -> Result<Vec<u8>, ErrorKind> {
+        let mut buffer = [0; 9000];
+        let count = stream.read(&mut buffer).map_err(|error| error.kind())?;
+        Ok(buffer[..count].to_vec())
+    }
+
+    fn write(stream: &mut SimStream, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        stream.write_vectored(&[IoSlice::new(bytes)]).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn one_edge_comes_for_new_bytes_and_none_while_they_wait() {
+        let mut net = quiet();
+        let (mut stream, peer) = pair(&mut net);
+        assert_eq!(read(&mut stream), Err(ErrorKind::WouldBlock));
+        net.world_mut().send(peer, b"hello");
+        let events = wait(&mut net);
+        assert_eq!(events.len(), 1);
+        assert!(events[0].readable && !events[0].read_closed);
+        assert_eq!(wait(&mut net), []);
+        assert_eq!(read(&mut stream).unwrap(), b"hello");
+        assert_eq!(wait(&mut net), []);
+    }
+
+    #[test]
+    fn a_fin_is_an_edge_and_an_end_behind_the_bytes() {
+        let mut net = quiet();
+        let (mut stream, peer) = pair(&mut net);
+        net.world_mut().send(peer, b"last");
+        net.world_mut().close(peer);
+        let events = wait(&mut net);
+        assert!(events.iter().any(|event| event.read_closed && !event.broken));
+        assert_eq!(read(&mut stream).unwrap(), b"last");
+        assert_eq!(read(&mut stream).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_full_send_buffer_blocks_and_an_edge_comes_with_the_room() {
+        let mut net = quiet();
+        let (mut stream, peer) = pair(&mut net);
+        let mut taken = 0;
+        loop {
+            match write(&mut stream, &[7; 1000]) {
+                Ok(count) => taken += count,
+                Err(ErrorKind::WouldBlock) => {
+                    // The peer's receive buffer takes its share.
+                    let told = wait(&mut net).iter().any(|event| event.writable);
+                    if !told {
+                        break;
+                    }
+                }
+                Err(kind) => panic!("{kind}"),
+            }
+        }
+        assert_eq!(wait(&mut net), []);
+        let mut received = Vec::new();
+        net.world_mut().receive(peer, &mut received, usize::MAX);
+        assert!(wait(&mut net).iter().any(|event| event.writable));
+        assert!(received.len() < taken);
+    }
+
+    #[test]
+    fn bytes_arrive_whole_and_in_order_under_every_fault_that_loses_none() {
+        let harmless = [
+            Family::PartialReads,
+            Family::PartialWrites,
+            Family::Fragments,
+            Family::SmallBuffers,
+            Family::SlowLinks,
+            Family::SpuriousEvents,
+            Family::DoubledEvents,
+            Family::BatchedEvents,
+            Family::SplitBatches,
+            Family::NarrowEvents,
+            Family::InexactWaits,
+        ];
+        let sent: Vec<u8> = (0..5000_u32).map(|n| (n % 251) as u8).collect();
+        for seed in 0..50 {
+            let mut net = SimNet::new(seed, Faults::only(&harmless));
+            let (mut stream, peer) = pair(&mut net);
+            let (mut echoed, mut given, mut back) = (Vec::new(), 0, Vec::new());
+            let mut pending: Vec<u8> = Vec::new();
+            // Readiness as a worker keeps it: raised by events, cleared by `WouldBlock` only.
+            let (mut readable, mut writable) = (true, true);
+            while back.len() < sent.len() {
+                given += net.world_mut().send(peer, &sent[given..]);
+                while let Received::Bytes(_) = net.world_mut().receive(peer, &mut back, 100) {}
+                let mut events = Vec::new();
+                let until = net.world().now() + Duration::from_millis(50);
+                net.poll(&mut events, until).unwrap();
+                readable |= events.iter().any(|event| event.readable);
+                writable |= events.iter().any(|event| event.writable);
+                while readable {
+                    match read(&mut stream) {
+                        Ok(bytes) => pending.extend(bytes),
+                        Err(ErrorKind::WouldBlock) => readable = false,
+                        Err(kind) => panic!("{kind}"),
+                    }
+                }
+                while writable && !pending.is_empty() {
+                    match write(&mut stream, &pending) {
+                        Ok(count) => echoed.extend(pending.drain(..count)),
+                        Err(ErrorKind::WouldBlock) => writable = false,
+                        Err(kind) => panic!("{kind}"),
+                    }
+                }
+                assert!(net.world().now() < Time::ZERO + Duration::from_secs(600), "{seed} hangs");
+            }
+            assert_eq!(echoed, sent, "seed {seed}");
+            assert_eq!(back, sent, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn closing_with_unread_bytes_resets_and_the_error_is_told_once() {
+        let mut net = quiet();
+        let (mut stream, peer) = pair(&mut net);
+        write(&mut stream, b"never read").unwrap();
+        wait(&mut net);
+        net.world_mut().close(peer);
+        assert!(wait(&mut net).iter().any(|event| event.broken));
+        assert_eq!(write(&mut stream, b"more"), Err(ErrorKind::ConnectionReset));
+        assert_eq!(write(&mut stream, b"more"), Err(ErrorKind::BrokenPipe));
+        assert_eq!(read(&mut stream).unwrap(), b"", "as on Linux: the write took the error");
+    }
+
+    #[test]
+    fn a_refused_connect_is_told_as_an_event_and_by_connected() {
+        let mut net = quiet();
+        let mut stream = net.connect(&address(7), &Connect::default()).unwrap();
+        net.watch(&mut stream, A).unwrap();
+        assert!(!stream.connected().unwrap());
+        let events = wait(&mut net);
+        assert!(events[0].writable && events[0].broken);
+        assert_eq!(stream.connected().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_dark_machine_answers_nothing_and_forgets_what_it_missed() {
+        let mut net = quiet();
+        let (mut stream, _) = pair(&mut net);
+        net.world_mut().set_reach(&address(1), Reach::Dark);
+        write(&mut stream, b"lost").unwrap();
+        let mut second = net.connect(&address(1), &Connect::default()).unwrap();
+        net.watch(&mut second, Token(2)).unwrap();
+        assert_eq!(wait(&mut net), []);
+        net.world_mut().set_reach(&address(1), Reach::Listening);
+        let events = wait(&mut net);
+        assert!(events.iter().any(|event| event.token == A && event.broken));
+        wait(&mut net);
+        assert!(second.connected().unwrap(), "the system tries to connect again by itself");
+    }
+
+    #[test]
+    fn a_listener_gives_each_connection_once() {
+        let mut net = quiet();
+        let listener = net.listen(&listen(), LISTENER).unwrap();
+        assert!(net.listen(&listen(), A).is_err());
+        let client = net.world_mut().dial(Owner::Hand, &address(80));
+        assert_eq!(wait(&mut net).len(), 1);
+        let mut accepted = net.accept(&listener).unwrap();
+        assert_eq!(accepted.peer, *net.world().local(client));
+        assert_eq!(net.accept(&listener).unwrap_err().kind(), ErrorKind::WouldBlock);
+        net.world_mut().send(client, b"early");
+        wait(&mut net);
+        net.watch(&mut accepted.stream, A).unwrap();
+        let events = wait(&mut net);
+        assert!(events[0].readable && events[0].writable, "what is ready is told at once");
+    }
+
+    #[test]
+    fn a_connection_waits_while_there_is_no_descriptor() {
+        let mut net = quiet();
+        let listener = net.listen(&listen(), LISTENER).unwrap();
+        net.world_mut().limit_descriptors(0);
+        net.world_mut().dial(Owner::Hand, &address(80));
+        wait(&mut net);
+        let error = net.accept(&listener).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        assert_eq!(wait(&mut net), [], "and no edge tells when there is one again");
+        net.world_mut().limit_descriptors(1);
+        assert!(net.accept(&listener).is_ok());
+    }
+
+    #[test]
+    fn dropping_a_listener_refuses_those_who_come_and_resets_those_who_wait() {
+        let mut net = quiet();
+        let listener = net.listen(&listen(), LISTENER).unwrap();
+        let waiting = net.world_mut().dial(Owner::Hand, &address(80));
+        wait(&mut net);
+        drop(listener);
+        let late = net.world_mut().dial(Owner::Hand, &address(80));
+        assert_eq!(wait(&mut net), []);
+        assert!(net.world().is_dead(waiting));
+        assert_eq!(net.world().outcome(late), Some(Err(())));
+    }
+
+    #[test]
+    fn the_network_resets_both_sides_after_some_bytes() {
+        let mut reset = 0;
+        for seed in 0..40 {
+            let mut net = SimNet::new(seed, Faults::only(&[Family::ResetAfter]));
+            let (mut stream, peer) = pair(&mut net);
+            for _ in 0..5 {
+                let _ = write(&mut stream, &[1; 1000]);
+                wait(&mut net);
+                net.world_mut().receive(peer, &mut Vec::new(), usize::MAX);
+                wait(&mut net);
+            }
+            if net.world().incidents().iter().any(|i| i.kind == IncidentKind::Reset) {
+                reset += 1;
+                assert!(net.world().is_dead(peer));
+                let errors = [read(&mut stream).is_err(), write(&mut stream, b"x").is_err()];
+                assert!(errors.contains(&true));
+            }
+        }
+        assert!(reset > 3, "{reset}");
+    }
+
+    #[test]
+    fn using_a_connection_that_is_known_to_be_spoilt_is_a_violation() {
+        let mut net = quiet();
+        let (mut stream, peer) = pair(&mut net);
+        assert!(net.world_mut().send_unsolicited(peer, b"HTTP/1.1 200 OK\r\n\r\n"));
+        wait(&mut net);
+        write(&mut stream, b"GET / HTTP/1.1\r\n").unwrap();
+        assert_eq!(net.world().violations().len(), 1);
+    }
+
+    #[test]
+    fn octets_that_come_before_they_can_be_told_are_a_race() {
+        let mut net = quiet();
+        let (mut stream, peer) = pair(&mut net);
+        assert!(net.world_mut().send_unsolicited(peer, b"x"));
+        write(&mut stream, b"GET / HTTP/1.1\r\n").unwrap();
+        assert!(net.world().raced(stream.end()));
+        assert!(net.world().violations().is_empty());
+    }
+
+    #[test]
+    fn spurious_events_come_though_nothing_is_there() {
+        let mut net = SimNet::new(5, Faults::only(&[Family::SpuriousEvents]));
+        let (mut stream, _) = pair(&mut net);
+        let told = (0..200).flat_map(|_| wait(&mut net)).filter(|event| event.readable).count();
+        assert!(told > 0);
+        assert_eq!(read(&mut stream), Err(ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn the_same_seed_tells_the_same_story() {
+        let story = |seed| {
+            let mut net = SimNet::new(seed, Faults::only(&Family::ALL));
+            net.world_mut().machine(&address(1), Owner::Hand);
+            let mut stream = net.connect(&address(1), &Connect::default());
+            if let Ok(stream) = &mut stream {
+                net.watch(stream, A).unwrap();
+                wait(&mut net);
+                let _ = write(stream, b"some bytes");
+                wait(&mut net);
+            }
+            drop(stream);
+            wait(&mut net);
+            net.world().trace.hash()
+        };
+        assert_eq!(story(4), story(4));
+        assert_ne!(story(4), story(5));
+    }
+}

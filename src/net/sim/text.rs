@@ -1,0 +1,61 @@
+//! Bodies that say, in every piece of themselves, whose they are.
+
+/// The body of one request, or of one answer to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The request's id.
+    pub id: u32,
+    /// The server that wrote it; [`Text::CLIENT`] for a request's body.
+    pub by: u32,
+    /// Which of all requests that this server has seen.
+    pub attempt: u32,
+}
+
+impl Text {
+    /// Written by a client.
+    pub const CLIENT: u32 = 99;
+
+    /// The bytes from one offset to another.
+    pub fn slice(self, from: usize, to: usize) -> Vec<u8> {
+        let first = from / RECORD;
+        let mut bytes = Vec::with_capacity(to - from + 2 * RECORD);
+        for index in first..to.div_ceil(RECORD) {
+            bytes.extend(self.record(index).as_bytes());
+        }
+        bytes.drain(..from - first * RECORD);
+        bytes.truncate(to - from);
+        bytes
+    }
+
+    /// Whether these bytes are what stands at that offset.
+    pub fn has(self, offset: usize, bytes: &[u8]) -> bool {
+        self.slice(offset, offset + bytes.len()) == bytes
+    }
+
+    fn record(self, index: usize) -> String {
+        let Text { id, by, attempt } = self;
+        format!("{id:06}/{by:02}/{attempt:04}/{index:016}\n")
+    }
+}
+
+/// Bytes of one record.
+const RECORD: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slice_fits_and_only_at_its_own_place() {
+        let text = Text { id: 7, by: 1, attempt: 12 };
+        let whole = text.slice(0, 200);
+        for from in 0..200 {
+            for to in from..200 {
+                assert_eq!(text.slice(from, to), whole[from..to]);
+            }
+        }
+        assert!(text.has(50, &whole[50..90]));
+        assert!(!text.has(51, &whole[50..90]));
+        assert!(!Text { id: 8, ..text }.has(50, &whole[50..90]));
+    }
+}

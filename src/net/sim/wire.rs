@@ -1,0 +1,339 @@
+//! The wire: how bytes, ends and resets get from one end of a connection to the other.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use super::agenda::{Happening, Segment, Wake, describe};
+use super::end::{EndId, Fin, Idle, Owner, Phase};
+use super::events::Cause;
+use super::faults::Family;
+use super::world::{IncidentKind, Reach, World};
+
+impl World {
+    /// Lets what the agenda held happen.
+    pub(super) fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Syn(from, nth) => self.syn(from, nth),
+            Happening::Arrival(to, segment) => self.arrive(to, segment),
+            Happening::Window(from) => self.transmit(from),
+            Happening::Stir(id, cause) => self.notify(id, cause),
+            Happening::Wake(..) => unreachable!("the network wakes the actors itself"),
+        }
+    }
+
+    fn syn(&mut self, from: EndId, nth: u32) {
+        if self.end(from).phase != Phase::Connecting {
+            return;
+        }
+        let to = self.end(from).machine.clone();
+        let full = self.machines.get(&to).is_some_and(|machine| machine.is_full());
+        match self.reach(&to) {
+            Reach::Listening if !full => self.establish(from),
+            Reach::Refusing => {
+                let at = self.now + self.end(from).latency;
+                self.plan(at, Happening::Arrival(from, Segment::Refused));
+            }
+            // The system tries again after 1, 3, 7 … seconds.
+            Reach::Dark | Reach::Listening => {
+                let at = self.now + FIRST_RETRANSMISSION * (1 << nth.min(6));
+                self.plan(at, Happening::Syn(from, nth + 1));
+            }
+        }
+    }
+
+    fn establish(&mut self, from: EndId) {
+        let (local, remote, latency) = {
+            let end = self.end(from);
+            (end.remote.clone(), end.local.clone(), end.latency)
+        };
+        let owner = self.machines[&local].owner;
+        // Nobody's but the system's until it is accepted.
+        let holder = if owner == Owner::Worker { Owner::Hand } else { owner };
+        let id = self.add_end(holder, local.clone(), remote, local.clone(), latency);
+        self.end_mut(id).phase = Phase::Open;
+        self.end_mut(id).peer = Some(from);
+        self.end_mut(from).peer = Some(id);
+        self.trace.note(self.now, [10, from.0, id.0], || format!("{from} reaches {local} as {id}"));
+        self.dispatch(id, Segment::SynAck);
+        match owner {
+            Owner::Actor(actor) => self.plan(self.now, Happening::Wake(actor, Wake::Accepted(id))),
+            Owner::Worker | Owner::Hand => {
+                let machine = self.machines.get_mut(&local).expect("it was reached");
+                machine.backlog.push_back(id);
+                if let Some(token) = self.listener_token(&local) {
+                    self.notify_listener(token);
+                }
+            }
+        }
+    }
+
+    /// Sends as much of an end's outbox as the other end has room for.
+    pub(super) fn transmit(&mut self, from: EndId) {
+        if matches!(self.end(from).phase, Phase::Connecting | Phase::Dead(_)) {
+            return;
+        }
+        let Some(to) = self.end(from).peer else { return };
+        loop {
+            let window = match self.end(to).phase {
+                Phase::Connecting | Phase::Open => {
+                    let taken = self.end(to).inbox.len() + self.end(from).underway;
+                    self.end(to).capacity.saturating_sub(taken)
+                }
+                // Whatever is sent there only brings a reset.
+                Phase::Dead(_) | Phase::Closed => usize::MAX,
+            };
+            let count = self.end(from).outbox.len().min(window);
+            if count == 0 {
+                break;
+            }
+            let small = self.faults.strike(Family::Fragments, &mut self.rng);
+            let most = if small { self.rng.within(1..=40) } else { SEGMENT };
+            let bytes: Vec<u8> = self.end_mut(from).outbox.drain(..count.min(most)).collect();
+            self.end_mut(from).underway += bytes.len();
+            self.dispatch(from, Segment::Data(bytes));
+        }
+        if self.end(from).outbox.is_empty() && self.end(from).fin_out == Fin::Queued {
+            self.end_mut(from).fin_out = Fin::Sent;
+            self.dispatch(from, Segment::Fin);
+        }
+    }
+
+    /// Puts a segment on its way to the peer of `from`; it arrives behind all earlier ones.
+    fn dispatch(&mut self, from: EndId, segment: Segment) {
+        let jitter = self.end(from).latency / 4;
+        let travels = self.end(from).latency + self.rng.duration(Duration::ZERO..=jitter);
+        let at = (self.now + travels).max(self.end(from).last_arrival);
+        self.end_mut(from).last_arrival = at;
+        if let Some(to) = self.end(from).peer {
+            self.plan(at, Happening::Arrival(to, segment));
+        }
+    }
+
+    fn arrive(&mut self, to: EndId, segment: Segment) {
+        let machine = self.end(to).machine.clone();
+        let severed = self.end(to).severed;
+        if severed || self.reach(&machine) == Reach::Dark {
+            self.sever(to);
+            return;
+        }
+        self.trace.note(self.now, [11, to.0, segment.weight()], || {
+            format!("{to} gets {}", describe(&segment))
+        });
+        match segment {
+            Segment::Data(bytes) => self.arrive_data(to, bytes),
+            Segment::Fin => {
+                let end = self.end_mut(to);
+                if end.phase == Phase::Open {
+                    end.fin_in = true;
+                    self.notify(to, Cause::Readable);
+                }
+            }
+            Segment::Reset => self.arrive_reset(to),
+            Segment::SynAck => {
+                let end = self.end_mut(to);
+                if end.phase == Phase::Connecting {
+                    end.phase = Phase::Open;
+                    self.notify(to, Cause::Writable);
+                } else if let Some(peer) = self.end(to).peer {
+                    // Given up meanwhile: the other side hears that nobody is there.
+                    self.break_end(peer, ErrorKind::ConnectionReset);
+                }
+            }
+            Segment::Refused => {
+                if self.end(to).phase == Phase::Connecting {
+                    self.break_end(to, ErrorKind::ConnectionRefused);
+                }
+            }
+        }
+    }
+
+    fn sever(&mut self, id: EndId) {
+        self.end_mut(id).severed = true;
+        if let Some(peer) = self.end(id).peer {
+            self.end_mut(peer).severed = true;
+        }
+    }
+
+    fn arrive_data(&mut self, to: EndId, mut bytes: Vec<u8>) {
+        let from = self.end(to).peer.expect("bytes come from somewhere");
+        let whole = bytes.len();
+        let allowed = self.end(from).reset_after.unwrap_or(usize::MAX);
+        bytes.truncate(allowed);
+        if let Some(left) = &mut self.end_mut(from).reset_after {
+            *left = left.saturating_sub(whole);
+        }
+        self.end_mut(from).underway -= whole;
+        match self.end(to).phase {
+            Phase::Open if !self.end(to).fin_in => {
+                self.end_mut(to).inbox.extend(&bytes);
+                self.notify(to, Cause::Readable);
+            }
+            Phase::Connecting | Phase::Open | Phase::Dead(_) => {}
+            Phase::Closed => {
+                self.end_mut(to).outbox.clear();
+                self.dispatch(to, Segment::Reset);
+            }
+        }
+        self.relieve(from);
+        self.transmit(from);
+        if allowed <= whole {
+            self.cut(from, to);
+        }
+    }
+
+    /// The network resets the connection, for both sides.
+    fn cut(&mut self, from: EndId, to: EndId) {
+        self.end_mut(from).reset_after = None;
+        let machine = self.end(to).machine.clone();
+        let dialler = if self.end(from).local == machine { to } else { from };
+        self.incident(&machine, Some(dialler), IncidentKind::Reset);
+        self.break_end(to, ErrorKind::ConnectionReset);
+        self.break_end(from, ErrorKind::ConnectionReset);
+    }
+
+    fn arrive_reset(&mut self, to: EndId) {
+        if self.faults.has(Family::ResetDiscards) {
+            self.end_mut(to).inbox.clear();
+        }
+        // A reset behind an orderly end is a broken pipe to Linux.
+        let reason =
+            if self.end(to).fin_in { ErrorKind::BrokenPipe } else { ErrorKind::ConnectionReset };
+        self.break_end(to, reason);
+    }
+
+    /// The connection is no more, as far as this end is concerned.
+    pub(super) fn break_end(&mut self, id: EndId, reason: ErrorKind) {
+        let end = self.end_mut(id);
+        match end.phase {
+            Phase::Dead(_) | Phase::Closed => end.outbox.clear(),
+            Phase::Connecting | Phase::Open => {
+                end.phase = Phase::Dead(Some(reason));
+                end.outbox.clear();
+                self.notify(id, Cause::Both);
+            }
+        }
+    }
+
+    /// Tells a writer that waited for room, once there is enough.
+    fn relieve(&mut self, id: EndId) {
+        let end = self.end_mut(id);
+        if end.starved && end.phase == Phase::Open && end.has_roomy_outbox() {
+            end.starved = false;
+            self.notify(id, Cause::Writable);
+        }
+    }
+
+    /// Lets the peer know that bytes were read here.
+    pub(super) fn announce_window(&mut self, reader: EndId) {
+        let Some(writer) = self.end(reader).peer else { return };
+        if !self.end(writer).outbox.is_empty() {
+            let at = self.now + self.end(reader).latency;
+            self.plan(at, Happening::Window(writer));
+        }
+    }
+
+    /// Sends the orderly end; reading stays possible.
+    pub fn finish(&mut self, id: EndId) {
+        if self.end(id).fin_out == Fin::No {
+            self.end_mut(id).fin_out = Fin::Queued;
+            self.transmit(id);
+        }
+    }
+
+    /// Closes for good. As with the system, bytes that nobody has read turn this into a reset.
+    pub fn close(&mut self, id: EndId) {
+        self.trace.note(self.now, [12, id.0, 0], || format!("{id} is closed"));
+        self.forget(id);
+        let end = self.end_mut(id);
+        let was = std::mem::replace(&mut end.phase, Phase::Closed);
+        match was {
+            Phase::Connecting | Phase::Dead(_) | Phase::Closed => {}
+            Phase::Open if end.abortive || !end.inbox.is_empty() => {
+                end.outbox.clear();
+                end.inbox.clear();
+                self.dispatch(id, Segment::Reset);
+            }
+            Phase::Open => self.finish(id),
+        }
+    }
+
+    /// Closes with a reset.
+    pub fn abort(&mut self, id: EndId) {
+        self.end_mut(id).abortive = true;
+        self.close(id);
+    }
+
+    /// Closes an idle connection from the server's side, if it is idle by all that can be known.
+    /// Returns whether it was. The worker must not use it once it has been told.
+    pub fn close_idle(&mut self, id: EndId) -> bool {
+        let idle = self.is_idle(id);
+        if idle {
+            self.tell(13, || format!("{id} is closed while idle"));
+            self.strike_idle(id);
+            self.close(id);
+        }
+        idle
+    }
+
+    /// Sends octets that nobody asked for on an idle connection, if it is idle. They are there at
+    /// once, so that only events can be late. Returns whether it was idle.
+    pub fn send_unsolicited(&mut self, id: EndId, bytes: &[u8]) -> bool {
+        let Some(peer) = self.end(id).peer.filter(|_| self.is_idle(id)) else { return false };
+        self.trace.note(self.now, [14, id.0, bytes.len()], || format!("{id} sends unasked"));
+        self.end_mut(peer).inbox.extend(bytes);
+        self.strike_idle(id);
+        self.notify(peer, Cause::Readable);
+        true
+    }
+
+    /// Announces that whatever this end sends behind the next `count` bytes was not asked for.
+    pub(super) fn spoil_behind(&mut self, id: EndId, count: usize) {
+        let behind = self.end(id).given + count;
+        if let Some(peer) = self.end(id).peer {
+            self.end_mut(peer).spoilt_behind = Some(behind);
+        }
+    }
+
+    /// Nothing is underway in either direction, and both ends are open.
+    pub fn is_idle(&self, id: EndId) -> bool {
+        let quiet = |id: EndId| {
+            let end = self.end(id);
+            end.phase == Phase::Open
+                && end.inbox.is_empty()
+                && end.outbox.is_empty()
+                && end.underway == 0
+                && end.fin_out == Fin::No
+                && !end.severed
+        };
+        quiet(id) && self.end(id).peer.is_some_and(quiet)
+    }
+
+    fn strike_idle(&mut self, id: EndId) {
+        if let Some(peer) = self.end(id).peer
+            && self.end(peer).owner == Owner::Worker
+        {
+            self.end_mut(peer).idle = Idle::Untold;
+        }
+    }
+
+    /// The worker writes: were there octets or an end on this connection that it knew of?
+    pub(super) fn judge_write(&mut self, id: EndId) {
+        match self.end(id).idle {
+            Idle::Quiet
+                if self.end(id).spoilt_behind.is_some_and(|at| self.end(id).taken >= at) =>
+            {
+                self.end_mut(id).idle = Idle::Raced;
+            }
+            Idle::Quiet | Idle::Raced => {}
+            Idle::Untold => self.end_mut(id).idle = Idle::Raced,
+            Idle::Told => self.accuse(format!(
+                "{id} was used again after the worker had been told that it is spoilt"
+            )),
+        }
+    }
+}
+
+/// Bytes of an ordinary segment.
+const SEGMENT: usize = 1460;
+/// How long the system waits before it tries a connect again; doubles each time.
+const FIRST_RETRANSMISSION: Duration = Duration::from_secs(1);

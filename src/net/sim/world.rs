@@ -1,0 +1,431 @@
+//! The world: machines, connections, the order in which things happen, and what the worker is told.
+//!
+//! Everything is in vectors and ordered maps and happens in the order of one agenda, so that a
+//! seed decides all of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::agenda::{Agenda, Happening, Wake};
+use super::end::{ActorId, End, EndId, Fin, Idle, Owner, Phase};
+use super::events::News;
+use super::faults::{Family, Faults};
+use super::rng::Rng;
+use super::trace::Trace;
+use crate::address::Address;
+use crate::net::Token;
+use crate::time::Time;
+
+/// Everything that is not the worker.
+#[derive(Debug)]
+pub struct World {
+    /// Chance, for the network.
+    pub rng: Rng,
+    /// What may go wrong.
+    pub faults: Faults,
+    /// The story so far.
+    pub trace: Trace,
+    pub(super) now: Time,
+    pub(super) ends: Vec<End>,
+    pub(super) machines: BTreeMap<Address, Machine>,
+    agenda: Agenda,
+    pub(super) news: News,
+    incidents: Vec<Incident>,
+    violations: Vec<String>,
+    /// Sockets that the worker may hold at one time.
+    descriptors: usize,
+    progress: u64,
+    next_port: u16,
+}
+
+/// A machine that can be connected to.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) owner: Owner,
+    pub(super) reach: Reach,
+    /// Connections that nobody has accepted yet.
+    pub(super) backlog: VecDeque<EndId>,
+    backlog_limit: usize,
+    /// The worker's name for its listener.
+    token: Option<Token>,
+}
+
+impl Machine {
+    pub(super) fn is_full(&self) -> bool {
+        self.backlog.len() >= self.backlog_limit
+    }
+}
+
+/// How a machine treats packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Connections are accepted.
+    Listening,
+    /// Connections are refused; those that exist go on.
+    Refusing,
+    /// No packet gets through, and nobody is told.
+    Dark,
+}
+
+/// Trouble that the network made.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// When.
+    pub at: Time,
+    /// Which server, or which of the worker's own addresses.
+    pub machine: Address,
+    /// The end on the connecting side, if it came to a connection.
+    pub end: Option<EndId>,
+    /// What.
+    pub kind: IncidentKind,
+}
+
+/// A kind of trouble that the network makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentKind {
+    /// A connect failed within the call.
+    ConnectFailed,
+    /// The worker was out of descriptors.
+    NoDescriptor,
+    /// The worker was out of local ports for this address.
+    NoPort,
+    /// A connection vanished before the worker had accepted it.
+    AcceptAborted,
+    /// The network reset a connection.
+    Reset,
+}
+
+/// What a read by an actor gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes were appended.
+    Bytes(usize),
+    /// None now.
+    Nothing,
+    /// The orderly end.
+    End,
+    /// The connection failed.
+    Broken,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, faults: Faults) -> World {
+        World {
+            rng: Rng::new(seed),
+            faults,
+            trace: Trace::new(),
+            now: Time::ZERO,
+            ends: Vec::new(),
+            machines: BTreeMap::new(),
+            agenda: Agenda::default(),
+            news: News::default(),
+            incidents: Vec::new(),
+            violations: Vec::new(),
+            descriptors: usize::MAX,
+            progress: 0,
+            next_port: FIRST_PORT,
+        }
+    }
+
+    /// The time it is.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Trouble that the network has made so far.
+    pub fn incidents(&self) -> &[Incident] {
+        &self.incidents
+    }
+
+    /// Rules that the worker was seen to break, by the network or by actors.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Notes that the worker broke a rule.
+    pub fn accuse(&mut self, what: String) {
+        self.trace.note(self.now, [1, 0, 0], || format!("VIOLATION {what}"));
+        self.violations.push(what);
+    }
+
+    /// Adds a line to the trace, and `what` to its hash.
+    pub fn tell(&mut self, what: usize, text: impl FnOnce() -> String) {
+        self.trace.note(self.now, [2, what, 0], text);
+    }
+
+    /// Counts bytes moved, connections made and events delivered: a worker that takes turns
+    /// without raising this number or the time is spinning.
+    pub fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    /// Sets how many sockets the worker may hold at one time.
+    pub fn limit_descriptors(&mut self, limit: usize) {
+        self.descriptors = limit;
+    }
+
+    /// The ends that the worker holds.
+    pub fn worker_ends(&self) -> Vec<EndId> {
+        let ids = (0..self.ends.len()).map(EndId);
+        ids.filter(|id| self.ends[id.0].owner == Owner::Worker && self.ends[id.0].held()).collect()
+    }
+
+    /// Every end that the worker ever had of connections to this machine, in order.
+    pub fn worker_ends_of(&self, machine: &Address) -> Vec<EndId> {
+        let ids = (0..self.ends.len()).map(EndId);
+        ids.filter(|id| self.end(*id).owner == Owner::Worker && self.end(*id).machine == *machine)
+            .collect()
+    }
+
+    /// Everything that the worker has written at this end, arrived or not.
+    pub fn written(&self, end: EndId) -> &[u8] {
+        &self.end(end).written
+    }
+
+    /// Whether unsolicited octets came so late on this end that the worker may have taken them
+    /// for an answer.
+    pub fn raced(&self, end: EndId) -> bool {
+        self.end(end).idle == Idle::Raced
+    }
+
+    /// The other end of a connection.
+    pub fn peer(&self, end: EndId) -> Option<EndId> {
+        self.end(end).peer
+    }
+
+    /// The address at the other side.
+    pub fn remote(&self, end: EndId) -> &Address {
+        &self.end(end).remote
+    }
+
+    /// The address at this side.
+    pub fn local(&self, end: EndId) -> &Address {
+        &self.end(end).local
+    }
+
+    /// Opens an address that `owner` answers for.
+    pub fn machine(&mut self, at: &Address, owner: Owner) {
+        self.place(at.clone(), owner, usize::MAX, None);
+    }
+
+    pub(super) fn place(
+        &mut self,
+        at: Address,
+        owner: Owner,
+        backlog_limit: usize,
+        token: Option<Token>,
+    ) {
+        let machine = Machine {
+            owner,
+            reach: Reach::Listening,
+            backlog: VecDeque::new(),
+            backlog_limit,
+            token,
+        };
+        self.machines.insert(at, machine);
+    }
+
+    pub(super) fn listener_token(&self, at: &Address) -> Option<Token> {
+        self.machines.get(at).and_then(|machine| machine.token)
+    }
+
+    /// How a machine treats packets.
+    pub fn reach(&self, at: &Address) -> Reach {
+        self.machines.get(at).map_or(Reach::Refusing, |machine| machine.reach)
+    }
+
+    /// Changes how a machine treats packets.
+    pub fn set_reach(&mut self, at: &Address, reach: Reach) {
+        self.trace.note(self.now, [3, reach as usize, 0], || format!("{at} is now {reach:?}"));
+        let machine = self.machines.get_mut(at).expect("the test has made this machine");
+        let was = std::mem::replace(&mut machine.reach, reach);
+        if was == Reach::Dark && reach != Reach::Dark {
+            self.revive(at);
+        }
+    }
+
+    /// What happened while it was dark was lost; the machine knows these connections no more.
+    fn revive(&mut self, at: &Address) {
+        let lost: Vec<EndId> = (0..self.ends.len())
+            .map(EndId)
+            .filter(|id| self.end(*id).severed && self.end(*id).machine == *at)
+            .collect();
+        for id in lost {
+            self.end_mut(id).severed = false;
+            self.break_end(id, ErrorKind::ConnectionReset);
+        }
+    }
+
+    /// A connection waiting at a machine that is worked by hand.
+    pub fn accepted(&mut self, at: &Address) -> Option<EndId> {
+        self.machines.get_mut(at)?.backlog.pop_front()
+    }
+
+    /// Begins to connect. Its owner hears of the outcome like of any change.
+    pub fn dial(&mut self, owner: Owner, to: &Address) -> EndId {
+        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), self.next_port);
+        self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+        let slow = self.faults.strike(Family::SlowLinks, &mut self.rng);
+        let latency = if slow { SLOW } else { FAST };
+        let latency = self.rng.duration(latency.0..=latency.1);
+        let id = self.add_end(owner, Address::Inet(local), to.clone(), to.clone(), latency);
+        self.trace.note(self.now, [4, id.0, 0], || format!("{id} dials {to} for {owner:?}"));
+        self.plan(self.now + latency, Happening::Syn(id, 0));
+        id
+    }
+
+    pub(super) fn add_end(
+        &mut self,
+        owner: Owner,
+        local: Address,
+        remote: Address,
+        machine: Address,
+        latency: Duration,
+    ) -> EndId {
+        let small = self.faults.strike(Family::SmallBuffers, &mut self.rng);
+        let capacity = match (small, latency < SLOW.0) {
+            (false, _) => BUFFER,
+            (true, true) => self.rng.within(16..=64),
+            // What the worker has written must not take seconds to arrive: it counts as sent.
+            (true, false) => self.rng.within(128..=512),
+        };
+        let cut = self.faults.strike(Family::ResetAfter, &mut self.rng);
+        let reset_after = cut.then(|| self.rng.within(0..=RESET_WITHIN));
+        self.ends.push(End {
+            owner,
+            peer: None,
+            phase: Phase::Connecting,
+            local,
+            remote,
+            machine,
+            inbox: VecDeque::new(),
+            fin_in: false,
+            outbox: VecDeque::new(),
+            fin_out: Fin::No,
+            underway: 0,
+            capacity,
+            starved: false,
+            abortive: false,
+            severed: false,
+            latency,
+            last_arrival: Time::ZERO,
+            reset_after,
+            token: None,
+            idle: Idle::Quiet,
+            taken: 0,
+            given: 0,
+            spoilt_behind: None,
+            written: Vec::new(),
+        });
+        EndId(self.ends.len() - 1)
+    }
+
+    /// Writes what fits; returns how much that was.
+    pub fn send(&mut self, end: EndId, bytes: &[u8]) -> usize {
+        let Ok(count) = self.end_mut(end).room_for(bytes.len()) else { return 0 };
+        let sender = self.end_mut(end);
+        sender.outbox.extend(&bytes[..count]);
+        sender.given += count;
+        self.transmit(end);
+        count
+    }
+
+    /// Reads at most `most` bytes, appending them.
+    pub fn receive(&mut self, end: EndId, into: &mut Vec<u8>, most: usize) -> Received {
+        let mut buffer = vec![0; most.min(self.end(end).inbox.len().max(1))];
+        match self.end_mut(end).read(&mut buffer) {
+            Ok(0) => Received::End,
+            Ok(count) => {
+                into.extend_from_slice(&buffer[..count]);
+                self.announce_window(end);
+                Received::Bytes(count)
+            }
+            Err(ErrorKind::WouldBlock) => Received::Nothing,
+            Err(_) => Received::Broken,
+        }
+    }
+
+    /// Whether a connect has come to its end, and how: none while it goes on.
+    pub fn outcome(&self, end: EndId) -> Option<Result<(), ()>> {
+        match self.end(end).phase {
+            Phase::Connecting => None,
+            Phase::Open => Some(Ok(())),
+            Phase::Dead(_) | Phase::Closed => Some(Err(())),
+        }
+    }
+
+    /// Whether the connection at this end was reset or failed.
+    pub fn is_dead(&self, end: EndId) -> bool {
+        matches!(self.end(end).phase, Phase::Dead(_))
+    }
+
+    /// Whether everything sent from this end has arrived at the other.
+    pub fn flushed(&self, end: EndId) -> bool {
+        self.end(end).outbox.is_empty() && self.end(end).underway == 0
+    }
+
+    /// From now on the network makes no trouble.
+    pub(super) fn heal(&mut self) {
+        self.faults.heal();
+        for end in &mut self.ends {
+            end.reset_after = None;
+        }
+    }
+
+    /// Wakes an actor at that time.
+    pub fn alarm(&mut self, actor: ActorId, at: Time, key: u64) {
+        self.plan(at.max(self.now), Happening::Wake(actor, Wake::Alarm(key)));
+    }
+
+    pub(super) fn plan(&mut self, at: Time, what: Happening) {
+        self.agenda.add(at, what);
+    }
+
+    /// The next thing that happens until `until`; time moves on to it.
+    pub(super) fn next_happening(&mut self, until: Time) -> Option<Happening> {
+        let (at, what) = self.agenda.take_until(until)?;
+        self.now = self.now.max(at);
+        Some(what)
+    }
+
+    pub(super) fn end(&self, id: EndId) -> &End {
+        &self.ends[id.0]
+    }
+
+    pub(super) fn end_mut(&mut self, id: EndId) -> &mut End {
+        &mut self.ends[id.0]
+    }
+
+    pub(super) fn incident(&mut self, machine: &Address, end: Option<EndId>, kind: IncidentKind) {
+        self.trace.note(self.now, [5, kind as usize, 0], || format!("{kind:?} at {machine}"));
+        let machine = machine.clone();
+        self.incidents.push(Incident { at: self.now, machine, end, kind });
+    }
+
+    /// Whether the worker holds as many sockets as it may.
+    pub(super) fn exhausted(&self) -> bool {
+        self.descriptors < usize::MAX && self.worker_ends().len() >= self.descriptors
+    }
+
+    pub(super) fn progressed(&mut self) {
+        self.progress += 1;
+    }
+}
+
+impl std::fmt::Display for EndId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// Latencies of an ordinary connection, and of one over a slow link.
+const FAST: (Duration, Duration) = (Duration::from_micros(20), Duration::from_micros(400));
+const SLOW: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(30));
+/// Bytes in a socket's buffer: little, so that bodies of a few kilobytes meet its end.
+const BUFFER: usize = 2048;
+/// A connection that the network resets is reset within so many bytes.
+const RESET_WITHIN: usize = 3000;
+/// The first local port of those who connect.
+const FIRST_PORT: u16 = 10_000;

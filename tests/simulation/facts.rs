@@ -1,0 +1,379 @@
+//! Facts about time, each by its name: what is due, when, and at whose expense.
+
+use std::time::Duration;
+
+use switchover::net::sim::{Act, Ask, Body, Condition, Exchange, Fate, Manners, Outcome, Received};
+use switchover::time::Time;
+
+use super::run::Run;
+use super::setup::{Setup, proxy_address, server_address};
+
+/// Whatever happens within this time of a moment happens at that moment.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The server that answered with 200; panics if none did.
+fn served_by(exchange: &Exchange) -> u32 {
+    match exchange.outcome {
+        Outcome::Whole(answer) if answer.status == 200 => answer.by.expect("a server's answer").0,
+        Outcome::Whole(_)
+        | Outcome::Unasked
+        | Outcome::Waiting
+        | Outcome::Cut(_)
+        | Outcome::Closed
+        | Outcome::Reset
+        | Outcome::Left => panic!("not served: {exchange:?}"),
+    }
+}
+
+/// The status of an answer of the proxy's own; panics if there is none.
+fn refused_with(exchange: &Exchange) -> u16 {
+    match exchange.outcome {
+        Outcome::Whole(answer) if answer.by.is_none() => answer.status,
+        Outcome::Whole(_)
+        | Outcome::Unasked
+        | Outcome::Waiting
+        | Outcome::Cut(_)
+        | Outcome::Closed
+        | Outcome::Reset
+        | Outcome::Left => panic!("not refused: {exchange:?}"),
+    }
+}
+
+/// From when an exchange was sent until its answer began.
+fn waited(exchange: &Exchange) -> Duration {
+    exchange.answered.expect("answered") - exchange.sent.expect("sent")
+}
+
+fn assert_about(measured: Duration, expected: Duration) {
+    let right = measured >= expected && measured <= expected + AT_ONCE;
+    assert!(right, "{measured:?} instead of {expected:?}");
+}
+
+/// Asks once and waits for the end of it.
+fn ask(run: &mut Run, ask: Ask) -> Exchange {
+    let client = run.client(vec![ask]);
+    run.until_done(seconds(60));
+    run.exchange(client)
+}
+
+/// Connections that the worker ever began to a server.
+fn dialled(run: &mut Run, server: usize) -> usize {
+    run.net().world().worker_ends_of(&server_address(server)).len()
+}
+
+fn hanging() -> Manners {
+    Manners::Always(Act { fate: Fate::Hangs { after: 0 }, ..Act::plain(0) })
+}
+
+#[test]
+fn a_refused_connect_costs_no_waiting() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    run.make(0, Condition::Refusing);
+    let exchange = ask(&mut run, Ask::get(1));
+    assert_eq!(served_by(&exchange), 1);
+    assert!(waited(&exchange) < AT_ONCE);
+}
+
+#[test]
+fn a_primary_is_tried_again_exactly_when_its_time_is_up_by_a_connection_of_nobodys() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    run.make(0, Condition::Refusing);
+    ask(&mut run, Ask::get(1));
+    // The verdict fell within the slice of waiting that has just ended.
+    let verdict = run.now() - Time::ZERO;
+    run.make(0, Condition::Well);
+    run.pass(seconds(3) - verdict);
+    assert_eq!(dialled(&mut run, 0), 1, "too early");
+    run.pass(AT_ONCE);
+    assert_eq!(dialled(&mut run, 0), 2, "too late");
+    assert_eq!(run.deliveries(0), 0, "no client was needed");
+    assert_eq!(served_by(&ask(&mut run, Ask::get(2))), 0);
+}
+
+#[test]
+fn a_primary_that_stays_unreachable_never_costs_a_client_anything() {
+    for condition in [Condition::Refusing, Condition::Dark] {
+        let mut run = Run::quiet(&Setup::new(1, 1));
+        run.make(0, condition);
+        ask(&mut run, Ask::get(1));
+        for id in 2..100 {
+            let exchange = ask(&mut run, Ask::get(id));
+            assert_eq!(served_by(&exchange), 1);
+            assert!(waited(&exchange) < AT_ONCE, "{condition:?}: {exchange:?}");
+        }
+        assert!(dialled(&mut run, 0) > 3, "it was tried again and again");
+    }
+}
+
+#[test]
+fn a_dark_primary_costs_one_connect_timeout_once() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    run.make(0, Condition::Dark);
+    let first = ask(&mut run, Ask::get(1));
+    assert_eq!(served_by(&first), 1);
+    assert_about(waited(&first), seconds(1));
+    assert!(waited(&ask(&mut run, Ask::get(2))) < AT_ONCE);
+}
+
+#[test]
+fn whoever_still_connects_moves_on_when_the_verdict_falls() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    run.make(0, Condition::Dark);
+    let first = run.client(vec![Ask::get(1)]);
+    run.pass(Duration::from_millis(700));
+    let later: Vec<usize> = (2..6).map(|id| run.client(vec![Ask::get(id)])).collect();
+    run.until_done(seconds(60));
+    assert_about(waited(&run.exchange(first)), seconds(1));
+    for client in later {
+        let exchange = run.exchange(client);
+        assert_eq!(served_by(&exchange), 1);
+        assert!(waited(&exchange) < Duration::from_millis(300) + AT_ONCE, "{exchange:?}");
+    }
+}
+
+#[test]
+fn a_head_that_does_not_come_in_time_gets_408() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    let end = run.dial();
+    let began = run.now();
+    for part in ["GET / HTTP/1.1\r\n", "Host: a\r\n", "A: b\r\n", "C: d\r\n"] {
+        // The timeout is for the whole head, not for its pieces.
+        run.send(end, part);
+        run.pass(Duration::from_millis(900));
+    }
+    let (answer, _, at) = run.answer(end, seconds(60));
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_about(at - began, seconds(4));
+}
+
+#[test]
+fn a_client_that_never_begins_is_closed_without_a_word() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    let end = run.dial();
+    let (answer, state, at) = run.answer(end, seconds(60));
+    assert_eq!(answer, "");
+    assert_ne!(state, Received::Nothing);
+    assert!(at - Time::ZERO <= seconds(4) + AT_ONCE * 2);
+}
+
+#[test]
+fn a_body_that_does_not_go_on_gets_408_and_its_server_half_of_it() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    let end = run.dial();
+    run.send(end, "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 64\r\n\r\n000001/");
+    run.pass(seconds(4));
+    assert_eq!(run.received(end).0, "", "time runs from one read to the next");
+    run.send(end, "99/0000/");
+    let sent = run.now();
+    let (answer, _, at) = run.answer(end, seconds(60));
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_about(at - sent, Duration::from_millis(4_500));
+    run.pass(seconds(10));
+    assert!(!run.net().servers()[0].deliveries()[0].request_whole);
+    assert_eq!(run.net().servers()[0].connections(), 0);
+}
+
+#[test]
+fn a_silent_server_is_given_up_after_the_read_timeout() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    run.net().set_manners(0, hanging());
+    let exchange = ask(&mut run, Ask::get(1));
+    assert_eq!(refused_with(&exchange), 504);
+    assert_about(waited(&exchange), seconds(5));
+}
+
+#[test]
+fn a_repeatable_request_moves_on_after_the_read_timeout_and_another_does_not() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    run.net().set_manners(0, hanging());
+    let exchange = ask(&mut run, Ask { method: "POST", ..Ask::get(1) });
+    assert_eq!(refused_with(&exchange), 504);
+    run.pass(seconds(4));
+    let exchange = ask(&mut run, Ask::get(2));
+    assert_eq!(served_by(&exchange), 1);
+    assert_about(waited(&exchange), seconds(5));
+}
+
+#[test]
+fn the_read_timeout_counts_only_from_when_the_request_is_sent() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    run.net().set_manners(0, hanging());
+    let end = run.dial();
+    run.send(end, "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+    for byte in ["0", "0", "0", "0", "0"] {
+        run.pass(seconds(3));
+        run.send(end, byte);
+    }
+    run.pass(seconds(3));
+    assert_eq!(run.received(end), (String::new(), Received::Nothing));
+    run.send(end, "1");
+    let sent = run.now();
+    let (answer, _, at) = run.answer(end, seconds(60));
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert_about(at - sent, seconds(5));
+}
+
+#[test]
+fn an_idle_client_is_closed_without_a_word_when_its_time_is_up() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    let end = run.dial();
+    run.send(end, "GET /x/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    run.pass(Duration::from_millis(10));
+    assert!(run.received(end).0.starts_with("HTTP/1.1 200 "));
+    let idle = run.now();
+    let (answer, state, at) = run.answer(end, seconds(60));
+    assert_eq!((answer.as_str(), state), ("", Received::End));
+    assert!(at - idle <= seconds(10) + AT_ONCE && at - idle + AT_ONCE * 2 >= seconds(10));
+}
+
+#[test]
+fn an_idle_connection_to_a_server_is_closed_when_its_time_is_up() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    ask(&mut run, Ask::get(1));
+    run.until(Time::ZERO + Duration::from_millis(7_900));
+    assert_eq!(run.net().servers()[0].connections(), 1);
+    assert_eq!(run.worker.census().idle_upstreams, 1);
+    run.until(Time::ZERO + seconds(8) + AT_ONCE * 2);
+    assert_eq!(run.net().servers()[0].connections(), 0);
+}
+
+#[test]
+fn no_more_servers_are_tried_than_allowed() {
+    let mut run = Run::quiet(&Setup { tries: 2, ..Setup::new(4, 0) });
+    for server in 0..3 {
+        run.make(server, Condition::Refusing);
+    }
+    run.make(3, Condition::Refusing);
+    assert_eq!(refused_with(&ask(&mut run, Ask::get(1))), 502);
+    let tried: usize = (0..4).map(|server| dialled(&mut run, server)).sum();
+    assert_eq!(tried, 2);
+}
+
+#[test]
+fn no_further_server_is_tried_after_the_time_for_trying() {
+    let limited = Setup { next_timeout: Some(Duration::from_millis(1_500)), ..Setup::new(4, 0) };
+    let mut run = Run::quiet(&limited);
+    for server in 0..4 {
+        run.make(server, Condition::Dark);
+    }
+    let exchange = ask(&mut run, Ask::get(1));
+    assert_eq!(refused_with(&exchange), 504);
+    assert_about(waited(&exchange), seconds(2));
+}
+
+#[test]
+fn the_answer_to_a_body_too_long_to_keep_is_an_error_when_the_server_dies() {
+    let mut run = Run::quiet(&Setup { replay_limit: 1024, ..Setup::new(1, 1) });
+    let cut = Act { fate: Fate::Cut { after: 0, reset: true }, ..Act::plain(0) };
+    run.net().set_manners(0, Manners::Always(cut));
+    let put = |id, length| Ask { method: "PUT", body: Body::Sized(length), ..Ask::get(id) };
+    assert_eq!(refused_with(&ask(&mut run, put(1, 5000))), 502);
+    run.pass(seconds(4));
+    assert_eq!(served_by(&ask(&mut run, put(2, 500))), 1);
+}
+
+#[test]
+fn at_the_limit_of_connections_the_longest_idle_client_makes_room() {
+    let mut run = Run::quiet(&Setup { worker_connections: 8, ..Setup::new(1, 0) });
+    let mut ends = Vec::new();
+    for id in 1..=8 {
+        let end = run.dial();
+        run.send(end, &format!("GET /x/{id} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        run.pass(Duration::from_millis(50));
+        assert!(run.received(end).0.starts_with("HTTP/1.1 200 "), "client {id} is served");
+        ends.push(end);
+    }
+    let first = run.received(ends[0]).1;
+    assert_ne!(first, Received::Nothing, "the oldest had to go");
+    assert_eq!(run.received(ends[7]).1, Received::Nothing, "the youngest stays");
+    assert!(run.net().world().worker_ends().len() <= 8);
+}
+
+#[test]
+fn out_of_descriptors_service_is_whole_again_as_soon_as_there_are_some() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    run.net().world_mut().limit_descriptors(0);
+    let client = run.client(vec![Ask::get(1)]);
+    run.pass(seconds(2));
+    run.net().world_mut().limit_descriptors(usize::MAX);
+    run.pass(seconds(2));
+    assert_eq!(served_by(&run.exchange(client)), 0, "though no event said so");
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_server_connection_with_it() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    run.net().set_manners(0, hanging());
+    let end = run.dial();
+    run.send(end, "GET /x/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    run.pass(seconds(1));
+    assert_eq!(run.net().servers()[0].connections(), 1);
+    run.net().world_mut().abort(end);
+    run.pass(AT_ONCE);
+    assert_eq!(run.net().servers()[0].connections(), 0);
+    run.net().set_manners(0, Manners::Always(Act::plain(10)));
+    assert_eq!(served_by(&ask(&mut run, Ask::get(2))), 0, "and that was no failure of the server");
+}
+
+#[test]
+fn a_pooled_connection_that_turns_out_dead_is_no_failure_of_the_server() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    ask(&mut run, Ask::get(1));
+    // Dead and back at once: the pooled connection is gone, the machine is not.
+    run.make(0, Condition::Dead);
+    run.make(0, Condition::Well);
+    let exchange = ask(&mut run, Ask::get(2));
+    assert_eq!(served_by(&exchange), 0);
+    assert!(waited(&exchange) < AT_ONCE);
+}
+
+#[test]
+fn a_request_that_meets_a_dead_pooled_connection_is_sent_again_to_the_same_server() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    ask(&mut run, Ask::get(1));
+    let cut = Act { fate: Fate::Cut { after: 0, reset: true }, ..Act::plain(0) };
+    run.net().set_manners(0, Manners::Always(cut));
+    let exchange = ask(&mut run, Ask::get(2));
+    assert_eq!(served_by(&exchange), 1);
+    assert_eq!(run.deliveries(0), 3, "the first, the stale one, and the one that counts");
+    assert_eq!(dialled(&mut run, 0), 2);
+}
+
+#[test]
+fn a_request_that_must_not_be_repeated_is_not_where_a_pooled_connection_is_dead() {
+    let mut run = Run::quiet(&Setup::new(1, 1));
+    ask(&mut run, Ask::get(1));
+    let cut = Act { fate: Fate::Cut { after: 0, reset: true }, ..Act::plain(0) };
+    run.net().set_manners(0, Manners::Always(cut));
+    let post = Ask { method: "POST", body: Body::Sized(100), ..Ask::get(2) };
+    assert_eq!(refused_with(&ask(&mut run, post)), 502);
+    assert_eq!((run.deliveries(0), run.deliveries(1)), (2, 0));
+}
+
+#[test]
+fn a_drained_proxy_finishes_what_it_began_and_takes_nothing_new() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    let idle = run.dial();
+    run.send(idle, "GET /x/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    run.pass(Duration::from_millis(50));
+    run.received(idle);
+    let slow = Act { delay: seconds(2), ..Act::plain(100) };
+    run.net().set_manners(0, Manners::Always(slow));
+    let busy = run.client(vec![Ask::get(2)]);
+    run.pass(Duration::from_millis(50));
+    run.worker.drain();
+    assert!(!run.worker.drained());
+    run.pass(AT_ONCE);
+    assert_eq!(run.received(idle), (String::new(), Received::End));
+    let late = run.net().world_mut().dial(switchover::net::sim::Owner::Hand, &proxy_address());
+    run.pass(seconds(3));
+    assert_eq!(run.net().world().outcome(late), Some(Err(())));
+    assert_eq!(served_by(&run.exchange(busy)), 0);
+    run.pass(seconds(3));
+    assert!(run.worker.drained());
+    assert_eq!(run.net().world().worker_ends(), []);
+}

@@ -1,0 +1,80 @@
+//! The proxy in a simulated world, under every fault that the world knows.
+//!
+//! `cargo test --test simulation` runs a fixed number of seeds. `SEED=n` replays one with a
+//! readable trace on the standard error stream; `SEEDS=a..b` runs a range.
+
+mod facts;
+mod model;
+mod run;
+mod scenario;
+mod seeds;
+mod setup;
+
+use std::panic::catch_unwind;
+
+use seeds::run_seed;
+
+/// Seeds that are always run.
+const SEEDS: u64 = 2000;
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    if let Some(seed) = number("SEED") {
+        return replay(seed);
+    }
+    let (from, to) = range().unwrap_or((0, SEEDS));
+    let failed: Vec<u64> = std::thread::scope(|scope| {
+        let halves = [0, 1].map(|half| scope.spawn(move || failures(from + half..to)));
+        halves.into_iter().flat_map(|half| half.join().expect("it catches panics")).collect()
+    });
+    assert!(failed.is_empty(), "{} seeds failed, the first: {:?}", failed.len(), failed.first());
+}
+
+/// Runs every second seed of the range; returns those that failed, told with their command.
+fn failures(seeds: std::ops::Range<u64>) -> Vec<u64> {
+    let mut failed = Vec::new();
+    for seed in seeds.step_by(2) {
+        let complaints = match catch_unwind(|| run_seed(seed, false)) {
+            Ok(Ok(_)) => continue,
+            Ok(Err(complaints)) => complaints,
+            Err(_) => vec!["a panic, told above".to_owned()],
+        };
+        failed.push(seed);
+        eprintln!("\nSEED={seed} cargo test --test simulation every_seed");
+        for complaint in complaints {
+            eprintln!("  {complaint}");
+        }
+        if failed.len() >= ENOUGH {
+            break;
+        }
+    }
+    failed
+}
+
+fn replay(seed: u64) {
+    if let Err(complaints) = run_seed(seed, true) {
+        panic!("seed {seed}:\n{}", complaints.join("\n"));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let hashes = [run_seed(seed, false), run_seed(seed, false)];
+        assert_eq!(hashes[0], hashes[1], "seed {seed}");
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+fn range() -> Option<(u64, u64)> {
+    let text = std::env::var("SEEDS").ok()?;
+    let (from, to) = text.split_once("..").expect("SEEDS is written a..b");
+    Some((from.parse().expect("a number"), to.parse().expect("a number")))
+}
+
+/// Failing seeds that one thread tells before it stops.
+const ENOUGH: usize = 20;

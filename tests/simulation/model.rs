@@ -1,0 +1,280 @@
+//! What may come of an exchange, given what went wrong around it.
+//!
+//! Knows nothing of how the proxy works: only what clients, servers and the network have seen.
+//! The actors judge bytes as they come; here outcomes are judged, when all is over.
+
+use std::time::Duration;
+
+use switchover::net::sim::{
+    Answer, Client, EndId, Exchange, IncidentKind, Leaves, Outcome, Pace, Server, SimNet,
+    TroubleKind,
+};
+use switchover::time::Time;
+
+use super::setup::Setup;
+
+/// Everything that was wrong with a run; empty if nothing was.
+pub(crate) fn judge(net: &SimNet, setup: &Setup) -> Vec<String> {
+    let mut complaints: Vec<String> = net.world().violations().to_vec();
+    let judge = Judge { net, setup };
+    for client in net.clients() {
+        for exchange in client.exchanges() {
+            if let Err(complaint) = judge.exchange(client, exchange) {
+                complaints.push(format!("{complaint}: {}", tell(exchange)));
+            }
+            complaints.extend(judge.repetition(exchange));
+        }
+    }
+    complaints
+}
+
+/// An exchange in one line.
+pub(crate) fn tell(exchange: &Exchange) -> String {
+    let Exchange { ask, outcome, asked, sent, over, end, before, .. } = exchange;
+    let seconds = |at: Option<Time>| at.map(|at| at.as_nanos() as f64 / 1e9);
+    format!(
+        "{} {} {:?} {:?} {:?}, {before} before at {end:?}, asked {:?} sent {:?} over {:?}: {outcome:?}",
+        ask.id,
+        ask.method,
+        ask.version,
+        ask.body,
+        ask.leaves,
+        seconds(*asked),
+        seconds(*sent),
+        seconds(*over),
+    )
+}
+
+struct Judge<'a> {
+    net: &'a SimNet,
+    setup: &'a Setup,
+}
+
+impl Judge<'_> {
+    fn exchange(&self, client: &Client, exchange: &Exchange) -> Result<(), &'static str> {
+        self.deadline(exchange)?;
+        match exchange.outcome {
+            Outcome::Unasked => Err("was never asked"),
+            Outcome::Waiting => Err("has no end"),
+            Outcome::Left => Ok(()),
+            Outcome::Whole(answer) => self.whole(exchange, answer),
+            Outcome::Cut(answer) => self.cut(client, exchange, answer),
+            Outcome::Closed => self.closed(client, exchange),
+            Outcome::Reset if self.answer_was_cut(exchange) || more_was_asked(client, exchange) => {
+                Ok(())
+            }
+            Outcome::Reset => self.closed(client, exchange),
+        }
+    }
+
+    fn whole(&self, exchange: &Exchange, answer: Answer) -> Result<(), &'static str> {
+        let Some((server, attempt)) = answer.by else {
+            return if answer.fake { Ok(()) } else { self.refusal(exchange, answer.status) };
+        };
+        let delivery = self.net.servers()[server as usize].deliveries().get(attempt as usize);
+        if delivery.is_none_or(|delivery| delivery.id != exchange.ask.id) {
+            return Err("is answered by somebody who never saw it");
+        }
+        Ok(())
+    }
+
+    /// An answer of the proxy's own.
+    fn refusal(&self, exchange: &Exchange, status: u16) -> Result<(), &'static str> {
+        let (from, to) = span(exchange);
+        match status {
+            502 | 504 => {
+                let excused = |server| self.had_trouble(server, from, to, exchange);
+                let servers = self.net.servers();
+                let excused = if exchange.ask.is_repeatable() && self.fits_replay(exchange) {
+                    servers.iter().all(excused)
+                } else {
+                    servers.iter().any(excused)
+                };
+                if excused { Ok(()) } else { Err("failed although a server was there") }
+            }
+            408 if to - from >= self.setup.header_timeout.min(self.setup.body_timeout) => Ok(()),
+            408 => Err("was called late and was not"),
+            _ => Err("got an answer that nothing explains"),
+        }
+    }
+
+    /// Whether the whole body can be sent to another server.
+    fn fits_replay(&self, exchange: &Exchange) -> bool {
+        exchange.ask.body_length() + HEAD < self.setup.replay_limit
+    }
+
+    /// Whether a server, or the network before it, explains a failure in that time.
+    fn had_trouble(&self, server: &Server, from: Time, to: Time, exchange: &Exchange) -> bool {
+        // A server is out for `fail_timeout` after its last failure, and what it did in trouble
+        // can be noticed as late as a connect gives up.
+        let lasts = self.setup.fail_timeout + self.setup.connect_timeout + NOTICED;
+        let relevant = |since: Time, until: Time| since <= to && until + lasts >= from;
+        let own = server.troubles().iter().any(|trouble| {
+            let matters = trouble.kind != TroubleKind::Idle
+                || !exchange.ask.is_repeatable()
+                || self.was_raced(trouble.end);
+            matters && relevant(trouble.from, trouble.until)
+        });
+        let world = self.net.world();
+        own || world.incidents().iter().any(|incident| {
+            let matters = match incident.kind {
+                // Short of something of its own, the proxy asks no other server.
+                IncidentKind::NoDescriptor | IncidentKind::NoPort => true,
+                IncidentKind::ConnectFailed | IncidentKind::AcceptAborted | IncidentKind::Reset => {
+                    incident.machine == server.plan().at
+                }
+            };
+            matters && relevant(incident.at, incident.at)
+        })
+    }
+
+    fn was_raced(&self, end: Option<EndId>) -> bool {
+        let world = self.net.world();
+        end.and_then(|end| world.peer(end)).is_some_and(|worker| world.raced(worker))
+    }
+
+    fn cut(
+        &self,
+        client: &Client,
+        exchange: &Exchange,
+        answer: Answer,
+    ) -> Result<(), &'static str> {
+        if self.client_is_to_blame(client, exchange) || more_was_asked(client, exchange) {
+            return Ok(());
+        }
+        let Some((server, attempt)) = answer.by else {
+            return Err("was cut while the proxy itself answered");
+        };
+        let server = &self.net.servers()[server as usize];
+        let Some(delivery) = server.deliveries().get(attempt as usize) else {
+            return Err("is answered by somebody who never saw it");
+        };
+        let spoilt = !delivery.answer_whole
+            || self.was_reset(delivery.end)
+            || self.was_severed(server, exchange);
+        if spoilt { Ok(()) } else { Err("was cut although its server told everything") }
+    }
+
+    /// Whether a reset may be how the proxy shows that a server cut its answer.
+    fn answer_was_cut(&self, exchange: &Exchange) -> bool {
+        self.net.servers().iter().any(|server| {
+            server.deliveries().iter().any(|delivery| {
+                delivery.id == exchange.ask.id
+                    && (!delivery.answer_whole || self.was_reset(delivery.end))
+            })
+        })
+    }
+
+    /// Whether packets of a server may have been lost while it answered.
+    fn was_severed(&self, server: &Server, exchange: &Exchange) -> bool {
+        let (from, to) = span(exchange);
+        server.troubles().iter().any(|trouble| {
+            matches!(trouble.kind, TroubleKind::Condition(_))
+                && trouble.from <= to
+                && trouble.until + NOTICED >= from
+        })
+    }
+
+    fn closed(&self, client: &Client, exchange: &Exchange) -> Result<(), &'static str> {
+        let (from, to) = span(exchange);
+        let idle = exchange.before > 0
+            && from - exchange.idle_since + NOTICED >= self.setup.keepalive_timeout;
+        let slow = to - exchange.idle_since
+            >= self.setup.header_timeout.min(self.setup.body_timeout)
+            && exchange.sent.is_none_or(|sent| sent + NOTICED >= to);
+        if exchange.after_last || idle || slow || self.client_is_to_blame(client, exchange) {
+            return Ok(());
+        }
+        Err("was closed without a word")
+    }
+
+    /// Whether the client's own connection, or the client itself, explains a bad end.
+    fn client_is_to_blame(&self, client: &Client, exchange: &Exchange) -> bool {
+        let dawdles = |pace: Pace| match pace {
+            Pace::AtOnce => false,
+            // Discarding what a slow client still sends ends after a while, and reading slowly
+            // can outlast that.
+            Pace::Drips { .. } => true,
+            Pace::Stalls { pause, .. } => pause + NOTICED >= self.setup.lingering_timeout,
+        };
+        self.half_closes(client, exchange)
+            || dawdles(client.plan().reads)
+            || exchange.end.is_some_and(|end| self.was_reset(end))
+    }
+
+    /// Whether the client sends its FIN on this connection before all is answered: to the proxy
+    /// that is a client which has left.
+    fn half_closes(&self, client: &Client, exchange: &Exchange) -> bool {
+        client
+            .exchanges()
+            .iter()
+            .any(|other| other.end == exchange.end && other.ask.leaves == Leaves::HalfCloses)
+    }
+
+    /// Whether the network spoilt the connection that this end belongs to.
+    fn was_reset(&self, end: EndId) -> bool {
+        let world = self.net.world();
+        let peer = world.peer(end);
+        world.incidents().iter().any(|incident| {
+            let spoils = match incident.kind {
+                IncidentKind::Reset | IncidentKind::AcceptAborted => true,
+                IncidentKind::ConnectFailed | IncidentKind::NoDescriptor | IncidentKind::NoPort => {
+                    false
+                }
+            };
+            spoils && (incident.end == Some(end) || incident.end == peer)
+        })
+    }
+
+    /// Nobody waits longer than all timeouts that apply take together.
+    fn deadline(&self, exchange: &Exchange) -> Result<(), &'static str> {
+        let (Some(sent), Some(over)) = (exchange.sent, exchange.answered.or(exchange.over)) else {
+            return Ok(());
+        };
+        let one = self.setup.connect_timeout + self.setup.read_timeout + self.setup.send_timeout;
+        let tries = u32::try_from(self.net.servers().len()).expect("there are only a few") + 1;
+        if over - sent > one * tries + SLOWNESS {
+            return Err("took longer than all timeouts together");
+        }
+        Ok(())
+    }
+
+    /// What may not be repeated is written to one server at most, and to it once.
+    fn repetition(&self, exchange: &Exchange) -> Option<String> {
+        if exchange.ask.is_repeatable() {
+            return None;
+        }
+        let start = format!("{} /x/{} ", exchange.ask.method, exchange.ask.id);
+        let world = self.net.world();
+        let mut times = 0;
+        for server in self.net.servers() {
+            for end in world.worker_ends_of(&server.plan().at) {
+                let written = world.written(end);
+                times += written.windows(start.len()).filter(|at| *at == start.as_bytes()).count();
+            }
+        }
+        (times > 1).then(|| format!("exchange {}: sent {times} times", exchange.ask.id))
+    }
+}
+
+/// Whether the client had sent more behind this request. What arrives behind an answer that closes
+/// the connection may destroy it, unless the proxy lingers longer than nginx would:
+/// RFC 9112, section 9.6.
+fn more_was_asked(client: &Client, exchange: &Exchange) -> bool {
+    client.exchanges().iter().any(|other| {
+        other.end == exchange.end && other.before > exchange.before && other.asked.is_some()
+    })
+}
+
+/// From when an exchange was begun until it was over.
+fn span(exchange: &Exchange) -> (Time, Time) {
+    let from = exchange.asked.unwrap_or(exchange.idle_since);
+    (from, exchange.over.unwrap_or(Time::NEVER))
+}
+
+/// How long news of anything may travel over the slowest link.
+const NOTICED: Duration = Duration::from_millis(600);
+/// How long the largest request may take over the slowest link with the smallest buffers.
+const SLOWNESS: Duration = Duration::from_secs(10);
+/// More than the bytes of any request's head as it is sent to a server.
+const HEAD: usize = 400;

@@ -1,0 +1,149 @@
+//! What a seed makes of the world: servers and their fates, clients and their habits.
+
+use std::time::Duration;
+
+use switchover::net::sim::{
+    Ask, Body, ClientPlan, Condition, Family, Faults, Leaves, Manners, Pace, Rng, ServerPlan,
+    Version,
+};
+use switchover::time::Time;
+
+use super::setup::{Setup, proxy_address, server_address};
+
+/// Everything that is decided before the world begins to move.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) setup: Setup,
+    pub(crate) faults: Faults,
+    pub(crate) servers: Vec<ServerPlan>,
+    pub(crate) clients: Vec<ClientPlan>,
+}
+
+impl Scenario {
+    pub(crate) fn of(seed: u64) -> Scenario {
+        let mut rng = Rng::new(seed);
+        let faults = Faults::random(&mut rng);
+        let mut maker = Maker { rng, faults: faults.clone(), next_id: 1 };
+        let setup = maker.setup();
+        let servers = (0..setup.backups.len()).map(|place| maker.server(place)).collect();
+        let clients = (0..maker.rng.within(2..=7)).map(|_| maker.client()).collect();
+        Scenario { setup, faults, servers, clients }
+    }
+}
+
+struct Maker {
+    rng: Rng,
+    faults: Faults,
+    next_id: u32,
+}
+
+impl Maker {
+    fn strikes(&mut self, family: Family) -> bool {
+        self.faults.strike(family, &mut self.rng)
+    }
+
+    fn setup(&mut self) -> Setup {
+        let primaries = self.rng.within(1..=2);
+        let backups = self.rng.within(1..=2);
+        Setup {
+            max_fails: self.rng.pick(&[1, 1, 2]),
+            replay_limit: self.rng.pick(&[1024, 64 * 1024]),
+            ..Setup::new(primaries, backups)
+        }
+    }
+
+    fn server(&mut self, place: usize) -> ServerPlan {
+        let mut calendar = Vec::new();
+        for (family, condition) in [
+            (Family::Refuses, Condition::Refusing),
+            (Family::GoesDark, Condition::Dark),
+            (Family::Dies, Condition::Dead),
+            (Family::Hangs, Condition::Hanging),
+        ] {
+            if self.strikes(family) {
+                let from = Time::ZERO + self.rng.duration(Duration::ZERO..=TROUBLE);
+                let until = from + self.rng.duration(Duration::from_millis(100)..=TROUBLE);
+                calendar.push((from, condition));
+                calendar.push((until, Condition::Well));
+            }
+        }
+        calendar.sort_by_key(|entry| entry.0);
+        ServerPlan {
+            name: u32::try_from(place).expect("there are only a few"),
+            at: server_address(place),
+            calendar,
+            manners: Manners::Random,
+        }
+    }
+
+    fn client(&mut self) -> ClientPlan {
+        let asks = (0..self.rng.within(1..=4)).map(|_| self.ask()).collect();
+        ClientPlan {
+            to: proxy_address(),
+            starts: Time::ZERO + self.rng.duration(Duration::ZERO..=TROUBLE),
+            asks,
+            pipeline: self.rng.pick(&[1, 1, 3]),
+            sends: self.pace(Family::StalledSenders),
+            reads: self.pace(Family::StalledReaders),
+            lingers: self.rng.one_in(4),
+            stubborn: self.rng.one_in(2),
+        }
+    }
+
+    fn pace(&mut self, stalls: Family) -> Pace {
+        if self.strikes(stalls) {
+            let pause = self.rng.duration(Duration::from_millis(500)..=TROUBLE);
+            Pace::Stalls { after: self.rng.within(1..=2000), pause }
+        } else if self.strikes(Family::SlowDrip) {
+            let (bytes, most) = self.rng.pick(&[(1, 5), (7, 20), (100, 100), (1000, 500)]);
+            let pause = self.rng.duration(Duration::ZERO..=Duration::from_millis(most));
+            Pace::Drips { bytes, pause }
+        } else {
+            Pace::AtOnce
+        }
+    }
+
+    fn ask(&mut self) -> Ask {
+        let method = self.rng.pick(&["GET", "GET", "GET", "HEAD", "PUT", "POST", "POST", "DELETE"]);
+        let version = self.rng.pick(&[
+            Version::Http11,
+            Version::Http11,
+            Version::Http11,
+            Version::Http11Close,
+            Version::Http10,
+            Version::Http10KeepAlive,
+        ]);
+        let old = matches!(version, Version::Http10 | Version::Http10KeepAlive);
+        let length = self.rng.pick(&[0, 1, 100, 900, 3000, 5000]);
+        let body = match method {
+            "PUT" | "POST" if !old && self.rng.one_in(2) => Body::Chunked(length),
+            "PUT" | "POST" => Body::Sized(length),
+            _ if self.rng.one_in(10) => Body::Sized(length),
+            _ => Body::Nothing,
+        };
+        let leaves = if self.strikes(Family::ClientsLeave) {
+            let count = self.rng.within(0..=800);
+            self.rng.pick(&[Leaves::AfterSending(count), Leaves::AfterReceiving(count)])
+        } else if self.strikes(Family::HalfCloses) {
+            Leaves::HalfCloses
+        } else {
+            Leaves::Never
+        };
+        let thinks = if self.rng.one_in(3) { THINKS } else { Duration::ZERO };
+        self.next_id += 1;
+        Ask {
+            id: self.next_id - 1,
+            method,
+            version,
+            body,
+            expects: !old && body != Body::Nothing && self.rng.one_in(4),
+            thinks: self.rng.duration(Duration::ZERO..=thinks),
+            leaves,
+        }
+    }
+}
+
+/// Trouble and clients come within this time; no trouble of a server's lasts longer.
+const TROUBLE: Duration = Duration::from_secs(7);
+/// The longest that a client thinks: shorter than every timeout, and than two of them together.
+const THINKS: Duration = Duration::from_secs(2);

@@ -1,0 +1,133 @@
+//! Random runs: trouble, then healing, then silence.
+
+use std::time::Duration;
+
+use switchover::net::sim::{Act, Ask, Condition, Manners, Outcome, SimNet};
+
+use super::model::{judge, tell};
+use super::run::Run;
+use super::scenario::Scenario;
+use super::setup::{Setup, proxy_address};
+
+/// Runs one seed; returns the hash of its trace.
+///
+/// # Errors
+/// Everything that the proxy did wrong.
+pub(crate) fn run_seed(seed: u64, show: bool) -> Result<u64, Vec<String>> {
+    let scenario = Scenario::of(seed);
+    let mut net = SimNet::new(seed, scenario.faults.clone());
+    if show {
+        net.world_mut().trace.show();
+        net.world_mut().tell(0, || format!("{scenario:#?}"));
+    }
+    for server in scenario.servers {
+        net.add_server(server);
+    }
+    let mut run = Run::new(net, &scenario.setup);
+    for client in scenario.clients {
+        run.net().add_client(client);
+    }
+    run.until_done(PATIENCE);
+    let complaints = judge(run.net(), &scenario.setup);
+    fail_on(complaints)?;
+    heal(&mut run, &scenario.setup)?;
+    silence(&mut run)?;
+    let hash = run.net().world().trace.hash();
+    Ok(hash)
+}
+
+/// Everything is well again: every client is served, and every server gets its traffic.
+fn heal(run: &mut Run, setup: &Setup) -> Result<(), Vec<String>> {
+    let recovery = setup.fail_timeout + setup.connect_timeout * 2 + MARGIN;
+    run.net().world_mut().tell(50, || "everything heals".to_owned());
+    run.net().heal();
+    let servers = setup.backups.len();
+    for server in 0..servers {
+        run.net().set_manners(server, Manners::Always(Act::plain(1000)));
+    }
+    run.pass(recovery);
+    serve(run, None)?;
+    for alone in 0..servers {
+        run.net().world_mut().tell(51, || format!("only server {alone} is there"));
+        for other in (0..servers).filter(|other| *other != alone) {
+            run.make(other, Condition::Dead);
+        }
+        run.pass(NEWS);
+        serve(run, Some(alone))?;
+        for other in (0..servers).filter(|other| *other != alone) {
+            run.make(other, Condition::Well);
+        }
+        run.pass(recovery);
+    }
+    Ok(())
+}
+
+/// A few clients come, and all of them are served; by this server where one is named.
+fn serve(run: &mut Run, by: Option<usize>) -> Result<(), Vec<String>> {
+    let first = run.net().clients().len();
+    for client in 0..3 {
+        let id = u32::try_from((first + client) * 10 + 100_000).expect("there are only a few");
+        let post = Ask { method: "POST", ..Ask::get(id + 1) };
+        run.client(vec![Ask::get(id), post]);
+        run.until_done(PATIENCE);
+    }
+    let mut complaints = run.net().world().violations().to_vec();
+    for client in &run.net().clients()[first..] {
+        for exchange in client.exchanges() {
+            let served = match exchange.outcome {
+                Outcome::Whole(answer) => {
+                    answer.status == 200
+                        && answer.by.is_some_and(|(server, _)| {
+                            by.is_none_or(|wanted| wanted == server as usize)
+                        })
+                }
+                Outcome::Unasked
+                | Outcome::Waiting
+                | Outcome::Cut(_)
+                | Outcome::Closed
+                | Outcome::Reset
+                | Outcome::Left => false,
+            };
+            if !served {
+                complaints.push(format!("after healing, with {by:?} alone: {}", tell(exchange)));
+            }
+        }
+    }
+    fail_on(complaints)
+}
+
+/// Nobody is there any more: nothing may be left of anything.
+fn silence(run: &mut Run) -> Result<(), Vec<String>> {
+    run.pass(SILENCE);
+    let census = run.worker.census();
+    let mut complaints = Vec::new();
+    if census.sessions + census.idle_upstreams + census.buffers_held + census.alarms > 0 {
+        complaints.push(format!("left when all is silent: {census:?}"));
+    }
+    if census.tokens > 1 {
+        complaints.push(format!("tokens besides the listener's: {census:?}"));
+    }
+    let held = run.net().world().worker_ends();
+    if !held.is_empty() {
+        complaints.push(format!("sockets left open: {held:?}"));
+    }
+    let dialled = run.net().world_mut().dial(switchover::net::sim::Owner::Hand, &proxy_address());
+    run.pass(Duration::from_secs(1));
+    if run.net().world().worker_ends().len() != 1 {
+        complaints.push(format!("{dialled} was not accepted"));
+    }
+    fail_on(complaints)
+}
+
+fn fail_on(complaints: Vec<String>) -> Result<(), Vec<String>> {
+    if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+}
+
+/// How long trouble may take until everyone is done.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Longer than every timeout of the setup.
+const SILENCE: Duration = Duration::from_secs(100);
+/// How long it takes the proxy to hear that connections were reset.
+const NEWS: Duration = Duration::from_millis(100);
+/// How long a server needs at most, besides its timeouts, until it is known to be well.
+const MARGIN: Duration = Duration::from_secs(2);

@@ -1,0 +1,141 @@
+//! The configuration of a simulated proxy: one listener, one location, one group.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use switchover::address::Address;
+use switchover::config::model::Config;
+use switchover::config::parse_text;
+
+/// What differs between one simulated proxy and another. Timeouts are short and all different
+/// enough to tell which of them was at work.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// For each server, whether it is a backup.
+    pub(crate) backups: Vec<bool>,
+    pub(crate) max_fails: u32,
+    pub(crate) fail_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) read_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) keepalive_timeout: Duration,
+    pub(crate) upstream_keepalive_timeout: Duration,
+    pub(crate) lingering_time: Duration,
+    pub(crate) lingering_timeout: Duration,
+    pub(crate) worker_connections: usize,
+    pub(crate) tries: u32,
+    pub(crate) next_timeout: Option<Duration>,
+    pub(crate) replay_limit: usize,
+}
+
+impl Setup {
+    /// A proxy with so many primaries, and backups behind them.
+    pub(crate) fn new(primaries: usize, backups: usize) -> Setup {
+        let is_backup = |place| place >= primaries;
+        Setup {
+            backups: (0..primaries + backups).map(is_backup).collect(),
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(1),
+            read_timeout: Duration::from_secs(5),
+            send_timeout: Duration::from_secs(6),
+            header_timeout: Duration::from_secs(4),
+            body_timeout: Duration::from_millis(4_500),
+            keepalive_timeout: Duration::from_secs(10),
+            upstream_keepalive_timeout: Duration::from_secs(8),
+            lingering_time: Duration::from_secs(7),
+            lingering_timeout: Duration::from_secs(2),
+            worker_connections: 1024,
+            tries: 0,
+            next_timeout: None,
+            replay_limit: 64 * 1024,
+        }
+    }
+
+    pub(crate) fn config(&self) -> Arc<Config> {
+        let text = self.text();
+        match parse_text("simulation", text.as_bytes()) {
+            Ok(loaded) => Arc::new(loaded.config),
+            Err(error) => panic!("{error}\n{text}"),
+        }
+    }
+
+    /// The file, as an operator would write it.
+    fn text(&self) -> String {
+        let millis = |timeout: Duration| format!("{}ms", timeout.as_millis());
+        let next = match self.next_timeout {
+            Some(timeout) => format!("proxy_next_upstream_timeout {};", millis(timeout)),
+            None => String::new(),
+        };
+        format!(
+            "events {{ worker_connections {connections}; }}
+            http {{
+                access_log off;
+                upstream group {{
+                    {servers}
+                    keepalive 32;
+                    keepalive_timeout {upstream_keepalive};
+                }}
+                server {{
+                    listen {listen};
+                    client_header_timeout {header};
+                    client_body_timeout {body};
+                    send_timeout {send};
+                    keepalive_timeout {keepalive};
+                    lingering_time {lingering_time};
+                    lingering_timeout {lingering_timeout};
+                    location / {{
+                        proxy_pass http://group;
+                        proxy_connect_timeout {connect};
+                        proxy_read_timeout {read};
+                        proxy_send_timeout {send};
+                        proxy_next_upstream error timeout invalid_header;
+                        proxy_next_upstream_tries {tries};
+                        {next}
+                        proxy_replay_buffer_size {replay};
+                    }}
+                }}
+            }}",
+            connections = self.worker_connections,
+            servers = self.servers(),
+            upstream_keepalive = millis(self.upstream_keepalive_timeout),
+            listen = proxy_address(),
+            header = millis(self.header_timeout),
+            body = millis(self.body_timeout),
+            send = millis(self.send_timeout),
+            keepalive = millis(self.keepalive_timeout),
+            lingering_time = millis(self.lingering_time),
+            lingering_timeout = millis(self.lingering_timeout),
+            connect = millis(self.connect_timeout),
+            read = millis(self.read_timeout),
+            tries = self.tries,
+            replay = self.replay_limit,
+        )
+    }
+
+    fn servers(&self) -> String {
+        let mut lines = String::new();
+        for (place, backup) in self.backups.iter().enumerate() {
+            let backup = if *backup { "backup" } else { "" };
+            let (at, fails) = (server_address(place), self.max_fails);
+            let timeout = self.fail_timeout.as_secs();
+            writeln!(lines, "server {at} max_fails={fails} fail_timeout={timeout}s {backup};")
+                .expect("writing to a string");
+        }
+        lines
+    }
+}
+
+/// Where the proxy listens.
+pub(crate) fn proxy_address() -> Address {
+    Address::Inet(([10, 0, 0, 9], 80).into())
+}
+
+/// Where a server listens.
+pub(crate) fn server_address(place: usize) -> Address {
+    let last = u8::try_from(place + 1).expect("there are only a few");
+    Address::Inet(([10, 0, 1, last], 8080).into())
+}

@@ -68,9 +68,9 @@ pub fn feed(
     Ok(Fed { kept, behind: body.is_done().then_some(pending) })
 }
 
-/// Where to split an input in two: at every byte, or of a long one at some.
+/// Where to split an input in two: at every byte, or of a long one at some, to try more inputs.
 pub fn cuts(length: usize) -> impl Iterator<Item = usize> {
-    (0..=length).step_by(1 + length / MAX_CUTS)
+    (0..=length).step_by(if length > LONG { length / CUTS_OF_LONG } else { 1 })
 }
 
 /// Compares what became of a chunked body with the slow reading of it.
@@ -106,5 +106,7 @@ pub fn check_chunks(input: &[u8], fed: &Result<Fed, ChunkError>, keep: Keep) {
 
 /// A line of the largest size, unfinished: nothing longer need ever be held back.
 const MAX_PENDING: usize = 4200;
-/// Splits of one input.
-const MAX_CUTS: usize = 512;
+/// Longer inputs are not split at every byte.
+const LONG: usize = 512;
+/// Splits of a long input.
+const CUTS_OF_LONG: usize = 64;

@@ -87,7 +87,7 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
         prefix: source.prefix.clone(),
         error_log: source.error_log.clone(),
         names: Names::system(),
-        constants: Constants { hostname: hostname(), pid: std::process::id() },
+        constants: Constants { hostname: hostname() },
     };
     finish(files, main, extra, around)
 }
@@ -104,7 +104,7 @@ pub fn parse_text(name: &str, text: &[u8]) -> Result<Loaded, ConfigError> {
         prefix: PathBuf::from("/prefix"),
         error_log: model::LogSink::Stderr,
         names: Names::Fixed(HashMap::new()),
-        constants: Constants { hostname: "localhost".into(), pid: 1 },
+        constants: Constants { hostname: "localhost".into() },
     };
     finish(files, main, None, around)
 }

@@ -40,14 +40,6 @@ impl Template {
         Ok(template)
     }
 
-    /// Whether any part is a variable.
-    pub fn has_variables(&self) -> bool {
-        self.parts.iter().any(|part| match part {
-            Part::Text(_) => false,
-            Part::Variable(_) => true,
-        })
-    }
-
     fn push_text(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -78,15 +70,12 @@ fn leading_name(text: &str) -> Result<(String, &str), TemplateError> {
 pub struct Constants {
     /// `$hostname`.
     pub hostname: String,
-    /// `$pid`.
-    pub pid: u32,
 }
 
 impl Constants {
     fn lookup(&self, name: &str) -> Option<String> {
         match name {
             "hostname" => Some(self.hostname.clone()),
-            "pid" => Some(self.pid.to_string()),
             "nginx_version" => Some(env!("CARGO_PKG_VERSION").into()),
             _ => None,
         }
@@ -108,7 +97,7 @@ fn variable(name: &str) -> Result<Variable, TemplateError> {
     if is_capture || LACKING.contains(&name) || LACKING_FAMILIES.iter().any(lacks) {
         return Err(TemplateError::Unsupported(name.into()));
     }
-    let constants = ["hostname", "pid", "nginx_version"];
+    let constants = ["hostname", "nginx_version"];
     let known = VARIABLES.iter().map(|(known, _)| *known).chain(constants);
     Err(TemplateError::Unknown { name: name.into(), nearest: nearest(name, known) })
 }
@@ -125,9 +114,10 @@ const FAMILIES: [(&str, Family); 4] = [
 ];
 
 /// Variables without a part of their name that is free.
-const VARIABLES: [(&str, Variable); 38] = [
+const VARIABLES: [(&str, Variable); 39] = [
     ("host", Variable::Host),
     ("proxy_host", Variable::ProxyHost),
+    ("pid", Variable::Pid),
     ("proxy_port", Variable::ProxyPort),
     ("proxy_add_x_forwarded_for", Variable::ProxyAddXForwardedFor),
     ("remote_addr", Variable::RemoteAddr),
@@ -336,6 +326,8 @@ pub enum Variable {
     TimeIso8601,
     /// `$msec`.
     Msec,
+    /// `$pid`.
+    Pid,
     /// `$connection`.
     Connection,
     /// `$connection_requests`.
@@ -367,7 +359,7 @@ mod tests {
     use super::*;
 
     fn compile(value: &str) -> Result<Template, TemplateError> {
-        Template::compile(value, &Constants { hostname: "box".into(), pid: 7 })
+        Template::compile(value, &Constants { hostname: "box".into() })
     }
 
     fn text(text: &str) -> Part {
@@ -399,8 +391,8 @@ mod tests {
 
     #[test]
     fn what_never_changes_is_text() {
-        assert_eq!(compile("$hostname:$pid").unwrap().parts, [text("box:7")]);
-        assert!(!compile("$nginx_version").unwrap().has_variables());
+        assert_eq!(compile("$hostname:1").unwrap().parts, [text("box:1")]);
+        assert_eq!(compile("$nginx_version").unwrap().parts, [text(env!("CARGO_PKG_VERSION"))]);
     }
 
     #[test]

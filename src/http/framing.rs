@@ -63,12 +63,6 @@ pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, Fr
     Ok(if bodiless { Framing::None } else { declared.unwrap_or(Framing::UntilClose) })
 }
 
-/// The length that a response without a body declares for the one it would have had.
-pub fn declared_length(fields: &[Header<'_>]) -> Option<u64> {
-    let value = fields.iter().find(|f| known(f.name.as_bytes()) == Some(Known::ContentLength))?;
-    length(value.value)
-}
-
 /// What the framing fields say; none where there is no such field.
 ///
 /// # Errors

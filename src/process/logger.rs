@@ -96,16 +96,19 @@ pub fn flush() {
 /// Opens all files again, which may have been renamed.
 ///
 /// # Errors
-/// The first file that cannot be opened; it and those behind it are kept as they were.
+/// The first file that cannot be opened. Those that cannot be are kept as they were.
 pub fn reopen() -> Result<(), ProcessError> {
     let mut sinks = lock();
     sinks.flush();
     sinks.look_at_clock();
+    let mut failed = None;
     for sink in &mut sinks.files {
-        sink.file = files::open_log(&sink.path)?;
-        sink.state = Writing::Works;
+        match files::open_log(&sink.path) {
+            Ok(file) => (sink.file, sink.state) = (file, Writing::Works),
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Whether messages of that level appear on stderr.

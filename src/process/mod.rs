@@ -83,6 +83,7 @@ fn test(source: &Source, dump: Dump, talk: Talk) -> Result<(), ProcessError> {
     let name = shown(source);
     let loaded = config::load(source)
         .map_err(|error| ProcessError::TestFailed { name: name.clone(), error })?;
+    serve::rehearse(&loaded.config)?;
     if talk == Talk::All {
         loaded.notices.iter().for_each(say_notice);
         say(format_args!("switchover: the configuration file {name} syntax is ok"));

@@ -287,6 +287,21 @@ fn raise_limits(process: &Process) {
     }
 }
 
+/// Tries what can be tried of a start without taking anything from a process that runs: log files
+/// are opened, the user is looked up.
+///
+/// # Errors
+/// Whatever would keep the process from starting.
+pub(super) fn rehearse(config: &Config) -> Result<(), ProcessError> {
+    drop(logger::open(&config.process.error_logs)?);
+    drop(AccessLogs::open(&config.access_logs)?);
+    if let Some(user) = config.process.user.as_ref().filter(|_| system::is_root()) {
+        let failed = |reason| ProcessError::User { name: user.name.clone(), reason };
+        system::find_ids(&user.name, user.group.as_deref()).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Gives up root's rights, if `user` asks for it; log files go to the new user.
 fn become_user(config: &Config) -> Result<(), ProcessError> {
     let Some(user) = &config.process.user else { return Ok(()) };

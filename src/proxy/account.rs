@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::model::GroupId;
 use crate::time::Time;
 use crate::upstream::group::ServerId;
 
@@ -17,6 +18,8 @@ pub struct Account {
 /// One attempt at one server.
 #[derive(Clone, Debug)]
 pub struct Attempt {
+    /// The group that was asked: another one for the page that takes an error's place.
+    pub group: GroupId,
     /// The server; none where no server could be picked.
     pub server: Option<ServerId>,
     /// When it began.
@@ -39,8 +42,9 @@ pub struct Attempt {
 
 impl Account {
     /// A new attempt begins.
-    pub fn begin(&mut self, server: Option<ServerId>, now: Time) {
+    pub fn begin(&mut self, group: GroupId, server: Option<ServerId>, now: Time) {
         self.attempts.push(Attempt {
+            group,
             server,
             began: now,
             status: None,

@@ -12,7 +12,7 @@ use super::route::{self, Site};
 use super::upload::Upload;
 use crate::config::model::{Action, VirtualServerId};
 use crate::http::framing::{Body, Framing};
-use crate::http::target::normalise;
+use crate::http::target::{escape, normalise};
 use crate::net::Net;
 use crate::time::Time;
 use crate::upstream::group::Tried;
@@ -63,38 +63,60 @@ impl<N: Net> Exchange<N> {
         if let Some(answer) = &server.answer {
             return self.answer_return(answer, client, context);
         }
-        let Some(found) = self.find_location(self.site.server, context) else {
+        let Some(place) = self.find_location(self.site.server, context) else {
             let why = "The path leads out of the tree.";
             return self.give_up(Refusal { status: 400, why }, client, context);
         };
-        self.site.location = found;
+        match place {
+            Place::Location(found) => self.site.location = found,
+            Place::WithSlash(name) => {
+                self.redirect_to_name(&name, client, context);
+                return Ok(());
+            }
+        }
         let limit = self.settings().max_body.unwrap_or(u64::MAX);
         if matches!(self.request.framing, Framing::Length(length) if length > limit) {
             let why = "The body is larger than allowed.";
             return self.give_up(Refusal { status: 413, why }, client, context);
         }
-        if !self.settings().tcp_nodelay {
-            client.socket.set_nodelay(false);
+        let nodelay = self.settings().tcp_nodelay;
+        if nodelay != client.nodelay {
+            client.socket.set_nodelay(nodelay);
+            client.nodelay = nodelay;
         }
         self.serve(client, context)
     }
 
     /// The location of the request's path; no answer at all where the path makes no sense.
-    fn find_location(
-        &self,
-        server: VirtualServerId,
-        context: &mut Context<N>,
-    ) -> Option<Option<usize>> {
+    fn find_location(&self, server: VirtualServerId, context: &mut Context<N>) -> Option<Place> {
         let server = &self.config.virtual_servers[server.0];
         let (path, _) = self.request.path_and_query();
-        let path = if path.is_empty() { b"/" } else { path };
-        if is_normal(path) {
-            return Some(route::location(&server.locations, path));
+        // `*` asks about the server as a whole.
+        let path = if matches!(path, b"" | b"*") { b"/" } else { path };
+        let normal = if is_normal(path) {
+            path
+        } else {
+            let normal = &mut context.scratch.text;
+            normal.clear();
+            normalise(path, server.limits.merge_slashes, normal).ok()?;
+            normal
+        };
+        if route::lacks_slash(&server.locations, normal) {
+            let mut name = Vec::new();
+            escape(normal, &mut name);
+            return Some(Place::WithSlash(name));
         }
-        let normal = &mut context.scratch.text;
-        normal.clear();
-        normalise(path, server.limits.merge_slashes, normal).ok()?;
-        Some(route::location(&server.locations, normal))
+        Some(Place::Location(route::location(&server.locations, normal)))
+    }
+
+    /// Sends the client to the name of a location that its path is but for the last slash.
+    fn redirect_to_name(&mut self, name: &[u8], client: &mut Client<N>, context: &mut Context<N>) {
+        let mut url = [name, b"/"].concat();
+        if let (_, Some(query)) = self.request.path_and_query() {
+            url.push(b'?');
+            url.extend_from_slice(query);
+        }
+        self.redirect_to(301, &url, client, context);
     }
 
     /// Does what the location says.
@@ -113,6 +135,14 @@ impl<N: Net> Exchange<N> {
             }
         }
     }
+}
+
+/// Where a path leads.
+enum Place {
+    /// To a location, or to none.
+    Location(Option<usize>),
+    /// To the name of one, if this escaped path had a slash more.
+    WithSlash(Vec<u8>),
 }
 
 /// Whether normalising would change nothing: the common case, decided without a copy.

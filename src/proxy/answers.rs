@@ -68,8 +68,10 @@ impl<N: Net> Exchange<N> {
     ) -> Result<(), Ending> {
         let status = answer.status;
         if status == CLOSE_SILENTLY {
+            self.download.status = status;
             return Err(Ending::Close);
         }
+        self.download.status = self.told(status);
         let mut text = Vec::new();
         match &answer.text {
             None if status >= 300 => return self.answer_status(status, "", client, context),
@@ -85,7 +87,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Answers with a redirect.
-    fn redirect_to(
+    pub(super) fn redirect_to(
         &mut self,
         status: u16,
         url: &[u8],
@@ -103,7 +105,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The status for the client where a page takes the place of an error.
-    fn told(&self, status: u16) -> u16 {
+    pub(super) fn told(&self, status: u16) -> u16 {
         match &self.page {
             None => status,
             Some(page) => match page.tells {
@@ -130,7 +132,8 @@ impl<N: Net> Exchange<N> {
         let tells = found.tells;
         let mut uri = Vec::new();
         self.scope(client, context).write(&found.uri, &mut uri);
-        self.drop_link(context);
+        // If a server is still linked, it gave an answer that only is not wanted.
+        self.end_link(Verdict::Succeeded, context);
         self.download.start_over(&mut context.buffers, context.now);
         if !uri.starts_with(b"/") {
             let status = match tells {
@@ -142,10 +145,14 @@ impl<N: Net> Exchange<N> {
             self.redirect_to(status, &uri, client, context);
             return Ok(());
         }
-        uri.truncate(memchr::memchr(b'?', &uri).unwrap_or(uri.len()));
+        let query = memchr::memchr(b'?', &uri).map(|at| {
+            let query = uri.split_off(at + 1);
+            uri.truncate(at);
+            query
+        });
         let locations = &self.config.virtual_servers[self.site.server.0].locations;
         self.site.location = route::location(locations, &uri);
-        self.page = Some(Page { uri, original: status, tells });
+        self.page = Some(Page { path: uri, query, original: status, tells });
         self.discard_body(client, context);
         self.upload.taker = Taker::Unwanted;
         self.serve(client, context)
@@ -165,7 +172,7 @@ impl<N: Net> Exchange<N> {
         if let Some(server) = self.server() {
             self.tell_failure(server, failure, Some(&next), context);
         }
-        let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned };
+        let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Succeeded };
         self.end_link(verdict, context);
         self.download.start_over(&mut context.buffers, context.now);
         self.attempt(next, client, context)
@@ -212,6 +219,9 @@ impl<N: Net> Exchange<N> {
             upgrade: None,
         }
         .write(&mut out, |_, _| false);
+        if context.keeps_response_heads(self.generation) {
+            context.buffers.append(&mut self.download.head_sent, &out);
+        }
         self.download.say(&out, &mut context.buffers);
         if !self.request.is_head && !is_bodiless(status) {
             context.buffers.append(&mut self.download.out, body);

@@ -26,6 +26,7 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
         self.tried = Tried::default();
+        self.tries = 0;
         self.first_attempt = context.now;
         let Some(proxy) = self.proxy() else { return Ok(()) };
         let (version, limit) = (proxy.version, proxy.replay_limit);
@@ -60,16 +61,22 @@ impl<N: Net> Exchange<N> {
             self.tried.insert(pick.server);
             self.tries += 1;
             let server = pick.server;
-            self.account.begin(Some(server), context.now);
+            if let Some(group) = self.proxy().map(|proxy| proxy.group) {
+                self.account.begin(group, Some(server), context.now);
+            }
             let Err((failed, failure)) = self.open(pick, client, context) else { return Ok(()) };
             let Some(failure) = failure else {
                 self.conclude(failed, Verdict::Abandoned, context);
+                context.complaints.tell(context.now, log::Level::Error, || {
+                    let request = self.request_words();
+                    format!("no descriptor or memory for a connection; {request} gets 502")
+                });
                 let why = "No connection can be made: the proxy is out of resources.";
                 return self.give_up(Refusal { status: 502, why }, client, context);
             };
             let next = self.next_after(failure, context);
             self.tell_failure(server, failure, next.as_ref(), context);
-            self.conclude(failed, Verdict::Failed(failure), context);
+            self.conclude(failed, verdict_of(failure), context);
             self.account.ended(Some(failure.status()), context.now);
             match next {
                 Some(next) => pick = next,
@@ -208,8 +215,7 @@ impl<N: Net> Exchange<N> {
         let Some(server) = self.server() else { return Ok(()) };
         let next = self.next_after(failure, context);
         self.tell_failure(server, failure, next.as_ref(), context);
-        let counts = failure.counts();
-        self.end_link(if counts { Verdict::Failed(failure) } else { Verdict::Abandoned }, context);
+        self.end_link(verdict_of(failure), context);
         self.account.ended(Some(failure.status()), context.now);
         self.download.start_over(&mut context.buffers, context.now);
         match next {
@@ -240,7 +246,7 @@ impl<N: Net> Exchange<N> {
         match self.begin_connect(pick, client, context) {
             Ok(()) => Ok(()),
             Err((pick, failure)) => {
-                let verdict = failure.map_or(Verdict::Abandoned, Verdict::Failed);
+                let verdict = failure.map_or(Verdict::Abandoned, verdict_of);
                 let failure = failure.unwrap_or(Failure::Unreachable);
                 let next = self.next_after(failure, context);
                 self.tell_failure(pick.server, failure, next.as_ref(), context);
@@ -283,15 +289,16 @@ impl<N: Net> Exchange<N> {
 
     /// No server can be picked at all.
     fn nobody(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Ending> {
-        self.account.begin(None, context.now);
-        self.account.ended(Some(502), context.now);
-        if let Some(proxy) = self.proxy() {
-            let name = &self.config.groups[proxy.group.0].name;
+        if let Some(group) = self.proxy().map(|proxy| proxy.group) {
+            self.account.begin(group, None, context.now);
+            self.account.ended(Some(502), context.now);
+            let name = &self.config.groups[group.0].name;
             context.complaints.tell(context.now, log::Level::Warn, || {
-                format!("upstream \"{name}\": no server is up; {} gets 502", self.request_words())
+                let request = self.request_words();
+                format!("upstream \"{name}\": no server can take it; {request} gets 502")
             });
         }
-        let why = "No server is up.";
+        let why = "No server can take this request now.";
         self.give_up(Refusal { status: 502, why }, client, context)
     }
 
@@ -320,6 +327,18 @@ impl<N: Net> Exchange<N> {
         });
     }
 
+    /// The group and the server of the current attempt in log lines.
+    pub(super) fn server_words(&self) -> String {
+        let Some(proxy) = self.proxy() else { return String::new() };
+        let group = &self.config.groups[proxy.group.0];
+        match self.server() {
+            Some(server) => {
+                format!("upstream \"{}\": {}", group.name, Named(&group.servers[server.0]))
+            }
+            None => format!("upstream \"{}\"", group.name),
+        }
+    }
+
     /// A request in log lines: nothing in it can end the line.
     pub(super) fn request_words(&self) -> String {
         let line = self.request.line();
@@ -330,9 +349,12 @@ impl<N: Net> Exchange<N> {
 
 /// What a failed connect says of the server; none when the lack is ours.
 pub fn failure_of_connect(error: &std::io::Error) -> Option<Failure> {
-    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     if error.raw_os_error().is_some_and(|code| exhausted.contains(&code)) {
         return None;
+    }
+    if error.kind() == ErrorKind::AddrNotAvailable {
+        return Some(Failure::NoLocalAddress);
     }
     let refused = error.kind() == ErrorKind::ConnectionRefused;
     let timed_out = error.kind() == ErrorKind::TimedOut;
@@ -343,12 +365,18 @@ pub fn failure_of_connect(error: &std::io::Error) -> Option<Failure> {
     })
 }
 
+/// What a failed attempt says of its server.
+fn verdict_of(failure: Failure) -> Verdict {
+    if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned }
+}
+
 /// The answer when the last failure leaves nothing to try.
 fn exhausted(failure: Failure) -> Refusal {
     let why = match failure {
         Failure::Refused
         | Failure::ConnectTimedOut
         | Failure::Unreachable
+        | Failure::NoLocalAddress
         | Failure::MarkedDown => "No server could be reached.",
         Failure::Reset | Failure::Closed => "The server closed the connection without a response.",
         Failure::SendTimedOut => "The server did not take the request in time.",

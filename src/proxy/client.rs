@@ -14,6 +14,8 @@ pub struct Client<N: Net> {
     pub socket: Socket<N>,
     /// Bytes read that belong to nobody yet, or to a body on its way.
     pub input: Buffer,
+    /// `TCP_NODELAY` is set, as it is on listeners.
+    pub nodelay: bool,
     /// What is known about it.
     pub facts: Facts,
 }

@@ -137,8 +137,12 @@ impl<N: Net> Context<N> {
         let mut groups: Vec<_> =
             config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
         if let Some(old) = self.generations.last() {
-            for (group, _) in &mut groups {
-                old.groups.iter().for_each(|(old, _)| group.inherit(old, self.now));
+            for (model, (group, _)) in config.groups.iter().zip(&mut groups) {
+                let same = old.config.groups.iter().position(|known| known.name == model.name);
+                match same {
+                    Some(same) => group.inherit(&old.groups[same].0, self.now),
+                    None => old.groups.iter().for_each(|(old, _)| group.inherit(old, self.now)),
+                }
             }
         }
         let id = self.generations.last().map_or(0, |old| old.id + 1);

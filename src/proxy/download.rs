@@ -393,7 +393,8 @@ impl<N: Net> Exchange<N> {
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => false,
         };
         context.complaints.tell(context.now, log::Level::Warn, || {
-            format!("the answer to {} is cut short", self.request_words())
+            let (from, request) = (self.server_words(), self.request_words());
+            format!("{from}: the answer to {request} is cut short")
         });
         self.download.raw.truncate(self.download.ready);
         self.download.phase = Phase::Ended { whole: false, framed };

@@ -84,8 +84,10 @@ pub enum Link<N: Net> {
 /// A page that takes the place of an error: `error_page`.
 #[derive(Debug)]
 pub struct Page {
-    /// Its URI, decoded.
-    pub uri: Vec<u8>,
+    /// Its path, decoded.
+    pub path: Vec<u8>,
+    /// Its query, without the `?`.
+    pub query: Option<Vec<u8>>,
     /// The status that it replaces.
     pub original: u16,
     /// What the client is told instead.
@@ -324,6 +326,7 @@ impl<N: Net> Exchange<N> {
             config: &self.config,
             site: self.site,
             request: &self.request,
+            page: self.page.as_ref(),
             client: &client.facts,
             account: &self.account,
             answer: Answered {

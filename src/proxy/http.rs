@@ -40,7 +40,7 @@ enum Stage<N: Net> {
 impl<N: Net> HttpSession<N> {
     /// A session with a client that was just accepted.
     pub fn new(socket: Socket<N>, facts: Facts, context: &Context<N>) -> HttpSession<N> {
-        let client = Client { socket, input: Buffer::default(), facts };
+        let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
         let timeout = settings(&client, context).map(|(limits, _)| limits.header_timeout);
         let deadline = context.now + timeout.unwrap_or_default();
         HttpSession { client, stage: Stage::Idle { deadline, skipped: 0 } }

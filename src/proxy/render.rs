@@ -85,7 +85,7 @@ impl<N: Net> Exchange<N> {
     /// The target to ask for: the client's own bytes, unless `proxy_pass` has a URI.
     fn write_target(&self, proxy: &ProxyPass, out: &mut Vec<u8>) {
         let (path, query) = match &self.page {
-            Some(page) => (&page.uri[..], None),
+            Some(page) => (&page.path[..], page.query.as_deref()),
             None => self.request.path_and_query(),
         };
         let prefix = location(&self.config, self.site).map(prefix);
@@ -96,7 +96,7 @@ impl<N: Net> Exchange<N> {
                 let merge = self.config.virtual_servers[self.site.server.0].limits.merge_slashes;
                 let path = if path.is_empty() { b"/" } else { path };
                 match &self.page {
-                    Some(page) => plain.extend_from_slice(&page.uri),
+                    Some(page) => plain.extend_from_slice(&page.path),
                     // It was normalised once to find the location, so it can be.
                     None => drop(normalise(path, merge, &mut plain)),
                 }

@@ -8,7 +8,8 @@ use super::download::{Coding, Phase};
 use super::exchange::{Ending, Exchange};
 use super::tunnel::Tunnel;
 use super::variables::Scope;
-use crate::config::model::{AddHeader, ErrorPageStatus, Redirect};
+use crate::config::model::{AddHeader, Redirect};
+use crate::http::answer::reason;
 use crate::http::connection::Options;
 use crate::http::fields::{Known, known};
 use crate::http::framing::{self, Body, Framing};
@@ -160,14 +161,7 @@ impl<N: Net> Exchange<N> {
         let options = Options::of(head.fields);
         let (out_framing, coding) = self.passing(head, framing);
         let framed = out_framing != Framing::UntilClose;
-        let status = match &self.page {
-            Some(page) => match page.tells {
-                ErrorPageStatus::Original => page.original,
-                ErrorPageStatus::OfPage => head.status,
-                ErrorPageStatus::Fixed(status) => status,
-            },
-            None => head.status,
-        };
+        let status = self.told(head.status);
         self.download.keeps_client = framed && self.may_keep_client(client, context);
         self.download.status = status;
         let Some(proxy) = self.proxy() else { return };
@@ -175,7 +169,8 @@ impl<N: Net> Exchange<N> {
         let mut out = std::mem::take(&mut context.scratch.head);
         let scope = self.scope(client, context);
         self.fill_added(status, &scope, &mut add);
-        let reason = if status == head.status { head.reason } else { b"" };
+        let replaced = status != head.status;
+        let reason = if replaced { reason(status).as_bytes() } else { head.reason };
         ResponseOut {
             status,
             reason,
@@ -235,6 +230,7 @@ impl<N: Net> Exchange<N> {
         match (self.download.keeps_client, self.request.version) {
             (false, _) => Persistence::Close,
             (true, Version::Http10) => Persistence::KeepAlive,
+            (true, Version::Http11) if self.keep_alive().is_some() => Persistence::KeepAlive,
             (true, Version::Http11) => Persistence::Implied,
         }
     }

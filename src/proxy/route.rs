@@ -1,6 +1,8 @@
 //! Which virtual server and which location a request belongs to.
 
-use crate::config::model::{Config, Listen, Location, Matcher, ServerName, VirtualServerId};
+use crate::config::model::{
+    Action, Config, Listen, Location, Matcher, ServerName, VirtualServerId,
+};
 
 /// The place in the configuration that serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,18 @@ pub fn location(locations: &[Location], path: &[u8]) -> Option<usize> {
     };
     let fitting = (0..locations.len()).filter_map(|index| Some((length(index)?, index)));
     fitting.max().map(|(_, index)| index)
+}
+
+/// Whether `path` lacks only its last slash to be what a proxied location is named by, and names no
+/// location itself: then the client is sent to the name.
+pub fn lacks_slash(locations: &[Location], path: &[u8]) -> bool {
+    let is_proxied = |location: &Location| match (&location.matcher, &location.action) {
+        (Matcher::Prefix(prefix), Action::Proxy(_)) => prefix.strip_suffix(b"/") == Some(path),
+        (Matcher::Exact(_) | Matcher::Prefix(_), _) => false,
+    };
+    !path.is_empty()
+        && locations.iter().any(is_proxied)
+        && !locations.iter().any(|location| prefix(location) == path)
 }
 
 /// The path that a location is named by.

@@ -9,6 +9,7 @@ use httparse::Header;
 use super::account::{Account, Attempt};
 use super::client::Facts;
 use super::context::location;
+use super::exchange::Page;
 use super::request::Request;
 use super::route::Site;
 use crate::address::Address;
@@ -27,6 +28,8 @@ pub struct Scope<'a> {
     pub site: Site,
     /// The request.
     pub request: &'a Request,
+    /// The page that is asked for in its place.
+    pub page: Option<&'a Page>,
     /// The client.
     pub client: &'a Facts,
     /// The attempts.
@@ -75,7 +78,7 @@ impl Scope<'_> {
                 Part::Text(text) => out.extend_from_slice(text),
                 Part::Variable(variable) => {
                     value.clear();
-                    let found = self.value(variable, &mut value).is_some() && !value.is_empty();
+                    let found = self.value(variable, &mut value).is_some();
                     match format.escape {
                         Escape::Default if !found => out.push(b'-'),
                         Escape::Default => escape_default(&value, out),
@@ -91,6 +94,10 @@ impl Scope<'_> {
     fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
         match variable {
             Variable::Host => self.host(out),
+            // RFC 6265, section 5.4: pairs of cookies are joined otherwise than lists.
+            Variable::Http(name) if **name == *"cookie" => {
+                self.field_of_request(name, b"; ", out)?;
+            }
             Variable::Http(name) => self.field_of_request(name, b", ", out)?,
             Variable::ProxyHost => out.extend_from_slice(self.proxy()?.host.as_bytes()),
             Variable::ProxyPort => out.extend_from_slice(self.proxy()?.port.as_bytes()),
@@ -111,7 +118,7 @@ impl Scope<'_> {
             Variable::RequestMethod => out.extend_from_slice(self.request.at(&self.request.method)),
             Variable::RequestUri => self.request_uri(out),
             Variable::Uri => self.uri(out)?,
-            Variable::Args => out.extend_from_slice(self.request.path_and_query().1?),
+            Variable::Args => out.extend_from_slice(self.query()?),
             Variable::Arg(name) => out.extend_from_slice(self.argument(name)?),
             Variable::IsArgs => out.extend_from_slice(self.is_args()),
             Variable::ServerProtocol => out.extend_from_slice(match self.request.version {
@@ -131,13 +138,14 @@ impl Scope<'_> {
             Variable::TimeLocal => super::journal::time_local(self.wall, out),
             Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
             Variable::Msec => show(Seconds(Duration::from_nanos(self.wall.0)), out),
+            Variable::Pid => show(std::process::id(), out),
             Variable::Connection => show(self.client.number, out),
             Variable::ConnectionRequests => show(self.client.requests, out),
             Variable::SentHttp(name) => field_of_response(self.answer.head, name, out)?,
             Variable::UpstreamHttp(name) => {
                 field_of_response(self.answer.upstream_head, name, out)?
             }
-            Variable::UpstreamAddr => self.each(out, |attempt| self.server_of(attempt))?,
+            Variable::UpstreamAddr => self.each(out, |attempt| Some(self.server_of(attempt)))?,
             Variable::UpstreamStatus => self.each(out, |attempt| attempt.status)?,
             Variable::UpstreamConnectTime => {
                 self.each(out, |attempt| attempt.connect.map(Seconds))?
@@ -193,14 +201,19 @@ impl Scope<'_> {
     }
 
     fn uri(&self, out: &mut Vec<u8>) -> Option<()> {
+        if let Some(page) = self.page {
+            out.extend_from_slice(&page.path);
+            return Some(());
+        }
         let (path, _) = self.request.path_and_query();
         let path = if path.is_empty() { b"/" } else { path };
+        let start = out.len();
         let merge = self.config.virtual_servers[self.site.server.0].limits.merge_slashes;
-        normalise(path, merge, out).ok()
+        normalise(path, merge, out).map_err(|_| out.truncate(start)).ok()
     }
 
     fn argument(&self, name: &str) -> Option<&[u8]> {
-        let arguments = self.request.path_and_query().1?.split(|&b| b == b'&');
+        let arguments = self.query()?.split(|&b| b == b'&');
         arguments.into_iter().find_map(|argument| {
             let (key, rest) = argument.split_at_checked(name.len())?;
             let value = rest.strip_prefix(b"=")?;
@@ -209,9 +222,16 @@ impl Scope<'_> {
     }
 
     fn is_args(&self) -> &'static [u8] {
-        match self.request.path_and_query().1 {
+        match self.query() {
             Some([_, ..]) => b"?",
             Some([]) | None => b"",
+        }
+    }
+
+    fn query(&self) -> Option<&[u8]> {
+        match self.page {
+            Some(page) => page.query.as_deref(),
+            None => self.request.path_and_query().1,
         }
     }
 
@@ -261,12 +281,12 @@ impl Scope<'_> {
         (!self.account.attempts.is_empty()).then_some(())
     }
 
-    fn server_of(&self, attempt: &Attempt) -> Option<String> {
-        let group = &self.config.groups[self.proxy()?.group.0];
-        Some(match attempt.server {
+    fn server_of(&self, attempt: &Attempt) -> String {
+        let group = &self.config.groups[attempt.group.0];
+        match attempt.server {
             Some(server) => group.servers[server.0].address.to_string(),
             None => group.name.to_string(),
-        })
+        }
     }
 }
 

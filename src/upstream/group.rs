@@ -109,14 +109,15 @@ impl Group {
         Group { servers: servers.collect() }
     }
 
-    /// Takes over what is known about servers with the same address. A trial or a check of the
-    /// old group's is begun anew.
+    /// Takes over what is known about servers with the same address; news that one is out is not
+    /// overwritten by none. A trial or a check of the old group's is begun anew.
     pub fn inherit(&mut self, old: &Group, now: Time) {
         for server in self.servers.iter_mut().filter(|server| server.rules.max_fails > 0) {
             let Some(old) = old.servers.iter().find(|old| old.address == server.address) else {
                 continue;
             };
             server.health = match old.health {
+                Health::Up { .. } if matches!(server.health, Health::Down { .. }) => server.health,
                 Health::Up { .. } | Health::Down { .. } => old.health,
                 Health::Checking | Health::Due | Health::Trial { .. } => {
                     Health::Down { until: now }

@@ -89,7 +89,7 @@ impl Health {
         }
     }
 
-    /// The request that was the trial ended without a verdict: its client left.
+    /// The request that was the trial ended without a verdict: its client left, for example.
     pub fn trial_abandoned(self) -> Health {
         match self {
             Health::Trial { .. } => Health::Due,

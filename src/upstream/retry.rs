@@ -13,6 +13,8 @@ pub enum Failure {
     ConnectTimedOut,
     /// The connect failed in another way: no route, no such path.
     Unreachable,
+    /// No local port is free for it, or the address of `proxy_bind` is not ours.
+    NoLocalAddress,
     /// Another request found out first that the server does not answer.
     MarkedDown,
     /// The connection was reset before the response head.
@@ -30,22 +32,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether it happened before any connection stood.
-    pub fn is_of_connect(self) -> bool {
-        match self {
-            Failure::Refused
-            | Failure::ConnectTimedOut
-            | Failure::Unreachable
-            | Failure::MarkedDown => true,
-            Failure::Reset
-            | Failure::Closed
-            | Failure::SendTimedOut
-            | Failure::ReadTimedOut
-            | Failure::BadHead
-            | Failure::Status(_) => false,
-        }
-    }
-
     /// Whether it is held against the server. (A status is only if another try is made.)
     pub fn counts(self) -> bool {
         match self {
@@ -58,7 +44,7 @@ impl Failure {
             | Failure::ReadTimedOut
             | Failure::BadHead => true,
             Failure::Status(status) => !matches!(status, 403 | 404),
-            Failure::MarkedDown => false,
+            Failure::MarkedDown | Failure::NoLocalAddress => false,
         }
     }
 
@@ -71,6 +57,7 @@ impl Failure {
             | Failure::ReadTimedOut => 504,
             Failure::Refused
             | Failure::Unreachable
+            | Failure::NoLocalAddress
             | Failure::Reset
             | Failure::Closed
             | Failure::BadHead => 502,
@@ -84,6 +71,7 @@ impl Failure {
             Failure::Refused => "refused the connection",
             Failure::ConnectTimedOut => "did not answer the connect in time",
             Failure::Unreachable => "cannot be reached",
+            Failure::NoLocalAddress => "cannot be connected to: no local address or port is free",
             Failure::MarkedDown => "was found down by another request",
             Failure::Reset => "reset the connection before a response",
             Failure::Closed => "closed the connection before a response",
@@ -96,9 +84,11 @@ impl Failure {
 
     fn is_listed(self, policy: &NextUpstream) -> bool {
         match self {
-            Failure::Refused | Failure::Unreachable | Failure::Reset | Failure::Closed => {
-                policy.error
-            }
+            Failure::Refused
+            | Failure::Unreachable
+            | Failure::NoLocalAddress
+            | Failure::Reset
+            | Failure::Closed => policy.error,
             Failure::ConnectTimedOut | Failure::SendTimedOut | Failure::ReadTimedOut => {
                 policy.timeout
             }

@@ -16,8 +16,8 @@ pub(super) struct Listeners<N: Net> {
     all: Vec<Option<Listener<N>>>,
     /// Accepting waits until then, or until a session has closed.
     paused: Option<Time>,
-    /// When the operator was last told of a limit.
-    told: Option<Time>,
+    /// What the operator was told of, and when.
+    told: Vec<(String, Time)>,
 }
 
 struct Listener<N: Net> {
@@ -30,7 +30,7 @@ struct Listener<N: Net> {
 
 impl<N: Net> Listeners<N> {
     pub(super) fn new() -> Listeners<N> {
-        Listeners { all: Vec::new(), paused: None, told: None }
+        Listeners { all: Vec::new(), paused: None, told: Vec::new() }
     }
 
     /// Listens where `config` says: keeps what is listened on already, binds the rest, closes
@@ -160,8 +160,9 @@ impl<N: Net> Listeners<N> {
 
     /// Tells the operator, but not again and again.
     pub(super) fn tell(&mut self, now: Time, what: &str) {
-        if self.told.is_none_or(|told| now - told >= SILENCE) {
-            self.told = Some(now);
+        self.told.retain(|(_, when)| now - *when < SILENCE);
+        if !self.told.iter().any(|(told, _)| told == what) {
+            self.told.push((what.to_owned(), now));
             log::error!("{what}");
         }
     }

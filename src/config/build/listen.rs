@@ -170,7 +170,8 @@ fn option(word: &Word, found: &mut Found) -> Result<(), Fault> {
             found.claim = Claim::Named;
             return Ok(());
         }
-        "ssl" | "http2" | "quic" | "spdy" => return unsupported(word, "this build has no TLS"),
+        "http2" => return unsupported(word, "HTTP/1.1 is spoken here"),
+        "ssl" | "quic" | "spdy" => return unsupported(word, "this build has no TLS"),
         "proxy_protocol" | "deferred" => return unsupported(word, "it is not implemented"),
         "bind" => {}
         "reuseport" => found.listen.reuse_port = true,

@@ -292,6 +292,9 @@ fn bind(directive: &Directive) -> Result<Option<SocketAddr>, Fault> {
     if word.text.contains('$') {
         return unsupported(word, "the address must be known when the file is loaded");
     }
+    if let Ok(ip) = word.text.parse() {
+        return Ok(Some(SocketAddr::new(ip, 0)));
+    }
     match value::place(&word.text) {
         Ok(Place::Inet(Host::Ip(ip), port)) => Ok(Some(SocketAddr::new(ip, port.unwrap_or(0)))),
         Ok(Place::Inet(Host::Name(name), None)) if name == "off" => Ok(None),

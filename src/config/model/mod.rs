@@ -175,10 +175,11 @@ pub enum ServerName {
 }
 
 impl ServerName {
-    /// As it was written in the file: `$server_name` of the first.
+    /// As `$server_name` has it, for the first of a server's names.
     pub fn written(&self) -> String {
         match self {
-            ServerName::Exact(name) | ServerName::Dotted(name) => name.to_string(),
+            ServerName::Exact(name) => name.to_string(),
+            ServerName::Dotted(name) => name.trim_start_matches('.').to_owned(),
             ServerName::Suffix(name) => format!("*{name}"),
             ServerName::Prefix(name) => format!("{name}*"),
         }
@@ -353,7 +354,7 @@ pub struct LogFormat {
 /// How a variable's value is made safe for a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
-    /// `"`, `\` and bytes below 32 or above 126 as `\xXX`; an empty or missing value as `-`.
+    /// `"`, `\` and bytes below 32 or above 126 as `\xXX`; a missing value as `-`.
     Default,
     /// As in a JSON string; a missing value is empty.
     Json,

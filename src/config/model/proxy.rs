@@ -52,7 +52,7 @@ pub struct ProxyPass {
 /// `proxy_http_version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyVersion {
-    /// `1.0`: one request a connection, unless the answer says otherwise.
+    /// `1.0`: one request a connection.
     Http10,
     /// `1.1`.
     Http11,

@@ -27,7 +27,7 @@ server {
 ";
 
 fn template(text: &str) -> Template {
-    Template::compile(text, &Constants { hostname: "h".into(), pid: 1 }).unwrap()
+    Template::compile(text, &Constants { hostname: "h".into() }).unwrap()
 }
 
 fn header(name: &str, value: &str) -> SetHeader {

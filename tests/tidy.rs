@@ -1,7 +1,7 @@
 //! Keeps the house in order: who may use whom, what may not be written, how long a file may be.
 //!
 //! Reads the sources as text, without comments, strings and tests. What it forbids is in
-//! STYLE.md and DESIGN.md; that it notices a breach is tested at the end.
+//! the map in src/lib.rs; that it notices a breach is tested at the end.
 
 use std::fs;
 use std::path::{Path, PathBuf};

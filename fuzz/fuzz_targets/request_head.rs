@@ -1,4 +1,4 @@
-//! A request head is accepted exactly if HTTP.md has nothing against it, with the same meaning,
+//! A request head is accepted exactly if RFC 9112 has nothing against it, with the same meaning,
 //! however its bytes are split.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! A chunked body, read by HTTP.md, section 3.
+//! A chunked body, read by RFC 9112, section 7.1.
 
 use super::field::{Field, is_text, is_token};
 

@@ -1,4 +1,4 @@
-//! Characters, tokens and field lines. HTTP.md, 1.7; RFC 9110, sections 5.5 and 5.6.
+//! Characters, tokens and field lines. RFC 9110, sections 5.5 and 5.6.
 
 use super::Fault;
 

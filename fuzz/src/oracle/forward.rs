@@ -1,4 +1,4 @@
-//! Which fields of a message leave the proxy. HTTP.md, section 5 and 6.7.
+//! Which fields of a message leave the proxy. RFC 9110, section 7.6.1.
 
 use super::field::{Field, connection_options};
 use super::framing::Declared;

@@ -1,4 +1,4 @@
-//! What frames a body. HTTP.md, 2.1 to 2.4.
+//! What frames a body. RFC 9112, section 6.
 
 use super::field::{Field, values};
 use super::{Fault, Version};

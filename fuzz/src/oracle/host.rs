@@ -1,4 +1,4 @@
-//! `uri-host [ ":" *DIGIT ]`. HTTP.md, 1.8; RFC 3986, section 3.2.2.
+//! `uri-host [ ":" *DIGIT ]`. RFC 3986, section 3.2.2.
 
 /// Whether the whole text is a host with at most one port; it may be empty.
 pub fn is_host(text: &[u8]) -> bool {

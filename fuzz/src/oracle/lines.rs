@@ -1,4 +1,4 @@
-//! Where a head begins, ends and exceeds its limits. HTTP.md, 1.1, 1.2 and 1.9.
+//! Where a head begins, ends and exceeds its limits. RFC 9112, section 2.2.
 
 use super::{Fault, Limits};
 

@@ -1,4 +1,4 @@
-//! A second reading of HTTP.md and RFC 9112: slow, plain, and without a line of the proxy's.
+//! A second reading of RFC 9110 and RFC 9112: slow, plain, and without a line of the proxy's.
 //!
 //! The proxy stops at the first thing that is wrong; this collects everything that is, each with
 //! the statuses that the rules allow for it. So neither need agree on what to look at first.

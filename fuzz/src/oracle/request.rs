@@ -1,4 +1,4 @@
-//! A request head, read by HTTP.md, sections 1 and 2.
+//! A request head, read by RFC 9112, sections 3 to 6.
 
 use super::field::{Field, connection_options, is_token, values};
 use super::framing::{self, Declared};

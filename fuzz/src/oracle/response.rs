@@ -1,4 +1,4 @@
-//! A response head, read by HTTP.md, section 6.
+//! A response head, read by RFC 9112, sections 4 to 6.
 
 use super::field::{Field, is_text};
 use super::framing::{self, Declared};
@@ -34,7 +34,7 @@ pub enum Body {
 }
 
 impl Response {
-    /// How the body ends, if the request was a `HEAD` or not. HTTP.md, 6.4 and 6.6.
+    /// How the body ends, if the request was a `HEAD` or not. RFC 9112, section 6.3.
     pub fn body(&self, to_head: bool) -> Body {
         match (self.status, self.declared) {
             (100..=199 | 204 | 304, _) => Body::Nothing,

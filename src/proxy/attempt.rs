@@ -60,29 +60,38 @@ impl<N: Net> Exchange<N> {
         loop {
             self.tried.insert(pick.server);
             self.tries += 1;
-            let server = pick.server;
             if let Some(group) = self.proxy().map(|proxy| proxy.group) {
-                self.account.begin(group, Some(server), context.now);
+                self.account.begin(group, Some(pick.server), context.now);
             }
             let Err((failed, failure)) = self.open(pick, client, context) else { return Ok(()) };
-            let Some(failure) = failure else {
-                self.conclude(failed, Verdict::Abandoned, context);
-                context.complaints.tell(context.now, log::Level::Error, || {
-                    let request = self.request_words();
-                    format!("no descriptor or memory for a connection; {request} gets 502")
-                });
-                let why = "No connection can be made: the proxy is out of resources.";
-                return self.give_up(Refusal { status: 502, why }, client, context);
-            };
-            let next = self.next_after(failure, context);
-            self.tell_failure(server, failure, next.as_ref(), context);
-            self.conclude(failed, verdict_of(failure), context);
-            self.account.ended(Some(failure.status()), context.now);
-            match next {
-                Some(next) => pick = next,
-                None => return self.give_up(exhausted(failure), client, context),
+            match self.after_failed_open(failed, failure, context) {
+                Ok(next) => pick = next,
+                Err(refusal) => return self.give_up(refusal, client, context),
             }
         }
+    }
+
+    /// The server to try after one that could not even be begun with.
+    fn after_failed_open(
+        &mut self,
+        failed: Pick,
+        failure: Option<Failure>,
+        context: &mut Context<N>,
+    ) -> Result<Pick, Refusal> {
+        let Some(failure) = failure else {
+            self.conclude(failed, Verdict::Abandoned, context);
+            context.complaints.tell(context.now, log::Level::Error, || {
+                let request = self.request_words();
+                format!("no descriptor or memory for a connection; {request} gets 502")
+            });
+            let why = "No connection can be made: the proxy is out of resources.";
+            return Err(Refusal { status: 502, why });
+        };
+        let next = self.next_after(failure, context);
+        self.tell_failure(failed.server, failure, next.as_ref(), context);
+        self.conclude(failed, verdict_of(failure), context);
+        self.account.ended(Some(failure.status()), context.now);
+        next.ok_or(exhausted(failure))
     }
 
     /// Reuses a connection or begins a new one. An error without a failure is nobody's fault but
@@ -245,18 +254,10 @@ impl<N: Net> Exchange<N> {
         self.download.start_over(&mut context.buffers, context.now);
         match self.begin_connect(pick, client, context) {
             Ok(()) => Ok(()),
-            Err((pick, failure)) => {
-                let verdict = failure.map_or(Verdict::Abandoned, verdict_of);
-                let failure = failure.unwrap_or(Failure::Unreachable);
-                let next = self.next_after(failure, context);
-                self.tell_failure(pick.server, failure, next.as_ref(), context);
-                self.conclude(pick, verdict, context);
-                self.account.ended(Some(failure.status()), context.now);
-                match next {
-                    Some(next) => self.attempt(next, client, context),
-                    None => self.give_up(exhausted(failure), client, context),
-                }
-            }
+            Err((failed, failure)) => match self.after_failed_open(failed, failure, context) {
+                Ok(next) => self.attempt(next, client, context),
+                Err(refusal) => self.give_up(refusal, client, context),
+            },
         }
     }
 

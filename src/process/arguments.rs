@@ -191,11 +191,13 @@ fn checked<T>(text: &str, parsed: Result<T, ValueError>) -> Result<String, Argum
 const COMMAND_LINE: &str = "command line";
 
 /// Trino's heads reach 2 MB and its answers may take minutes; it builds links from `Host` with
-/// its port, and refuses `X-Forwarded-*` unless configured for it, so none is added.
+/// its port, and refuses `X-Forwarded-*` unless configured for it, so none is added. Its POSTs only
+/// register a query, which nothing but a later GET begins: they may be repeated.
 const SERVER_TEXT: &str = "    large_client_header_buffers 4 2m;
     location / {
         proxy_pass http://trino;
         proxy_connect_timeout 3s;
+        proxy_next_upstream error timeout non_idempotent;
         proxy_read_timeout 10m;
         proxy_send_timeout 10m;
         proxy_set_header Host $http_host;

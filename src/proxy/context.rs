@@ -14,7 +14,7 @@ use super::journal::Journal;
 use super::pool::{Connection, Pool};
 use super::socket::Socket;
 use crate::buffer::BufferPool;
-use crate::config::model::{Config, GroupId, Listen, Location, LogId};
+use crate::config::model::{Config, GroupId, Listen, Location, LocationSettings, LogId};
 use crate::config::template::{Part, Template, Variable};
 use crate::http::rewrite::SetFields;
 use crate::net::{Accepted, Net, Token};
@@ -267,7 +267,7 @@ impl<N: Net> Context<N> {
                     log::error!("upstream \"{name}\": no server is left");
                 }
                 self.fallen.push(Fallen { generation, group, server });
-                while let Some(idle) = self.group(generation, group).1.remove_of(server) {
+                while let Some(idle) = self.group(generation, group).1.take(server) {
                     self.close(idle.socket);
                 }
             }
@@ -364,6 +364,14 @@ fn reads_response_head(template: &Template) -> bool {
     template.parts.iter().any(|part| {
         matches!(part, Part::Variable(Variable::SentHttp(_) | Variable::UpstreamHttp(_)))
     })
+}
+
+/// Settings of a site's location, or of its virtual server outside of all.
+pub fn settings(config: &Config, site: super::route::Site) -> &LocationSettings {
+    match location(config, site) {
+        Some(location) => &location.settings,
+        None => &config.virtual_servers[site.server.0].outside,
+    }
 }
 
 /// The location at `index` of a virtual server; none outside of all.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::client::Client;
-use super::context::{Context, location};
+use super::context::{Context, location, settings};
 use super::download::{Download, Phase};
 use super::pool::Connection;
 use super::request::Request;
@@ -169,14 +169,13 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
-        if client.socket.is_broken() && !self.unheard && !self.is_tunnel() {
+        if self.unheard || self.is_tunnel() {
+            return Ok(());
+        }
+        if client.socket.is_broken() {
             return self.client_left();
         }
-        if !client.socket.is_ending()
-            || self.unheard
-            || self.is_tunnel()
-            || !self.upload.body.is_done()
-        {
+        if !client.socket.is_ending() || !self.upload.body.is_done() {
             return Ok(());
         }
         while client.input.len() < RELAY_BUFFER {
@@ -301,10 +300,7 @@ impl<N: Net> Exchange<N> {
 
     /// Settings of the location, or of the server outside of all.
     pub(super) fn settings(&self) -> &LocationSettings {
-        match location(&self.config, self.site) {
-            Some(location) => &location.settings,
-            None => &self.config.virtual_servers[self.site.server.0].outside,
-        }
+        settings(&self.config, self.site)
     }
 
     /// How the location asks servers, if it does.

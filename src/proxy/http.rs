@@ -169,10 +169,7 @@ impl<N: Net> HttpSession<N> {
         let site = exchange.site;
         let whole = exchange.upload.body.is_done();
         exchange.finish(&self.client, context);
-        let settings = match super::context::location(&config, site) {
-            Some(location) => &location.settings,
-            None => &config.virtual_servers[site.server.0].outside,
-        };
+        let settings = super::context::settings(&config, site);
         let on = settings.lingering_close == Lingering::On;
         match ending {
             Ending::Keep => self.keep(settings, context),

@@ -91,11 +91,6 @@ impl<N: Net> Pool<N> {
         Some(idle.connection)
     }
 
-    /// Removes a connection to `server`, if there is one: it is out.
-    pub fn remove_of(&mut self, server: ServerId) -> Option<Connection<N>> {
-        self.take(server)
-    }
-
     /// Removes any connection.
     pub fn remove_any(&mut self) -> Option<Connection<N>> {
         let key = self.order.pop()?;

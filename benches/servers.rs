@@ -21,6 +21,7 @@ fn group(servers: u16) -> Group {
         max_connections: 0,
     };
     Group::new(&model::Group {
+        layer: model::Layer::Http,
         name: "group".into(),
         servers: (0..servers).map(server).collect(),
         keepalive: 32,

@@ -2,7 +2,7 @@
 
 /// A set of contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contexts(u8);
+pub struct Contexts(u16);
 
 impl Contexts {
     /// Outside of every block.
@@ -17,6 +17,12 @@ impl Contexts {
     pub const SERVER: Contexts = Contexts(16);
     /// `location {}`.
     pub const LOCATION: Contexts = Contexts(32);
+    /// `stream {}`.
+    pub const STREAM: Contexts = Contexts(64);
+    /// `upstream {}` of `stream {}`.
+    pub const STREAM_UPSTREAM: Contexts = Contexts(128);
+    /// `server {}` of `stream {}`.
+    pub const STREAM_SERVER: Contexts = Contexts(256);
 
     /// What stands in one or the other.
     pub const fn or(self, other: Contexts) -> Contexts {
@@ -37,13 +43,16 @@ impl Contexts {
 }
 
 /// Contexts as messages call them.
-const CONTEXT_NAMES: [(Contexts, &str); 6] = [
+const CONTEXT_NAMES: [(Contexts, &str); 9] = [
     (Contexts::MAIN, "the main context"),
     (Contexts::EVENTS, "\"events {}\""),
     (Contexts::HTTP, "\"http {}\""),
     (Contexts::UPSTREAM, "\"upstream {}\""),
     (Contexts::SERVER, "\"server {}\""),
     (Contexts::LOCATION, "\"location {}\""),
+    (Contexts::STREAM, "\"stream {}\""),
+    (Contexts::STREAM_UPSTREAM, "\"upstream {}\" of \"stream {}\""),
+    (Contexts::STREAM_SERVER, "\"server {}\" of \"stream {}\""),
 ];
 
 /// A directive that is understood.
@@ -97,6 +106,12 @@ const SERVER: Contexts = Contexts::SERVER;
 const LOCATION: Contexts = Contexts::LOCATION;
 const SERVERS: Contexts = HTTP.or(SERVER);
 const LOCATIONS: Contexts = HTTP.or(SERVER).or(LOCATION);
+const STREAM: Contexts = Contexts::STREAM;
+const STREAM_UPSTREAM: Contexts = Contexts::STREAM_UPSTREAM;
+const STREAM_SERVER: Contexts = Contexts::STREAM_SERVER;
+const STREAMS: Contexts = STREAM.or(STREAM_SERVER);
+/// Where both sides of a proxy are set.
+const PROXIES: Contexts = LOCATIONS.or(STREAMS);
 /// As many arguments as anybody likes.
 const ANY: usize = usize::MAX;
 
@@ -126,8 +141,9 @@ const fn only(name: &'static str, contexts: Contexts, word: &'static str) -> Kno
 pub const KNOWN: &[Known] = &[
     known("events", MAIN, 0, 0, Kind::Block),
     known("http", MAIN, 0, 0, Kind::Block),
+    known("stream", MAIN, 0, 0, Kind::Block),
     one("pid", MAIN),
-    known("error_log", MAIN.or(LOCATIONS), 1, 2, Kind::Many),
+    known("error_log", MAIN.or(PROXIES), 1, 2, Kind::Many),
     one("daemon", MAIN),
     one("master_process", MAIN),
     one("worker_processes", MAIN),
@@ -136,16 +152,20 @@ pub const KNOWN: &[Known] = &[
     known("user", MAIN, 1, 2, Kind::Once),
     one("worker_connections", EVENTS),
     one("worker_buffer_memory", EVENTS),
-    known("upstream", HTTP, 1, 1, Kind::Blocks),
-    known("server", HTTP, 0, 0, Kind::Blocks),
-    known("log_format", HTTP, 2, ANY, Kind::Many),
-    known("server", UPSTREAM, 1, ANY, Kind::Many),
+    known("upstream", HTTP.or(STREAM), 1, 1, Kind::Blocks),
+    known("server", HTTP.or(STREAM), 0, 0, Kind::Blocks),
+    known("log_format", HTTP.or(STREAM), 2, ANY, Kind::Many),
+    known("server", UPSTREAM.or(STREAM_UPSTREAM), 1, ANY, Kind::Many),
     one("keepalive", UPSTREAM),
     one("keepalive_requests", UPSTREAM.or(LOCATIONS)),
     one("keepalive_time", UPSTREAM.or(LOCATIONS)),
     one("keepalive_timeout", UPSTREAM),
-    known("listen", SERVER, 1, ANY, Kind::Many),
+    known("listen", SERVER.or(STREAM_SERVER), 1, ANY, Kind::Many),
     known("server_name", SERVER, 1, ANY, Kind::Many),
+    one("h2c_tunnel", SERVER),
+    known("set_real_ip_from", PROXIES, 1, 1, Kind::Many),
+    one("real_ip_header", LOCATIONS),
+    one("real_ip_recursive", LOCATIONS),
     known("location", SERVER.or(LOCATION), 1, 2, Kind::Blocks),
     known("return", SERVER.or(LOCATION), 1, 2, Kind::Many),
     one("client_header_timeout", SERVERS),
@@ -160,32 +180,37 @@ pub const KNOWN: &[Known] = &[
     one("lingering_close", LOCATIONS),
     one("lingering_time", LOCATIONS),
     one("lingering_timeout", LOCATIONS),
-    one("tcp_nodelay", LOCATIONS),
+    one("tcp_nodelay", PROXIES),
     known("add_header", LOCATIONS, 2, 3, Kind::Many),
     known("error_page", LOCATIONS, 2, ANY, Kind::Many),
-    known("access_log", LOCATIONS, 1, ANY, Kind::Many),
-    one("proxy_pass", LOCATION),
+    known("access_log", PROXIES, 1, ANY, Kind::Many),
+    one("proxy_pass", LOCATION.or(STREAM_SERVER)),
     one("proxy_http_version", LOCATIONS),
     known("proxy_set_header", LOCATIONS, 2, 2, Kind::Many),
     known("proxy_hide_header", LOCATIONS, 1, 1, Kind::Many),
     known("proxy_pass_header", LOCATIONS, 1, 1, Kind::Many),
     known("proxy_redirect", LOCATIONS, 1, 2, Kind::Many),
-    one("proxy_connect_timeout", LOCATIONS),
+    one("proxy_connect_timeout", PROXIES),
     one("proxy_send_timeout", LOCATIONS),
     one("proxy_read_timeout", LOCATIONS),
     known("proxy_next_upstream", LOCATIONS, 1, ANY, Kind::Once),
-    one("proxy_next_upstream_tries", LOCATIONS),
-    one("proxy_next_upstream_timeout", LOCATIONS),
-    one("proxy_buffer_size", LOCATIONS),
+    one("proxy_next_upstream_tries", PROXIES),
+    one("proxy_next_upstream_timeout", PROXIES),
+    one("proxy_buffer_size", PROXIES),
     one("proxy_replay_buffer_size", LOCATIONS),
     one("proxy_buffering", LOCATIONS),
     known("proxy_buffers", LOCATIONS, 2, 2, Kind::Once),
     one("proxy_busy_buffers_size", LOCATIONS),
     one("proxy_request_buffering", LOCATIONS),
     one("proxy_ignore_client_abort", LOCATIONS),
-    known("proxy_bind", LOCATIONS, 1, 2, Kind::Once),
-    one("proxy_socket_keepalive", LOCATIONS),
+    known("proxy_bind", PROXIES, 1, 2, Kind::Once),
+    one("proxy_socket_keepalive", PROXIES),
     one("proxy_intercept_errors", LOCATIONS),
+    one("proxy_next_upstream", STREAMS),
+    one("proxy_timeout", STREAMS),
+    one("proxy_half_close", STREAMS),
+    one("proxy_protocol", STREAMS),
+    one("proxy_protocol_timeout", STREAMS),
     hint("debug_points", MAIN),
     hint("env", MAIN),
     hint("lock_file", MAIN),
@@ -200,7 +225,7 @@ pub const KNOWN: &[Known] = &[
     hint("multi_accept", EVENTS),
     hint("use", EVENTS),
     hint("worker_aio_requests", EVENTS),
-    hint("zone", UPSTREAM),
+    hint("zone", UPSTREAM.or(STREAM_UPSTREAM)),
     hint("aio", LOCATIONS),
     hint("client_body_buffer_size", LOCATIONS),
     hint("client_body_in_single_buffer", LOCATIONS),
@@ -215,11 +240,13 @@ pub const KNOWN: &[Known] = &[
     hint("open_file_cache_errors", LOCATIONS),
     hint("open_file_cache_min_uses", LOCATIONS),
     hint("open_file_cache_valid", LOCATIONS),
-    hint("open_log_file_cache", LOCATIONS),
+    hint("open_log_file_cache", PROXIES),
     hint("output_buffers", LOCATIONS),
     hint("postpone_output", LOCATIONS),
     hint("proxy_headers_hash_bucket_size", LOCATIONS),
     hint("proxy_headers_hash_max_size", LOCATIONS),
+    hint("preread_buffer_size", STREAMS),
+    hint("preread_timeout", STREAMS),
     hint("proxy_max_temp_file_size", LOCATIONS),
     hint("proxy_temp_file_write_size", LOCATIONS),
     hint("proxy_temp_path", LOCATIONS),
@@ -237,8 +264,8 @@ pub const KNOWN: &[Known] = &[
     hint("types", LOCATIONS),
     hint("types_hash_bucket_size", LOCATIONS),
     hint("types_hash_max_size", LOCATIONS),
-    hint("variables_hash_bucket_size", HTTP),
-    hint("variables_hash_max_size", HTTP),
+    hint("variables_hash_bucket_size", HTTP.or(STREAM)),
+    hint("variables_hash_max_size", HTTP.or(STREAM)),
     only("auth_basic", LOCATIONS, "off"),
     only("autoindex", LOCATIONS, "off"),
     only("charset", LOCATIONS, "off"),
@@ -253,9 +280,15 @@ pub const KNOWN: &[Known] = &[
     only("limit_rate", LOCATIONS, "0"),
     only("proxy_cache", LOCATIONS, "off"),
     only("proxy_force_ranges", LOCATIONS, "off"),
+    only("proxy_download_rate", STREAMS, "0"),
     only("proxy_limit_rate", LOCATIONS, "0"),
     only("proxy_pass_request_body", LOCATIONS, "on"),
     only("proxy_pass_request_headers", LOCATIONS, "on"),
+    only("proxy_requests", STREAMS, "0"),
+    only("proxy_responses", STREAMS, "0"),
+    only("proxy_ssl", STREAMS, "off"),
     only("proxy_store", LOCATIONS, "off"),
+    only("proxy_upload_rate", STREAMS, "0"),
+    only("ssl_preread", STREAMS, "off"),
     only("ssi", LOCATIONS, "off"),
 ];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::model::Layer;
 use super::nearest;
 
 /// A value as a sequence of parts; empty for an empty value.
@@ -24,7 +25,11 @@ impl Template {
     ///
     /// # Errors
     /// A `$` without a name, a variable nobody knows, or one that nginx knows and we lack.
-    pub fn compile(value: &str, constants: &Constants) -> Result<Template, TemplateError> {
+    pub fn compile(
+        value: &str,
+        layer: Layer,
+        constants: &Constants,
+    ) -> Result<Template, TemplateError> {
         let mut template = Template::default();
         let mut rest = value;
         while let Some((text, behind)) = rest.split_once('$') {
@@ -32,7 +37,7 @@ impl Template {
             let (name, behind) = leading_name(behind)?;
             match constants.lookup(&name) {
                 Some(text) => template.push_text(&text),
-                None => template.parts.push(Part::Variable(variable(&name)?)),
+                None => template.parts.push(Part::Variable(variable(&name, layer)?)),
             }
             rest = behind;
         }
@@ -82,13 +87,17 @@ impl Constants {
     }
 }
 
-fn variable(name: &str) -> Result<Variable, TemplateError> {
-    if let Some((_, variable)) = VARIABLES.iter().find(|(known, _)| *known == name) {
-        return Ok(variable.clone());
+fn variable(name: &str, layer: Layer) -> Result<Variable, TemplateError> {
+    let elsewhere = || Err(TemplateError::Elsewhere { name: name.into(), layer });
+    if let Some((_, variable, layers)) = VARIABLES.iter().find(|(known, ..)| *known == name) {
+        return if layers.contains(&layer) { Ok(variable.clone()) } else { elsewhere() };
     }
     for (prefix, family) in FAMILIES {
         match name.strip_prefix(prefix) {
-            Some(field) if !field.is_empty() => return Ok(family(field.into())),
+            Some(field) if !field.is_empty() && layer == Layer::Http => {
+                return Ok(family(field.into()));
+            }
+            Some(field) if !field.is_empty() => return elsewhere(),
             Some(_) | None => {}
         }
     }
@@ -98,7 +107,8 @@ fn variable(name: &str) -> Result<Variable, TemplateError> {
         return Err(TemplateError::Unsupported(name.into()));
     }
     let constants = ["hostname", "nginx_version"];
-    let known = VARIABLES.iter().map(|(known, _)| *known).chain(constants);
+    let known = VARIABLES.iter().filter(|(.., layers)| layers.contains(&layer));
+    let known = known.map(|(known, ..)| *known).chain(constants);
     Err(TemplateError::Unknown { name: name.into(), nearest: nearest(name, known) })
 }
 
@@ -113,48 +123,63 @@ const FAMILIES: [(&str, Family); 4] = [
     ("upstream_http_", Variable::UpstreamHttp),
 ];
 
-/// Variables without a part of their name that is free.
-const VARIABLES: [(&str, Variable); 39] = [
-    ("host", Variable::Host),
-    ("proxy_host", Variable::ProxyHost),
-    ("pid", Variable::Pid),
-    ("proxy_port", Variable::ProxyPort),
-    ("proxy_add_x_forwarded_for", Variable::ProxyAddXForwardedFor),
-    ("remote_addr", Variable::RemoteAddr),
-    ("remote_port", Variable::RemotePort),
-    ("remote_user", Variable::RemoteUser),
-    ("server_addr", Variable::ServerAddr),
-    ("server_port", Variable::ServerPort),
-    ("server_name", Variable::ServerName),
-    ("scheme", Variable::Scheme),
-    ("request", Variable::Request),
-    ("request_method", Variable::RequestMethod),
-    ("request_uri", Variable::RequestUri),
-    ("uri", Variable::Uri),
-    ("args", Variable::Args),
-    ("query_string", Variable::Args),
-    ("is_args", Variable::IsArgs),
-    ("server_protocol", Variable::ServerProtocol),
-    ("status", Variable::Status),
-    ("body_bytes_sent", Variable::BodyBytesSent),
-    ("bytes_sent", Variable::BytesSent),
-    ("request_length", Variable::RequestLength),
-    ("request_time", Variable::RequestTime),
-    ("request_id", Variable::RequestId),
-    ("time_local", Variable::TimeLocal),
-    ("time_iso8601", Variable::TimeIso8601),
-    ("msec", Variable::Msec),
-    ("connection", Variable::Connection),
-    ("connection_requests", Variable::ConnectionRequests),
-    ("upstream_addr", Variable::UpstreamAddr),
-    ("upstream_status", Variable::UpstreamStatus),
-    ("upstream_connect_time", Variable::UpstreamConnectTime),
-    ("upstream_header_time", Variable::UpstreamHeaderTime),
-    ("upstream_response_time", Variable::UpstreamResponseTime),
-    ("upstream_response_length", Variable::UpstreamResponseLength),
-    ("upstream_bytes_sent", Variable::UpstreamBytesSent),
-    ("upstream_bytes_received", Variable::UpstreamBytesReceived),
+/// Variables without a part of their name that is free, and where they have a value.
+const VARIABLES: [(&str, Variable, &[Layer]); 50] = [
+    ("host", Variable::Host, HTTP),
+    ("proxy_host", Variable::ProxyHost, HTTP),
+    ("pid", Variable::Pid, BOTH),
+    ("proxy_port", Variable::ProxyPort, HTTP),
+    ("proxy_add_x_forwarded_for", Variable::ProxyAddXForwardedFor, HTTP),
+    ("remote_addr", Variable::RemoteAddr, BOTH),
+    ("remote_port", Variable::RemotePort, BOTH),
+    ("remote_user", Variable::RemoteUser, HTTP),
+    ("server_addr", Variable::ServerAddr, BOTH),
+    ("server_port", Variable::ServerPort, BOTH),
+    ("server_name", Variable::ServerName, HTTP),
+    ("scheme", Variable::Scheme, HTTP),
+    ("request", Variable::Request, HTTP),
+    ("request_method", Variable::RequestMethod, HTTP),
+    ("request_uri", Variable::RequestUri, HTTP),
+    ("uri", Variable::Uri, HTTP),
+    ("args", Variable::Args, HTTP),
+    ("query_string", Variable::Args, HTTP),
+    ("is_args", Variable::IsArgs, HTTP),
+    ("server_protocol", Variable::ServerProtocol, HTTP),
+    ("status", Variable::Status, BOTH),
+    ("body_bytes_sent", Variable::BodyBytesSent, HTTP),
+    ("bytes_sent", Variable::BytesSent, BOTH),
+    ("request_length", Variable::RequestLength, HTTP),
+    ("request_time", Variable::RequestTime, HTTP),
+    ("request_id", Variable::RequestId, HTTP),
+    ("time_local", Variable::TimeLocal, BOTH),
+    ("time_iso8601", Variable::TimeIso8601, BOTH),
+    ("msec", Variable::Msec, BOTH),
+    ("connection", Variable::Connection, BOTH),
+    ("connection_requests", Variable::ConnectionRequests, HTTP),
+    ("upstream_addr", Variable::UpstreamAddr, BOTH),
+    ("upstream_status", Variable::UpstreamStatus, HTTP),
+    ("upstream_connect_time", Variable::UpstreamConnectTime, BOTH),
+    ("upstream_header_time", Variable::UpstreamHeaderTime, HTTP),
+    ("upstream_response_time", Variable::UpstreamResponseTime, HTTP),
+    ("upstream_response_length", Variable::UpstreamResponseLength, HTTP),
+    ("upstream_bytes_sent", Variable::UpstreamBytesSent, BOTH),
+    ("upstream_bytes_received", Variable::UpstreamBytesReceived, BOTH),
+    ("proxy_protocol_addr", Variable::ProxyProtocolAddr, BOTH),
+    ("proxy_protocol_port", Variable::ProxyProtocolPort, BOTH),
+    ("proxy_protocol_server_addr", Variable::ProxyProtocolServerAddr, BOTH),
+    ("proxy_protocol_server_port", Variable::ProxyProtocolServerPort, BOTH),
+    ("realip_remote_addr", Variable::RealipRemoteAddr, BOTH),
+    ("realip_remote_port", Variable::RealipRemotePort, BOTH),
+    ("protocol", Variable::Protocol, STREAM),
+    ("bytes_received", Variable::BytesReceived, STREAM),
+    ("session_time", Variable::SessionTime, STREAM),
+    ("upstream_first_byte_time", Variable::UpstreamFirstByteTime, STREAM),
+    ("upstream_session_time", Variable::UpstreamSessionTime, STREAM),
 ];
+
+const BOTH: &[Layer] = &[Layer::Http, Layer::Stream];
+const HTTP: &[Layer] = &[Layer::Http];
+const STREAM: &[Layer] = &[Layer::Stream];
 
 /// Variables that nginx has and we do not.
 const LACKING: [&str; 34] = [
@@ -195,14 +220,12 @@ const LACKING: [&str; 34] = [
 ];
 
 /// What such variables begin with.
-const LACKING_FAMILIES: [&str; 13] = [
+const LACKING_FAMILIES: [&str; 11] = [
     "cookie_",
     "date_",
     "fastcgi_",
     "geoip_",
     "memcached_",
-    "proxy_protocol_",
-    "realip_",
     "secure_link",
     "sent_trailer_",
     "ssl_",
@@ -227,6 +250,13 @@ pub enum TemplateError {
     },
     /// A variable that nginx has and we do not.
     Unsupported(String),
+    /// A variable that has no value here.
+    Elsewhere {
+        /// Without the `$`.
+        name: String,
+        /// What is configured here.
+        layer: Layer,
+    },
 }
 
 impl TemplateError {
@@ -239,6 +269,12 @@ impl TemplateError {
                 nearest.map(|name| format!("did you mean \"${name}\"?"))
             }
             TemplateError::Unsupported(_) => None,
+            TemplateError::Elsewhere { layer: Layer::Stream, .. } => {
+                Some("requests are not read in \"stream {}\"".into())
+            }
+            TemplateError::Elsewhere { layer: Layer::Http, .. } => {
+                Some("it belongs to \"stream {}\"".into())
+            }
         }
     }
 }
@@ -251,6 +287,9 @@ impl fmt::Display for TemplateError {
             TemplateError::Unknown { name, .. } => write!(f, "unknown variable \"${name}\""),
             TemplateError::Unsupported(name) => {
                 write!(f, "variable \"${name}\" is not supported by switchover")
+            }
+            TemplateError::Elsewhere { name, .. } => {
+                write!(f, "variable \"${name}\" has no value here")
             }
         }
     }
@@ -352,6 +391,28 @@ pub enum Variable {
     UpstreamBytesReceived,
     /// `$upstream_http_NAME`.
     UpstreamHttp(Box<str>),
+    /// `$proxy_protocol_addr`: the client's address as the PROXY header has it.
+    ProxyProtocolAddr,
+    /// `$proxy_protocol_port`.
+    ProxyProtocolPort,
+    /// `$proxy_protocol_server_addr`: the address that the client reached.
+    ProxyProtocolServerAddr,
+    /// `$proxy_protocol_server_port`.
+    ProxyProtocolServerPort,
+    /// `$realip_remote_addr`: the peer's address, whomever it speaks for.
+    RealipRemoteAddr,
+    /// `$realip_remote_port`.
+    RealipRemotePort,
+    /// `$protocol`: `TCP`.
+    Protocol,
+    /// `$bytes_received`: from the client.
+    BytesReceived,
+    /// `$session_time`.
+    SessionTime,
+    /// `$upstream_first_byte_time`.
+    UpstreamFirstByteTime,
+    /// `$upstream_session_time`.
+    UpstreamSessionTime,
 }
 
 #[cfg(test)]
@@ -359,7 +420,7 @@ mod tests {
     use super::*;
 
     fn compile(value: &str) -> Result<Template, TemplateError> {
-        Template::compile(value, &Constants { hostname: "box".into() })
+        Template::compile(value, Layer::Http, &Constants { hostname: "box".into() })
     }
 
     fn text(text: &str) -> Part {
@@ -405,6 +466,8 @@ mod tests {
         assert_eq!(compile("${}"), Err(TemplateError::NoName));
         assert_eq!(compile("$1"), Err(TemplateError::Unsupported("1".into())));
         assert_eq!(compile("$ssl_cipher"), Err(TemplateError::Unsupported("ssl_cipher".into())));
+        let elsewhere = TemplateError::Elsewhere { name: "protocol".into(), layer: Layer::Http };
+        assert_eq!(compile("$protocol"), Err(elsewhere));
         assert_eq!(compile("$cookie_a"), Err(TemplateError::Unsupported("cookie_a".into())));
     }
 }

@@ -69,12 +69,19 @@ impl Account {
         }
     }
 
+    /// The first byte has come in the current attempt.
+    pub fn first_byte(&mut self, now: Time) {
+        if let Some(attempt) = self.current() {
+            attempt.header = Some(now - attempt.began);
+        }
+    }
+
     /// The current attempt has a response head.
     pub fn answered(&mut self, status: u16, now: Time) {
         if let Some(attempt) = self.current() {
             attempt.status = Some(status);
-            attempt.header = Some(now - attempt.began);
         }
+        self.first_byte(now);
     }
 
     /// The current attempt is over.

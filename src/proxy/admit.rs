@@ -7,6 +7,7 @@ use super::client::Client;
 use super::context::{Context, location};
 use super::download::Download;
 use super::exchange::{Ending, Exchange, Link};
+use super::real_ip;
 use super::request::{Refusal, Request};
 use super::route::{self, Site};
 use super::upload::Upload;
@@ -30,8 +31,8 @@ impl<N: Net> Exchange<N> {
         let config = Arc::clone(context.config());
         let listen = context.listen(client.facts.listener)?;
         let server = match read {
-            Ok(()) => route::virtual_server(&config, listen, request.host()),
-            Err(_) => listen.default_server,
+            Ok(()) => route::virtual_server(&config, listen, request.host())?,
+            Err(_) => route::default_server(listen)?,
         };
         let framing = if read.is_ok() { request.framing } else { Framing::None };
         let mut exchange = Exchange {
@@ -47,6 +48,7 @@ impl<N: Net> Exchange<N> {
             tried: Tried::default(),
             first_attempt: context.now,
             tries: 0,
+            remote: None,
             page: None,
             unheard: false,
         };
@@ -74,6 +76,7 @@ impl<N: Net> Exchange<N> {
                 return Ok(());
             }
         }
+        self.remote = real_ip::remote(&self.settings().real_ip, &self.request, &client.facts);
         let limit = self.settings().max_body.unwrap_or(u64::MAX);
         if matches!(self.request.framing, Framing::Length(length) if length > limit) {
             let why = "The body is larger than allowed.";

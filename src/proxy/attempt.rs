@@ -9,7 +9,6 @@ use super::download::Phase;
 use super::exchange::{Ending, Exchange, Link};
 use super::pool::Connection;
 use super::request::Refusal;
-use super::socket::Socket;
 use super::upload::Replay;
 use crate::buffer::Buffer;
 use crate::config::model::ProxyVersion;
@@ -124,24 +123,12 @@ impl<N: Net> Exchange<N> {
         let address = &self.config.groups[proxy.group.0].servers[pick.server.0].address;
         let how = Connect { bind: proxy.bind, keepalive: proxy.socket_keepalive };
         let deadline = context.now + proxy.connect_timeout;
-        let mut connected = context.net.connect(address, &how);
-        // An idle connection to another server is worth less than this request.
-        if connected.as_ref().is_err_and(|e| failure_of_connect(e).is_none())
-            && context.close_one_idle()
-        {
-            connected = context.net.connect(address, &how);
-        }
-        let mut stream = match connected {
-            Ok(stream) => stream,
-            Err(e) => return Err((pick, failure_of_connect(&e))),
-        };
-        match context.watch(&mut stream, Owner::Upstream(client.facts.session)) {
-            Ok(token) => {
-                let socket = Socket::connecting(stream, token);
+        match context.connect(address, &how, Owner::Upstream(client.facts.session)) {
+            Ok(socket) => {
                 self.link = Link::Connecting { socket, pick, deadline };
                 Ok(())
             }
-            Err(_) => Err((pick, None)),
+            Err(e) => Err((pick, failure_of_connect(&e))),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::opening::Announced;
 use super::socket::Socket;
 use crate::address::Address;
 use crate::buffer::Buffer;
@@ -31,6 +32,8 @@ pub struct Facts {
     pub peer: Address,
     /// The address that it reached.
     pub local: Address,
+    /// What its PROXY header said.
+    pub announced: Option<Box<Announced>>,
     /// The listener that it came through.
     pub listener: usize,
     /// When it was accepted.

@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::client::Facts;
+use super::attempt::failure_of_connect;
+use super::client::{Client, Facts};
 use super::complaints::{Complaints, Named};
-use super::http::HttpSession;
 use super::journal::Journal;
 use super::pool::{Connection, Pool};
+use super::session::Session;
 use super::socket::Socket;
-use crate::buffer::BufferPool;
-use crate::config::model::{Config, GroupId, Listen, Location, LocationSettings, LogId};
+use crate::address::Address;
+use crate::buffer::{Buffer, BufferPool};
+use crate::config::model::{self, Config, GroupId, Listen, Location, LocationSettings, LogId};
 use crate::config::template::{Part, Template, Variable};
 use crate::http::rewrite::SetFields;
-use crate::net::{Accepted, Net, Token};
+use crate::net::{Accepted, Connect, Net, Token};
 use crate::time::Time;
 use crate::upstream::group::{Change, Group, Pick, ServerId, Verdict};
 
@@ -35,10 +37,12 @@ pub struct Context<N: Net> {
     pub journal: Journal,
     /// Storage that is used within one call and empty between calls.
     pub scratch: Scratch,
-    /// Servers that went down in this turn: who still connects to them moves on.
-    pub fallen: Vec<Fallen>,
+    /// What happened to servers in this turn that makes sessions go elsewhere.
+    pub shifts: Vec<Shift>,
     /// No new request is accepted, and no connection kept.
     pub draining: bool,
+    /// Rounds one session may move bytes before the others get a turn.
+    pub relay_rounds: usize,
     /// What became of requests whose server failed, told within limits.
     pub complaints: Complaints,
     /// Connections accepted so far.
@@ -73,15 +77,26 @@ pub enum Owner {
     Check(usize),
 }
 
-/// A server that went down.
+/// A change of a server that makes sessions go elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fallen {
+pub struct Shift {
     /// Of which configuration.
     pub generation: u64,
     /// Of which group.
     pub group: GroupId,
     /// Which one.
     pub server: ServerId,
+    /// What it is now.
+    pub standing: Standing,
+}
+
+/// What a server is after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Down: who still connects to it moves on.
+    Out,
+    /// Up again: who made do with a backup comes back.
+    Back,
 }
 
 /// Reused storage.
@@ -117,8 +132,9 @@ impl<N: Net> Context<N> {
             buffers: BufferPool::default(),
             journal: Journal::default(),
             scratch: Scratch::default(),
-            fallen: Vec::new(),
+            shifts: Vec::new(),
             draining: false,
+            relay_rounds: RELAY_ROUNDS,
             complaints: Complaints::default(),
             accepted: 0,
             keys: RandomState::new(),
@@ -138,7 +154,9 @@ impl<N: Net> Context<N> {
             config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
         if let Some(old) = self.generations.last() {
             for (model, (group, _)) in config.groups.iter().zip(&mut groups) {
-                let same = old.config.groups.iter().position(|known| known.name == model.name);
+                let is_same =
+                    |known: &model::Group| known.name == model.name && known.layer == model.layer;
+                let same = old.config.groups.iter().position(is_same);
                 match same {
                     Some(same) => group.inherit(&old.groups[same].0, self.now),
                     None => old.groups.iter().for_each(|(old, _)| group.inherit(old, self.now)),
@@ -207,7 +225,7 @@ impl<N: Net> Context<N> {
         accepted: Accepted<N::Stream>,
         listener: usize,
         session: usize,
-    ) -> Option<HttpSession<N>> {
+    ) -> Option<Session<N>> {
         let Accepted { mut stream, peer, local } = accepted;
         let token = self.watch(&mut stream, Owner::Client(session)).ok()?;
         self.accepted += 1;
@@ -216,12 +234,42 @@ impl<N: Net> Context<N> {
             number: self.accepted,
             peer,
             local,
+            announced: None,
             listener,
             accepted: self.now,
             requests: 0,
             keys: self.keys.clone(),
         };
-        Some(HttpSession::new(Socket::new(stream, token), facts, self))
+        let socket = Socket::new(stream, token);
+        let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
+        let listen = self.listen(listener)?;
+        Some(Session::new(client, listen, self))
+    }
+
+    /// Begins to connect to a server: at the expense of an idle connection, if there is no room.
+    ///
+    /// # Errors
+    /// As the system says; a lack of our own is one that says nothing of the server.
+    pub fn connect(&mut self, to: &Address, how: &Connect, owner: Owner) -> io::Result<Socket<N>> {
+        let mut connected = self.net.connect(to, how);
+        // An idle connection to another server is worth less than this one.
+        if connected.as_ref().is_err_and(|e| failure_of_connect(e).is_none())
+            && self.close_one_idle()
+        {
+            connected = self.net.connect(to, how);
+        }
+        let mut stream = connected?;
+        match self.watch(&mut stream, owner) {
+            Ok(token) => Ok(Socket::connecting(stream, token)),
+            Err(_) => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+        }
+    }
+
+    /// Notes that a server has done all that was to be seen of it, though its attempt goes on.
+    pub fn prove(&mut self, generation: u64, group: GroupId, pick: &mut Pick) {
+        if let Some(change) = self.group(generation, group).0.prove(pick) {
+            self.announce(generation, group, pick.server, change);
+        }
     }
 
     /// Registers a stream under a new token.
@@ -266,7 +314,8 @@ impl<N: Net> Context<N> {
                 if self.group(generation, group).0.is_lost() {
                     log::error!("upstream \"{name}\": no server is left");
                 }
-                self.fallen.push(Fallen { generation, group, server });
+                let standing = Standing::Out;
+                self.shifts.push(Shift { generation, group, server, standing });
                 while let Some(idle) = self.group(generation, group).1.take(server) {
                     self.close(idle.socket);
                 }
@@ -276,7 +325,11 @@ impl<N: Net> Context<N> {
                     "upstream \"{name}\": {at} accepts connections, the next request tries it"
                 );
             }
-            Change::CameBack => log::warn!("upstream \"{name}\": {at} is up again"),
+            Change::CameBack => {
+                log::warn!("upstream \"{name}\": {at} is up again");
+                let standing = Standing::Back;
+                self.shifts.push(Shift { generation, group, server, standing });
+            }
         }
     }
 
@@ -359,6 +412,9 @@ impl<N: Net> Context<N> {
         })
     }
 }
+
+/// Rounds one session may move bytes before the others get a turn.
+const RELAY_ROUNDS: usize = 16;
 
 fn reads_response_head(template: &Template) -> bool {
     template.parts.iter().any(|part| {

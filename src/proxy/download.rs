@@ -9,7 +9,7 @@ use super::exchange::{Ending, Exchange, Link};
 use super::pool::Connection;
 use super::request::Refusal;
 use super::socket::Moved;
-use super::tunnel::{End, Tunnel};
+use super::tunnel::Tunnel;
 use super::upload::{RELAY_BUFFER, Taker};
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
@@ -164,11 +164,9 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<bool, Ending> {
         let coding = match &self.download.phase {
-            Phase::Tunnel(Tunnel { down: End::Seen | End::Told, .. }) | Phase::Ended { .. } => {
-                return Ok(false);
-            }
+            Phase::Tunnel(_) | Phase::Ended { .. } => return Ok(false),
             Phase::Body { coding, .. } => Some(*coding),
-            Phase::AwaitingHead { .. } | Phase::Tunnel(_) => None,
+            Phase::AwaitingHead { .. } => None,
         };
         let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
         let download = &mut self.download;
@@ -254,11 +252,7 @@ impl<N: Net> Exchange<N> {
                     self.digest_body(context);
                     return Ok(());
                 }
-                Phase::Tunnel(_) => {
-                    self.download.ready = self.download.raw.len();
-                    return Ok(());
-                }
-                Phase::Ended { .. } => return Ok(()),
+                Phase::Tunnel(_) | Phase::Ended { .. } => return Ok(()),
             }
         }
     }
@@ -276,8 +270,7 @@ impl<N: Net> Exchange<N> {
                 self.chunk(count, context);
             }
             Phase::Body { .. } => self.digest_body(context),
-            Phase::Tunnel(_) => self.download.ready = self.download.raw.len(),
-            Phase::AwaitingHead { .. } | Phase::Ended { .. } => {}
+            Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => {}
         }
     }
 
@@ -374,15 +367,11 @@ impl<N: Net> Exchange<N> {
                 self.response_complete(context);
                 Ok(())
             }
-            Phase::Tunnel(tunnel) => {
-                tunnel.down = End::Seen;
-                Ok(())
-            }
             Phase::Body { .. } => {
                 self.cut(context);
                 Ok(())
             }
-            Phase::Ended { .. } => Ok(()),
+            Phase::Tunnel(_) | Phase::Ended { .. } => Ok(()),
         }
     }
 

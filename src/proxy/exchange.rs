@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::client::Client;
-use super::context::{Context, location, settings};
+use super::context::{Context, Shift, Standing, location, settings};
 use super::download::{Download, Phase};
 use super::pool::Connection;
 use super::request::Request;
@@ -16,6 +16,7 @@ use super::route::Site;
 use super::socket::{Moved, Socket};
 use super::upload::{RELAY_BUFFER, Upload};
 use super::variables::{Answered, Scope};
+use crate::address::Address;
 use crate::config::model::{Action, Config, ErrorPageStatus, LocationSettings, ProxyPass};
 use crate::http::framing::Body;
 use crate::net::Net;
@@ -49,6 +50,8 @@ pub struct Exchange<N: Net> {
     pub(super) first_attempt: Time,
     /// Attempts that used up a try.
     pub(super) tries: u32,
+    /// The client's address, where somebody speaks for it who may.
+    pub(super) remote: Option<Address>,
     /// The page asked for in place of an error.
     pub(super) page: Option<Page>,
     /// The client left, but the server is to finish.
@@ -138,7 +141,7 @@ enum Waiting {
 impl<N: Net> Exchange<N> {
     /// Moves everything that can be moved.
     pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
-        for _ in 0..RELAY_ROUNDS {
+        for _ in 0..context.relay_rounds {
             match self.round(client, context) {
                 Ok(true) => {}
                 Ok(false) => return Progress::Wait,
@@ -150,16 +153,29 @@ impl<N: Net> Exchange<N> {
 
     /// Tries each direction once. Whether anything moved.
     fn round(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Ending> {
+        if self.is_tunnel() {
+            return self.relay(client, context);
+        }
         self.look_for_client(client, context)?;
         let mut moved = self.connect(client, context)?;
         moved |= self.send(client, context)?;
         moved |= self.receive(client, context)?;
         moved |= self.deliver(client, context)?;
-        moved |= self.pass_ends(client, context);
         if self.download.is_over() {
             return Err(self.ending(client, context));
         }
         Ok(moved)
+    }
+
+    /// Moves bytes through the tunnel that the exchange has become. Whether any moved.
+    fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Ending> {
+        let Phase::Tunnel(tunnel) = &mut self.download.phase else { return Ok(false) };
+        let Link::Open { connection, .. } = &mut self.link else { return Err(Ending::Close) };
+        let (now, pool) = (context.now, &mut context.buffers);
+        // Who has to see a reset gets one by the tunnel's own doing.
+        tunnel
+            .pass(&mut client.socket, &mut connection.socket, now, pool)
+            .map_err(|_| Ending::Close)
     }
 
     /// Finds out whether a client that is said to have left has done so: its late answer must
@@ -169,7 +185,7 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
-        if self.unheard || self.is_tunnel() {
+        if self.unheard {
             return Ok(());
         }
         if client.socket.is_broken() {
@@ -221,7 +237,6 @@ impl<N: Net> Exchange<N> {
                 Ending::Keep
             }
             _ if self.download.refused => Ending::LingerBriefly,
-            _ if self.download.status == 101 => Ending::Close,
             Phase::Ended { .. }
             | Phase::AwaitingHead { .. }
             | Phase::Body { .. }
@@ -261,13 +276,12 @@ impl<N: Net> Exchange<N> {
 
     fn wait_of_link(&self) -> Option<(Time, Waiting)> {
         let proxy = self.proxy()?;
+        if let Phase::Tunnel(tunnel) = &self.download.phase {
+            return Some((tunnel.since + proxy.read_timeout, Waiting::Tunnel));
+        }
         match &self.link {
             Link::None => None,
             Link::Connecting { deadline, .. } => Some((*deadline, Waiting::Connect)),
-            Link::Open { .. } if self.is_tunnel() => {
-                let since = self.upload.since.max(self.download.since);
-                Some((since + proxy.read_timeout, Waiting::Tunnel))
-            }
             Link::Open { .. } if self.upload.is_over() => None,
             Link::Open { .. } if self.upload.is_pending() => {
                 Some((self.upload.since + proxy.send_timeout, Waiting::ServerTakes))
@@ -324,6 +338,7 @@ impl<N: Net> Exchange<N> {
             request: &self.request,
             page: self.page.as_ref(),
             client: &client.facts,
+            remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
             account: &self.account,
             answer: Answered {
                 status: self.download.status,
@@ -339,13 +354,14 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Whether the connect under way goes to this server.
-    pub fn is_connecting_to(&self, fallen: &super::context::Fallen) -> bool {
+    pub fn is_moved_by(&self, shift: &Shift) -> bool {
         let group = self.proxy().map(|proxy| proxy.group);
         match &self.link {
             Link::Connecting { pick, .. } => {
-                self.generation == fallen.generation
-                    && group == Some(fallen.group)
-                    && pick.server == fallen.server
+                self.generation == shift.generation
+                    && group == Some(shift.group)
+                    && pick.server == shift.server
+                    && shift.standing == Standing::Out
             }
             Link::Open { .. } | Link::None => false,
         }
@@ -385,6 +401,7 @@ impl<N: Net> Exchange<N> {
 
     /// Writes the log lines and gives everything back that is not the exchange's own.
     pub fn finish(mut self, client: &Client<N>, context: &mut Context<N>) {
+        self.account_for_tunnel(context);
         self.drop_link(context);
         let now = context.now;
         self.account.ended(None, now);
@@ -392,6 +409,19 @@ impl<N: Net> Exchange<N> {
         self.upload.release(&mut context.buffers);
         self.download.release(&mut context.buffers);
         context.buffers.clear(&mut self.request.head);
+    }
+
+    /// What passed through the tunnel, if there was one; its storage goes back.
+    fn account_for_tunnel(&mut self, context: &mut Context<N>) {
+        let Phase::Tunnel(tunnel) = &mut self.download.phase else { return };
+        tunnel.release(&mut context.buffers);
+        self.download.sent += tunnel.down.delivered;
+        self.account.body_received += tunnel.up.received;
+        if let Some(attempt) = self.account.current() {
+            attempt.sent += tunnel.up.delivered;
+            attempt.received += tunnel.down.received;
+            attempt.length += tunnel.down.received;
+        }
     }
 
     fn log(&mut self, client: &Client<N>, context: &mut Context<N>) {
@@ -432,5 +462,3 @@ impl<N: Net> Exchange<N> {
 
 /// The status in log lines for a client that left before there was one. nginx's number.
 const CLIENT_LEFT: u16 = 499;
-/// Rounds one session may move bytes before the others get a turn.
-const RELAY_ROUNDS: usize = 16;

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use super::client::{Client, Facts};
-use super::context::{Context, Fallen};
+use super::client::Client;
+use super::context::{Context, Shift};
 use super::exchange::{Ending, Exchange, Progress};
+use super::opening::{Opened, open};
 use super::request::{Refusal, Request};
+use super::route::default_server;
 use super::session::{CloseReason, Next};
-use super::socket::{Moved, Socket};
+use super::socket::Moved;
+use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
-use crate::config::model::{self, Lingering, LocationSettings};
+use crate::config::model::{self, Lingering, LocationSettings, VirtualServerId};
 use crate::http::head::{HeadLimits, HeadScan, empty_lines};
 use crate::net::{Event, Net};
 use crate::time::Time;
@@ -21,6 +24,8 @@ pub struct HttpSession<N: Net> {
 }
 
 enum Stage<N: Net> {
+    /// The connection begins with a PROXY header, which is not whole.
+    Opening { deadline: Time },
     /// Between requests: holds no buffer and no server.
     Idle {
         /// When the client will have waited for too long.
@@ -32,6 +37,8 @@ enum Stage<N: Net> {
     ReadingHead { scan: HeadScan, began: Time, deadline: Time },
     /// A request is being served.
     Serving(Box<Exchange<N>>),
+    /// The client speaks HTTP/2, which passes unread.
+    Carrying(Box<Transit<N>>),
     /// Everything is said; what the client still sends is dropped, so that the answer is not
     /// destroyed by a reset. RFC 9112, section 9.6.
     Lingering { until: Time, deadline: Time, timeout: std::time::Duration },
@@ -39,11 +46,14 @@ enum Stage<N: Net> {
 
 impl<N: Net> HttpSession<N> {
     /// A session with a client that was just accepted.
-    pub fn new(socket: Socket<N>, facts: Facts, context: &Context<N>) -> HttpSession<N> {
-        let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
-        let timeout = settings(&client, context).map(|(limits, _)| limits.header_timeout);
-        let deadline = context.now + timeout.unwrap_or_default();
-        HttpSession { client, stage: Stage::Idle { deadline, skipped: 0 } }
+    pub fn new(client: Client<N>, proxy_protocol: bool, context: &Context<N>) -> HttpSession<N> {
+        let deadline = first_deadline(&client, context);
+        let stage = if proxy_protocol {
+            Stage::Opening { deadline }
+        } else {
+            Stage::Idle { deadline, skipped: 0 }
+        };
+        HttpSession { client, stage }
     }
 
     /// Notes an event of the client's socket.
@@ -53,30 +63,44 @@ impl<N: Net> HttpSession<N> {
 
     /// Notes an event of the server's socket.
     pub fn note_upstream(&mut self, event: &Event) {
-        if let Stage::Serving(exchange) = &mut self.stage {
-            exchange.note_upstream(event);
+        match &mut self.stage {
+            Stage::Serving(exchange) => exchange.note_upstream(event),
+            Stage::Carrying(transit) => transit.note_upstream(event),
+            Stage::Opening { .. }
+            | Stage::Idle { .. }
+            | Stage::ReadingHead { .. }
+            | Stage::Lingering { .. } => {}
         }
     }
 
     /// The moment by which something has to have happened.
     pub fn deadline(&self) -> Time {
         match &self.stage {
-            Stage::Idle { deadline, .. }
+            Stage::Opening { deadline }
+            | Stage::Idle { deadline, .. }
             | Stage::ReadingHead { deadline, .. }
             | Stage::Lingering { deadline, .. } => *deadline,
             Stage::Serving(exchange) => exchange.deadline(),
+            Stage::Carrying(transit) => transit.deadline(),
         }
     }
 
     /// Whether nothing has been asked that is not answered.
     pub fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Idle { .. })
+        matches!(self.stage, Stage::Opening { .. } | Stage::Idle { .. })
+    }
+
+    /// Whether it is a tunnel whose owner comes again when it is closed.
+    pub fn comes_again(&self) -> bool {
+        matches!(&self.stage, Stage::Carrying(transit) if transit.comes_again())
     }
 
     /// Does everything that can be done now.
     pub fn run(&mut self, context: &mut Context<N>) -> Next {
         for _ in 0..STAGES_A_RUN {
             let step = match &mut self.stage {
+                Stage::Opening { .. } => self.open(context),
+                Stage::Carrying(transit) => Some(transit.run(&mut self.client, context)),
                 Stage::Idle { .. } | Stage::ReadingHead { .. } => self.read_head(context),
                 Stage::Serving(exchange) => {
                     let progress = exchange.run(&mut self.client, context);
@@ -98,7 +122,10 @@ impl<N: Net> HttpSession<N> {
         }
         match &mut self.stage {
             // Neither owes the other anything: an orderly end.
-            Stage::Idle { .. } | Stage::Lingering { .. } => Next::Close(CloseReason::Done),
+            Stage::Opening { .. } | Stage::Idle { .. } | Stage::Lingering { .. } => {
+                Next::Close(CloseReason::Done)
+            }
+            Stage::Carrying(transit) => transit.expire(&mut self.client, context),
             Stage::ReadingHead { began, .. } => {
                 let (began, why) = (*began, "The request head did not come in time.");
                 self.refuse(began, Refusal { status: 408, why }, context);
@@ -116,23 +143,30 @@ impl<N: Net> HttpSession<N> {
         self.client.facts.listener
     }
 
-    /// Whether a connect to this server is under way.
-    pub fn is_connecting_to(&self, fallen: &Fallen) -> bool {
+    /// Whether what happened to a server makes this session go elsewhere.
+    pub fn is_moved_by(&self, shift: &Shift) -> bool {
         match &self.stage {
-            Stage::Serving(exchange) => exchange.is_connecting_to(fallen),
-            Stage::Idle { .. } | Stage::ReadingHead { .. } | Stage::Lingering { .. } => false,
+            Stage::Serving(exchange) => exchange.is_moved_by(shift),
+            Stage::Carrying(transit) => transit.is_moved_by(shift),
+            Stage::Opening { .. }
+            | Stage::Idle { .. }
+            | Stage::ReadingHead { .. }
+            | Stage::Lingering { .. } => false,
         }
     }
 
-    /// A server went down: a connect that is still under way to it goes elsewhere.
-    pub fn server_fell(&mut self, fallen: &Fallen, context: &mut Context<N>) -> Next {
-        let Stage::Serving(exchange) = &mut self.stage else { return Next::Wait };
-        if !exchange.is_connecting_to(fallen) {
-            return Next::Wait;
-        }
-        let progress = match exchange.server_fell(&mut self.client, context) {
-            Ok(()) => exchange.run(&mut self.client, context),
-            Err(ending) => Progress::Over(ending),
+    /// Goes elsewhere.
+    pub fn shift(&mut self, context: &mut Context<N>) -> Next {
+        let progress = match &mut self.stage {
+            Stage::Serving(exchange) => match exchange.server_fell(&mut self.client, context) {
+                Ok(()) => exchange.run(&mut self.client, context),
+                Err(ending) => Progress::Over(ending),
+            },
+            Stage::Carrying(transit) => return transit.shift(&mut self.client, context),
+            Stage::Opening { .. }
+            | Stage::Idle { .. }
+            | Stage::ReadingHead { .. }
+            | Stage::Lingering { .. } => Progress::Wait,
         };
         self.after(progress, context).unwrap_or_else(|| self.run(context))
     }
@@ -140,8 +174,13 @@ impl<N: Net> HttpSession<N> {
     /// Ends the session: closes what is open and gives back what was lent.
     pub fn close(mut self, reason: CloseReason, context: &mut Context<N>) {
         let idle = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
-        if let Stage::Serving(exchange) = std::mem::replace(&mut self.stage, idle) {
-            exchange.finish(&self.client, context);
+        match std::mem::replace(&mut self.stage, idle) {
+            Stage::Serving(exchange) => exchange.finish(&self.client, context),
+            Stage::Carrying(transit) => transit.finish(&self.client, context),
+            Stage::Opening { .. }
+            | Stage::Idle { .. }
+            | Stage::ReadingHead { .. }
+            | Stage::Lingering { .. } => {}
         }
         match reason {
             // A client that only half closed, and reads on, must not take a part for the whole.
@@ -264,7 +303,11 @@ impl<N: Net> HttpSession<N> {
     fn began(&self, now: Time) -> Time {
         match &self.stage {
             Stage::ReadingHead { began, .. } => *began,
-            Stage::Idle { .. } | Stage::Serving(_) | Stage::Lingering { .. } => now,
+            Stage::Opening { .. }
+            | Stage::Idle { .. }
+            | Stage::Serving(_)
+            | Stage::Carrying(_)
+            | Stage::Lingering { .. } => now,
         }
     }
 
@@ -277,6 +320,9 @@ impl<N: Net> HttpSession<N> {
             return Some(Some(Next::Close(CloseReason::Evicted)));
         };
         let (timeout, limits) = (limits.header_timeout, head_limits(limits));
+        if let Some(decided) = self.look_for_preface(context) {
+            return decided;
+        }
         if let Stage::Idle { skipped, .. } = &mut self.stage {
             let bytes = self.client.input.bytes();
             match empty_lines(bytes) {
@@ -306,6 +352,50 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
+    /// Reads the PROXY header that the connection begins with.
+    fn open(&mut self, context: &mut Context<N>) -> Option<Next> {
+        match open(&mut self.client, context) {
+            Opened::Waits => Some(Next::Wait),
+            Opened::Never => {
+                context.complaints.tell(context.now, log::Level::Info, || {
+                    format!("{} sent no PROXY header", self.client.facts.peer)
+                });
+                Some(Next::Close(CloseReason::ClientLeft))
+            }
+            Opened::Yes => {
+                let deadline = first_deadline(&self.client, context);
+                self.stage = Stage::Idle { deadline, skipped: 0 };
+                None
+            }
+        }
+    }
+
+    /// Finds out whether a new connection speaks HTTP/2: then it is carried on unread, if the
+    /// server is told to. RFC 9113, section 3.4. `Some` when that is decided or has to wait.
+    fn look_for_preface(&mut self, context: &mut Context<N>) -> Option<Option<Option<Next>>> {
+        let Stage::Idle { skipped: 0, .. } = self.stage else { return None };
+        let bytes = self.client.input.bytes();
+        let shared = bytes.len().min(PREFACE.len());
+        if self.client.facts.requests > 0 || bytes[..shared] != PREFACE[..shared] {
+            return None;
+        }
+        let listen = context.listen(self.client.facts.listener)?;
+        let server = default_server(listen)?;
+        match context.config().virtual_servers[server.0].h2c {
+            Some(_) if shared < PREFACE.len() => Some(None),
+            Some(_) => {
+                self.carry(server, context);
+                Some(Some(None))
+            }
+            None => None,
+        }
+    }
+
+    fn carry(&mut self, server: VirtualServerId, context: &mut Context<N>) {
+        let transit = Transit::new(Route::H2c(server), None, &self.client, context);
+        self.stage = Stage::Carrying(Box::new(transit));
+    }
+
     /// Moves the head's bytes into a buffer of their own.
     fn take_head(&mut self, length: usize, context: &mut Context<N>) -> Buffer {
         let mut head = Buffer::default();
@@ -333,6 +423,12 @@ impl<N: Net> HttpSession<N> {
     ) -> Option<Next> {
         self.client.facts.requests += 1;
         self.client.socket.overlook_ending();
+        if read.is_err() && request.line() == HTTP2_LINE {
+            context.complaints.tell(context.now, log::Level::Warn, || {
+                let peer = &self.client.facts.peer;
+                format!("{peer} speaks HTTP/2 and is refused: \"h2c_tunnel on\" carries it on")
+            });
+        }
         let begun = Exchange::new(request, read, began, &mut self.client, context);
         let Some((exchange, begun)) = begun else {
             return Some(Next::Close(CloseReason::Evicted));
@@ -350,9 +446,15 @@ fn settings<'a, N: Net>(
     client: &Client<N>,
     context: &'a Context<N>,
 ) -> Option<(&'a model::HeadLimits, &'a LocationSettings)> {
-    let listen = context.listen(client.facts.listener)?;
-    let server = &context.config().virtual_servers[listen.default_server.0];
+    let server = default_server(context.listen(client.facts.listener)?)?;
+    let server = &context.config().virtual_servers[server.0];
     Some((&server.limits, &server.outside))
+}
+
+/// When a client that was just accepted will have been silent for too long.
+fn first_deadline<N: Net>(client: &Client<N>, context: &Context<N>) -> Time {
+    let timeout = settings(client, context).map(|(limits, _)| limits.header_timeout);
+    context.now + timeout.unwrap_or_default()
 }
 
 fn head_limits(limits: &model::HeadLimits) -> HeadLimits {
@@ -366,6 +468,10 @@ fn empty_lines_refused() -> Refusal {
     crate::http::head::HeadError::EmptyLines.into()
 }
 
+/// How a connection that speaks HTTP/2 begins. RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Its first line.
+const HTTP2_LINE: &[u8] = b"PRI * HTTP/2.0";
 /// Storage for the first read of a head: enough for all but a few.
 const FIRST_READ: usize = 4 << 10;
 /// Empty lines before one request, in bytes.

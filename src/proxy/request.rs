@@ -102,6 +102,14 @@ impl Request {
         &self.head.bytes()[place.clone()]
     }
 
+    /// Appends the values of all fields of a name (lowercase, `_` for `-`), with `between` between
+    /// them; none if there is no such field.
+    pub fn field(&self, name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        let mut slots = head::slots();
+        let head = head::parse_request(self.head.bytes(), &mut slots).ok()?;
+        super::variables::join_fields(head.fields, name, between, out)
+    }
+
     /// The host with its port, as received.
     pub fn authority(&self) -> Option<&[u8]> {
         self.authority.as_ref().map(|place| self.at(place))

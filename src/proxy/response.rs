@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::client::Client;
 use super::context::Context;
 use super::download::{Coding, Phase};
-use super::exchange::{Ending, Exchange};
+use super::exchange::{Ending, Exchange, Link};
+use super::flow::Flow;
 use super::tunnel::Tunnel;
+use super::upload::RELAY_BUFFER;
 use super::variables::Scope;
-use crate::config::model::{AddHeader, Redirect};
+use crate::config::model::{AddHeader, HalfClose, Redirect};
 use crate::http::answer::reason;
 use crate::http::connection::Options;
 use crate::http::fields::{Known, known};
@@ -23,6 +25,7 @@ enum Judged {
     Bad,
     Interim,
     Begun,
+    Upgraded,
     Moves(u16, crate::upstream::group::Pick),
     Replaced(u16),
 }
@@ -39,7 +42,15 @@ impl<N: Net> Exchange<N> {
         let judged = {
             let mut slots = head::slots();
             match head::parse_response(&raw.bytes()[..length], &mut slots) {
-                Ok(head) => self.judge(&head, &raw.bytes()[..length], client, context),
+                Ok(head) => {
+                    let judged = self.judge(&head, &raw.bytes()[..length], client, context);
+                    if let Judged::Upgraded = judged {
+                        self.account.answered(head.status, context.now);
+                        self.download.status = head.status;
+                        self.write_interim(&head, upgrade_of(&head), context);
+                    }
+                    judged
+                }
                 Err(_) => Judged::Bad,
             }
         };
@@ -54,6 +65,10 @@ impl<N: Net> Exchange<N> {
             Judged::Begun => {
                 self.upload.stop_recording(&mut context.buffers);
                 self.begun(context);
+                Ok(())
+            }
+            Judged::Upgraded => {
+                self.become_tunnel(client, context);
                 Ok(())
             }
             Judged::Bad => self.fail(Failure::BadHead, client, context),
@@ -101,7 +116,7 @@ impl<N: Net> Exchange<N> {
             return Judged::Bad;
         }
         if head.status == 101 {
-            return self.judge_upgrade(head, context);
+            return self.judge_upgrade(head);
         }
         let repeated = head.status == 100 && std::mem::replace(&mut self.download.continued, true);
         if self.request.version == Version::Http11 && !repeated {
@@ -110,19 +125,25 @@ impl<N: Net> Exchange<N> {
         Judged::Interim
     }
 
-    fn judge_upgrade(&mut self, head: &ResponseHead<'_>, context: &mut Context<N>) -> Judged {
-        let is_upgrade =
-            |f: &&httparse::Header<'_>| known(f.name.as_bytes()) == Some(Known::Upgrade);
-        let Some(protocol) = head.fields.iter().find(is_upgrade) else { return Judged::Bad };
-        if !self.download.asked_upgrade {
-            return Judged::Bad;
+    /// The server may change the protocol if it was asked to, and has heard all of the request.
+    fn judge_upgrade(&mut self, head: &ResponseHead<'_>) -> Judged {
+        let may = self.download.asked_upgrade && self.upload.is_sent();
+        if may && upgrade_of(head).is_some() { Judged::Upgraded } else { Judged::Bad }
+    }
+
+    /// Whatever both sides say from now on passes unread, behind what is in hand.
+    fn become_tunnel(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
+        let Some(group) = self.proxy().map(|proxy| proxy.group) else { return };
+        let (room, now, pool) = (RELAY_BUFFER, context.now, &mut context.buffers);
+        let up = Flow::beginning_with(std::mem::take(&mut client.input));
+        let mut down = Flow::beginning_with(std::mem::take(&mut self.download.raw));
+        down.prepend(self.download.out.bytes(), pool);
+        pool.clear(&mut self.download.out);
+        self.upload.stop_recording(pool);
+        self.download.phase = Phase::Tunnel(Tunnel::new(up, down, room, HalfClose::Passed, now));
+        if let Link::Open { pick, .. } = &mut self.link {
+            context.prove(self.generation, group, pick);
         }
-        self.account.answered(head.status, context.now);
-        self.download.status = 101;
-        self.write_interim(head, Some(protocol.value), context);
-        self.download.phase = Phase::Tunnel(Tunnel::default());
-        self.upload.body = Body::UntilClose;
-        Judged::Begun
     }
 
     fn write_interim(
@@ -248,6 +269,12 @@ impl<N: Net> Exchange<N> {
     pub(super) fn keep_alive(&self) -> Option<Duration> {
         self.settings().keepalive_header.filter(|_| self.download.keeps_client)
     }
+}
+
+/// The protocol that a head changes to.
+fn upgrade_of<'h>(head: &ResponseHead<'h>) -> Option<&'h [u8]> {
+    let is_upgrade = |f: &&httparse::Header<'_>| known(f.name.as_bytes()) == Some(Known::Upgrade);
+    head.fields.iter().find(is_upgrade).map(|field| field.value)
 }
 
 /// Statuses that `add_header` applies to without `always`.

@@ -1,7 +1,7 @@
 //! Which virtual server and which location a request belongs to.
 
 use crate::config::model::{
-    Action, Config, Listen, Location, Matcher, ServerName, VirtualServerId,
+    Action, Config, Listen, Location, Matcher, ServerName, Serves, VirtualServerId,
 };
 
 /// The place in the configuration that serves a request.
@@ -14,14 +14,19 @@ pub struct Site {
 }
 
 /// The virtual server of a listener that serves `host`: an exact name, else the longest leading
-/// wildcard, else the longest trailing one, else the default.
-pub fn virtual_server(config: &Config, listen: &Listen, host: Option<&[u8]>) -> VirtualServerId {
-    if listen.servers.len() == 1 {
-        return listen.default_server;
+/// wildcard, else the longest trailing one, else the default. None where requests are not served.
+pub fn virtual_server(
+    config: &Config,
+    listen: &Listen,
+    host: Option<&[u8]>,
+) -> Option<VirtualServerId> {
+    let Serves::Http { servers, default } = &listen.serves else { return None };
+    if servers.len() == 1 {
+        return Some(*default);
     }
     let host = host.unwrap_or_default();
-    let mut best = (Fit::No, listen.default_server);
-    for &id in &listen.servers {
+    let mut best = (Fit::No, *default);
+    for &id in servers {
         for name in &config.virtual_servers[id.0].names {
             let fit = fit(name, host);
             if fit > best.0 {
@@ -29,7 +34,15 @@ pub fn virtual_server(config: &Config, listen: &Listen, host: Option<&[u8]>) -> 
             }
         }
     }
-    best.1
+    Some(best.1)
+}
+
+/// The virtual server of a listener for requests that say nothing of their host.
+pub fn default_server(listen: &Listen) -> Option<VirtualServerId> {
+    match listen.serves {
+        Serves::Http { default, .. } => Some(default),
+        Serves::Stream(_) => None,
+    }
 }
 
 /// How well a name fits, worst first; among wildcards the longer is better.

@@ -6,11 +6,9 @@ use std::io::IoSlice;
 
 use super::client::Client;
 use super::context::Context;
-use super::download::Phase;
 use super::exchange::{Ending, Exchange, Link};
 use super::request::Refusal;
 use super::socket::Moved;
-use super::tunnel::End;
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
@@ -199,9 +197,6 @@ impl<N: Net> Exchange<N> {
             Moved::End | Moved::Failed(_) => {
                 // The server may have answered before it closed: reading tells.
                 self.upload.taker = Taker::Broken;
-                if self.is_tunnel() {
-                    self.cut(context);
-                }
                 true
             }
         }
@@ -258,13 +253,6 @@ impl<N: Net> Exchange<N> {
                 context.buffers.settle(&mut client.input);
                 Ok(false)
             }
-            Moved::End if self.is_tunnel() => {
-                self.upload.body = Body::Done;
-                if let Phase::Tunnel(tunnel) = &mut self.download.phase {
-                    tunnel.up = End::Seen;
-                }
-                Ok(true)
-            }
             Moved::End | Moved::Failed(_) => Err(Ending::ClientLeft),
         }
     }
@@ -285,7 +273,7 @@ impl<N: Net> Exchange<N> {
         upload.ready += scan.kept;
         self.account.body_received += scan.consumed as u64;
         let limit = self.settings().max_body;
-        if limit.is_some_and(|limit| self.account.body_received > limit) && !self.is_tunnel() {
+        if limit.is_some_and(|limit| self.account.body_received > limit) {
             let why = "The body is larger than allowed.";
             return self.give_up(Refusal { status: 413, why }, client, context);
         }

@@ -10,6 +10,7 @@ use super::account::{Account, Attempt};
 use super::client::Facts;
 use super::context::location;
 use super::exchange::Page;
+use super::opening::Announced;
 use super::request::Request;
 use super::route::Site;
 use crate::address::Address;
@@ -32,6 +33,8 @@ pub struct Scope<'a> {
     pub page: Option<&'a Page>,
     /// The client.
     pub client: &'a Facts,
+    /// Its address, or that of whom it speaks for.
+    pub remote: &'a Address,
     /// The attempts.
     pub account: &'a Account,
     /// The answer.
@@ -72,22 +75,7 @@ impl Scope<'_> {
 
     /// Appends a log line.
     pub fn write_line(&self, format: &LogFormat, out: &mut Vec<u8>) {
-        let mut value = Vec::new();
-        for part in &format.line.parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text),
-                Part::Variable(variable) => {
-                    value.clear();
-                    let found = self.value(variable, &mut value).is_some();
-                    match format.escape {
-                        Escape::Default if !found => out.push(b'-'),
-                        Escape::Default => escape_default(&value, out),
-                        Escape::Json => escape_json(&value, out),
-                        Escape::None => out.extend_from_slice(&value),
-                    }
-                }
-            }
-        }
+        write_line(format, out, |variable, value| self.value(variable, value));
     }
 
     /// Appends a variable's value; none where it has none.
@@ -105,10 +93,16 @@ impl Scope<'_> {
                 if self.field_of_request("x_forwarded_for", b", ", out).is_some() {
                     out.extend_from_slice(b", ");
                 }
-                ip(&self.client.peer, out);
+                ip(self.remote, out);
             }
-            Variable::RemoteAddr => ip(&self.client.peer, out),
-            Variable::RemotePort => show(self.client.peer.port()?, out),
+            Variable::RemoteAddr => ip(self.remote, out),
+            Variable::RemotePort => show(self.remote.port()?, out),
+            Variable::RealipRemoteAddr => ip(&self.client.peer, out),
+            Variable::RealipRemotePort => show(self.client.peer.port()?, out),
+            Variable::ProxyProtocolAddr => show(self.announced()?.source.ip(), out),
+            Variable::ProxyProtocolPort => show(self.announced()?.source.port(), out),
+            Variable::ProxyProtocolServerAddr => show(self.announced()?.destination.ip(), out),
+            Variable::ProxyProtocolServerPort => show(self.announced()?.destination.port(), out),
             Variable::RemoteUser => self.user(out)?,
             Variable::ServerAddr => ip(&self.client.local, out),
             Variable::ServerPort => show(self.client.local.port()?, out),
@@ -160,8 +154,18 @@ impl Scope<'_> {
             Variable::UpstreamResponseLength => self.each(out, |attempt| Some(attempt.length))?,
             Variable::UpstreamBytesSent => self.each(out, |attempt| Some(attempt.sent))?,
             Variable::UpstreamBytesReceived => self.each(out, |attempt| Some(attempt.received))?,
+            // Of `stream {}` only: the file is refused before.
+            Variable::Protocol
+            | Variable::BytesReceived
+            | Variable::SessionTime
+            | Variable::UpstreamFirstByteTime
+            | Variable::UpstreamSessionTime => return None,
         }
         Some(())
+    }
+
+    fn announced(&self) -> Option<&Announced> {
+        self.client.announced.as_deref()
     }
 
     fn proxy(&self) -> Option<&ProxyPass> {
@@ -258,9 +262,7 @@ impl Scope<'_> {
     }
 
     fn field_of_request(&self, name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let mut slots = head::slots();
-        let head = head::parse_request(self.request.head.bytes(), &mut slots).ok()?;
-        join_fields(head.fields, name, between, out)
+        self.request.field(name, between, out)
     }
 
     /// Appends one value an attempt, `-` where it has none.
@@ -269,34 +271,73 @@ impl Scope<'_> {
         out: &mut Vec<u8>,
         value: impl Fn(&Attempt) -> Option<T>,
     ) -> Option<()> {
-        for (index, attempt) in self.account.attempts.iter().enumerate() {
-            if index > 0 {
-                out.extend_from_slice(b", ");
-            }
-            match value(attempt) {
-                Some(value) => show(value, out),
-                None => out.push(b'-'),
-            }
-        }
-        (!self.account.attempts.is_empty()).then_some(())
+        each(self.account, out, value)
     }
 
     fn server_of(&self, attempt: &Attempt) -> String {
-        let group = &self.config.groups[attempt.group.0];
-        match attempt.server {
-            Some(server) => group.servers[server.0].address.to_string(),
-            None => group.name.to_string(),
+        server_of(self.config, attempt)
+    }
+}
+
+/// Appends a log line, asking for each variable's value.
+pub(super) fn write_line(
+    format: &LogFormat,
+    out: &mut Vec<u8>,
+    value: impl Fn(&Variable, &mut Vec<u8>) -> Option<()>,
+) {
+    let mut text = Vec::new();
+    for part in &format.line.parts {
+        match part {
+            Part::Text(text) => out.extend_from_slice(text),
+            Part::Variable(variable) => {
+                text.clear();
+                let found = value(variable, &mut text).is_some();
+                match format.escape {
+                    Escape::Default if !found => out.push(b'-'),
+                    Escape::Default => escape_default(&text, out),
+                    Escape::Json => escape_json(&text, out),
+                    Escape::None => out.extend_from_slice(&text),
+                }
+            }
         }
     }
 }
 
-fn show(value: impl Display, out: &mut Vec<u8>) {
+/// Appends one value an attempt, `-` where it has none.
+pub(super) fn each<T: Display>(
+    account: &Account,
+    out: &mut Vec<u8>,
+    value: impl Fn(&Attempt) -> Option<T>,
+) -> Option<()> {
+    for (index, attempt) in account.attempts.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        match value(attempt) {
+            Some(value) => show(value, out),
+            None => out.push(b'-'),
+        }
+    }
+    (!account.attempts.is_empty()).then_some(())
+}
+
+/// The address of an attempt's server; the group's name where there was none.
+pub(super) fn server_of(config: &Config, attempt: &Attempt) -> String {
+    let group = &config.groups[attempt.group.0];
+    match attempt.server {
+        Some(server) => group.servers[server.0].address.to_string(),
+        None => group.name.to_string(),
+    }
+}
+
+/// Appends a value as text.
+pub(super) fn show(value: impl Display, out: &mut Vec<u8>) {
     // Writing to memory does not fail.
     let _ = write!(out, "{value}");
 }
 
 /// A duration in seconds with milliseconds.
-struct Seconds(Duration);
+pub(super) struct Seconds(pub(super) Duration);
 
 impl Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -304,7 +345,8 @@ impl Display for Seconds {
     }
 }
 
-fn ip(address: &Address, out: &mut Vec<u8>) {
+/// Appends an address without its port.
+pub(super) fn ip(address: &Address, out: &mut Vec<u8>) {
     match address {
         Address::Inet(at) => show(at.ip(), out),
         Address::Unix(_) => out.extend_from_slice(b"unix:"),
@@ -312,7 +354,12 @@ fn ip(address: &Address, out: &mut Vec<u8>) {
 }
 
 /// Appends the values of all lines whose name is `name` with `_` for `-`.
-fn join_fields(fields: &[Header<'_>], name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn join_fields(
+    fields: &[Header<'_>],
+    name: &str,
+    between: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let mut found = None;
     for field in fields.iter().filter(|field| is_named(field.name, name)) {
         if found.is_some() {

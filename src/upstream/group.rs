@@ -164,6 +164,17 @@ impl Group {
         Some(ServerId(best))
     }
 
+    /// The server has done all that was to be seen of it, though the attempt goes on: whatever
+    /// becomes of it says nothing of the server any more.
+    pub fn prove(&mut self, pick: &mut Pick) -> Option<Change> {
+        let server = &mut self.servers[pick.server.0];
+        let before = server.health;
+        server.health = before.succeeded();
+        pick.trial = false;
+        let back = before != server.health && matches!(before, Health::Trial { .. });
+        back.then_some(Change::CameBack)
+    }
+
     /// Ends an attempt.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, now: Time) -> Option<Change> {
         let server = &mut self.servers[pick.server.0];
@@ -257,6 +268,7 @@ mod tests {
         });
         Group::new(&model::Group {
             name: "g".into(),
+            layer: model::Layer::Http,
             servers: servers.collect(),
             keepalive: 0,
             keepalive_requests: 1,

@@ -18,9 +18,8 @@ use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
 use crate::proxy::context::{Context, Owner};
-use crate::proxy::http::HttpSession;
 pub use crate::proxy::journal::Journal;
-use crate::proxy::session::{CloseReason, Next};
+use crate::proxy::session::{CloseReason, Next, Session};
 use crate::time::Time;
 
 use checks::Checks;
@@ -42,7 +41,7 @@ pub struct Worker<N: Net> {
 }
 
 struct Entry<N: Net> {
-    session: HttpSession<N>,
+    session: Session<N>,
     /// Stands in the queue.
     queued: bool,
     /// The moment of its one live alarm.
@@ -145,9 +144,11 @@ impl<N: Net> Worker<N> {
         self.listeners.adopt(&config, &mut self.context)?;
         self.context.adopt(config);
         self.checks.abandon(&mut self.context);
+        // Tunnels that follow their group cannot hear of what happens in a newer one.
         self.close_sessions(|worker, key| {
-            let entry = &worker.sessions[key];
-            entry.session.is_idle() && worker.context.listen(entry.session.listener()).is_none()
+            let session = &worker.sessions[key].session;
+            let unserved = worker.context.listen(session.listener()).is_none();
+            session.comes_again() || (session.is_idle() && unserved)
         });
         Ok(())
     }
@@ -158,7 +159,7 @@ impl<N: Net> Worker<N> {
         self.listeners.close(&mut self.context);
         self.context.close_idle();
         self.checks.abandon(&mut self.context);
-        self.close_sessions(|worker, key| worker.sessions[key].session.is_idle());
+        self.close_sessions(|worker, key| worker.sessions[key].session.may_go());
     }
 
     /// Whether nothing is left to be done after [`Worker::drain`].
@@ -304,15 +305,16 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// One verdict serves all: whoever still connects to a server that went down moves on at once.
+    /// One verdict serves all: whoever still connects to a server that went down moves on at once,
+    /// and tunnels that follow their group are closed when its active server is another one.
     fn spread_verdicts(&mut self) {
         // Moving on may bring further servers down; each can fall only once a turn.
-        while let Some(fallen) = self.context.fallen.pop() {
+        while let Some(shift) = self.context.shifts.pop() {
             let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
             for key in keys {
                 let Some(entry) = self.sessions.get_mut(key) else { continue };
-                if entry.session.is_connecting_to(&fallen) {
-                    let next = entry.session.server_fell(&fallen, &mut self.context);
+                if entry.session.is_moved_by(&shift) {
+                    let next = entry.session.shift(&mut self.context);
                     self.follow(key, next);
                 }
             }

@@ -49,7 +49,7 @@ fn block(
             Kind::Once | Kind::Many => {}
             Kind::Block | Kind::Blocks => {
                 let inside = directive.block.as_deref().unwrap_or_default();
-                block(inside, contexts_inside(known.name), remarks)?;
+                block(inside, contexts_inside(known.name, contexts), remarks)?;
             }
             Kind::Hint => {
                 remarks.push((Some(directive.at), Remark::Hint(directive.name.clone())));
@@ -60,12 +60,15 @@ fn block(
     Ok(())
 }
 
-/// What may stand inside of a block.
-fn contexts_inside(name: &str) -> Contexts {
+/// What may stand inside of a block that stands in `around`.
+fn contexts_inside(name: &str, around: Contexts) -> Contexts {
     match name {
         "events" => Contexts::EVENTS,
         "http" => Contexts::HTTP,
+        "stream" => Contexts::STREAM,
+        "upstream" if around == Contexts::STREAM => Contexts::STREAM_UPSTREAM,
         "upstream" => Contexts::UPSTREAM,
+        "server" if around == Contexts::STREAM => Contexts::STREAM_SERVER,
         "server" => Contexts::SERVER,
         _ => Contexts::LOCATION,
     }

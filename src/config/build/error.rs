@@ -70,6 +70,8 @@ pub enum BuildError {
     DuplicateLocation(String),
     /// A second `listen` of one server on this address.
     DuplicateListen(Address),
+    /// A second server on an address that belongs to one of `stream {}`.
+    AddressInUse(Address),
     /// A second `default_server` on this address.
     DuplicateDefault(Address),
     /// Options of this address given twice.
@@ -82,6 +84,8 @@ pub enum BuildError {
     LogConflict(String),
     /// A format that is defined nowhere.
     UnknownFormat(String),
+    /// A log without a format where there is none that goes without saying.
+    FormatMissing,
     /// A name without an address.
     HostNotFound {
         /// The directive that has it: `upstream`, `listen` …
@@ -99,6 +103,20 @@ pub enum BuildError {
     UpstreamPort(String),
     /// Something else than `http://…` in `proxy_pass`.
     ProxyUrl(String),
+    /// Something else than an address or a name in `proxy_pass` of `stream {}`.
+    PassAddress(String),
+    /// An address without a port in `stream {}`.
+    NoPort(String),
+    /// A `server {}` of `stream {}` that passes nothing on.
+    NoPass,
+    /// A `server {}` of `stream {}` that listens nowhere.
+    NoListen,
+    /// `default_server` in `stream {}`.
+    StreamDefault,
+    /// `h2c_tunnel on` in a server whose location `/` asks nobody.
+    TunnelNowhere,
+    /// No network.
+    Network(String),
     /// A location outside of its parent's prefix.
     OutsideParent {
         /// The location's.
@@ -140,13 +158,18 @@ impl BuildError {
             BuildError::NoBlock(_) => "end it with \";\"",
             BuildError::FieldName(_) => "field names hold letters, digits and \"-\"",
             BuildError::DuplicateListen(_) => "remove one of them",
+            BuildError::AddressInUse(_) => {
+                "a server of \"stream {}\" needs an address of its own: listen on another port"
+            }
             BuildError::DuplicateDefault(_) => "keep \"default_server\" in one server only",
             BuildError::DuplicateListenOptions(_) => "give an address's options in one server only",
             BuildError::ListenOverlap(..) => "listen on one of both only",
             BuildError::LogConflict(_) => {
                 "give \"buffer=\" and \"flush=\" alike wherever it is used"
             }
-            BuildError::UnknownFormat(_) => "define it with \"log_format\" in \"http {}\"",
+            BuildError::UnknownFormat(_) => {
+                "define it with \"log_format\" in the same \"http {}\" or \"stream {}\""
+            }
             BuildError::HostNotFound { .. } => {
                 "names are resolved when the file is loaded; check the name or write an IP address"
             }
@@ -161,6 +184,14 @@ impl BuildError {
             BuildError::ProxyUrl(_) => {
                 "write \"http://HOST:PORT\", \"http://GROUP\" or \"http://unix:PATH:\""
             }
+            BuildError::PassAddress(_) => "write \"HOST:PORT\", \"GROUP\" or \"unix:PATH\"",
+            BuildError::NoPort(_) => "add \":PORT\": no port goes without saying in \"stream {}\"",
+            BuildError::NoPass => "add \"proxy_pass GROUP;\"",
+            BuildError::NoListen => "add \"listen PORT;\"",
+            BuildError::StreamDefault => "remove it: one server has an address to itself there",
+            BuildError::TunnelNowhere => "give the server a \"location / { proxy_pass …; }\"",
+            BuildError::Network(_) => "write \"ADDRESS\", \"ADDRESS/BITS\" or \"unix:\"",
+            BuildError::FormatMissing => "write \"access_log PATH FORMAT\"",
             BuildError::OutsideParent { .. } => {
                 "begin it with the outer one's prefix, or move it out"
             }
@@ -208,6 +239,7 @@ impl fmt::Display for BuildError {
                 write!(f, "location \"{path}\" is defined twice in this server")
             }
             BuildError::DuplicateListen(at) => write!(f, "this server listens on {at} twice"),
+            BuildError::AddressInUse(at) => write!(f, "{at} has a server already"),
             BuildError::DuplicateDefault(at) => write!(f, "{at} has a default server already"),
             BuildError::DuplicateListenOptions(at) => {
                 write!(f, "the options of {at} are given already in another server")
@@ -235,6 +267,20 @@ impl fmt::Display for BuildError {
                 write!(f, "\"{name}\" is an upstream and cannot have a port here")
             }
             BuildError::ProxyUrl(url) => write!(f, "\"{url}\" is no URL to pass requests to"),
+            BuildError::PassAddress(text) => write!(f, "\"{text}\" is nothing to connect to"),
+            BuildError::NoPort(text) => write!(f, "\"{text}\" has no port"),
+            BuildError::NoPass => f.write_str("this server has no \"proxy_pass\""),
+            BuildError::NoListen => f.write_str("this server has no \"listen\""),
+            BuildError::StreamDefault => {
+                f.write_str("\"default_server\" means nothing in \"stream {}\"")
+            }
+            BuildError::TunnelNowhere => {
+                f.write_str("\"h2c_tunnel\" needs a server to carry connections to")
+            }
+            BuildError::Network(text) => write!(f, "\"{text}\" is no network"),
+            BuildError::FormatMissing => {
+                f.write_str("this log has no format, and \"stream {}\" has none that it always has")
+            }
             BuildError::OutsideParent { inner, outer } => {
                 write!(f, "location \"{inner}\" is outside of location \"{outer}\"")
             }

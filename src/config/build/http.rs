@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::Builder;
 use super::error::BuildError;
+use super::listen::Listens;
 use super::proxy::ProxyLevel;
 use super::scope::{Scope, at, first, others, second, within};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, Listen, LocationSettings,
-    VirtualServer,
+    AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, LocationSettings, RealIp,
+    RealIpSource, VirtualServer,
 };
 use crate::config::token::Word;
 use crate::config::tree::Directive;
@@ -24,17 +25,19 @@ pub(super) struct Level {
 }
 
 impl Builder {
-    /// All virtual servers and where they listen.
+    /// All virtual servers, and where they listen.
     pub(super) fn http(
         &mut self,
         http: Scope<'_>,
-    ) -> Result<(Vec<VirtualServer>, Vec<Listen>), Fault> {
+        listens: &mut Listens,
+    ) -> Result<Vec<VirtualServer>, Fault> {
+        self.combined_format();
         self.log_formats(http)?;
         self.upstreams(http)?;
         let mut level = Level::default();
         self.head_limits(http, &mut level.limits)?;
         self.settings(http, &mut level)?;
-        self.servers(http, &level)
+        self.servers(http, &level, listens)
     }
 
     /// Applies what `http {}` and `server {}` say about request heads.
@@ -80,6 +83,7 @@ impl Builder {
         set(&mut settings.lingering_time, scope.time("lingering_time")?);
         set(&mut settings.lingering_timeout, scope.time("lingering_timeout")?);
         set(&mut settings.tcp_nodelay, scope.switch("tcp_nodelay")?);
+        self.real_ip(scope, &mut settings.real_ip)?;
         set(&mut settings.add_headers, self.list(scope, "add_header", Builder::add_header)?);
         set(&mut settings.error_pages, self.list(scope, "error_page", Builder::error_page)?);
         set(&mut settings.access_logs, self.access_logs(scope)?);
@@ -88,13 +92,28 @@ impl Builder {
 
     /// Reads all directives of a name; none if there is none, so that the outer level's stay.
     pub(super) fn list<T>(
-        &mut self,
+        &self,
         scope: Scope<'_>,
         name: &str,
         read: fn(&Builder, &Directive) -> Result<T, Fault>,
     ) -> Result<Option<Vec<T>>, Fault> {
         let list: Vec<T> = scope.many(name).map(|d| read(self, d)).collect::<Result<_, _>>()?;
         Ok((!list.is_empty()).then_some(list))
+    }
+
+    fn real_ip(&self, scope: Scope<'_>, real_ip: &mut RealIp) -> Result<(), Fault> {
+        set(&mut real_ip.trusted, self.list(scope, "set_real_ip_from", Builder::trusted)?);
+        if let Some(word) = scope.word("real_ip_header") {
+            real_ip.source = match word.text.as_str() {
+                "proxy_protocol" => RealIpSource::ProxyProtocol,
+                name => {
+                    field_name(word)?;
+                    RealIpSource::Field(name.to_ascii_lowercase().replace('-', "_").into())
+                }
+            };
+        }
+        set(&mut real_ip.recursive, scope.switch("real_ip_recursive")?);
+        Ok(())
     }
 
     fn add_header(&self, directive: &Directive) -> Result<AddHeader, Fault> {
@@ -199,6 +218,11 @@ impl Default for Level {
             // nginx: 5s. A client that still reads needs far less.
             lingering_timeout: Duration::from_secs(1),
             tcp_nodelay: true,
+            real_ip: RealIp {
+                trusted: Vec::new(),
+                source: RealIpSource::Field("x_real_ip".into()),
+                recursive: false,
+            },
             add_headers: Vec::new(),
             error_pages: Vec::new(),
             // nginx: logs/access.log.

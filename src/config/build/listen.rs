@@ -9,7 +9,7 @@ use super::scope::{Scope, at, first, others, switch, time, unsupported, within};
 use super::upstream::{not_found, resolve};
 use crate::address::Address;
 use crate::config::diagnostic::Fault;
-use crate::config::model::{Listen, TcpKeepalive, VirtualServerId};
+use crate::config::model::{Layer, Listen, Serves, StreamServerId, TcpKeepalive, VirtualServerId};
 use crate::config::token::{Span, Word};
 use crate::config::tree::Directive;
 use crate::config::value::{self, Host, Place};
@@ -43,7 +43,7 @@ enum Claim {
 }
 
 impl Builder {
-    /// Adds what one server listens on.
+    /// Adds what one server of `http {}` listens on.
     pub(super) fn listens(
         &mut self,
         scope: Scope<'_>,
@@ -51,19 +51,39 @@ impl Builder {
         server: VirtualServerId,
         listens: &mut Listens,
     ) -> Result<(), Fault> {
+        let serves = Serves::Http { servers: vec![server], default: server };
         if scope.one("listen").is_none() {
             let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80);
-            listens.add(Found::new(Address::Inet(any), server, block))?;
+            listens.add(Found::new(Address::Inet(any), serves.clone(), block))?;
         }
         for line in scope.many("listen") {
-            for found in self.listen(line, server)? {
+            for found in self.listen(line, &serves)? {
                 listens.add(found)?;
             }
         }
         Ok(())
     }
 
-    fn listen(&mut self, line: &Directive, server: VirtualServerId) -> Result<Vec<Found>, Fault> {
+    /// Adds what one server of `stream {}` listens on.
+    pub(super) fn stream_listens(
+        &mut self,
+        scope: Scope<'_>,
+        block: Span,
+        server: StreamServerId,
+        listens: &mut Listens,
+    ) -> Result<(), Fault> {
+        if scope.one("listen").is_none() {
+            return Err(Fault::new(block, BuildError::NoListen));
+        }
+        for line in scope.many("listen") {
+            for found in self.listen(line, &Serves::Stream(server))? {
+                listens.add(found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, line: &Directive, serves: &Serves) -> Result<Vec<Found>, Fault> {
         let word = first(line);
         let place = value::listen_place(&word.text).map_err(|e| Fault::new(word.at, e))?;
         let place = match place {
@@ -72,11 +92,14 @@ impl Builder {
             }
             place @ (Place::Inet(Host::Ip(_) | Host::Name(_), _) | Place::Unix(_)) => place,
         };
+        if self.layer == Layer::Stream && matches!(place, Place::Inet(_, None)) {
+            return at(word, BuildError::NoPort(word.text.clone()));
+        }
         let addresses = resolve(&place, 80, &mut self.around.names)
             .ok_or_else(|| not_found(word, "listen", &word.text))?;
         let mut all = Vec::new();
         for address in addresses {
-            let mut found = Found::new(address, server, word.at);
+            let mut found = Found::new(address, serves.clone(), word.at);
             for parameter in others(line) {
                 option(parameter, &mut found)?;
             }
@@ -87,7 +110,7 @@ impl Builder {
 }
 
 impl Found {
-    fn new(address: Address, server: VirtualServerId, at: Span) -> Found {
+    fn new(address: Address, serves: Serves, at: Span) -> Found {
         let listen = Listen {
             address,
             backlog: BACKLOG,
@@ -96,8 +119,8 @@ impl Found {
             keepalive: None,
             reuse_port: false,
             ipv6_only: true,
-            servers: vec![server],
-            default_server: server,
+            proxy_protocol: false,
+            serves,
         };
         Found { listen, at, options: Options::None, claim: Claim::First }
     }
@@ -111,32 +134,48 @@ impl Listens {
             self.list.push(new);
             return Ok(());
         };
-        if known.listen.servers.ends_with(&new.listen.servers) {
+        // Connections are not read before they are passed on: one server must take them all.
+        let (
+            Serves::Http { servers, default },
+            Serves::Http { servers: more, default: new_default },
+        ) = (&mut known.listen.serves, new.listen.serves.clone())
+        else {
+            return Err(Fault::new(new.at, BuildError::AddressInUse(address)));
+        };
+        if servers.ends_with(&more) {
             return Err(Fault::new(new.at, BuildError::DuplicateListen(address)));
-        }
-        match (known.options, new.options) {
-            (Options::Given, Options::Given) => {
-                return Err(Fault::new(new.at, BuildError::DuplicateListenOptions(address)));
-            }
-            (Options::None, Options::Given) => {
-                let Listen { servers, default_server, .. } = known.listen.clone();
-                known.listen = Listen { servers, default_server, ..new.listen.clone() };
-                known.options = Options::Given;
-            }
-            (Options::None | Options::Given, Options::None) => {}
         }
         match (known.claim, new.claim) {
             (Claim::Named, Claim::Named) => {
                 return Err(Fault::new(new.at, BuildError::DuplicateDefault(address)));
             }
             (Claim::First, Claim::Named) => {
-                known.listen.default_server = new.listen.default_server;
+                *default = new_default;
                 known.claim = Claim::Named;
             }
             (Claim::First | Claim::Named, Claim::First) => {}
         }
-        known.listen.servers.extend(new.listen.servers);
+        servers.extend(more);
+        match (known.options, new.options) {
+            (Options::Given, Options::Given) => {
+                return Err(Fault::new(new.at, BuildError::DuplicateListenOptions(address)));
+            }
+            (Options::None, Options::Given) => {
+                let (serves, proxy_protocol) =
+                    (known.listen.serves.clone(), known.listen.proxy_protocol);
+                known.listen = Listen { serves, proxy_protocol, ..new.listen.clone() };
+                known.options = Options::Given;
+            }
+            (Options::None | Options::Given, Options::None) => {}
+        }
+        // One server's word is enough, as with nginx.
+        known.listen.proxy_protocol |= new.listen.proxy_protocol;
         Ok(())
+    }
+
+    /// What has been found so far.
+    pub(super) fn so_far(&self) -> impl Iterator<Item = &Listen> {
+        self.list.iter().map(|found| &found.listen)
     }
 
     /// All sockets, none of which keeps another from being bound.
@@ -167,12 +206,20 @@ fn covers(wide: &Listen, narrow: &Listen) -> bool {
 fn option(word: &Word, found: &mut Found) -> Result<(), Fault> {
     match word.text.as_str() {
         "default_server" | "default" => {
+            if matches!(found.listen.serves, Serves::Stream(_)) {
+                return at(word, BuildError::StreamDefault);
+            }
             found.claim = Claim::Named;
             return Ok(());
         }
         "http2" => return unsupported(word, "HTTP/1.1 is spoken here"),
         "ssl" | "quic" | "spdy" => return unsupported(word, "this build has no TLS"),
-        "proxy_protocol" | "deferred" => return unsupported(word, "it is not implemented"),
+        "proxy_protocol" => {
+            found.listen.proxy_protocol = true;
+            return Ok(());
+        }
+        "udp" => return unsupported(word, "connections are passed on, datagrams are not"),
+        "deferred" => return unsupported(word, "it is not implemented"),
         "bind" => {}
         "reuseport" => found.listen.reuse_port = true,
         text => match text.split_once('=') {

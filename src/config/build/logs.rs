@@ -6,7 +6,7 @@ use super::Builder;
 use super::error::BuildError;
 use super::scope::{Scope, at, first, others, time, unsupported, within};
 use crate::config::diagnostic::Fault;
-use crate::config::model::{AccessLog, Escape, FormatId, LogFormat, LogId, LogTo};
+use crate::config::model::{AccessLog, Escape, FormatId, Layer, LogFormat, LogId, LogTo};
 use crate::config::template::Template;
 use crate::config::tree::Directive;
 use crate::config::value;
@@ -15,31 +15,50 @@ use crate::config::value;
 pub(super) struct Logs {
     pub(super) files: Vec<AccessLog>,
     pub(super) formats: Vec<LogFormat>,
+    /// Where the formats of the layer being built begin.
+    first: usize,
 }
 
 impl Logs {
     /// No files yet.
     pub(super) fn new() -> Logs {
-        Logs { files: Vec::new(), formats: Vec::new() }
+        Logs { files: Vec::new(), formats: Vec::new(), first: 0 }
+    }
+}
+
+impl Logs {
+    /// The format of that name in the layer being built.
+    fn find(&self, name: &str) -> Option<FormatId> {
+        let mut formats = self.formats.iter().enumerate().skip(self.first);
+        formats.find(|(_, format)| *format.name == *name).map(|(index, _)| FormatId(index))
     }
 }
 
 impl Builder {
-    /// All formats, `combined` first.
-    pub(super) fn log_formats(&mut self, http: Scope<'_>) -> Result<(), Fault> {
-        let line = Template::compile(COMBINED, &self.around.constants)
+    /// The format that `http {}` always has.
+    pub(super) fn combined_format(&mut self) {
+        let line = Template::compile(COMBINED, Layer::Http, &self.around.constants)
             .expect("the variables of the format are known");
         let combined = LogFormat { name: "combined".into(), escape: Escape::Default, line };
         self.logs.formats.push(combined);
-        for directive in http.many("log_format") {
+    }
+
+    /// All formats of `http {}` or `stream {}`.
+    pub(super) fn log_formats(&mut self, scope: Scope<'_>) -> Result<(), Fault> {
+        for directive in scope.many("log_format") {
             let name = first(directive);
-            if self.logs.formats.iter().any(|format| *format.name == name.text) {
+            if self.logs.find(&name.text).is_some() {
                 return at(name, BuildError::DuplicateFormat(name.text.clone()));
             }
             let format = self.log_format(directive)?;
             self.logs.formats.push(format);
         }
         Ok(())
+    }
+
+    /// The formats that come from now on are another layer's.
+    pub(super) fn begin_formats(&mut self) {
+        self.logs.first = self.logs.formats.len();
     }
 
     fn log_format(&self, directive: &Directive) -> Result<LogFormat, Fault> {
@@ -94,7 +113,7 @@ impl Builder {
             return unsupported(path, "a log's path cannot hold variables");
         }
         let mut log = AccessLog { path: self.path(path), buffer: BUFFER, flush: FLUSH };
-        let mut format = FormatId(0);
+        let mut format = self.logs.find("combined");
         for (place, word) in others(directive).iter().enumerate() {
             match word.text.split_once('=') {
                 Some(("buffer", size)) => {
@@ -112,15 +131,15 @@ impl Builder {
                     return unsupported(word, "every request is logged as text");
                 }
                 None if place == 0 => {
-                    let named = |format: &LogFormat| *format.name == word.text;
-                    match self.logs.formats.iter().position(named) {
-                        Some(index) => format = FormatId(index),
-                        None => return at(word, BuildError::UnknownFormat(word.text.clone())),
+                    format = self.logs.find(&word.text);
+                    if format.is_none() {
+                        return at(word, BuildError::UnknownFormat(word.text.clone()));
                     }
                 }
                 Some(_) | None => return at(word, BuildError::UnknownParameter(word.text.clone())),
             }
         }
+        let Some(format) = format else { return at(path, BuildError::FormatMissing) };
         let log = match self.logs.files.iter().position(|known| known.path == log.path) {
             Some(index) if self.logs.files.get(index) == Some(&log) => LogId(index),
             Some(_) => return at(path, BuildError::LogConflict(path.text.clone())),

@@ -13,13 +13,14 @@ mod process;
 mod proxy;
 mod scope;
 mod server;
+mod stream;
 mod upstream;
 
 use std::path::PathBuf;
 
 use super::diagnostic::Fault;
 use super::files::Files;
-use super::model::{Config, LogSink};
+use super::model::{Config, Layer, LogSink};
 use super::names::Names;
 use super::template::{Constants, Template};
 use super::token::{Span, Word};
@@ -41,6 +42,8 @@ pub(super) type Placed = (Option<Span>, Remark);
 /// What builders share while one configuration is being built.
 struct Builder {
     around: Surroundings,
+    /// What is being built.
+    layer: Layer,
     remarks: Vec<Placed>,
     groups: upstream::Groups,
     logs: logs::Logs,
@@ -64,17 +67,29 @@ pub(super) fn build(
 
     let main = Scope(&directives);
     let http = main.one("http").map_or(main, Scope::of);
-    let mut builder =
-        Builder { around, remarks, groups: upstream::Groups::default(), logs: logs::Logs::new() };
+    let mut builder = Builder {
+        around,
+        layer: Layer::Http,
+        remarks,
+        groups: upstream::Groups::default(),
+        logs: logs::Logs::new(),
+    };
     let process = builder.process(main)?;
-    let (virtual_servers, listens) = builder.http(http)?;
-    if virtual_servers.is_empty() {
+    let mut listens = listen::Listens::default();
+    let virtual_servers = builder.http(http, &mut listens)?;
+    builder.layer = Layer::Stream;
+    let stream_servers = match main.one("stream").map(Scope::of) {
+        Some(stream) => builder.stream(stream, &mut listens)?,
+        None => Vec::new(),
+    };
+    if virtual_servers.is_empty() && stream_servers.is_empty() {
         builder.remarks.push((None, Remark::NothingToServe));
     }
     let config = Config {
         process,
-        listens,
+        listens: listens.finish()?,
         virtual_servers,
+        stream_servers,
         groups: builder.groups.finish(),
         access_logs: builder.logs.files,
         log_formats: builder.logs.formats,
@@ -89,7 +104,8 @@ impl Builder {
 
     /// A value with variables.
     fn template(&self, word: &Word) -> Result<Template, Fault> {
-        Template::compile(&word.text, &self.around.constants).map_err(|e| Fault::new(word.at, e))
+        Template::compile(&word.text, self.layer, &self.around.constants)
+            .map_err(|e| Fault::new(word.at, e))
     }
 
     /// A path relative to the prefix.

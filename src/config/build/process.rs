@@ -67,7 +67,7 @@ impl Builder {
                     }
                     add_error_log(logs, self.error_log(directive)?);
                 }
-                "http" | "server" | "location" => {
+                "http" | "stream" | "server" | "location" => {
                     self.gather_error_logs(Scope::of(directive), Depth::Inside, logs)?;
                 }
                 _ => {}

@@ -9,7 +9,7 @@ use super::http::{field_name, set};
 use super::scope::{Scope, at, first, others, second, switch, unsupported, within};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
+    Layer, Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
 };
 use crate::config::template::{Part, Template, Variable};
 use crate::config::token::Word;
@@ -107,12 +107,7 @@ impl Builder {
                     NextUpstream { tries: next.tries, timeout_after: next.timeout_after, ..NEVER };
             }
         }
-        let tries = scope.number("proxy_next_upstream_tries", 0, u32::MAX.into())?;
-        set(&mut next.tries, tries);
-        if let Some(limit) = scope.time("proxy_next_upstream_timeout")? {
-            next.timeout_after = (limit > Duration::ZERO).then_some(limit);
-        }
-        Ok(())
+        limits_of_next(scope, next)
     }
 
     /// The `proxy_pass` of a location, with everything around it.
@@ -122,8 +117,8 @@ impl Builder {
         matcher: &Matcher,
         level: &ProxyLevel,
     ) -> Result<ProxyPass, Fault> {
-        let target = Target::parse(url)?;
-        let group = self.groups.find(&target, url, &mut self.around.names)?;
+        let target = Target::of_url(url)?;
+        let group = self.groups.find(&target, Layer::Http, &mut self.around.names)?;
         self.groups.used(group, level.connect_timeout);
         let mut set_headers = level.set_headers.clone();
         if !set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(b"host")) {
@@ -153,21 +148,30 @@ impl Builder {
     }
 }
 
-/// The URL of a `proxy_pass`, taken apart.
+/// What a `proxy_pass` says, taken apart.
 pub(super) struct Target<'a> {
-    url: &'a str,
-    /// Between `http://` and the URI.
+    pub(super) word: &'a Word,
+    /// The word itself, or what of it stands between `http://` and the URI.
     pub(super) authority: &'a str,
     pub(super) place: Place,
     uri: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    fn parse(word: &'a Word) -> Result<Target<'a>, Fault> {
-        let url = word.text.as_str();
-        if url.contains('$') {
-            return unsupported(word, "the servers must be known when the file is loaded");
+    /// `proxy_pass` of `stream {}`: a name or an address.
+    pub(super) fn of_address(word: &'a Word) -> Result<Target<'a>, Fault> {
+        known_at_load(word)?;
+        let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
+        if matches!(place, Place::Inet(_, Some(0)) | Place::Inet(Host::Any, _)) {
+            return at(word, BuildError::PassAddress(word.text.clone()));
         }
+        Ok(Target { word, authority: &word.text, place, uri: None })
+    }
+
+    /// `proxy_pass` of `http {}`.
+    fn of_url(word: &'a Word) -> Result<Target<'a>, Fault> {
+        known_at_load(word)?;
+        let url = word.text.as_str();
         let bad = || at(word, BuildError::ProxyUrl(url.into()));
         let rest = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
@@ -188,7 +192,7 @@ impl<'a> Target<'a> {
         if no_port || !(uri.is_empty() || uri.starts_with('/')) || uri.contains([' ', '\r', '\n']) {
             return bad();
         }
-        Ok(Target { url, authority, place, uri: (!uri.is_empty()).then_some(uri) })
+        Ok(Target { word, authority, place, uri: (!uri.is_empty()).then_some(uri) })
     }
 
     /// `$proxy_host`.
@@ -215,15 +219,22 @@ impl<'a> Target<'a> {
         let (Matcher::Exact(path) | Matcher::Prefix(path)) = matcher;
         match self.uri {
             None => Redirect {
-                from: Template::text(&format!("{}/", self.url)),
+                from: Template::text(&format!("{}/", self.word.text)),
                 to: Template::text("/"),
             },
             Some(_) => Redirect {
-                from: Template::text(self.url),
+                from: Template::text(&self.word.text),
                 to: Template::text(&String::from_utf8_lossy(path)),
             },
         }
     }
+}
+
+fn known_at_load(word: &Word) -> Result<(), Fault> {
+    if word.text.contains('$') {
+        return unsupported(word, "the servers must be known when the file is loaded");
+    }
+    Ok(())
 }
 
 fn redirects(rules: &[Rule], target: &Target<'_>, matcher: &Matcher) -> Vec<Redirect> {
@@ -260,6 +271,16 @@ fn version(word: &Word) -> Result<ProxyVersion, Fault> {
     }
 }
 
+/// `proxy_next_upstream_tries` and `_timeout`.
+pub(super) fn limits_of_next(scope: Scope<'_>, next: &mut NextUpstream) -> Result<(), Fault> {
+    let tries = scope.number("proxy_next_upstream_tries", 0, u32::MAX.into())?;
+    set(&mut next.tries, tries);
+    if let Some(limit) = scope.time("proxy_next_upstream_timeout")? {
+        next.timeout_after = (limit > Duration::ZERO).then_some(limit);
+    }
+    Ok(())
+}
+
 fn next_case(word: &Word, next: &mut NextUpstream) -> Result<(), Fault> {
     let flag = match word.text.as_str() {
         "off" => return Ok(()),
@@ -284,7 +305,7 @@ fn next_case(word: &Word, next: &mut NextUpstream) -> Result<(), Fault> {
     Ok(())
 }
 
-fn bind(directive: &Directive) -> Result<Option<SocketAddr>, Fault> {
+pub(super) fn bind(directive: &Directive) -> Result<Option<SocketAddr>, Fault> {
     let word = first(directive);
     if let Some(more) = others(directive).first() {
         return unsupported(more, "only the proxy's own addresses can be bound");
@@ -347,7 +368,7 @@ impl Default for ProxyLevel {
 }
 
 /// `proxy_next_upstream off`.
-const NEVER: NextUpstream = NextUpstream {
+pub(super) const NEVER: NextUpstream = NextUpstream {
     error: false,
     timeout: false,
     invalid_header: false,

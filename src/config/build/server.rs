@@ -9,31 +9,33 @@ use super::listen::Listens;
 use super::proxy::NO_REGEX;
 use super::scope::{Scope, at, unsupported};
 use crate::config::diagnostic::Fault;
-use crate::config::model::{Listen, ServerName, VirtualServer, VirtualServerId};
+use crate::config::model::{
+    Action, Listen, Location, Matcher, ServerName, Serves, StreamPass, VirtualServer,
+    VirtualServerId,
+};
 use crate::config::token::{Span, Word};
 
 impl Builder {
-    /// All servers and where they listen.
+    /// All servers, and where they listen.
     pub(super) fn servers(
         &mut self,
         http: Scope<'_>,
         level: &Level,
-    ) -> Result<(Vec<VirtualServer>, Vec<Listen>), Fault> {
+        listens: &mut Listens,
+    ) -> Result<Vec<VirtualServer>, Fault> {
         let mut servers = Vec::new();
         let mut places = Vec::new();
-        let mut listens = Listens::default();
         for directive in http.many("server") {
             let scope = Scope::of(directive);
             let id = VirtualServerId(servers.len());
-            self.listens(scope, directive.at, id, &mut listens)?;
+            self.listens(scope, directive.at, id, listens)?;
             places.push(name_places(scope, directive.at));
             servers.push(self.server(scope, level.clone())?);
         }
-        let listens = listens.finish()?;
-        for listen in &listens {
+        for listen in listens.so_far() {
             self.conflicting_names(listen, &servers, &places);
         }
-        Ok((servers, listens))
+        Ok(servers)
     }
 
     fn server(&mut self, scope: Scope<'_>, mut level: Level) -> Result<VirtualServer, Fault> {
@@ -46,10 +48,12 @@ impl Builder {
         if names.is_empty() {
             names.push(ServerName::Exact("".into()));
         }
+        let locations = self.locations(scope, &level)?;
         Ok(VirtualServer {
             names,
+            h2c: h2c_tunnel(scope, &locations)?,
             answer: self.answer(scope)?,
-            locations: self.locations(scope, &level)?,
+            locations,
             limits: level.limits,
             outside: level.settings,
         })
@@ -87,7 +91,8 @@ impl Builder {
         places: &[Vec<Span>],
     ) {
         let mut seen = HashSet::new();
-        for id in &listen.servers {
+        let Serves::Http { servers: sharing, .. } = &listen.serves else { return };
+        for id in sharing {
             let (Some(server), Some(places)) = (servers.get(id.0), places.get(id.0)) else {
                 continue;
             };
@@ -97,6 +102,21 @@ impl Builder {
                     self.remark(*at, remark);
                 }
             }
+        }
+    }
+}
+
+/// `h2c_tunnel`: connections go where requests for anything would go.
+fn h2c_tunnel(scope: Scope<'_>, locations: &[Location]) -> Result<Option<StreamPass>, Fault> {
+    if scope.switch("h2c_tunnel")? != Some(true) {
+        return Ok(None);
+    }
+    let is_root = |location: &&Location| location.matcher == Matcher::Prefix((*b"/").into());
+    match locations.iter().find(is_root).map(|location| &location.action) {
+        Some(Action::Proxy(proxy)) => Ok(Some(super::stream::tunnel_of(proxy))),
+        Some(Action::Return(_) | Action::NotFound) | None => {
+            let word = scope.word("h2c_tunnel").expect("it was just read");
+            at(word, BuildError::TunnelNowhere)
         }
     }
 }

@@ -10,41 +10,41 @@ use super::proxy::Target;
 use super::scope::{Scope, at, first, others, time, unsupported, within};
 use crate::address::Address;
 use crate::config::diagnostic::Fault;
-use crate::config::model::{GROUP_LIMIT, Group, GroupId, Server};
+use crate::config::model::{GROUP_LIMIT, Group, GroupId, Layer, Server};
 use crate::config::names::Names;
 use crate::config::token::Word;
 use crate::config::tree::Directive;
 use crate::config::value::{self, Host, Place, ValueError};
 
-/// Groups found so far: those with a block, then implicit ones.
+/// Groups found so far.
 #[derive(Default)]
 pub(super) struct Groups {
     groups: Vec<Group>,
-    /// How many have a block.
-    blocks: usize,
-    /// Which places the others stand for, in the same order.
-    implicit: Vec<Place>,
+    /// Those that have a block.
+    blocks: Vec<GroupId>,
+    /// The others, and the places that they stand for.
+    implicit: Vec<(GroupId, Place)>,
 }
 
 impl Builder {
-    /// All `upstream {}` blocks.
-    pub(super) fn upstreams(&mut self, http: Scope<'_>) -> Result<(), Fault> {
-        for directive in http.many("upstream") {
+    /// All `upstream {}` blocks of `http {}` or `stream {}`.
+    pub(super) fn upstreams(&mut self, scope: Scope<'_>) -> Result<(), Fault> {
+        for directive in scope.many("upstream") {
             let name = first(directive);
-            if self.groups.groups.iter().any(|g| g.name.eq_ignore_ascii_case(&name.text)) {
+            if self.groups.block(self.layer, &name.text).is_some() {
                 return at(name, BuildError::DuplicateUpstream(name.text.clone()));
             }
             let group = self.upstream(directive)?;
+            self.groups.blocks.push(GroupId(self.groups.groups.len()));
             self.groups.groups.push(group);
         }
-        self.groups.blocks = self.groups.groups.len();
         Ok(())
     }
 
     fn upstream(&mut self, directive: &Directive) -> Result<Group, Fault> {
         let name = first(directive);
         let scope = Scope::of(directive);
-        let mut group = Group::new(&name.text);
+        let mut group = Group::new(&name.text, self.layer);
         for line in scope.many("server") {
             group.servers.append(&mut self.server_line(line)?);
             if group.servers.len() > GROUP_LIMIT {
@@ -84,6 +84,9 @@ impl Builder {
         if matches!(place, Place::Inet(_, Some(0))) {
             return Err(Fault::new(word.at, ValueError::Port("0".into())));
         }
+        if self.layer == Layer::Stream && matches!(place, Place::Inet(_, None)) {
+            return at(word, BuildError::NoPort(word.text.clone()));
+        }
         let addresses = resolve(&place, 80, &mut self.around.names)
             .ok_or_else(|| not_found(word, "upstream", &word.text))?;
         Ok(addresses.into_iter().map(|address| Server { address, ..model.clone() }).collect())
@@ -120,35 +123,51 @@ fn server_parameter(word: &Word, server: &mut Server) -> Result<(), Fault> {
 }
 
 impl Groups {
+    /// The `upstream {}` block of that name.
+    fn block(&self, layer: Layer, name: &str) -> Option<GroupId> {
+        let mut blocks = self.blocks.iter().copied();
+        blocks.find(|id| {
+            let group = self.groups.get(id.0);
+            group.is_some_and(|g| g.layer == layer && g.name.eq_ignore_ascii_case(name))
+        })
+    }
+
     /// The group that a `proxy_pass` means: a block of that name, or one of its own.
     pub(super) fn find(
         &mut self,
         target: &Target<'_>,
-        url: &Word,
+        layer: Layer,
         names: &mut Names,
     ) -> Result<GroupId, Fault> {
-        let mut blocks = self.groups.iter().take(self.blocks);
+        let word = target.word;
         if let Place::Inet(Host::Name(name), port) = &target.place {
-            let block = blocks.position(|group| group.name.eq_ignore_ascii_case(name));
-            match (block, port) {
-                (Some(id), None) => return Ok(GroupId(id)),
-                (Some(_), Some(_)) => return at(url, BuildError::UpstreamPort(name.clone())),
+            match (self.block(layer, name), port) {
+                (Some(id), None) => return Ok(id),
+                (Some(_), Some(_)) => return at(word, BuildError::UpstreamPort(name.clone())),
                 (None, _) => {}
             }
         }
-        let place = match &target.place {
-            Place::Inet(host, port) => Place::Inet(host.clone(), Some(port.unwrap_or(80))),
-            Place::Unix(path) => Place::Unix(path.clone()),
+        let place = match (&target.place, layer) {
+            (Place::Inet(_, None), Layer::Stream) => {
+                return at(word, BuildError::NoPort(target.authority.into()));
+            }
+            (Place::Inet(host, port), Layer::Http | Layer::Stream) => {
+                Place::Inet(host.clone(), Some(port.unwrap_or(80)))
+            }
+            (Place::Unix(path), Layer::Http | Layer::Stream) => Place::Unix(path.clone()),
         };
-        if let Some(index) = self.implicit.iter().position(|known| *known == place) {
-            return Ok(GroupId(self.blocks + index));
+        let known = |(id, known): &&(GroupId, Place)| {
+            *known == place && self.groups.get(id.0).is_some_and(|group| group.layer == layer)
+        };
+        if let Some((id, _)) = self.implicit.iter().find(known) {
+            return Ok(*id);
         }
         let addresses = resolve(&place, 80, names)
-            .ok_or_else(|| not_found(url, "proxy_pass", target.authority))?;
+            .ok_or_else(|| not_found(word, "proxy_pass", target.authority))?;
         if addresses.len() > GROUP_LIMIT {
-            return at(url, BuildError::TooManyServers(target.authority.into()));
+            return at(word, BuildError::TooManyServers(target.authority.into()));
         }
-        let mut group = Group::new(target.authority);
+        let mut group = Group::new(target.authority, layer);
         for address in addresses {
             group.servers.push(Server {
                 name: target.authority.into(),
@@ -161,9 +180,10 @@ impl Groups {
                 max_connections: 0,
             });
         }
+        let id = GroupId(self.groups.len());
         self.groups.push(group);
-        self.implicit.push(place);
-        Ok(GroupId(self.groups.len() - 1))
+        self.implicit.push((id, place));
+        Ok(id)
     }
 
     /// Notes that a location uses a group with this `proxy_connect_timeout`.
@@ -186,9 +206,10 @@ impl Groups {
 
 impl Group {
     /// A group without servers, as nginx has it when nothing is said.
-    fn new(name: &str) -> Group {
+    fn new(name: &str, layer: Layer) -> Group {
         Group {
             name: name.into(),
+            layer,
             servers: Vec::new(),
             keepalive: 32,
             keepalive_requests: 1000,

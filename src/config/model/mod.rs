@@ -4,6 +4,7 @@
 //! Indices (`GroupId`, `LogId` …) point into the vectors of the same [`Config`].
 
 mod proxy;
+mod stream;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use super::template::Template;
 use crate::address::Address;
 
 pub use proxy::{NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader};
+pub use stream::{
+    HalfClose, Loyalty, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,
+};
 
 /// Everything one load of a file decided.
 #[derive(Debug)]
@@ -22,7 +26,10 @@ pub struct Config {
     pub listens: Vec<Listen>,
     /// The `server {}` blocks of `http {}`, in the order of the file.
     pub virtual_servers: Vec<VirtualServer>,
-    /// The `upstream {}` blocks, then one group for each address that `proxy_pass` names directly.
+    /// The `server {}` blocks of `stream {}`, in the order of the file.
+    pub stream_servers: Vec<StreamServer>,
+    /// The groups of `http {}`, then those of `stream {}`: the `upstream {}` blocks of each, then
+    /// one group for each address that a `proxy_pass` names directly.
     pub groups: Vec<Group>,
     /// Files that access logs go to, one a path.
     pub access_logs: Vec<AccessLog>,
@@ -37,6 +44,10 @@ pub struct GroupId(pub usize);
 /// Index into [`Config::virtual_servers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VirtualServerId(pub usize);
+
+/// Index into [`Config::stream_servers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamServerId(pub usize);
 
 /// Index into [`Config::access_logs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,10 +134,24 @@ pub struct Listen {
     pub reuse_port: bool,
     /// `IPV6_V6ONLY`, for IPv6 addresses; nginx's default is on.
     pub ipv6_only: bool,
-    /// The virtual servers that listen here, in the order of the file. Never empty.
-    pub servers: Vec<VirtualServerId>,
-    /// Serves requests whose host no other server names: `default_server`, else the first.
-    pub default_server: VirtualServerId,
+    /// `proxy_protocol`: every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Who serves here.
+    pub serves: Serves,
+}
+
+/// Who serves the connections of a listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// Servers of `http {}`.
+    Http {
+        /// All that listen here, in the order of the file. Never empty.
+        servers: Vec<VirtualServerId>,
+        /// Serves requests whose host no other server names: `default_server`, else the first.
+        default: VirtualServerId,
+    },
+    /// A server of `stream {}`.
+    Stream(StreamServerId),
 }
 
 /// `so_keepalive=on|off|[IDLE]:[INTERVAL]:[COUNT]`.
@@ -152,6 +177,9 @@ pub struct VirtualServer {
     pub names: Vec<ServerName>,
     /// Settings that apply before a location is known, and where there is none.
     pub limits: HeadLimits,
+    /// `h2c_tunnel` (ours): where connections go that begin with HTTP/2's preface; none: they are
+    /// refused. The group is that of the location `/`.
+    pub h2c: Option<StreamPass>,
     /// `return` in the block itself: answers every request.
     pub answer: Option<Return>,
     /// What applies outside of every location, and to requests too broken to have one.
@@ -268,6 +296,8 @@ pub struct LocationSettings {
     pub lingering_timeout: Duration,
     /// `tcp_nodelay`.
     pub tcp_nodelay: bool,
+    /// `set_real_ip_from` and what goes with it.
+    pub real_ip: RealIp,
     /// `add_header`.
     pub add_headers: Vec<AddHeader>,
     /// `error_page`.
@@ -367,6 +397,8 @@ pub enum Escape {
 pub struct Group {
     /// The block's name, or the authority as written.
     pub name: Box<str>,
+    /// Whether requests or connections are passed to it: names are unique within each only.
+    pub layer: Layer,
     /// Its servers, one an address, in the order of the file. Never empty, at most [`GROUP_LIMIT`].
     pub servers: Vec<Server>,
     /// `keepalive`: idle connections kept; 0: none.
@@ -380,6 +412,15 @@ pub struct Group {
     /// How long a background connection to a server may take: the longest
     /// `proxy_connect_timeout` of the locations that use this group.
     pub check_timeout: Duration,
+}
+
+/// What is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Requests: `http {}`.
+    Http,
+    /// Connections: `stream {}`.
+    Stream,
 }
 
 /// Servers a group may have: a request remembers those it tried in one machine word's bits.

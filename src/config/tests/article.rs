@@ -27,7 +27,7 @@ server {
 ";
 
 fn template(text: &str) -> Template {
-    Template::compile(text, &Constants { hostname: "h".into() }).unwrap()
+    Template::compile(text, Layer::Http, &Constants { hostname: "h".into() }).unwrap()
 }
 
 fn header(name: &str, value: &str) -> SetHeader {
@@ -57,6 +57,7 @@ fn the_article_has_a_primary_and_a_backup() {
         config(ARTICLE).groups,
         [Group {
             name: "trino".into(),
+            layer: Layer::Http,
             servers: vec![primary, backup],
             keepalive: 32,
             keepalive_requests: 1000,
@@ -80,8 +81,8 @@ fn the_article_listens_on_port_80() {
             keepalive: None,
             reuse_port: false,
             ipv6_only: true,
-            servers: vec![VirtualServerId(0)],
-            default_server: VirtualServerId(0),
+            proxy_protocol: false,
+            serves: Serves::Http { servers: vec![VirtualServerId(0)], default: VirtualServerId(0) },
         }]
     );
     assert_eq!(config.virtual_servers[0].names, [ServerName::Exact("localhost".into())]);
@@ -161,6 +162,11 @@ fn what_nobody_says_is_as_in_nginx_or_ours_on_purpose() {
             lingering_time: Duration::from_secs(30),
             lingering_timeout: Duration::from_secs(1),
             tcp_nodelay: true,
+            real_ip: RealIp {
+                trusted: vec![],
+                source: RealIpSource::Field("x_real_ip".into()),
+                recursive: false,
+            },
             add_headers: vec![],
             error_pages: vec![],
             access_logs: vec![],

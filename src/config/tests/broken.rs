@@ -4,7 +4,7 @@ use crate::config::parse_text;
 
 /// A text is refused with exactly this diagnostic.
 #[track_caller]
-fn refused(text: &str, expected: &str) {
+pub(super) fn refused(text: &str, expected: &str) {
     match parse_text("a.conf", text.as_bytes()) {
         Ok(_) => panic!("accepted:\n{text}"),
         Err(error) => assert_eq!(error.to_string(), expected.trim_matches('\n'), "\n{text}"),
@@ -56,7 +56,7 @@ error: "proxy_pass" is not allowed here
   |
 2 |     proxy_pass http://127.0.0.1;
   |     ^^^^^^^^^^
-  help: it may stand in "location {}"
+  help: it may stand in "location {}" or "server {}" of "stream {}"
 "#,
     );
 }
@@ -72,7 +72,7 @@ error: "server" is not allowed here
   |
 2 | server { listen 80; }
   | ^^^^^^
-  help: it may stand in "http {}" or "upstream {}"
+  help: it may stand in "http {}" or "upstream {}" or "stream {}" or "upstream {}" of "stream {}"
 "#,
     );
 }
@@ -115,22 +115,6 @@ error: "if" is not supported by switchover: requests are not rewritten or tested
   |
 2 |     if ($host = a) { return 404; }
   |     ^^
-"#,
-    );
-}
-
-#[test]
-fn stream_is_refused_with_the_reason() {
-    refused(
-        r"stream {
-}
-http {}",
-        r#"
-error: "stream" is not supported by switchover: only "http {}" is supported so far
- --> a.conf:1:1
-  |
-1 | stream {
-  | ^^^^^^
 "#,
     );
 }
@@ -788,7 +772,7 @@ error: unknown log format "main"
   |
 1 | server { access_log a.log main; }
   |                           ^^^^
-  help: define it with "log_format" in "http {}"
+  help: define it with "log_format" in the same "http {}" or "stream {}"
 "#,
     );
 }

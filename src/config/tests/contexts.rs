@@ -4,14 +4,42 @@ use super::{loaded, notices};
 use crate::config::directives::{Contexts, KNOWN, Kind};
 use crate::config::{BuildError, Problem, parse_text};
 
-const ALL: [(Contexts, &str, &str); 6] = [
+const ALL: [(Contexts, &str, &str); 9] = [
     (Contexts::MAIN, "", "\nhttp { }"),
     (Contexts::EVENTS, "events { ", " }"),
     (Contexts::HTTP, "http { ", " }"),
     (Contexts::UPSTREAM, "http { upstream u { server 127.0.0.1; ", " } }"),
     (Contexts::SERVER, "http { server { ", " } }"),
     (Contexts::LOCATION, "http { server { location / { ", " } } }"),
+    (Contexts::STREAM, "stream { ", " }"),
+    (Contexts::STREAM_UPSTREAM, "stream { upstream u { server 127.0.0.1:1; ", " } }"),
+    (Contexts::STREAM_SERVER, "stream { server { listen 1; ", " proxy_pass 127.0.0.1:1; } }"),
 ];
+
+/// The same where `stream {}` has other arguments.
+const OF_STREAM: &[(&str, &str, &str)] = &[
+    ("log_format", "a '$remote_addr $session_time'", "a '$host'"),
+    ("access_log", "off", "a.log"),
+    ("listen", "127.0.0.1:80", "127.0.0.1:80 default_server"),
+    ("proxy_next_upstream", "off", "error"),
+];
+
+/// The arguments of a directive in a context, and the text around it.
+fn arguments(
+    name: &str,
+    context: Contexts,
+    after: &'static str,
+) -> (&'static str, &'static str, &'static str) {
+    let of_stream = Contexts::STREAM.or(Contexts::STREAM_SERVER).or(Contexts::STREAM_UPSTREAM);
+    if name == "proxy_pass" && context == Contexts::STREAM_SERVER {
+        // The one that stands there already makes way.
+        return ("127.0.0.1:8080", "127.0.0.1", " } }");
+    }
+    let others = OF_STREAM.iter().filter(|_| of_stream.meets(context));
+    let (_, right, wrong) =
+        others.chain(ARGUMENTS).find(|(known, ..)| *known == name).expect("it is in the table");
+    (right, wrong, after)
+}
 
 /// Arguments that are right, and some that are wrong if any can be.
 const ARGUMENTS: &[(&str, &str, &str)] = &[
@@ -71,17 +99,24 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("proxy_bind", "127.0.0.1", "nowhere"),
     ("proxy_socket_keepalive", "on", "maybe"),
     ("proxy_intercept_errors", "on", "maybe"),
+    ("proxy_timeout", "8s", "long"),
+    ("proxy_half_close", "off", "maybe"),
+    ("proxy_protocol", "v2", "v3"),
+    ("proxy_protocol_timeout", "8s", "long"),
+    ("h2c_tunnel", "off", "maybe"),
+    ("set_real_ip_from", "10.0.0.0/8", "everywhere"),
+    ("real_ip_header", "X-Forwarded-For", "'A B'"),
+    ("real_ip_recursive", "on", "maybe"),
 ];
 
 #[test]
 fn each_directive_is_read_in_its_contexts_and_wrong_values_are_refused_there() {
     for known in KNOWN.iter().filter(|known| matches!(known.kind, Kind::Once | Kind::Many)) {
-        let (_, right, wrong) =
-            ARGUMENTS.iter().find(|(name, ..)| *name == known.name).expect(known.name);
         for (context, before, after) in ALL {
             if !known.contexts.meets(context) {
                 continue;
             }
+            let (right, wrong, after) = arguments(known.name, context, after);
             loaded(&format!("{before}{} {right};{after}", known.name));
             let text = format!("{before}{} {wrong};{after}", known.name);
             let refused = parse_text("a.conf", text.as_bytes()).is_err();
@@ -108,9 +143,9 @@ fn each_directive_is_misplaced_everywhere_else() {
 #[test]
 fn each_directive_that_may_stand_once_is_refused_twice() {
     for known in KNOWN.iter().filter(|known| matches!(known.kind, Kind::Once)) {
-        let (_, right, _) = ARGUMENTS.iter().find(|(name, ..)| *name == known.name).unwrap();
         for (context, before, after) in ALL {
             if known.contexts.meets(context) {
+                let (right, _, after) = arguments(known.name, context, after);
                 let text = format!("{before}{0} {right};{0} {right};{after}", known.name);
                 let error = parse_text("a.conf", text.as_bytes()).expect_err(&text);
                 assert!(error.to_string().contains("is given twice"), "{error}");

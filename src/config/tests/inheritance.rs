@@ -105,8 +105,8 @@ fn servers_of_one_address_share_its_socket() {
          server { listen 0.0.0.0:80; server_name c; listen unix:/s; }",
     );
     let [v4, v6, unix] = config.listens.as_slice() else { panic!("three listens") };
-    assert_eq!(v4.servers, [VirtualServerId(0), VirtualServerId(1), VirtualServerId(2)]);
-    assert_eq!(v4.default_server, VirtualServerId(1));
+    let servers = [0, 1, 2].map(VirtualServerId).to_vec();
+    assert_eq!(v4.serves, Serves::Http { servers, default: VirtualServerId(1) });
     assert!(v4.reuse_port && !v6.reuse_port && v6.ipv6_only);
     assert_eq!(unix.address, Address::Unix("/s".into()));
 }

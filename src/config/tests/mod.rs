@@ -5,6 +5,7 @@ mod broken;
 mod contexts;
 mod inheritance;
 mod sources;
+mod stream;
 
 use super::model::{Config, Location, ProxyPass};
 use super::{Loaded, parse_text};

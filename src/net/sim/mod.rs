@@ -379,7 +379,7 @@ const WALL_AT_ZERO: u64 = 1_767_225_600_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::VirtualServerId;
+    use crate::config::model::{Serves, StreamServerId};
 
     const A: Token = Token(1);
     const LISTENER: Token = Token(9);
@@ -397,8 +397,8 @@ mod tests {
             keepalive: None,
             reuse_port: false,
             ipv6_only: true,
-            servers: vec![VirtualServerId(0)],
-            default_server: VirtualServerId(0),
+            proxy_protocol: false,
+            serves: Serves::Stream(StreamServerId(0)),
         }
     }
 

@@ -1,0 +1,161 @@
+//! `stream {}`: connections that are passed on without being read.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Builder;
+use super::error::BuildError;
+use super::http::set;
+use super::listen::Listens;
+use super::proxy::{NEVER, Target, bind, limits_of_next};
+use super::scope::{Scope, at, first, switch};
+use crate::config::diagnostic::Fault;
+use crate::config::model::{
+    HalfClose, Layer, LogTo, Loyalty, NextUpstream, ProxyPass, ProxyProtocol, StreamPass,
+    StreamServer, StreamServerId, Trusted,
+};
+use crate::config::token::Word;
+use crate::config::tree::Directive;
+
+/// What `stream {}` hands down to its servers.
+#[derive(Clone)]
+struct Level {
+    pass: StreamPass,
+    header_timeout: Duration,
+    trusted: Vec<Trusted>,
+    tcp_nodelay: bool,
+    access_logs: Vec<LogTo>,
+}
+
+impl Builder {
+    /// All servers of `stream {}`, and where they listen.
+    pub(super) fn stream(
+        &mut self,
+        stream: Scope<'_>,
+        listens: &mut Listens,
+    ) -> Result<Vec<StreamServer>, Fault> {
+        self.begin_formats();
+        self.log_formats(stream)?;
+        self.upstreams(stream)?;
+        let mut outer = Level::default();
+        self.stream_settings(stream, &mut outer)?;
+        let mut servers = Vec::new();
+        for directive in stream.many("server") {
+            let scope = Scope::of(directive);
+            let id = StreamServerId(servers.len());
+            self.stream_listens(scope, directive.at, id, listens)?;
+            let mut level = outer.clone();
+            self.stream_settings(scope, &mut level)?;
+            let Some(word) = scope.word("proxy_pass") else {
+                return Err(Fault::new(directive.at, BuildError::NoPass));
+            };
+            let target = Target::of_address(word)?;
+            level.pass.group = self.groups.find(&target, Layer::Stream, &mut self.around.names)?;
+            self.groups.used(level.pass.group, level.pass.connect_timeout);
+            servers.push(StreamServer {
+                pass: level.pass,
+                header_timeout: level.header_timeout,
+                trusted: level.trusted,
+                tcp_nodelay: level.tcp_nodelay,
+                access_logs: level.access_logs,
+            });
+        }
+        Ok(servers)
+    }
+
+    fn stream_settings(&mut self, scope: Scope<'_>, level: &mut Level) -> Result<(), Fault> {
+        let pass = &mut level.pass;
+        set(&mut pass.connect_timeout, scope.time("proxy_connect_timeout")?);
+        set(&mut pass.timeout, scope.time("proxy_timeout")?);
+        set(&mut pass.buffer, scope.size("proxy_buffer_size", 1, BUFFER_LIMIT)?);
+        if let Some(on) = scope.switch("proxy_next_upstream")? {
+            (pass.next.error, pass.next.timeout) = (on, on);
+        }
+        limits_of_next(scope, &mut pass.next)?;
+        let half_close = |on| if on { HalfClose::Passed } else { HalfClose::EndsBoth };
+        set(&mut pass.half_close, scope.switch("proxy_half_close")?.map(half_close));
+        set(&mut pass.announces, scope.word("proxy_protocol").map(announces).transpose()?);
+        set(&mut pass.bind, scope.one("proxy_bind").map(bind).transpose()?);
+        set(&mut pass.socket_keepalive, scope.switch("proxy_socket_keepalive")?);
+        set(&mut level.header_timeout, scope.time("proxy_protocol_timeout")?);
+        set(&mut level.trusted, self.list(scope, "set_real_ip_from", Builder::trusted)?);
+        set(&mut level.tcp_nodelay, scope.switch("tcp_nodelay")?);
+        set(&mut level.access_logs, self.access_logs(scope)?);
+        Ok(())
+    }
+
+    /// One `set_real_ip_from`.
+    pub(super) fn trusted(&self, directive: &Directive) -> Result<Trusted, Fault> {
+        let word = first(directive);
+        if word.text == "unix:" {
+            return Ok(Trusted::Unix);
+        }
+        let net: Option<IpNet> =
+            word.text.parse().ok().or_else(|| word.text.parse::<IpAddr>().ok().map(IpNet::from));
+        match net {
+            Some(net) => Ok(Trusted::Net(net.trunc())),
+            None => at(word, BuildError::Network(word.text.clone())),
+        }
+    }
+}
+
+/// `on`, `off`, and (ours) `v1`, `v2`.
+fn announces(word: &Word) -> Result<Option<ProxyProtocol>, Fault> {
+    match word.text.as_str() {
+        "v1" => Ok(Some(ProxyProtocol::V1)),
+        "v2" => Ok(Some(ProxyProtocol::V2)),
+        text if text.eq_ignore_ascii_case("on") || text.eq_ignore_ascii_case("off") => {
+            Ok(switch(word)?.then_some(ProxyProtocol::V1))
+        }
+        other => at(word, BuildError::Choice { found: other.into(), allowed: "on, off, v1, v2" }),
+    }
+}
+
+/// How connections that are not read go where a location's requests would go.
+pub(super) fn tunnel_of(proxy: &ProxyPass) -> StreamPass {
+    StreamPass {
+        group: proxy.group,
+        connect_timeout: proxy.connect_timeout,
+        timeout: proxy.read_timeout,
+        buffer: BUFFER,
+        next: proxy.next,
+        half_close: HalfClose::Passed,
+        announces: None,
+        bind: proxy.bind,
+        socket_keepalive: proxy.socket_keepalive,
+        loyalty: Loyalty::ToGroup,
+    }
+}
+
+impl Default for Level {
+    /// nginx's defaults, and ours where they differ on purpose.
+    fn default() -> Level {
+        Level {
+            pass: StreamPass {
+                // Replaced by what `proxy_pass` says.
+                group: crate::config::model::GroupId(usize::MAX),
+                connect_timeout: Duration::from_secs(60),
+                timeout: Duration::from_secs(600),
+                buffer: BUFFER,
+                next: NextUpstream { error: true, timeout: true, ..NEVER },
+                // nginx: off, which cuts what the other side still has to say.
+                half_close: HalfClose::Passed,
+                announces: None,
+                bind: None,
+                socket_keepalive: false,
+                loyalty: Loyalty::ToServer,
+            },
+            header_timeout: Duration::from_secs(30),
+            trusted: Vec::new(),
+            tcp_nodelay: true,
+            access_logs: Vec::new(),
+        }
+    }
+}
+
+/// `proxy_buffer_size` when nothing is said.
+const BUFFER: usize = 16 << 10;
+/// The largest `proxy_buffer_size`.
+const BUFFER_LIMIT: u64 = 1 << 20;

@@ -1,0 +1,124 @@
+//! Access log lines of `stream {}`, and the variables in them.
+
+use std::time::Duration;
+
+use super::account::Account;
+use super::client::{Client, Facts};
+use super::context::Context;
+use super::transit::{Passed, Transit};
+use super::variables::{Seconds, each, ip, server_of, show, write_line};
+use crate::address::Address;
+use crate::config::model::Config;
+use crate::config::template::Variable;
+use crate::net::Net;
+use crate::time::{Time, WallTime};
+
+impl<N: Net> Transit<N> {
+    /// Writes what became of the connection.
+    pub(super) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
+        let Some(server) = self.stream_server() else { return };
+        let scope = Scope {
+            config: &self.config,
+            client: &client.facts,
+            remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
+            account: &self.account,
+            status: self.status,
+            passed: self.passed,
+            now: context.now,
+            wall: context.net.wall(context.now),
+        };
+        for to in &server.access_logs {
+            let place = context.log_place(self.generation(), to.log);
+            context.journal.line(place, scope.now, |out| {
+                let format = &self.config.log_formats[to.format.0];
+                write_line(format, out, |variable, out| scope.value(variable, out));
+            });
+        }
+    }
+}
+
+/// Everything that a variable may ask for.
+struct Scope<'a> {
+    config: &'a Config,
+    client: &'a Facts,
+    remote: &'a Address,
+    account: &'a Account,
+    status: u16,
+    passed: Passed,
+    now: Time,
+    wall: WallTime,
+}
+
+impl Scope<'_> {
+    /// Appends a variable's value; none where it has none.
+    fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
+        let announced = self.client.announced.as_ref();
+        match variable {
+            Variable::RemoteAddr => ip(self.remote, out),
+            Variable::RemotePort => show(self.remote.port()?, out),
+            Variable::RealipRemoteAddr => ip(&self.client.peer, out),
+            Variable::RealipRemotePort => show(self.client.peer.port()?, out),
+            Variable::ProxyProtocolAddr => show(announced?.source.ip(), out),
+            Variable::ProxyProtocolPort => show(announced?.source.port(), out),
+            Variable::ProxyProtocolServerAddr => show(announced?.destination.ip(), out),
+            Variable::ProxyProtocolServerPort => show(announced?.destination.port(), out),
+            Variable::ServerAddr => ip(&self.client.local, out),
+            Variable::ServerPort => show(self.client.local.port()?, out),
+            Variable::Protocol => out.extend_from_slice(b"TCP"),
+            Variable::Status => show(self.status, out),
+            Variable::BytesReceived => show(self.passed.received, out),
+            Variable::BytesSent => show(self.passed.sent, out),
+            Variable::SessionTime => show(Seconds(self.now - self.client.accepted), out),
+            Variable::TimeLocal => super::journal::time_local(self.wall, out),
+            Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
+            Variable::Msec => show(Seconds(Duration::from_nanos(self.wall.0)), out),
+            Variable::Pid => show(std::process::id(), out),
+            Variable::Connection => show(self.client.number, out),
+            Variable::UpstreamAddr => {
+                each(self.account, out, |attempt| Some(server_of(self.config, attempt)))?
+            }
+            Variable::UpstreamConnectTime => {
+                each(self.account, out, |attempt| attempt.connect.map(Seconds))?
+            }
+            Variable::UpstreamFirstByteTime => {
+                each(self.account, out, |attempt| attempt.header.map(Seconds))?
+            }
+            Variable::UpstreamSessionTime => {
+                each(self.account, out, |attempt| attempt.response.map(Seconds))?
+            }
+            Variable::UpstreamBytesSent => each(self.account, out, |attempt| Some(attempt.sent))?,
+            Variable::UpstreamBytesReceived => {
+                each(self.account, out, |attempt| Some(attempt.received))?
+            }
+            // Of `http {}` only: the file is refused before.
+            Variable::Host
+            | Variable::Http(_)
+            | Variable::ProxyHost
+            | Variable::ProxyPort
+            | Variable::ProxyAddXForwardedFor
+            | Variable::RemoteUser
+            | Variable::ServerName
+            | Variable::Scheme
+            | Variable::Request
+            | Variable::RequestMethod
+            | Variable::RequestUri
+            | Variable::Uri
+            | Variable::Args
+            | Variable::Arg(_)
+            | Variable::IsArgs
+            | Variable::ServerProtocol
+            | Variable::BodyBytesSent
+            | Variable::RequestLength
+            | Variable::RequestTime
+            | Variable::RequestId
+            | Variable::ConnectionRequests
+            | Variable::SentHttp(_)
+            | Variable::UpstreamStatus
+            | Variable::UpstreamHeaderTime
+            | Variable::UpstreamResponseTime
+            | Variable::UpstreamResponseLength
+            | Variable::UpstreamHttp(_) => return None,
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,151 @@
+//! A client's connection that is passed on without being read: `stream {}`.
+
+use super::client::Client;
+use super::context::{Context, Shift};
+use super::opening::{Opened, open};
+use super::session::{CloseReason, Next};
+use super::transit::{Route, Transit};
+use crate::address::Address;
+use crate::config::model::{StreamServer, StreamServerId};
+use crate::net::{Event, Net};
+use crate::time::Time;
+
+/// An L4 session.
+pub struct TcpSession<N: Net> {
+    client: Client<N>,
+    server: StreamServerId,
+    stage: Stage<N>,
+}
+
+enum Stage<N: Net> {
+    /// The connection begins with a PROXY header, which is not whole.
+    Opening { deadline: Time },
+    /// It has just been accepted, and nothing has to be read first.
+    Ready,
+    /// It goes to a server.
+    Passing(Box<Transit<N>>),
+}
+
+impl<N: Net> TcpSession<N> {
+    /// A session with a client that was just accepted.
+    pub fn new(
+        mut client: Client<N>,
+        server: StreamServerId,
+        proxy_protocol: bool,
+        context: &Context<N>,
+    ) -> TcpSession<N> {
+        let model = &context.config().stream_servers[server.0];
+        if !model.tcp_nodelay {
+            client.socket.set_nodelay(false);
+            client.nodelay = false;
+        }
+        let deadline = context.now + model.header_timeout;
+        let stage = if proxy_protocol { Stage::Opening { deadline } } else { Stage::Ready };
+        TcpSession { client, server, stage }
+    }
+
+    /// Notes an event of the client's socket.
+    pub fn note_client(&mut self, event: &Event) {
+        self.client.socket.note(event);
+    }
+
+    /// Notes an event of the server's socket.
+    pub fn note_upstream(&mut self, event: &Event) {
+        if let Stage::Passing(transit) = &mut self.stage {
+            transit.note_upstream(event);
+        }
+    }
+
+    /// The moment by which something has to have happened.
+    pub fn deadline(&self) -> Time {
+        match &self.stage {
+            Stage::Opening { deadline } => *deadline,
+            Stage::Ready => Time::NEVER,
+            Stage::Passing(transit) => transit.deadline(),
+        }
+    }
+
+    /// Whether nothing has been begun.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Opening { .. } | Stage::Ready)
+    }
+
+    /// Does everything that can be done now.
+    pub fn run(&mut self, context: &mut Context<N>) -> Next {
+        if let Stage::Opening { .. } = self.stage {
+            match open(&mut self.client, context) {
+                Opened::Waits => return Next::Wait,
+                Opened::Never => {
+                    context.complaints.tell(context.now, log::Level::Info, || {
+                        format!("{} sent no PROXY header", self.client.facts.peer)
+                    });
+                    return Next::Close(CloseReason::ClientLeft);
+                }
+                Opened::Yes => self.stage = Stage::Ready,
+            }
+        }
+        if let Stage::Ready = self.stage {
+            let Some(remote) = self.remote(context) else {
+                return Next::Close(CloseReason::Evicted);
+            };
+            let route = Route::Stream(self.server);
+            let transit = Transit::new(route, remote, &self.client, context);
+            self.stage = Stage::Passing(Box::new(transit));
+        }
+        match &mut self.stage {
+            Stage::Passing(transit) => transit.run(&mut self.client, context),
+            Stage::Opening { .. } | Stage::Ready => Next::Wait,
+        }
+    }
+
+    /// For whom the PROXY header speaks, if its sender may. None where the newest configuration
+    /// has no such server any more.
+    fn remote(&self, context: &Context<N>) -> Option<Option<Address>> {
+        let model: &StreamServer = context.config().stream_servers.get(self.server.0)?;
+        let facts = &self.client.facts;
+        let is_trusted = model.trusted.iter().any(|trusted| trusted.covers(&facts.peer));
+        let announced = facts.announced.as_ref().filter(|_| is_trusted);
+        Some(announced.map(|announced| Address::Inet(announced.source)))
+    }
+
+    /// Acts on the deadline, if it has passed.
+    pub fn expire(&mut self, context: &mut Context<N>) -> Next {
+        if self.deadline() > context.now {
+            return Next::Wait;
+        }
+        match &mut self.stage {
+            Stage::Opening { .. } | Stage::Ready => Next::Close(CloseReason::ClientLeft),
+            Stage::Passing(transit) => transit.expire(&mut self.client, context),
+        }
+    }
+
+    /// The listener that the client came through.
+    pub fn listener(&self) -> usize {
+        self.client.facts.listener
+    }
+
+    /// Whether what happened to a server concerns this session.
+    pub fn is_moved_by(&self, shift: &Shift) -> bool {
+        match &self.stage {
+            Stage::Passing(transit) => transit.is_moved_by(shift),
+            Stage::Opening { .. } | Stage::Ready => false,
+        }
+    }
+
+    /// Goes elsewhere.
+    pub fn shift(&mut self, context: &mut Context<N>) -> Next {
+        match &mut self.stage {
+            Stage::Passing(transit) => transit.shift(&mut self.client, context),
+            Stage::Opening { .. } | Stage::Ready => Next::Wait,
+        }
+    }
+
+    /// Ends the session: closes what is open and gives back what was lent.
+    pub fn close(mut self, context: &mut Context<N>) {
+        if let Stage::Passing(transit) = self.stage {
+            transit.finish(&self.client, context);
+        }
+        context.buffers.clear(&mut self.client.input);
+        context.close(self.client.socket);
+    }
+}

@@ -1,0 +1,397 @@
+//! A client's connection on its way to a server: attempts until one accepts, then a tunnel.
+//!
+//! Only a failure to connect moves it to another server: bytes that were sent may have been acted on.
+
+use std::sync::Arc;
+
+use super::account::Account;
+use super::attempt::failure_of_connect;
+use super::client::Client;
+use super::complaints::Named;
+use super::context::{Context, Owner, Shift, Standing};
+use super::flow::Flow;
+use super::opening::header;
+use super::session::{CloseReason, Next};
+use super::socket::Socket;
+use super::tunnel::{Closed, Tunnel};
+use crate::address::Address;
+use crate::config::model::{
+    Config, Loyalty, StreamPass, StreamServer, StreamServerId, VirtualServerId,
+};
+use crate::net::{Connect, Event, Net};
+use crate::time::Time;
+use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
+use crate::upstream::retry::{Failure, Progress, Repeatable, may_move};
+
+/// A connection that is passed on.
+pub struct Transit<N: Net> {
+    /// The configuration that it began with.
+    pub(super) config: Arc<Config>,
+    generation: u64,
+    route: Route,
+    stage: Stage<N>,
+    tried: Tried,
+    tries: u32,
+    /// What was tried.
+    pub(super) account: Account,
+    /// When the first attempt began.
+    pub(super) began: Time,
+    /// `$status`.
+    pub(super) status: u16,
+    /// The client's address, where somebody speaks for it.
+    pub(super) remote: Option<Address>,
+    /// Bytes that came from the client and went to it, once the tunnel is over.
+    pub(super) passed: Passed,
+}
+
+/// Which part of the configuration sends it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A server of `stream {}`.
+    Stream(StreamServerId),
+    /// The `h2c_tunnel` of a virtual server.
+    H2c(VirtualServerId),
+}
+
+/// Bytes that passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// From the client.
+    pub received: u64,
+    /// To the client.
+    pub sent: u64,
+}
+
+enum Stage<N: Net> {
+    /// No server accepts it.
+    Nowhere,
+    /// The connect has not come to its end.
+    Connecting { socket: Socket<N>, pick: Pick, deadline: Time },
+    /// Bytes pass.
+    Open { socket: Socket<N>, pick: Pick, tunnel: Tunnel },
+}
+
+impl<N: Net> Transit<N> {
+    /// Begins to look for a server.
+    pub fn new(
+        route: Route,
+        remote: Option<Address>,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Transit<N> {
+        let mut transit = Transit {
+            config: Arc::clone(context.config()),
+            generation: context.generation(),
+            route,
+            stage: Stage::Nowhere,
+            tried: Tried::default(),
+            tries: 0,
+            account: Account::default(),
+            began: context.now,
+            status: 0,
+            remote,
+            passed: Passed::default(),
+        };
+        let pick = transit.pick(context);
+        transit.attempt(pick, client, context);
+        transit
+    }
+
+    /// How it is passed on.
+    fn pass(&self) -> &StreamPass {
+        match self.route {
+            Route::Stream(id) => &self.config.stream_servers[id.0].pass,
+            Route::H2c(id) => {
+                let pass = self.config.virtual_servers[id.0].h2c.as_ref();
+                pass.expect("only servers that have a tunnel route to it")
+            }
+        }
+    }
+
+    /// The number of the configuration that it began with.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The server of `stream {}` that it came through.
+    pub(super) fn stream_server(&self) -> Option<&StreamServer> {
+        match self.route {
+            Route::Stream(id) => Some(&self.config.stream_servers[id.0]),
+            Route::H2c(_) => None,
+        }
+    }
+
+    fn pick(&self, context: &mut Context<N>) -> Option<Pick> {
+        let now = context.now;
+        context.group(self.generation, self.pass().group).0.pick(self.tried, now)
+    }
+
+    /// Tries `pick`, and others after it while they fail at once.
+    fn attempt(&mut self, pick: Option<Pick>, client: &Client<N>, context: &mut Context<N>) {
+        let group = self.pass().group;
+        let mut next = pick;
+        if next.is_none() {
+            self.account.begin(group, None, context.now);
+            self.tell_nobody(context);
+        }
+        while let Some(pick) = next {
+            self.tried.insert(pick.server);
+            self.tries += 1;
+            self.account.begin(group, Some(pick.server), context.now);
+            let how = Connect { bind: self.pass().bind, keepalive: self.pass().socket_keepalive };
+            let address = &self.config.groups[group.0].servers[pick.server.0].address;
+            match context.connect(address, &how, Owner::Upstream(client.facts.session)) {
+                Ok(socket) => {
+                    let deadline = context.now + self.pass().connect_timeout;
+                    self.stage = Stage::Connecting { socket, pick, deadline };
+                    return;
+                }
+                Err(e) => next = self.failed(failure_of_connect(&e), pick, context),
+            }
+        }
+        self.status = NO_SERVER;
+    }
+
+    /// Blames the server, and picks another one if that is allowed. A lack of our own is no
+    /// reason to go elsewhere.
+    fn failed(
+        &mut self,
+        failure: Option<Failure>,
+        pick: Pick,
+        context: &mut Context<N>,
+    ) -> Option<Pick> {
+        let Some(failure) = failure else {
+            context.complaints.tell(context.now, log::Level::Error, || {
+                "no descriptor or memory for a connection to a server".to_owned()
+            });
+            self.conclude(pick, Verdict::Abandoned, context);
+            return None;
+        };
+        let progress = Progress { attempts: self.tries, elapsed: context.now - self.began };
+        let untouched = Repeatable { idempotent: true, sent: false, replayable: true };
+        let may = may_move(failure, untouched, progress, &self.pass().next);
+        let next = if may { self.pick(context) } else { None };
+        self.tell(pick.server, failure, next.as_ref(), context);
+        let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned };
+        self.conclude(pick, verdict, context);
+        self.account.ended(None, context.now);
+        next
+    }
+
+    fn conclude(&self, pick: Pick, verdict: Verdict, context: &mut Context<N>) {
+        context.conclude(self.generation, self.pass().group, pick, verdict);
+    }
+
+    /// Does everything that can be done now.
+    pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
+        for _ in 0..context.relay_rounds {
+            let moved = match &self.stage {
+                Stage::Nowhere => return Next::Close(CloseReason::Done),
+                Stage::Connecting { .. } if client.socket.is_broken() => {
+                    return Next::Close(CloseReason::ClientLeft);
+                }
+                Stage::Connecting { .. } => self.connect(client, context),
+                Stage::Open { .. } => match self.relay(client, context) {
+                    Ok(moved) => moved,
+                    // Who has to see a reset gets one by the tunnel's own doing.
+                    Err(Closed::Whole | Closed::Cut) => return Next::Close(CloseReason::Done),
+                },
+            };
+            if !moved {
+                return Next::Wait;
+            }
+        }
+        Next::Again
+    }
+
+    /// Looks after a connect under way. Whether it came to its end.
+    fn connect(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> bool {
+        let Stage::Connecting { socket, .. } = &mut self.stage else { return false };
+        match socket.connected() {
+            Ok(false) => false,
+            Ok(true) => {
+                self.open(client, context);
+                true
+            }
+            Err(e) => {
+                self.move_on(
+                    failure_of_connect(&e).or(Some(Failure::Unreachable)),
+                    client,
+                    context,
+                );
+                true
+            }
+        }
+    }
+
+    /// The server accepted: that is all that can be asked of it here.
+    fn open(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
+        let Stage::Connecting { socket, mut pick, .. } =
+            std::mem::replace(&mut self.stage, Stage::Nowhere)
+        else {
+            return;
+        };
+        context.prove(self.generation, self.pass().group, &mut pick);
+        self.account.connected(context.now);
+        self.status = PASSED;
+        let mut up = Flow::beginning_with(std::mem::take(&mut client.input));
+        if let Some(version) = self.pass().announces {
+            let source = self.remote.as_ref().unwrap_or(&client.facts.peer);
+            up.prepend(&header(version, source, &client.facts.local), &mut context.buffers);
+        }
+        let pass = self.pass();
+        let tunnel = Tunnel::new(up, Flow::default(), pass.buffer, pass.half_close, context.now);
+        self.stage = Stage::Open { socket, pick, tunnel };
+    }
+
+    fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Closed> {
+        let Stage::Open { socket, tunnel, .. } = &mut self.stage else { return Ok(false) };
+        let first = tunnel.down.received == 0;
+        let moved = tunnel.pass(&mut client.socket, socket, context.now, &mut context.buffers)?;
+        if first && tunnel.down.received > 0 {
+            self.account.first_byte(context.now);
+        }
+        Ok(moved)
+    }
+
+    /// The attempt failed: tries elsewhere if that is allowed.
+    fn move_on(&mut self, failure: Option<Failure>, client: &Client<N>, context: &mut Context<N>) {
+        let Stage::Connecting { socket, pick, .. } =
+            std::mem::replace(&mut self.stage, Stage::Nowhere)
+        else {
+            return;
+        };
+        context.close(socket);
+        match self.failed(failure, pick, context) {
+            Some(next) => self.attempt(Some(next), client, context),
+            None => self.status = NO_SERVER,
+        }
+    }
+
+    /// Notes an event of the server's socket.
+    pub fn note_upstream(&mut self, event: &Event) {
+        match &mut self.stage {
+            Stage::Connecting { socket, .. } | Stage::Open { socket, .. } => socket.note(event),
+            Stage::Nowhere => {}
+        }
+    }
+
+    /// The moment by which something has to have happened.
+    pub fn deadline(&self) -> Time {
+        match &self.stage {
+            Stage::Nowhere => Time::NEVER,
+            Stage::Connecting { deadline, .. } => *deadline,
+            Stage::Open { tunnel, .. } => tunnel.since + self.pass().timeout,
+        }
+    }
+
+    /// Acts on the deadline, which has passed.
+    pub fn expire(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
+        match &self.stage {
+            Stage::Connecting { .. } => {
+                self.move_on(Some(Failure::ConnectTimedOut), client, context);
+                self.run(client, context)
+            }
+            // Silence is nobody's failure.
+            Stage::Open { .. } | Stage::Nowhere => Next::Close(CloseReason::Done),
+        }
+    }
+
+    /// Whether what happened to a server concerns this connection.
+    pub fn is_moved_by(&self, shift: &Shift) -> bool {
+        let group = self.pass().group;
+        if shift.generation != self.generation || shift.group != group {
+            return false;
+        }
+        let servers = &self.config.groups[group.0].servers;
+        let is_backup = |server: ServerId| servers[server.0].backup;
+        match (&self.stage, shift.standing) {
+            (Stage::Connecting { pick, .. }, Standing::Out) => pick.server == shift.server,
+            (Stage::Open { .. }, _) if self.pass().loyalty == Loyalty::ToServer => false,
+            (Stage::Open { pick, .. }, Standing::Out) => pick.server == shift.server,
+            (Stage::Open { pick, .. }, Standing::Back) => {
+                is_backup(pick.server) && !is_backup(shift.server)
+            }
+            (Stage::Connecting { .. }, Standing::Back) | (Stage::Nowhere, _) => false,
+        }
+    }
+
+    /// Goes elsewhere: by itself while nothing was sent, else by being closed.
+    pub fn shift(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
+        match &self.stage {
+            Stage::Connecting { .. } => {
+                self.move_on(Some(Failure::MarkedDown), client, context);
+                self.run(client, context)
+            }
+            Stage::Open { .. } | Stage::Nowhere => Next::Close(CloseReason::Done),
+        }
+    }
+
+    /// Whether its owner is told by its end to come again, and nothing else is lost.
+    pub fn comes_again(&self) -> bool {
+        self.pass().loyalty == Loyalty::ToGroup
+    }
+
+    /// Writes the log lines and gives everything back that is not its own.
+    pub fn finish(mut self, client: &Client<N>, context: &mut Context<N>) {
+        match std::mem::replace(&mut self.stage, Stage::Nowhere) {
+            Stage::Nowhere => {}
+            Stage::Connecting { socket, pick, .. } => {
+                context.close(socket);
+                self.conclude(pick, Verdict::Abandoned, context);
+            }
+            Stage::Open { socket, pick, mut tunnel } => {
+                self.account_for(&tunnel);
+                tunnel.release(&mut context.buffers);
+                context.close(socket);
+                self.conclude(pick, Verdict::Abandoned, context);
+            }
+        }
+        self.account.ended(None, context.now);
+        self.log(client, context);
+    }
+
+    fn account_for(&mut self, tunnel: &Tunnel) {
+        self.passed = Passed { received: tunnel.up.received, sent: tunnel.down.delivered };
+        if let Some(attempt) = self.account.current() {
+            attempt.sent = tunnel.up.delivered;
+            attempt.received = tunnel.down.received;
+        }
+    }
+
+    /// Tells the operator what happened at a server, and what becomes of the connection.
+    fn tell(
+        &self,
+        server: ServerId,
+        failure: Failure,
+        next: Option<&Pick>,
+        context: &mut Context<N>,
+    ) {
+        if failure == Failure::MarkedDown && next.is_some() {
+            return context.complaints.count(context.now);
+        }
+        let group = &self.config.groups[self.pass().group.0];
+        let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
+        context.complaints.tell(context.now, level, || {
+            let (at, words) = (Named(&group.servers[server.0]), failure.words());
+            let becomes = match next {
+                Some(next) => format!("moves to {}", Named(&group.servers[next.server.0])),
+                None => "is closed".to_owned(),
+            };
+            format!("upstream \"{}\": {at} {words}; a client {becomes}", group.name)
+        });
+    }
+
+    /// Tells the operator that no server can be picked at all.
+    fn tell_nobody(&self, context: &mut Context<N>) {
+        let name = &self.config.groups[self.pass().group.0].name;
+        context.complaints.tell(context.now, log::Level::Warn, || {
+            format!("upstream \"{name}\": no server can take it; a client is closed")
+        });
+    }
+}
+
+/// `$status` of a connection that was passed on.
+const PASSED: u16 = 200;
+/// `$status` of a connection that no server accepted.
+const NO_SERVER: u16 = 502;

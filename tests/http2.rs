@@ -1,0 +1,172 @@
+//! `h2c_tunnel`: connections that open with HTTP/2's preface are carried on unread.
+
+mod common;
+
+use std::fmt::Display;
+
+use common::{Client, Connection, Proxy, Upstream, get, ok};
+
+/// RFC 9113, section 3.4.
+const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Takes HTTP/2 connections (says its name once it has the preface, then echoes) and answers
+/// HTTP/1.1 requests with its name.
+fn coordinator(name: &'static str) -> Upstream {
+    Upstream::playing(move |connection| {
+        let head = connection.read_head()?;
+        if head.start != "PRI * HTTP/2.0" {
+            connection.send(ok(name))?;
+            return connection.answer_all(&ok(name));
+        }
+        let mut rest = [0; 6];
+        read_exactly(connection, &mut rest)?;
+        assert_eq!(&rest, b"SM\r\n\r\n");
+        connection.send(name)?;
+        let mut bytes = [0; 64];
+        loop {
+            match connection.read_some(&mut bytes)? {
+                0 => return Ok(()),
+                count => connection.send(&bytes[..count])?,
+            }
+        }
+    })
+}
+
+fn read_exactly(connection: &mut Connection, into: &mut [u8]) -> std::io::Result<()> {
+    let mut at = 0;
+    while at < into.len() {
+        at += connection.read_some(&mut into[at..])?;
+    }
+    Ok(())
+}
+
+fn pair(primary: &Upstream, backup: &Upstream, tunnel: &str) -> Proxy {
+    let values: [(&str, &dyn Display); 3] =
+        [("primary", primary), ("backup", backup), ("tunnel", &tunnel)];
+    Proxy::start(
+        "upstream g { server {primary} max_fails=1 fail_timeout=300ms; server {backup} backup; }
+         server { listen {listen}; {tunnel} location / { proxy_pass http://g; proxy_connect_timeout 3; } }",
+        &values,
+    )
+}
+
+/// Opens a tunnel and tells where it leads.
+fn open(proxy: &Proxy) -> (Client, String) {
+    let mut client = proxy.client();
+    client.send(PREFACE);
+    let name = client.read_exactly(1);
+    (client, String::from_utf8(name).expect("a letter"))
+}
+
+#[test]
+fn a_connection_with_the_preface_is_a_tunnel_and_others_are_served_beside_it() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    let (mut tunnel, name) = open(&proxy);
+    assert_eq!(name, "a");
+    tunnel.send("frames");
+    assert_eq!(tunnel.read_exactly(6), b"frames");
+    assert_eq!(proxy.client().ask(get("/")).body, b"a");
+    tunnel.finish_sending();
+    assert!(tunnel.is_closed());
+    assert!(a.received()[0].starts_with(format!("{PREFACE}frames").as_bytes()));
+}
+
+#[test]
+fn the_preface_is_recognised_however_it_is_cut() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    for cut in 1..PREFACE.len() {
+        let mut client = proxy.client();
+        client.send(&PREFACE[..cut]);
+        // Another connection is served in between: the first part has been read by then.
+        assert_eq!(proxy.client().ask(get("/")).body, b"a");
+        client.send(&PREFACE[cut..]);
+        assert_eq!(client.read_exactly(1), b"a", "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_only_begins_like_the_preface_is_an_ordinary_request() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    for request in ["PRI / HTTP/1.1\r\nHost: a\r\n\r\n", "PRIME / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        assert_eq!(proxy.client().ask(request).body, b"a", "{request}");
+    }
+    // Only a new connection can change its mind.
+    let mut client = proxy.client();
+    assert_eq!(client.ask(get("/")).body, b"a");
+    assert_eq!(client.ask(PREFACE).status(), 505);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn without_the_directive_the_preface_is_refused_and_the_log_names_it() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "");
+    let mut client = proxy.client();
+    assert_eq!(client.ask(PREFACE).status(), 505);
+    assert!(client.is_closed());
+    let line = proxy.wait_for_log(&["h2c_tunnel"]);
+    assert!(line.contains("speaks HTTP/2 and is refused"), "{line}");
+    assert!(a.got_nothing() && b.got_nothing());
+}
+
+#[test]
+fn a_refused_primary_moves_the_tunnel_with_its_preface() {
+    let (a, b) = (Upstream::refusing("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    assert_eq!(open(&proxy).1, "b");
+}
+
+#[test]
+fn tunnels_are_closed_when_another_server_becomes_the_active_one() {
+    let (mut a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    let (mut first, name) = open(&proxy);
+    assert_eq!(name, "a");
+
+    a.stop();
+    assert!(first.is_closed());
+    let (mut second, name) = open(&proxy);
+    assert_eq!(name, "b");
+    second.send("x");
+    assert_eq!(second.read_exactly(1), b"x");
+
+    a.start();
+    proxy.wait_for_log(&["accepts connections"]);
+    // The next request tries the primary; once it has answered, it is the active one.
+    assert_eq!(proxy.client().ask(get("/")).body, b"a");
+    assert!(second.is_closed(), "the backup is not the active server any more");
+    assert_eq!(open(&proxy).1, "a");
+}
+
+#[test]
+fn a_tunnel_to_a_server_that_others_find_dead_is_closed() {
+    // It keeps its tunnels, and breaks off requests.
+    let a = Upstream::playing(|connection| {
+        let head = connection.read_head()?;
+        if head.start == "PRI * HTTP/2.0" {
+            connection.send("a")?;
+            return connection.wait_for_end();
+        }
+        connection.reset();
+        Ok(())
+    });
+    let b = coordinator("b");
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    let (mut tunnel, name) = open(&proxy);
+    assert_eq!(name, "a");
+    assert_eq!(proxy.client().ask(get("/")).body, b"b");
+    assert!(tunnel.is_closed());
+}
+
+#[test]
+fn a_graceful_stop_does_not_wait_for_tunnels_whose_owners_come_again() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    let mut proxy = pair(&a, &b, "h2c_tunnel on;");
+    let (mut tunnel, _) = open(&proxy);
+    proxy.signal("QUIT");
+    assert!(tunnel.is_closed());
+    assert!(proxy.wait_for_exit().success());
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 use switchover::net::sim::{Act, Ask, Body, Condition, Exchange, Fate, Manners, Outcome, Received};
 use switchover::time::Time;
 
-use super::run::Run;
-use super::setup::{Setup, proxy_address, server_address};
+use super::common::run::Run;
+use super::common::setup::{Setup, proxy_address, server_address};
 
 /// Whatever happens within this time of a moment happens at that moment.
 const AT_ONCE: Duration = Duration::from_millis(5);

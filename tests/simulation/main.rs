@@ -3,16 +3,12 @@
 //! `cargo test --test simulation` runs a fixed number of seeds. `SEED=n` replays one with a
 //! readable trace on the standard error stream; `SEEDS=a..b` runs a range.
 
+mod common;
 mod facts;
-mod model;
-mod run;
-mod scenario;
-mod seeds;
-mod setup;
 
 use std::panic::catch_unwind;
 
-use seeds::run_seed;
+use common::seeds::run_seed;
 
 /// Seeds that are always run.
 const SEEDS: u64 = 2000;

@@ -43,7 +43,7 @@ pub use faults::{Family, Faults};
 pub use pace::Pace;
 pub use reader::{Flaw, Framing, Head, Piece, Reader, Side};
 pub use record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
-pub use rng::Rng;
+pub use rng::{Rng, Script};
 pub use server::Server;
 pub use text::Text;
 pub use trace::Trace;
@@ -64,7 +64,12 @@ pub struct SimNet {
 impl SimNet {
     /// An empty world at time zero.
     pub fn new(seed: u64, faults: Faults) -> SimNet {
-        let world = Rc::new(RefCell::new(World::new(seed, faults)));
+        SimNet::by(Rng::new(seed), faults)
+    }
+
+    /// The same, with the network's chance as given; that of the actors is forked from it.
+    pub fn by(chance: Rng, faults: Faults) -> SimNet {
+        let world = Rc::new(RefCell::new(World::new(chance, faults)));
         SimNet { world, clients: Vec::new(), servers: Vec::new() }
     }
 

@@ -1,46 +1,92 @@
-//! Chance, from a seed and nothing else: the same seed gives the same run on every machine.
+//! Chance, from a seed or from a script, and nothing else: the same one gives the same run on every
+//! machine.
 
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A splitmix64 generator.
+/// A splitmix64 generator, with decisions that were made beforehand.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Rng {
+    state: u64,
+    script: Script,
+}
+
+/// Bytes in place of chance, until they are used up: a fuzzer that changes one of them changes one
+/// decision.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// Used by the generator itself.
+    bytes: VecDeque<u8>,
+    /// One part for each generator forked from it.
+    forks: VecDeque<Vec<u8>>,
+}
+
+impl Script {
+    /// A script with these bytes, and parts for those forked from it, in order.
+    pub fn new(bytes: &[u8], forks: &[&[u8]]) -> Script {
+        let forks = forks.iter().map(|part| part.to_vec()).collect();
+        Script { bytes: bytes.iter().copied().collect(), forks }
+    }
+
+    /// A number below `span`, if there are bytes left: one byte where that is enough, else two.
+    fn below(&mut self, span: u64) -> Option<u64> {
+        let first = u64::from(self.bytes.pop_front()?);
+        if span <= 1 << 8 {
+            return Some(first % span);
+        }
+        let both = first << 8 | u64::from(self.bytes.pop_front().unwrap_or_default());
+        Some(if span <= 1 << 16 { both % span } else { (span >> 16) * both })
+    }
+}
 
 impl Rng {
     /// The sequence that belongs to `seed`.
     pub fn new(seed: u64) -> Rng {
-        let mut rng = Rng(seed ^ 0x6a09_e667_f3bc_c909);
-        // Neighbouring seeds must not give neighbouring sequences.
-        rng.next();
-        Rng(rng.next())
+        Rng::scripted(seed, Script::default())
     }
 
-    /// The next 64 bits.
-    #[allow(clippy::should_implement_trait)] // endless: an iterator's `Option` would be noise
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+    /// Decisions by a script, and by `seed` when it has come to its end.
+    pub fn scripted(seed: u64, script: Script) -> Rng {
+        let mut rng = Rng { state: seed ^ 0x6a09_e667_f3bc_c909, script };
+        // Neighbouring seeds must not give neighbouring sequences.
+        rng.next();
+        rng.state = rng.next();
+        rng
+    }
+
+    /// The generator's next 64 bits.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
+    /// A number below `span`, which must not be 0.
+    fn below(&mut self, span: u64) -> u64 {
+        match self.script.below(span) {
+            Some(number) => number,
+            None => self.next() % span,
+        }
+    }
+
     /// A number in the range, both ends included.
     pub fn within(&mut self, range: RangeInclusive<usize>) -> usize {
         let span = (range.end() - range.start()) as u64 + 1;
-        range.start() + (self.next() % span) as usize
+        range.start() + self.below(span) as usize
     }
 
     /// True once in `n` times.
     pub fn one_in(&mut self, n: u32) -> bool {
-        self.next().is_multiple_of(u64::from(n.max(1)))
+        self.below(u64::from(n.max(1))) == 0
     }
 
     /// A duration in the range, both ends included, in nanoseconds.
     pub fn duration(&mut self, range: RangeInclusive<Duration>) -> Duration {
         let span = (*range.end() - *range.start()).as_nanos() as u64 + 1;
-        *range.start() + Duration::from_nanos(self.next() % span)
+        *range.start() + Duration::from_nanos(self.below(span))
     }
 
     /// One of the choices, of which there must be one.
@@ -50,7 +96,9 @@ impl Rng {
 
     /// A generator of its own, so that what one actor draws changes nothing for the others.
     pub fn fork(&mut self) -> Rng {
-        Rng::new(self.next())
+        let part = self.script.forks.pop_front().unwrap_or_default();
+        let script = Script { bytes: part.into(), forks: VecDeque::new() };
+        Rng::scripted(self.next(), script)
     }
 
     /// Puts the items into a random order.
@@ -66,16 +114,14 @@ impl Rng {
 mod tests {
     use super::*;
 
+    fn draws(mut rng: Rng) -> Vec<usize> {
+        (0..9).map(|_| rng.within(0..=99)).collect()
+    }
+
     #[test]
     fn a_seed_always_gives_the_same_sequence() {
-        let (mut a, mut b, mut c) = (Rng::new(7), Rng::new(7), Rng::new(8));
-        let (one, same, other): (Vec<u64>, Vec<u64>, Vec<u64>) = (
-            (0..9).map(|_| a.next()).collect(),
-            (0..9).map(|_| b.next()).collect(),
-            (0..9).map(|_| c.next()).collect(),
-        );
-        assert_eq!(one, same);
-        assert_ne!(one, other);
+        assert_eq!(draws(Rng::new(7)), draws(Rng::new(7)));
+        assert_ne!(draws(Rng::new(7)), draws(Rng::new(8)));
     }
 
     #[test]
@@ -86,5 +132,28 @@ mod tests {
             assert!(drawn.contains(&number), "{number} never came");
         }
         assert!(drawn.iter().all(|n| (3..=5).contains(n)));
+    }
+
+    #[test]
+    fn a_script_decides_until_it_ends_and_the_seed_from_there() {
+        let rng = Rng::scripted(7, Script::new(&[5, 199, 42], &[]));
+        let expected: Vec<usize> = [5, 99, 42].into_iter().chain(draws(Rng::new(7))).collect();
+        assert_eq!(draws(rng), expected[..9]);
+    }
+
+    #[test]
+    fn a_script_reaches_every_part_of_a_wide_range() {
+        let second = Duration::ZERO..=Duration::from_secs(1);
+        for (bytes, millis) in [([0, 0], 0), ([0x80, 0], 499), ([0xff, 0xff], 999)] {
+            let mut rng = Rng::scripted(7, Script::new(&bytes, &[]));
+            assert_eq!(rng.duration(second.clone()).as_millis(), millis);
+        }
+    }
+
+    #[test]
+    fn each_fork_has_its_own_part_of_a_script() {
+        let mut rng = Rng::scripted(7, Script::new(&[1], &[&[2], &[3]]));
+        assert_eq!([rng.fork(), rng.fork()].map(|mut fork| fork.within(0..=9)), [2, 3]);
+        assert_eq!(rng.within(0..=9), 1);
     }
 }

@@ -111,9 +111,9 @@ pub enum Received {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, faults: Faults) -> World {
+    pub(super) fn new(rng: Rng, faults: Faults) -> World {
         World {
-            rng: Rng::new(seed),
+            rng,
             faults,
             trace: Trace::new(),
             now: Time::ZERO,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchover::net::sim::{Act, Ask, Condition, Manners, Outcome, SimNet};
+use switchover::net::sim::{Act, Ask, Condition, Manners, Outcome, Rng, SimNet};
 
 use super::model::{judge, tell};
 use super::run::Run;
@@ -14,8 +14,15 @@ use super::setup::{Setup, proxy_address};
 /// # Errors
 /// Everything that the proxy did wrong.
 pub(crate) fn run_seed(seed: u64, show: bool) -> Result<u64, Vec<String>> {
-    let scenario = Scenario::of(seed);
-    let mut net = SimNet::new(seed, scenario.faults.clone());
+    play(Scenario::of(Rng::new(seed)), Rng::new(seed), show)
+}
+
+/// Plays a scenario, with `chance` for the network and the actors; returns the hash of its trace.
+///
+/// # Errors
+/// As above.
+pub(crate) fn play(scenario: Scenario, chance: Rng, show: bool) -> Result<u64, Vec<String>> {
+    let mut net = SimNet::by(chance, scenario.faults.clone());
     if show {
         net.world_mut().trace.show();
         net.world_mut().tell(0, || format!("{scenario:#?}"));

@@ -1,4 +1,4 @@
-//! What a seed makes of the world: servers and their fates, clients and their habits.
+//! What chance makes of the world: servers and their fates, clients and their habits.
 
 use std::time::Duration;
 
@@ -20,8 +20,7 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    pub(crate) fn of(seed: u64) -> Scenario {
-        let mut rng = Rng::new(seed);
+    pub(crate) fn of(mut rng: Rng) -> Scenario {
         let faults = Faults::random(&mut rng);
         let mut maker = Maker { rng, faults: faults.clone(), next_id: 1 };
         let setup = maker.setup();

@@ -20,6 +20,8 @@ pub enum ActorId {
     Client(usize),
     /// The nth server.
     Server(usize),
+    /// The nth stranger.
+    Stranger(usize),
 }
 
 /// Who reads and writes at an end, or waits at an address.
@@ -120,9 +122,11 @@ impl End {
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, ErrorKind> {
         if !self.inbox.is_empty() && !into.is_empty() {
             let count = into.len().min(self.inbox.len());
-            for (to, byte) in into.iter_mut().zip(self.inbox.drain(..count)) {
-                *to = byte;
-            }
+            let front = self.inbox.as_slices().0;
+            let split = count.min(front.len());
+            into[..split].copy_from_slice(&front[..split]);
+            into[split..count].copy_from_slice(&self.inbox.as_slices().1[..count - split]);
+            self.inbox.drain(..count);
             self.taken += count;
             let spoilt = self.spoilt_behind.is_some_and(|behind| self.taken > behind);
             if spoilt && self.idle == Idle::Quiet {

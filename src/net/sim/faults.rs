@@ -67,11 +67,13 @@ pub enum Family {
     ClientsLeave,
     /// A client sends its FIN once its requests are sent, and waits for the answers.
     HalfCloses,
+    /// Somebody comes who sends bytes that may mean anything.
+    Strangers,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Family; 29] = [
+    pub const ALL: [Family; 30] = [
         Family::PartialReads,
         Family::PartialWrites,
         Family::Fragments,
@@ -101,6 +103,7 @@ impl Family {
         Family::StalledSenders,
         Family::ClientsLeave,
         Family::HalfCloses,
+        Family::Strangers,
     ];
 
     /// Once in how many chances it strikes, and how often at most in a run.
@@ -125,6 +128,7 @@ impl Family {
             Family::SlowDrip | Family::StalledReaders | Family::StalledSenders => (5, 6),
             Family::ClientsLeave => (8, 8),
             Family::HalfCloses => (6, 8),
+            Family::Strangers => (2, 4),
         }
     }
 

@@ -29,6 +29,7 @@ mod reader;
 mod record;
 mod rng;
 mod server;
+mod stranger;
 mod text;
 mod trace;
 mod wire;
@@ -45,6 +46,7 @@ pub use reader::{Flaw, Framing, Head, Piece, Reader, Side};
 pub use record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 pub use rng::{Rng, Script};
 pub use server::Server;
+pub use stranger::{Parting, StrangerPlan, disguise};
 pub use text::Text;
 pub use trace::Trace;
 pub use world::{Incident, IncidentKind, Reach, Received, World};
@@ -52,6 +54,7 @@ pub use world::{Incident, IncidentKind, Reach, Received, World};
 use agenda::Happening;
 use end::Phase;
 use events::Cause;
+use stranger::Stranger;
 
 /// The network and everyone in it.
 #[derive(Debug)]
@@ -59,6 +62,7 @@ pub struct SimNet {
     world: Rc<RefCell<World>>,
     clients: Vec<Client>,
     servers: Vec<Server>,
+    strangers: Vec<Stranger>,
 }
 
 impl SimNet {
@@ -70,7 +74,7 @@ impl SimNet {
     /// The same, with the network's chance as given; that of the actors is forked from it.
     pub fn by(chance: Rng, faults: Faults) -> SimNet {
         let world = Rc::new(RefCell::new(World::new(chance, faults)));
-        SimNet { world, clients: Vec::new(), servers: Vec::new() }
+        SimNet { world, clients: Vec::new(), servers: Vec::new(), strangers: Vec::new() }
     }
 
     /// The world, to look at.
@@ -99,6 +103,19 @@ impl SimNet {
         let mut server = Server::new(plan, id, world.rng.fork());
         server.start(world);
         self.servers.push(server);
+    }
+
+    /// Adds a stranger, who comes when the plan says.
+    pub fn add_stranger(&mut self, plan: StrangerPlan) {
+        let world = &mut *self.world.borrow_mut();
+        let mut stranger = Stranger::new(plan, ActorId::Stranger(self.strangers.len()));
+        stranger.start(world);
+        self.strangers.push(stranger);
+    }
+
+    /// How many strangers were added.
+    pub fn strangers(&self) -> usize {
+        self.strangers.len()
     }
 
     /// All clients, in the order in which they were added.
@@ -135,6 +152,9 @@ impl SimNet {
         match what {
             Happening::Wake(ActorId::Client(client), why) => self.clients[client].wake(why, world),
             Happening::Wake(ActorId::Server(server), why) => self.servers[server].wake(why, world),
+            Happening::Wake(ActorId::Stranger(stranger), why) => {
+                self.strangers[stranger].wake(why, world);
+            }
             Happening::Syn(..)
             | Happening::Arrival(..)
             | Happening::Window(_)
@@ -338,9 +358,12 @@ impl Stream for SimStream {
             world.progressed();
         }
         let end = world.end_mut(self.end);
-        for byte in from.iter().flat_map(|slice| slice.iter()).take(room) {
-            end.outbox.push_back(*byte);
-            end.written.push(*byte);
+        let mut left = room;
+        for slice in from {
+            let taken = &slice[..slice.len().min(left)];
+            end.outbox.extend(taken);
+            end.written.extend_from_slice(taken);
+            left -= taken.len();
         }
         world.transmit(self.end);
         Ok(room)

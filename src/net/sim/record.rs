@@ -45,7 +45,7 @@ pub enum Condition {
 /// A request that reached a server, at least with its head.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Whose request.
+    /// Whose request; [`Delivery::STRANGE`] where only a stranger can have asked for it.
     pub id: u32,
     /// Its method.
     pub method: String,
@@ -57,6 +57,11 @@ pub struct Delivery {
     pub request_whole: bool,
     /// The whole answer was written, and nothing was done to spoil it.
     pub answer_whole: bool,
+}
+
+impl Delivery {
+    /// Not the id of any exchange.
+    pub const STRANGE: u32 = 0;
 }
 
 /// Trouble that a server made.

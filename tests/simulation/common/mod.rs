@@ -5,3 +5,4 @@ pub(crate) mod run;
 pub(crate) mod scenario;
 pub(crate) mod seeds;
 pub(crate) mod setup;
+pub(crate) mod stranger;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Answer, Client, EndId, Exchange, IncidentKind, Leaves, Outcome, Pace, Server, SimNet,
+    Answer, Client, Delivery, EndId, Exchange, IncidentKind, Leaves, Outcome, Pace, Server, SimNet,
     TroubleKind,
 };
 use switchover::time::Time;
@@ -16,6 +16,11 @@ use super::setup::Setup;
 /// Everything that was wrong with a run; empty if nothing was.
 pub(crate) fn judge(net: &SimNet, setup: &Setup) -> Vec<String> {
     let mut complaints: Vec<String> = net.world().violations().to_vec();
+    let strange =
+        |server: &Server| server.deliveries().iter().any(|got| got.id == Delivery::STRANGE);
+    if net.strangers() == 0 && net.servers().iter().any(strange) {
+        complaints.push("a server got a request that nobody sent".to_owned());
+    }
     let judge = Judge { net, setup };
     for client in net.clients() {
         for exchange in client.exchanges() {

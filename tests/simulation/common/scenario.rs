@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Ask, Body, ClientPlan, Condition, Family, Faults, Leaves, Manners, Pace, Rng, ServerPlan,
-    Version,
+    Ask, Body, ClientPlan, Condition, Family, Faults, Leaves, Manners, Pace, Parting, Rng,
+    ServerPlan, StrangerPlan, Version,
 };
 use switchover::time::Time;
 
 use super::setup::{Setup, proxy_address, server_address};
+use super::stranger::strange_bytes;
 
 /// Everything that is decided before the world begins to move.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct Scenario {
     pub(crate) faults: Faults,
     pub(crate) servers: Vec<ServerPlan>,
     pub(crate) clients: Vec<ClientPlan>,
+    pub(crate) strangers: Vec<StrangerPlan>,
 }
 
 impl Scenario {
@@ -26,7 +28,9 @@ impl Scenario {
         let setup = maker.setup();
         let servers = (0..setup.backups.len()).map(|place| maker.server(place)).collect();
         let clients = (0..maker.rng.within(2..=7)).map(|_| maker.client()).collect();
-        Scenario { setup, faults, servers, clients }
+        let strangers =
+            if maker.faults.has(Family::Strangers) { maker.strangers() } else { vec![] };
+        Scenario { setup, faults, servers, clients, strangers }
     }
 }
 
@@ -87,6 +91,18 @@ impl Maker {
             lingers: self.rng.one_in(4),
             stubborn: self.rng.one_in(2),
         }
+    }
+
+    fn strangers(&mut self) -> Vec<StrangerPlan> {
+        (0..self.rng.within(1..=3))
+            .map(|_| StrangerPlan {
+                to: proxy_address(),
+                starts: Time::ZERO + self.rng.duration(Duration::ZERO..=TROUBLE),
+                bytes: strange_bytes(&mut self.rng),
+                sends: self.pace(Family::StalledSenders),
+                then: self.rng.pick(&[Parting::Stays, Parting::Finishes, Parting::Resets]),
+            })
+            .collect()
     }
 
     fn pace(&mut self, stalls: Family) -> Pace {

@@ -34,6 +34,9 @@ pub(crate) fn play(scenario: Scenario, chance: Rng, show: bool) -> Result<u64, V
     for client in scenario.clients {
         run.net().add_client(client);
     }
+    for stranger in scenario.strangers {
+        run.net().add_stranger(stranger);
+    }
     run.until_done(PATIENCE);
     let complaints = judge(run.net(), &scenario.setup);
     fail_on(complaints)?;

@@ -1,0 +1,185 @@
+//! A stranger: sends bytes that may mean anything, reads whatever comes, and never hangs up.
+//!
+//! Nobody knows what its bytes ask for, so it judges only what is true of every answer. Whether it
+//! is got rid of in the end is for others to see.
+
+use super::agenda::Wake;
+use super::end::{ActorId, EndId, Owner};
+use super::pace::{Pace, Throttle};
+use super::reader::{Reader, Side};
+use super::world::{Received, World};
+use crate::address::Address;
+use crate::time::Time;
+
+/// What a stranger does in its life.
+#[derive(Clone, Debug)]
+pub struct StrangerPlan {
+    /// The proxy's address.
+    pub to: Address,
+    /// When it comes.
+    pub starts: Time,
+    /// What it sends. Must not look like what a client of good manners sends: see [`disguise`].
+    pub bytes: Vec<u8>,
+    /// How it sends.
+    pub sends: Pace,
+    /// What it does when all is sent.
+    pub then: Parting,
+}
+
+/// What a stranger does when it has sent everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It waits to be thrown out.
+    Stays,
+    /// It sends its FIN, and waits.
+    Finishes,
+    /// It resets the connection.
+    Resets,
+}
+
+/// A stranger.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    plan: StrangerPlan,
+    id: ActorId,
+    throttle: Throttle,
+    state: State,
+    /// None where bytes of an answer cannot be told from those behind it.
+    reader: Option<Reader>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Away,
+    There { end: EndId, sent: usize },
+    Gone,
+}
+
+/// Changes all that servers would take for a client's of good manners.
+pub fn disguise(bytes: &mut [u8]) {
+    for (at, length) in [("/x/", 3), ("x-hop", 5)] {
+        for start in 0..(bytes.len() + 1).saturating_sub(length) {
+            let found = &mut bytes[start..start + length];
+            if found.eq_ignore_ascii_case(at.as_bytes()) {
+                found[1] = b'_';
+            }
+        }
+    }
+}
+
+impl Stranger {
+    pub(super) fn new(plan: StrangerPlan, id: ActorId) -> Stranger {
+        // The answer to a HEAD looks like the beginning of another.
+        let heads = plan.bytes.windows(4).any(|four| four == b"HEAD");
+        let reader = (!heads).then(|| Reader::new(Side::Answers));
+        Stranger { throttle: Throttle::new(plan.sends), plan, id, state: State::Away, reader }
+    }
+
+    pub(super) fn start(&mut self, world: &mut World) {
+        world.alarm(self.id, self.plan.starts, STEP);
+    }
+
+    pub(super) fn wake(&mut self, why: Wake, world: &mut World) {
+        match (why, self.state) {
+            (Wake::Alarm(STEP), State::Away) => {
+                let end = world.dial(Owner::Actor(self.id), &self.plan.to);
+                self.state = State::There { end, sent: 0 };
+            }
+            (Wake::Alarm(SEND), State::There { .. }) => self.throttle.resume(),
+            (Wake::Accepted(_) | Wake::End(_) | Wake::Alarm(_), _) => {}
+        }
+        self.step(world);
+    }
+
+    fn step(&mut self, world: &mut World) {
+        let State::There { end, .. } = self.state else { return };
+        match world.outcome(end) {
+            None => {}
+            Some(Err(())) => self.leave(end, world),
+            Some(Ok(())) => {
+                self.read(end, world);
+                self.send(world);
+            }
+        }
+    }
+
+    fn read(&mut self, end: EndId, world: &mut World) {
+        let mut bytes = Vec::new();
+        let state = loop {
+            match world.receive(end, &mut bytes, usize::MAX) {
+                Received::Bytes(_) => {}
+                other @ (Received::Nothing | Received::End | Received::Broken) => break other,
+            }
+        };
+        if let Some(reader) = &mut self.reader {
+            reader.push(&bytes);
+            loop {
+                match reader.next(false) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(flaw) => {
+                        world.accuse(format!("an answer to a stranger has {}", flaw.0));
+                        self.reader = None;
+                        break;
+                    }
+                }
+            }
+        }
+        if state != Received::Nothing {
+            self.leave(end, world);
+        }
+    }
+
+    fn send(&mut self, world: &mut World) {
+        let State::There { end, mut sent } = self.state else { return };
+        while sent < self.plan.bytes.len() {
+            let most = (self.plan.bytes.len() - sent).min(self.throttle.credit());
+            let bytes = &self.plan.bytes[sent..sent + most];
+            let count = if most > 0 { world.send(end, bytes) } else { 0 };
+            if count == 0 {
+                break;
+            }
+            self.throttle.spend(count);
+            sent += count;
+        }
+        self.state = State::There { end, sent };
+        if sent < self.plan.bytes.len() {
+            if let Some(pause) = self.throttle.pause() {
+                world.alarm(self.id, world.now() + pause, SEND);
+            }
+            return;
+        }
+        match self.plan.then {
+            Parting::Stays => {}
+            Parting::Finishes => world.finish(end),
+            Parting::Resets => {
+                self.state = State::Gone;
+                world.abort(end);
+            }
+        }
+    }
+
+    fn leave(&mut self, end: EndId, world: &mut World) {
+        self.state = State::Gone;
+        world.close(end);
+    }
+}
+
+/// Kinds of alarms.
+const STEP: u64 = 0;
+const SEND: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disguised_stranger_is_taken_for_nobody_else() {
+        let mut bytes = b"GET /x/1/x/x/ HTTP/1.1\r\nX-HOP: a\r\n/x".to_vec();
+        disguise(&mut bytes);
+        assert_eq!(bytes, b"GET /_/1/_/_/ HTTP/1.1\r\nX_HOP: a\r\n/x");
+        let mut short = b"/x".to_vec();
+        disguise(&mut short);
+        assert_eq!(short, b"/x");
+    }
+}

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Proxy, Upstream, get, nginx_differs, ok, wait_until};
+use common::{Proxy, Upstream, get, nginx_differs, ok, post, wait_until};
 
 /// One server and a log in `format`.
 fn logging(server: &Upstream, format: &str) -> Proxy {
@@ -202,5 +202,27 @@ fn state_changes_are_in_the_error_log_with_the_servers_address() {
     wait_until("the primary to be used again", || proxy.client().ask(get("/")).text() == "a");
     wait_until("the return in the log", || {
         lines(&path)[told..].iter().any(|line| line.contains(&address))
+    });
+}
+
+#[test]
+fn a_post_that_a_dead_pooled_connection_cost_is_in_the_error_log() {
+    let server = Upstream::playing(|connection| {
+        connection.read_request()?;
+        connection.send(ok("a"))?;
+        connection.read_request()?;
+        connection.reset();
+        Ok(())
+    });
+    let whole = "daemon off; pid {dir}/proxy.pid; error_log {dir}/error.log warn; events {}
+        http { access_log off; upstream group { server {server}; keepalive 8; }
+        server { listen {listen}; location / { proxy_pass http://group; } } }";
+    let proxy = Proxy::start_whole(whole, &[("server", &server)]);
+    let mut client = proxy.client();
+    client.ask(get("/"));
+    assert_eq!(client.ask(post("/", "insert")).status(), 502);
+    let (path, address) = (proxy.directory().join("error.log"), server.address());
+    wait_until("the lost request in the log", || {
+        lines(&path).iter().any(|line| line.contains(&address) && line.contains("\"POST / "))
     });
 }

@@ -230,6 +230,9 @@ impl<N: Net> Exchange<N> {
     ) -> Result<(), Ending> {
         let may = self.proxy().is_some_and(|proxy| may_resend(self.repeatable(), &proxy.next));
         if !may {
+            if let Some(server) = self.server() {
+                self.tell_failure(server, failure, None, context);
+            }
             self.drop_link(context);
             return self.give_up(exhausted(failure), client, context);
         }

@@ -176,6 +176,11 @@ class Play:
 
         await_that(f"{nodes} are listed", there, SEEN_SECONDS, 0.25)
 
+    def alone(self, name):
+        """Whether a coordinator, asked behind the proxy's back, knows itself alone."""
+        rows, _ = self.clients.python(NODES, port=self.cluster.ports[name])
+        return [row[0] for row in rows] == [name]
+
     def three_clients(self, active):
         """The nodes table through each client."""
         self.listed(active, "worker")
@@ -232,6 +237,8 @@ class Play:
 
     def failover(self, noted):
         self.listed("a", "worker")
+        # An announcement is good for 30 s: what b heard in the round before shall not help it.
+        await_that("b has forgotten the worker", lambda: self.alone("b"), SEEN_SECONDS, 1)
         self.start_load()
         killed = time.time()
         self.cluster.kill("a")

@@ -145,6 +145,7 @@ pub const KNOWN: &[Known] = &[
     one("pid", MAIN),
     known("error_log", MAIN.or(PROXIES), 1, 2, Kind::Many),
     one("daemon", MAIN),
+    one("splice", MAIN),
     one("master_process", MAIN),
     one("worker_processes", MAIN),
     one("worker_rlimit_nofile", MAIN),

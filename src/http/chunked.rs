@@ -57,6 +57,22 @@ impl ChunkScanner {
         self.state == State::Done
     }
 
+    /// How many of the next bytes are data.
+    pub fn unread(&self) -> u64 {
+        match self.state {
+            State::Data(left) => left,
+            State::Size | State::DataEnd | State::Trailers | State::Done => 0,
+        }
+    }
+
+    /// Passes over data that is not looked at: no more than [`ChunkScanner::unread`] says.
+    pub fn pass_unread(&mut self, count: u64) {
+        let left = self.unread() - count;
+        if count > 0 {
+            self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
+        }
+    }
+
     /// Scans the next bytes, changing them in place so that what is to be passed on stands at the
     /// front. What is not consumed (an unfinished line, or bytes behind the body) must be shown
     /// again, with more behind it.

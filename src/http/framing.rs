@@ -138,6 +138,27 @@ impl Body {
         matches!(self, Body::Done)
     }
 
+    /// How many of the next bytes belong to this body whatever they are.
+    pub fn unread(&self) -> u64 {
+        match self {
+            Body::Done => 0,
+            Body::Length(left) => *left,
+            Body::Chunked(scanner) => scanner.unread(),
+            Body::UntilClose => u64::MAX,
+        }
+    }
+
+    /// Passes over bytes that need not be looked at: no more than [`Body::unread`] says.
+    pub fn pass_unread(&mut self, count: u64) {
+        assert!(count <= self.unread(), "passed over what has to be read");
+        match self {
+            Body::Length(left) if *left == count => *self = Body::Done,
+            Body::Length(left) => *left -= count,
+            Body::Chunked(scanner) => scanner.pass_unread(count),
+            Body::Done | Body::UntilClose => {}
+        }
+    }
+
     /// Tells which of the next bytes belong to this body: see [`ChunkScanner::scan`].
     ///
     /// # Errors

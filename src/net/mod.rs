@@ -12,6 +12,7 @@ use crate::config::model::Listen;
 use crate::time::{Time, WallTime};
 
 pub mod os;
+pub mod pipe;
 #[cfg(feature = "sim")]
 pub mod sim;
 
@@ -40,7 +41,10 @@ pub trait Net {
     type Listener;
     /// A connected or connecting socket. Dropping it closes it; no event of it comes afterwards
     /// that was not already in the batch being handled.
-    type Stream: Stream;
+    type Stream: Stream<Pipe = Self::Pipe>;
+    /// A pipe that bytes pass through from stream to stream without entering the process.
+    /// Dropping it loses what is in it.
+    type Pipe;
 
     /// Binds and registers a listening socket.
     ///
@@ -60,6 +64,12 @@ pub trait Net {
     /// # Errors
     /// A connect that fails at once, or no socket to be had.
     fn connect(&mut self, to: &Address, how: &Connect) -> io::Result<Self::Stream>;
+
+    /// Makes a pipe.
+    ///
+    /// # Errors
+    /// `Unsupported` where there are none, else what is lacking now.
+    fn pipe(&mut self) -> io::Result<Self::Pipe>;
 
     /// Registers a stream, once, for both directions.
     ///
@@ -100,6 +110,21 @@ pub struct Connect {
 
 /// One connection's bytes. Never blocks: `WouldBlock` says to wait for an event.
 pub trait Stream {
+    /// What [`Net::pipe`] makes.
+    type Pipe;
+
+    /// Moves at most `most` bytes into an empty pipe; 0 is the orderly end.
+    ///
+    /// # Errors
+    /// `WouldBlock`, or the connection's failure.
+    fn splice_in(&mut self, into: &mut Self::Pipe, most: usize) -> io::Result<usize>;
+
+    /// Moves at most `most` bytes out of a pipe that holds some.
+    ///
+    /// # Errors
+    /// `WouldBlock`, or the connection's failure.
+    fn splice_out(&mut self, from: &mut Self::Pipe, most: usize) -> io::Result<usize>;
+
     /// Reads into the buffer; 0 is the orderly end.
     ///
     /// # Errors

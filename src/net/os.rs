@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +10,7 @@ use mio::Interest;
 use mio::event::Source;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use super::pipe::OsPipe;
 use super::{Accepted, Connect, Event, Net, Stream, Token};
 use crate::address::Address;
 use crate::config::model::{Listen, TcpKeepalive};
@@ -76,6 +78,7 @@ impl OsNet {
 impl Net for OsNet {
     type Listener = OsListener;
     type Stream = OsStream;
+    type Pipe = OsPipe;
 
     fn listen(&mut self, at: &Listen, token: Token) -> io::Result<OsListener> {
         let mut listener = bind(at)?;
@@ -134,6 +137,10 @@ impl Net for OsNet {
                 Ok(OsStream::Tcp(mio::net::TcpStream::from_std(socket.into())))
             }
         }
+    }
+
+    fn pipe(&mut self) -> io::Result<OsPipe> {
+        OsPipe::new()
     }
 
     fn watch(&mut self, stream: &mut OsStream, token: Token) -> io::Result<()> {
@@ -222,7 +229,26 @@ pub enum OsStream {
     Unix(mio::net::UnixStream),
 }
 
+impl AsFd for OsStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            OsStream::Tcp(stream) => stream.as_fd(),
+            OsStream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
 impl Stream for OsStream {
+    type Pipe = OsPipe;
+
+    fn splice_in(&mut self, into: &mut OsPipe, most: usize) -> io::Result<usize> {
+        into.fill(self.as_fd(), most)
+    }
+
+    fn splice_out(&mut self, from: &mut OsPipe, most: usize) -> io::Result<usize> {
+        from.drain(self.as_fd(), most)
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             OsStream::Tcp(stream) => stream.read(into),

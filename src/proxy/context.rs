@@ -11,6 +11,7 @@ use super::attempt::failure_of_connect;
 use super::client::{Client, Facts};
 use super::complaints::{Complaints, Named};
 use super::journal::Journal;
+use super::pipes::{Pipes, Policy};
 use super::pool::{Connection, Pool};
 use super::session::Session;
 use super::socket::Socket;
@@ -33,6 +34,8 @@ pub struct Context<N: Net> {
     pub owners: Slab<Owner>,
     /// Storage for buffers.
     pub buffers: BufferPool,
+    /// Pipes for bulk bytes.
+    pub pipes: Pipes<N>,
     /// Access log lines.
     pub journal: Journal,
     /// Storage that is used within one call and empty between calls.
@@ -41,8 +44,8 @@ pub struct Context<N: Net> {
     pub shifts: Vec<Shift>,
     /// No new request is accepted, and no connection kept.
     pub draining: bool,
-    /// Rounds one session may move bytes before the others get a turn.
-    pub relay_rounds: usize,
+    /// How sessions move bytes.
+    pub tuning: Tuning,
     /// What became of requests whose server failed, told within limits.
     pub complaints: Complaints,
     /// Connections accepted so far.
@@ -130,11 +133,12 @@ impl<N: Net> Context<N> {
             now: Time::ZERO,
             owners: Slab::new(),
             buffers: BufferPool::default(),
+            pipes: Pipes::default(),
             journal: Journal::default(),
             scratch: Scratch::default(),
             shifts: Vec::new(),
             draining: false,
-            relay_rounds: RELAY_ROUNDS,
+            tuning: Tuning::default(),
             complaints: Complaints::default(),
             accepted: 0,
             keys: RandomState::new(),
@@ -150,6 +154,8 @@ impl<N: Net> Context<N> {
     pub fn adopt(&mut self, config: Arc<Config>) {
         self.close_idle();
         self.buffers.set_limit(config.process.buffer_memory);
+        let policy = if config.process.splice { Policy::Splice } else { Policy::Copy };
+        self.pipes.set_policy(policy);
         let mut groups: Vec<_> =
             config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
         if let Some(old) = self.generations.last() {
@@ -376,8 +382,11 @@ impl<N: Net> Context<N> {
         }
     }
 
-    /// Closes one idle connection to make room. Whether there was one.
+    /// Closes pipes or a connection that nobody uses, to make room. Whether there were any.
     pub fn close_one_idle(&mut self) -> bool {
+        if self.pipes.close_spare() {
+            return true;
+        }
         let groups = self.newest().groups.len();
         let idle = (0..groups).find_map(|place| self.pool_at(place).remove_any());
         idle.map(|idle| self.close(idle.socket)).is_some()
@@ -413,8 +422,21 @@ impl<N: Net> Context<N> {
     }
 }
 
-/// Rounds one session may move bytes before the others get a turn.
-const RELAY_ROUNDS: usize = 16;
+/// How sessions move bytes: what simulations choose otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Rounds one session may move bytes before the others get a turn.
+    pub relay_rounds: usize,
+    /// A message's bytes go through a pipe while so many of them are still to come.
+    pub splice_from: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        // Below 64 KiB the calls for a pipe cost more than the copy.
+        Tuning { relay_rounds: 16, splice_from: 64 << 10 }
+    }
+}
 
 fn reads_response_head(template: &Template) -> bool {
     template.parts.iter().any(|part| {

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use super::client::Client;
 use super::context::{Context, location};
 use super::exchange::{Ending, Exchange, Link};
+use super::pipes::Piped;
 use super::pool::Connection;
 use super::request::Refusal;
 use super::socket::Moved;
@@ -21,14 +22,15 @@ use crate::upstream::group::Verdict;
 use crate::upstream::retry::Failure;
 
 /// The state of the response's direction.
-#[derive(Debug)]
-pub struct Download {
+pub struct Download<N: Net> {
     /// How far it is.
-    pub phase: Phase,
+    pub phase: Phase<N>,
     /// Bytes from the server.
     pub raw: Buffer,
     /// How many of these, at the front, may go to the client.
     pub ready: usize,
+    /// Where bytes of a long body pass; empty while there are others in hand.
+    pub piped: Option<Piped<N>>,
     /// Bytes of our own that go before these: heads, answers.
     pub out: Buffer,
     /// The status for the client; 0 before there is one.
@@ -56,8 +58,7 @@ pub struct Download {
 }
 
 /// How far a response is.
-#[derive(Debug)]
-pub enum Phase {
+pub enum Phase<N: Net> {
     /// Its head is not whole.
     AwaitingHead {
         /// The search for its end.
@@ -75,7 +76,7 @@ pub enum Phase {
         persistent: bool,
     },
     /// Bytes pass both ways and neither side is read for meaning.
-    Tunnel(Tunnel),
+    Tunnel(Tunnel<N>),
     /// The server has nothing more to say.
     Ended {
         /// It said all that it had announced.
@@ -96,13 +97,14 @@ pub enum Coding {
     Chunks,
 }
 
-impl Download {
+impl<N: Net> Download<N> {
     /// No byte of a response yet.
-    pub fn new(now: Time) -> Download {
+    pub fn new(now: Time) -> Download<N> {
         Download {
             phase: Phase::AwaitingHead { scan: HeadScan::default() },
             raw: Buffer::default(),
             ready: 0,
+            piped: None,
             out: Buffer::default(),
             status: 0,
             sent: 0,
@@ -125,7 +127,12 @@ impl Download {
 
     /// Whether bytes wait for the client to take them.
     pub fn is_pending(&self) -> bool {
-        !self.out.is_empty() || self.ready > 0
+        !self.out.is_empty() || self.ready > 0 || self.is_piping()
+    }
+
+    /// Whether the client has to be given what is in the pipe before anything else.
+    pub fn is_piping(&self) -> bool {
+        self.piped.as_ref().is_some_and(|piped| piped.held() > 0)
     }
 
     /// Whether the client has got everything there is.
@@ -149,9 +156,17 @@ impl Download {
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, pool: &mut BufferPool) {
+    pub fn release(&mut self, context: &mut Context<N>) {
         for buffer in [&mut self.raw, &mut self.out, &mut self.head_sent, &mut self.head_received] {
-            pool.clear(buffer);
+            context.buffers.clear(buffer);
+        }
+        self.drop_pipe(context);
+    }
+
+    /// Gives the pipe back; what is in it reaches nobody.
+    pub fn drop_pipe(&mut self, context: &mut Context<N>) {
+        if let Some(piped) = self.piped.take() {
+            context.pipes.give(piped);
         }
     }
 }
@@ -168,6 +183,9 @@ impl<N: Net> Exchange<N> {
             Phase::Body { coding, .. } => Some(*coding),
             Phase::AwaitingHead { .. } => None,
         };
+        if let Some(moved) = self.receive_bulk(client, context)? {
+            return Ok(moved);
+        }
         let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
         let download = &mut self.download;
         let awaiting = matches!(download.phase, Phase::AwaitingHead { .. });
@@ -316,7 +334,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The last byte of the response is in hand: the server may serve others.
-    fn response_complete(&mut self, context: &mut Context<N>) {
+    pub(super) fn response_complete(&mut self, context: &mut Context<N>) {
         let Phase::Body { framed, persistent, .. } = self.download.phase else { return };
         let surplus = self.download.raw.len() > self.download.ready;
         self.download.raw.truncate(self.download.ready);
@@ -341,7 +359,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The server sent its orderly end.
-    fn server_ended(
+    pub(super) fn server_ended(
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
@@ -399,6 +417,9 @@ impl<N: Net> Exchange<N> {
         let download = &mut self.download;
         if !download.is_pending() {
             return Ok(false);
+        }
+        if download.is_piping() {
+            return self.deliver_bulk(client, context);
         }
         let (out, body) = (download.out.bytes(), &download.raw.bytes()[..download.ready]);
         let moved = match (out, body) {

@@ -39,9 +39,9 @@ pub struct Exchange<N: Net> {
     /// The server's side.
     pub(super) link: Link<N>,
     /// Towards the server.
-    pub(super) upload: Upload,
+    pub(super) upload: Upload<N>,
     /// Towards the client.
-    pub(super) download: Download,
+    pub(super) download: Download<N>,
     /// What was tried.
     pub(super) account: Account,
     /// Servers that were tried.
@@ -141,7 +141,7 @@ enum Waiting {
 impl<N: Net> Exchange<N> {
     /// Moves everything that can be moved.
     pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
-        for _ in 0..context.relay_rounds {
+        for _ in 0..context.tuning.relay_rounds {
             match self.round(client, context) {
                 Ok(true) => {}
                 Ok(false) => return Progress::Wait,
@@ -171,11 +171,8 @@ impl<N: Net> Exchange<N> {
     fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Ending> {
         let Phase::Tunnel(tunnel) = &mut self.download.phase else { return Ok(false) };
         let Link::Open { connection, .. } = &mut self.link else { return Err(Ending::Close) };
-        let (now, pool) = (context.now, &mut context.buffers);
         // Who has to see a reset gets one by the tunnel's own doing.
-        tunnel
-            .pass(&mut client.socket, &mut connection.socket, now, pool)
-            .map_err(|_| Ending::Close)
+        tunnel.pass(&mut client.socket, &mut connection.socket, context).map_err(|_| Ending::Close)
     }
 
     /// Finds out whether a client that is said to have left has done so: its late answer must
@@ -406,15 +403,15 @@ impl<N: Net> Exchange<N> {
         let now = context.now;
         self.account.ended(None, now);
         self.log(client, context);
-        self.upload.release(&mut context.buffers);
-        self.download.release(&mut context.buffers);
+        self.upload.release(context);
+        self.download.release(context);
         context.buffers.clear(&mut self.request.head);
     }
 
     /// What passed through the tunnel, if there was one; its storage goes back.
     fn account_for_tunnel(&mut self, context: &mut Context<N>) {
         let Phase::Tunnel(tunnel) = &mut self.download.phase else { return };
-        tunnel.release(&mut context.buffers);
+        tunnel.release(context);
         self.download.sent += tunnel.down.delivered;
         self.account.body_received += tunnel.up.received;
         if let Some(attempt) = self.account.current() {
@@ -442,6 +439,7 @@ impl<N: Net> Exchange<N> {
     /// The body is not wanted any more: what of it is in hand is dropped, so that the connection
     /// can be kept if that was all.
     pub(super) fn discard_body(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
+        self.upload.drop_pipe(context);
         loop {
             client.input.consume(self.upload.ready);
             self.upload.ready = 0;

@@ -1,16 +1,21 @@
 //! One direction of a tunnel: bytes that pass unread, and the end behind them.
+//!
+//! Small amounts are copied through a buffer. A direction that fills its buffer with one read goes
+//! on through a pipe, until its sender pauses.
 
 use std::io::IoSlice;
 
+use super::context::Context;
+use super::pipes::Piped;
 use super::socket::{Moved, Socket};
 use crate::buffer::{Buffer, BufferPool};
 use crate::net::Net;
 
 /// One direction.
-#[derive(Debug, Default)]
-pub struct Flow {
-    /// Bytes that came and have not gone on.
+pub struct Flow<N: Net> {
+    /// Bytes that came and have not gone on. They go before those in the pipe.
     buffer: Buffer,
+    way: Way<N>,
     end: End,
     /// Bytes that came from the sender.
     pub received: u64,
@@ -18,11 +23,20 @@ pub struct Flow {
     pub delivered: u64,
 }
 
+/// How bytes pass.
+enum Way<N: Net> {
+    /// Through the buffer.
+    Copied,
+    /// Through the buffer, but more came at once than it can hold.
+    Bulk,
+    /// Through a pipe.
+    Spliced(Piped<N>),
+}
+
 /// How far the end of a direction has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Its sender goes on.
-    #[default]
     Open,
     /// Its sender has finished; bytes may still be in hand.
     Seen,
@@ -34,10 +48,16 @@ pub enum End {
     Refused,
 }
 
-impl Flow {
+impl<N: Net> Flow<N> {
     /// A direction in which `first` goes before everything else; its bytes count as received.
-    pub fn beginning_with(first: Buffer) -> Flow {
-        Flow { received: first.len() as u64, buffer: first, ..Flow::default() }
+    pub fn beginning_with(first: Buffer) -> Flow<N> {
+        Flow {
+            received: first.len() as u64,
+            buffer: first,
+            way: Way::Copied,
+            end: End::Open,
+            delivered: 0,
+        }
     }
 
     /// Puts bytes of our own before everything that has not gone on. They are not counted as
@@ -50,56 +70,73 @@ impl Flow {
         self.buffer = all;
     }
 
-    /// Tries to read once and to write once; no more than `room` bytes are in hand at a time.
-    /// Whether anything moved.
-    pub fn pass<N: Net>(
+    /// Tries to read once and to write once; no more than `room` bytes are in hand at a time (and
+    /// what a pipe holds). Whether anything moved.
+    pub fn pass(
         &mut self,
         from: &mut Socket<N>,
         to: &mut Socket<N>,
         room: usize,
-        pool: &mut BufferPool,
+        context: &mut Context<N>,
     ) -> bool {
-        let taken = self.take(from, room, pool);
-        let given = self.give(to, pool);
+        let taken = self.take(from, room, context);
+        let given = self.give(to, context);
         taken || given
     }
 
-    fn take<N: Net>(&mut self, from: &mut Socket<N>, room: usize, pool: &mut BufferPool) -> bool {
+    fn take(&mut self, from: &mut Socket<N>, room: usize, context: &mut Context<N>) -> bool {
         if self.end != End::Open || !from.is_readable() || self.buffer.len() >= room {
             return false;
         }
-        pool.make_room(&mut self.buffer, room);
-        match from.read(self.buffer.room()) {
-            Moved::Bytes(count) => {
-                self.buffer.filled(count);
-                self.received += count as u64;
+        if matches!(self.way, Way::Bulk) && self.buffer.is_empty() {
+            let pipe = context.pipes.take(&mut context.net);
+            self.way = pipe.map_or(Way::Copied, Way::Spliced);
+        }
+        let moved = match &mut self.way {
+            Way::Spliced(piped) if piped.held() > 0 => return false,
+            Way::Spliced(piped) => piped.fill(from, u64::MAX),
+            Way::Copied | Way::Bulk => {
+                let was_empty = self.buffer.is_empty();
+                context.buffers.make_room(&mut self.buffer, room);
+                let moved = from.read(self.buffer.room());
+                if let Moved::Bytes(count) = moved {
+                    self.buffer.filled(count);
+                    let full = was_empty && self.buffer.free() == 0;
+                    self.way = if full { Way::Bulk } else { Way::Copied };
+                }
+                context.buffers.settle(&mut self.buffer);
+                moved
             }
+        };
+        match moved {
+            Moved::Bytes(count) => self.received += count as u64,
             Moved::End => self.end = End::Seen,
             Moved::Failed(_) => self.end = End::Broken,
-            Moved::Wait => {
-                pool.settle(&mut self.buffer);
-                return false;
-            }
+            Moved::Wait => {}
         }
-        pool.settle(&mut self.buffer);
-        true
+        if !matches!(moved, Moved::Bytes(_)) {
+            self.leave_pipe(context);
+        }
+        !matches!(moved, Moved::Wait)
     }
 
-    fn give<N: Net>(&mut self, to: &mut Socket<N>, pool: &mut BufferPool) -> bool {
-        if self.buffer.is_empty() {
-            return self.tell(to);
-        }
-        match to.write(&[IoSlice::new(self.buffer.bytes())]) {
+    fn give(&mut self, to: &mut Socket<N>, context: &mut Context<N>) -> bool {
+        let moved = match &mut self.way {
+            _ if !self.buffer.is_empty() => to.write(&[IoSlice::new(self.buffer.bytes())]),
+            Way::Spliced(piped) if piped.held() > 0 => piped.drain(to),
+            Way::Spliced(_) | Way::Copied | Way::Bulk => return self.tell(to),
+        };
+        match moved {
             Moved::Bytes(count) => {
-                self.buffer.consume(count);
                 self.delivered += count as u64;
-                pool.settle(&mut self.buffer);
+                self.buffer.consume(count.min(self.buffer.len()));
+                context.buffers.settle(&mut self.buffer);
                 self.tell(to);
                 true
             }
             Moved::Wait => false,
             Moved::End | Moved::Failed(_) => {
-                pool.clear(&mut self.buffer);
+                self.release(context);
                 self.end = End::Refused;
                 true
             }
@@ -107,8 +144,8 @@ impl Flow {
     }
 
     /// Passes on the end, once nothing is in front of it.
-    fn tell<N: Net>(&mut self, to: &mut Socket<N>) -> bool {
-        if self.end != End::Seen || !self.buffer.is_empty() {
+    fn tell(&mut self, to: &mut Socket<N>) -> bool {
+        if self.end != End::Seen || self.is_pending() {
             return false;
         }
         to.finish_writing();
@@ -123,11 +160,19 @@ impl Flow {
 
     /// Whether bytes wait for the receiver to take them.
     pub fn is_pending(&self) -> bool {
-        !self.buffer.is_empty()
+        let piped = matches!(&self.way, Way::Spliced(piped) if piped.held() > 0);
+        piped || !self.buffer.is_empty()
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, pool: &mut BufferPool) {
-        pool.clear(&mut self.buffer);
+    pub fn release(&mut self, context: &mut Context<N>) {
+        context.buffers.clear(&mut self.buffer);
+        self.leave_pipe(context);
+    }
+
+    fn leave_pipe(&mut self, context: &mut Context<N>) {
+        if let Way::Spliced(piped) = std::mem::replace(&mut self.way, Way::Copied) {
+            context.pipes.give(piped);
+        }
     }
 }

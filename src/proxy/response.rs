@@ -134,13 +134,14 @@ impl<N: Net> Exchange<N> {
     /// Whatever both sides say from now on passes unread, behind what is in hand.
     fn become_tunnel(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
         let Some(group) = self.proxy().map(|proxy| proxy.group) else { return };
-        let (room, now, pool) = (RELAY_BUFFER, context.now, &mut context.buffers);
+        let (now, pool) = (context.now, &mut context.buffers);
         let up = Flow::beginning_with(std::mem::take(&mut client.input));
         let mut down = Flow::beginning_with(std::mem::take(&mut self.download.raw));
         down.prepend(self.download.out.bytes(), pool);
         pool.clear(&mut self.download.out);
         self.upload.stop_recording(pool);
-        self.download.phase = Phase::Tunnel(Tunnel::new(up, down, room, HalfClose::Passed, now));
+        self.download.phase =
+            Phase::Tunnel(Tunnel::new(up, down, RELAY_BUFFER, HalfClose::Passed, now));
         if let Link::Open { pick, .. } = &mut self.link {
             context.prove(self.generation, group, pick);
         }

@@ -117,9 +117,7 @@ impl<N: Net> Socket<N> {
                 Moved::Bytes(count)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                self.readable = false;
-                // What was said of the end was wrong: the true one will bring an edge.
-                self.end = PeerEnd::Unknown;
+                self.drained();
                 Moved::Wait
             }
             Err(e) => Moved::Failed(e),
@@ -140,6 +138,47 @@ impl<N: Net> Socket<N> {
             }
             Err(e) => Moved::Failed(e),
         }
+    }
+
+    /// Moves bytes into an empty pipe.
+    pub fn splice_in(&mut self, into: &mut N::Pipe, most: usize) -> Moved {
+        assert!(most > 0, "a read of nothing would look like the end");
+        if !self.readable {
+            return Moved::Wait;
+        }
+        match retried(|| self.stream.splice_in(into, most)) {
+            Ok(0) => Moved::End,
+            // However short, it may have been the pipe that had no room for more.
+            Ok(count) => Moved::Bytes(count),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.drained();
+                Moved::Wait
+            }
+            Err(e) => Moved::Failed(e),
+        }
+    }
+
+    /// Moves bytes out of a pipe that holds some.
+    pub fn splice_out(&mut self, from: &mut N::Pipe, most: usize) -> Moved {
+        if !self.writable {
+            return Moved::Wait;
+        }
+        match retried(|| self.stream.splice_out(from, most)) {
+            Ok(0) => Moved::Failed(ErrorKind::WriteZero.into()),
+            Ok(count) => Moved::Bytes(count),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.writable = false;
+                Moved::Wait
+            }
+            Err(e) => Moved::Failed(e),
+        }
+    }
+
+    /// Nothing is there to be read, whatever was said.
+    fn drained(&mut self) {
+        self.readable = false;
+        // What was said of the end was wrong: the true one will bring an edge.
+        self.end = PeerEnd::Unknown;
     }
 
     /// Whether a connect has come to its end; asked only after an event.

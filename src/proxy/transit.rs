@@ -15,6 +15,7 @@ use super::session::{CloseReason, Next};
 use super::socket::Socket;
 use super::tunnel::{Closed, Tunnel};
 use crate::address::Address;
+use crate::buffer::Buffer;
 use crate::config::model::{
     Config, Loyalty, StreamPass, StreamServer, StreamServerId, VirtualServerId,
 };
@@ -68,7 +69,7 @@ enum Stage<N: Net> {
     /// The connect has not come to its end.
     Connecting { socket: Socket<N>, pick: Pick, deadline: Time },
     /// Bytes pass.
-    Open { socket: Socket<N>, pick: Pick, tunnel: Tunnel },
+    Open { socket: Socket<N>, pick: Pick, tunnel: Tunnel<N> },
 }
 
 impl<N: Net> Transit<N> {
@@ -184,7 +185,7 @@ impl<N: Net> Transit<N> {
 
     /// Does everything that can be done now.
     pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
-        for _ in 0..context.relay_rounds {
+        for _ in 0..context.tuning.relay_rounds {
             let moved = match &self.stage {
                 Stage::Nowhere => return Next::Close(CloseReason::Done),
                 Stage::Connecting { .. } if client.socket.is_broken() => {
@@ -239,15 +240,15 @@ impl<N: Net> Transit<N> {
             let source = self.remote.as_ref().unwrap_or(&client.facts.peer);
             up.prepend(&header(version, source, &client.facts.local), &mut context.buffers);
         }
-        let pass = self.pass();
-        let tunnel = Tunnel::new(up, Flow::default(), pass.buffer, pass.half_close, context.now);
+        let (pass, down) = (self.pass(), Flow::beginning_with(Buffer::default()));
+        let tunnel = Tunnel::new(up, down, pass.buffer, pass.half_close, context.now);
         self.stage = Stage::Open { socket, pick, tunnel };
     }
 
     fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Closed> {
         let Stage::Open { socket, tunnel, .. } = &mut self.stage else { return Ok(false) };
         let first = tunnel.down.received == 0;
-        let moved = tunnel.pass(&mut client.socket, socket, context.now, &mut context.buffers)?;
+        let moved = tunnel.pass(&mut client.socket, socket, context)?;
         if first && tunnel.down.received > 0 {
             self.account.first_byte(context.now);
         }
@@ -342,7 +343,7 @@ impl<N: Net> Transit<N> {
             }
             Stage::Open { socket, pick, mut tunnel } => {
                 self.account_for(&tunnel);
-                tunnel.release(&mut context.buffers);
+                tunnel.release(context);
                 context.close(socket);
                 self.conclude(pick, Verdict::Abandoned, context);
             }
@@ -351,7 +352,7 @@ impl<N: Net> Transit<N> {
         self.log(client, context);
     }
 
-    fn account_for(&mut self, tunnel: &Tunnel) {
+    fn account_for(&mut self, tunnel: &Tunnel<N>) {
         self.passed = Passed { received: tunnel.up.received, sent: tunnel.down.delivered };
         if let Some(attempt) = self.account.current() {
             attempt.sent = tunnel.up.delivered;

@@ -1,19 +1,18 @@
 //! Bytes that pass both ways unread, and so do the ends of either side: L4, and HTTP after 101.
 
+use super::context::Context;
 use super::flow::{End, Flow};
 use super::socket::Socket;
-use crate::buffer::BufferPool;
 use crate::config::model::HalfClose;
 use crate::net::Net;
 use crate::time::Time;
 
 /// Both directions between a client and a server.
-#[derive(Debug)]
-pub struct Tunnel {
+pub struct Tunnel<N: Net> {
     /// Client to server.
-    pub up: Flow,
+    pub up: Flow<N>,
     /// Server to client.
-    pub down: Flow,
+    pub down: Flow<N>,
     /// Bytes that may be in hand in each direction.
     room: usize,
     half_close: HalfClose,
@@ -31,9 +30,15 @@ pub enum Closed {
     Cut,
 }
 
-impl Tunnel {
+impl<N: Net> Tunnel<N> {
     /// A tunnel in which nothing has moved but what the flows begin with.
-    pub fn new(up: Flow, down: Flow, room: usize, half_close: HalfClose, now: Time) -> Tunnel {
+    pub fn new(
+        up: Flow<N>,
+        down: Flow<N>,
+        room: usize,
+        half_close: HalfClose,
+        now: Time,
+    ) -> Tunnel<N> {
         Tunnel { up, down, room, half_close, since: now }
     }
 
@@ -41,17 +46,16 @@ impl Tunnel {
     ///
     /// # Errors
     /// The tunnel is over: both sockets are to be closed.
-    pub fn pass<N: Net>(
+    pub fn pass(
         &mut self,
         client: &mut Socket<N>,
         server: &mut Socket<N>,
-        now: Time,
-        pool: &mut BufferPool,
+        context: &mut Context<N>,
     ) -> Result<bool, Closed> {
-        let up = self.up.pass(client, server, self.room, pool);
-        let down = self.down.pass(server, client, self.room, pool);
+        let up = self.up.pass(client, server, self.room, context);
+        let down = self.down.pass(server, client, self.room, context);
         if up || down {
-            self.since = now;
+            self.since = context.now;
         }
         match self.closed() {
             Some(closed) => {
@@ -70,7 +74,7 @@ impl Tunnel {
 
     fn closed(&self) -> Option<Closed> {
         let (up, down) = (self.up.end(), self.down.end());
-        let broken = |flow: &Flow| flow.end() == End::Broken && !flow.is_pending();
+        let broken = |flow: &Flow<N>| flow.end() == End::Broken && !flow.is_pending();
         if broken(&self.up) || broken(&self.down) || down == End::Refused {
             return Some(Closed::Cut);
         }
@@ -81,13 +85,13 @@ impl Tunnel {
             (End::Told, _) | (_, End::Told) if self.half_close == HalfClose::EndsBoth => {
                 Some(Closed::Whole)
             }
-            _ => None,
+            (End::Open | End::Seen | End::Told | End::Broken | End::Refused, _) => None,
         }
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, pool: &mut BufferPool) {
-        self.up.release(pool);
-        self.down.release(pool);
+    pub fn release(&mut self, context: &mut Context<N>) {
+        self.up.release(context);
+        self.down.release(context);
     }
 }

@@ -7,6 +7,7 @@ use std::io::IoSlice;
 use super::client::Client;
 use super::context::Context;
 use super::exchange::{Ending, Exchange, Link};
+use super::pipes::Piped;
 use super::request::Refusal;
 use super::socket::Moved;
 use crate::buffer::{Buffer, BufferPool};
@@ -16,12 +17,13 @@ use crate::net::Net;
 use crate::time::Time;
 
 /// The state of the request's direction.
-#[derive(Debug)]
-pub struct Upload {
+pub struct Upload<N: Net> {
     /// What of the body is still to come from the client.
     pub body: Body,
     /// Bytes at the front of the client's input that are body and not yet written.
     pub ready: usize,
+    /// Where bytes of a long body pass; empty while there are others in hand.
+    pub piped: Option<Piped<N>>,
     /// What is left of the head for the current server.
     pub head: Buffer,
     /// Body bytes that were written to any server.
@@ -88,12 +90,13 @@ impl Replay {
     }
 }
 
-impl Upload {
+impl<N: Net> Upload<N> {
     /// A request whose body has not been looked at.
-    pub fn new(body: Body, now: Time) -> Upload {
+    pub fn new(body: Body, now: Time) -> Upload<N> {
         Upload {
             body,
             ready: 0,
+            piped: None,
             head: Buffer::default(),
             replay: Replay::Lost,
             resent: 0,
@@ -110,7 +113,14 @@ impl Upload {
 
     /// Whether bytes wait for the server to take them.
     pub fn is_pending(&self) -> bool {
-        !self.head.is_empty() || self.resent < self.replay.bytes().len() || self.ready > 0
+        let copied =
+            !self.head.is_empty() || self.resent < self.replay.bytes().len() || self.ready > 0;
+        copied || self.is_piping()
+    }
+
+    /// Whether the server has to be given what is in the pipe before anything else.
+    pub fn is_piping(&self) -> bool {
+        self.piped.as_ref().is_some_and(|piped| piped.held() > 0)
     }
 
     /// Whether the server has got the whole request.
@@ -146,9 +156,17 @@ impl Upload {
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, pool: &mut BufferPool) {
-        pool.clear(&mut self.head);
-        self.replay.forget(pool);
+    pub fn release(&mut self, context: &mut Context<N>) {
+        context.buffers.clear(&mut self.head);
+        self.replay.forget(&mut context.buffers);
+        self.drop_pipe(context);
+    }
+
+    /// Gives the pipe back; what is in it reaches nobody.
+    pub fn drop_pipe(&mut self, context: &mut Context<N>) {
+        if let Some(piped) = self.piped.take() {
+            context.pipes.give(piped);
+        }
     }
 }
 
@@ -176,6 +194,9 @@ impl<N: Net> Exchange<N> {
         let upload = &mut self.upload;
         if !upload.is_pending() {
             return false;
+        }
+        if upload.is_piping() {
+            return self.send_bulk(context);
         }
         let head = upload.head.bytes();
         let replay = &upload.replay.bytes()[upload.resent..];
@@ -237,6 +258,9 @@ impl<N: Net> Exchange<N> {
                 return Ok(true);
             }
         }
+        if let Some(moved) = self.take_bulk(client, context)? {
+            return Ok(moved);
+        }
         if client.input.len() >= RELAY_BUFFER || !client.socket.is_readable() {
             return Ok(false);
         }
@@ -271,7 +295,17 @@ impl<N: Net> Exchange<N> {
         };
         client.input.cut(upload.ready + scan.kept, upload.ready + scan.consumed);
         upload.ready += scan.kept;
-        self.account.body_received += scan.consumed as u64;
+        self.count_body(scan.consumed as u64, client, context)
+    }
+
+    /// Counts bytes of the body, which may turn out to be too long.
+    pub(super) fn count_body(
+        &mut self,
+        bytes: u64,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Ending> {
+        self.account.body_received += bytes;
         let limit = self.settings().max_body;
         if limit.is_some_and(|limit| self.account.body_received > limit) {
             let why = "The body is larger than allowed.";

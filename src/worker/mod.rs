@@ -17,6 +17,7 @@ use slab::Slab;
 use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
+pub use crate::proxy::context::Tuning;
 use crate::proxy::context::{Context, Owner};
 pub use crate::proxy::journal::Journal;
 use crate::proxy::session::{CloseReason, Next, Session};
@@ -82,6 +83,8 @@ pub struct Census {
     pub buffers_held: usize,
     /// The bytes of that storage.
     pub buffer_bytes: usize,
+    /// Pipes that bytes pass through.
+    pub pipes_out: usize,
     /// Alarms that are set.
     pub alarms: usize,
 }
@@ -177,6 +180,11 @@ impl<N: Net> Worker<N> {
         self.listeners.sockets()
     }
 
+    /// Moves bytes in another way from now on.
+    pub fn tune(&mut self, tuning: Tuning) {
+        self.context.tuning = tuning;
+    }
+
     /// The network.
     pub fn net(&mut self) -> &mut N {
         &mut self.context.net
@@ -191,6 +199,7 @@ impl<N: Net> Worker<N> {
             checks: self.checks.len(),
             buffers_held: self.context.buffers.held(),
             buffer_bytes: self.context.buffers.held_bytes(),
+            pipes_out: self.context.pipes.out(),
             alarms: self.timers.len(),
         }
     }

@@ -236,8 +236,13 @@ fn whole(inside: &str, binary: &Path) -> String {
         ""
     };
     let user = if old_nginx.is_empty() { "" } else { "user root;" };
+    // `SPLICE=off`: the same tests without pipes.
+    let splice = match std::env::var("SPLICE") {
+        Ok(how) if old_nginx.is_empty() => format!("splice {how};"),
+        Ok(_) | Err(_) => String::new(),
+    };
     format!(
-        "{user} daemon off; pid {{dir}}/proxy.pid; error_log stderr info; worker_processes 1;
+        "{user} {splice} daemon off; pid {{dir}}/proxy.pid; error_log stderr info; worker_processes 1;
          events {{ worker_connections 1024; }}
          http {{ access_log off; {old_nginx} {inside} }}"
     )

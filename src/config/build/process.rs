@@ -30,6 +30,7 @@ impl Builder {
             rlimit_nofile: main.number("worker_rlimit_nofile", 1, u64::MAX)?,
             shutdown_timeout: main.time("worker_shutdown_timeout")?,
             worker_connections: connections.unwrap_or(WORKER_CONNECTIONS),
+            splice: main.switch("splice")?.unwrap_or(true),
             buffer_memory: memory.unwrap_or(BUFFER_MEMORY),
         })
     }

@@ -74,6 +74,8 @@ pub struct Process {
     pub shutdown_timeout: Option<Duration>,
     /// `worker_connections`: sockets open at one time, those to servers included.
     pub worker_connections: usize,
+    /// `splice` (ours): bulk bytes pass through pipes, where the system has them.
+    pub splice: bool,
     /// `worker_buffer_memory` (ours): bytes that all heads and bodies in hand may take together
     /// before large ones are refused and no more clients are accepted.
     pub buffer_memory: usize,

@@ -133,6 +133,7 @@ fn what_nobody_says_is_as_in_nginx_or_ours_on_purpose() {
             rlimit_nofile: None,
             shutdown_timeout: None,
             worker_connections: 16384,
+            splice: true,
             buffer_memory: 256 << 20,
         }
     );

@@ -46,6 +46,7 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("pid", "a.pid", ""),
     ("error_log", "stderr info", "stderr loud"),
     ("daemon", "off", "maybe"),
+    ("splice", "off", "maybe"),
     ("master_process", "on", "maybe"),
     ("worker_processes", "4", "many"),
     ("worker_rlimit_nofile", "1024", "many"),

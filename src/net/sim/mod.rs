@@ -25,6 +25,7 @@ mod events;
 mod faults;
 mod line;
 mod pace;
+mod pipe;
 mod reader;
 mod record;
 mod rng;
@@ -42,6 +43,7 @@ pub use client::{Client, ClientPlan};
 pub use end::{ActorId, EndId, Owner};
 pub use faults::{Family, Faults};
 pub use pace::Pace;
+pub use pipe::SimPipe;
 pub use reader::{Flaw, Framing, Head, Piece, Reader, Side};
 pub use record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 pub use rng::{Rng, Script};
@@ -183,6 +185,7 @@ impl SimNet {
 impl Net for SimNet {
     type Listener = SimListener;
     type Stream = SimStream;
+    type Pipe = SimPipe;
 
     fn listen(&mut self, at: &Listen, token: Token) -> io::Result<SimListener> {
         let world = &mut *self.world.borrow_mut();
@@ -220,6 +223,15 @@ impl Net for SimNet {
         let end = world.dial(Owner::Worker, to);
         world.progressed();
         Ok(self.stream(end))
+    }
+
+    fn pipe(&mut self) -> io::Result<SimPipe> {
+        let world = &mut *self.world.borrow_mut();
+        if world.exhausted() {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        let small = world.faults.strike(Family::SmallBuffers, &mut world.rng);
+        Ok(SimPipe::new(if small { world.rng.within(1..=64) } else { PIPE_CAPACITY }))
     }
 
     fn watch(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
@@ -326,6 +338,16 @@ impl SimStream {
 }
 
 impl Stream for SimStream {
+    type Pipe = SimPipe;
+
+    fn splice_in(&mut self, into: &mut SimPipe, most: usize) -> io::Result<usize> {
+        into.fill(self, most)
+    }
+
+    fn splice_out(&mut self, from: &mut SimPipe, most: usize) -> io::Result<usize> {
+        from.drain(self, most)
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let world = &mut *self.world.borrow_mut();
         let waiting = world.end(self.end).inbox.len();
@@ -399,6 +421,8 @@ impl Drop for SimStream {
     }
 }
 
+/// What a pipe holds where nothing goes wrong.
+const PIPE_CAPACITY: usize = 64 << 10;
 /// How long a wait may last beyond what was asked for.
 const OVERSLEPT: Duration = Duration::from_millis(3);
 /// What the wall clock shows at time zero: 2026-01-01 00:00 UTC.

@@ -28,7 +28,8 @@ impl Run {
     }
 
     pub(crate) fn new(net: SimNet, setup: &Setup) -> Run {
-        let worker = Worker::new(net, setup.config()).expect("the address is free");
+        let mut worker = Worker::new(net, setup.config()).expect("the address is free");
+        worker.tune(setup.tuning);
         Run { worker, turns: 0 }
     }
 

@@ -7,6 +7,7 @@ use switchover::net::sim::{
     ServerPlan, StrangerPlan, Version,
 };
 use switchover::time::Time;
+use switchover::worker::Tuning;
 
 use super::setup::{Setup, proxy_address, server_address};
 use super::stranger::strange_bytes;
@@ -25,11 +26,12 @@ impl Scenario {
     pub(crate) fn of(mut rng: Rng) -> Scenario {
         let faults = Faults::random(&mut rng);
         let mut maker = Maker { rng, faults: faults.clone(), next_id: 1 };
-        let setup = maker.setup();
+        let mut setup = maker.setup();
         let servers = (0..setup.backups.len()).map(|place| maker.server(place)).collect();
         let clients = (0..maker.rng.within(2..=7)).map(|_| maker.client()).collect();
         let strangers =
             if maker.faults.has(Family::Strangers) { maker.strangers() } else { vec![] };
+        setup.tuning = maker.tuning();
         Scenario { setup, faults, servers, clients, strangers }
     }
 }
@@ -52,6 +54,14 @@ impl Maker {
             max_fails: self.rng.pick(&[1, 1, 2]),
             replay_limit: self.rng.pick(&[1024, 64 * 1024]),
             ..Setup::new(primaries, backups)
+        }
+    }
+
+    /// Pipes for bodies of any length, and turns that end after one round.
+    fn tuning(&mut self) -> Tuning {
+        Tuning {
+            relay_rounds: self.rng.pick(&[16, 16, 1]),
+            splice_from: self.rng.pick(&[u64::MAX, 1, 100, 1000]),
         }
     }
 

@@ -111,7 +111,13 @@ fn silence(run: &mut Run) -> Result<(), Vec<String>> {
     run.pass(SILENCE);
     let census = run.worker.census();
     let mut complaints = Vec::new();
-    if census.sessions + census.idle_upstreams + census.buffers_held + census.alarms > 0 {
+    if census.sessions
+        + census.idle_upstreams
+        + census.buffers_held
+        + census.alarms
+        + census.pipes_out
+        > 0
+    {
         complaints.push(format!("left when all is silent: {census:?}"));
     }
     if census.tokens > 1 {

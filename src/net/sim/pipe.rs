@@ -1,0 +1,37 @@
+//! Pipes of the simulated world, and `splice`.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use super::SimStream;
+use crate::net::Stream;
+
+/// A pipe: a queue that takes no more than its capacity.
+#[derive(Debug)]
+pub struct SimPipe {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+}
+
+impl SimPipe {
+    pub(super) fn new(capacity: usize) -> SimPipe {
+        SimPipe { bytes: VecDeque::new(), capacity }
+    }
+
+    /// As a read into the pipe.
+    pub(super) fn fill(&mut self, from: &mut SimStream, most: usize) -> io::Result<usize> {
+        assert!(self.bytes.is_empty(), "a pipe is handed on with bytes in it");
+        let mut bytes = vec![0; most.min(self.capacity)];
+        let count = from.read(&mut bytes)?;
+        self.bytes.extend(&bytes[..count]);
+        Ok(count)
+    }
+
+    /// As a write from the pipe.
+    pub(super) fn drain(&mut self, to: &mut SimStream, most: usize) -> io::Result<usize> {
+        let bytes = self.bytes.make_contiguous();
+        let count = to.write_vectored(&[IoSlice::new(&bytes[..most.min(bytes.len())])])?;
+        self.bytes.drain(..count);
+        Ok(count)
+    }
+}

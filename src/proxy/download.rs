@@ -213,7 +213,10 @@ impl<N: Net> Exchange<N> {
         };
         match moved {
             Moved::Bytes(count) => {
-                download.since = context.now;
+                // While the client takes nothing its silence counts, whatever the server says.
+                if !download.is_pending() {
+                    download.since = context.now;
+                }
                 if let Some(attempt) = self.account.current() {
                     attempt.received += count as u64;
                 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use switchover::net::sim::{Act, Ask, Body, Condition, Exchange, Fate, Manners, Outcome, Received};
+use switchover::net::sim::{
+    Act, Ask, Body, Condition, Exchange, Fate, Manners, Outcome, Pace, Received,
+};
 use switchover::time::Time;
 
 use super::common::run::Run;
@@ -104,6 +106,7 @@ fn a_primary_that_stays_unreachable_never_costs_a_client_anything() {
             let exchange = ask(&mut run, Ask::get(id));
             assert_eq!(served_by(&exchange), 1);
             assert!(waited(&exchange) < AT_ONCE, "{condition:?}: {exchange:?}");
+            run.pass(Duration::from_millis(200));
         }
         assert!(dialled(&mut run, 0) > 3, "it was tried again and again");
     }
@@ -215,6 +218,19 @@ fn the_read_timeout_counts_only_from_when_the_request_is_sent() {
     let (answer, _, at) = run.answer(end, seconds(60));
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     assert_about(at - sent, seconds(5));
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up_though_its_server_goes_on() {
+    let mut run = Run::quiet(&Setup::new(1, 0));
+    let pace = Pace::Drips { bytes: 100, pause: Duration::from_millis(100) };
+    run.net().set_manners(0, Manners::Always(Act { pace, ..Act::plain(100_000) }));
+    let end = run.dial();
+    run.send(end, "GET /x/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    run.pass(seconds(60));
+    let stuck = run.net().world().longest().stuck;
+    assert!(stuck >= seconds(6) && stuck <= seconds(6) + AT_ONCE, "{stuck:?}");
+    assert_eq!(run.net().servers()[0].connections(), 0);
 }
 
 #[test]

@@ -75,6 +75,8 @@ pub enum Then {
     Keeps,
     /// It is closed, as the answer's head has announced.
     Closes,
+    /// The same, but the server takes its time.
+    ClosesLate(Duration),
     /// It is closed unannounced when it has been idle for a while.
     ClosesIdle(Duration),
     /// Octets that nobody asked for are sent on it when it has been idle for a while.
@@ -127,9 +129,12 @@ impl Act {
         } else {
             Fate::Whole
         };
-        let idle = rng.duration(Duration::ZERO..=IDLE);
-        let then = if framing == AnswerFraming::UntilClose || rng.one_in(6) {
+        let idle = rng.pick(&[IDLE, BARELY_IDLE]);
+        let idle = rng.duration(Duration::ZERO..=idle);
+        let then = if framing == AnswerFraming::UntilClose {
             Then::Closes
+        } else if rng.one_in(6) {
+            if rng.one_in(2) { Then::Closes } else { Then::ClosesLate(idle) }
         } else if strike(Family::UnsolicitedBytes) {
             if rng.one_in(2) { Then::SendsUnasked(idle) } else { Then::SendsSurplus }
         } else if strike(Family::IdleCloses) {
@@ -179,8 +184,11 @@ pub(super) fn render(act: &Act, text: Text, to_head: bool) -> Vec<u8> {
         )
         .as_bytes(),
     );
-    let close = if act.then == Then::Closes { "close, X-Hop" } else { "X-Hop" };
-    out.extend_from_slice(format!("Connection: {close}\r\n").as_bytes());
+    let connection = match act.then {
+        Then::Closes | Then::ClosesLate(_) => "close, X-Hop",
+        Then::Keeps | Then::ClosesIdle(_) | Then::SendsUnasked(_) | Then::SendsSurplus => "X-Hop",
+    };
+    out.extend_from_slice(format!("Connection: {connection}\r\n").as_bytes());
     let bodiless = matches!(act.status, 204 | 304);
     match act.framing {
         AnswerFraming::Sized if !bodiless => {
@@ -255,5 +263,7 @@ const DELAY: Duration = Duration::from_millis(900);
 const DRIP: Duration = Duration::from_millis(200);
 /// The longest that a server waits before it spoils an idle connection.
 const IDLE: Duration = Duration::from_secs(2);
+/// The same, for one that means to meet the next request.
+const BARELY_IDLE: Duration = Duration::from_millis(20);
 /// Bytes of a chunk.
 const CHUNK: usize = 500;

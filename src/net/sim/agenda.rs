@@ -37,6 +37,8 @@ pub enum Wake {
     Accepted(EndId),
     /// Something changed at one of its ends.
     End(EndId),
+    /// The worker writes on a connection that is idle at this end, and could be closed by now.
+    Raced(EndId),
     /// A moment that it asked for has come.
     Alarm(u64),
 }

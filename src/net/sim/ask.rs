@@ -88,6 +88,12 @@ pub struct Exchange {
     pub after_last: bool,
     /// When the connection became idle before this was asked.
     pub idle_since: Time,
+    /// When the client began to pause in the middle of the request.
+    pub stalled: Option<Time>,
+    /// When it went away, if all that it had sent had arrived by then.
+    pub left: Option<Time>,
+    /// Answers of 100.
+    pub continues: u32,
 }
 
 /// How an exchange ended.
@@ -133,6 +139,9 @@ impl Exchange {
             before: 0,
             after_last: false,
             idle_since: Time::ZERO,
+            stalled: None,
+            left: None,
+            continues: 0,
         }
     }
 

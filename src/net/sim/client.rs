@@ -85,7 +85,7 @@ impl Client {
 
     pub(super) fn wake(&mut self, why: Wake, world: &mut World) {
         match why {
-            Wake::Accepted(_) | Wake::End(_) => {}
+            Wake::Accepted(_) | Wake::End(_) | Wake::Raced(_) => {}
             Wake::Alarm(key) if key >> 8 == self.turn => match (key & 0xff, &mut self.line) {
                 (SEND, Some(line)) => line.sends.resume(),
                 (READ, Some(line)) => line.reads.resume(),
@@ -205,6 +205,10 @@ impl Client {
         if !line.out.is_empty()
             && let Some(pause) = line.sends.pause()
         {
+            let halfway = |sending: &&Sending| sending.sent > 0 && sending.left > 0;
+            if let Some(sending) = line.waiting.iter().find(halfway) {
+                self.exchanges[sending.exchange].stalled = Some(world.now());
+            }
             self.alarm(SEND, pause, world);
         }
     }
@@ -273,9 +277,16 @@ impl Client {
                 world.accuse(format!("the client of {} got a {status}", ask.id));
             }
             if status == 100 {
+                exchange.continues += 1;
+                if exchange.continues > u32::from(ask.expects) {
+                    world.accuse(format!("the client of {} got a 100 too many", ask.id));
+                }
                 line.release();
             }
             return;
+        }
+        if ask.closes() && !head.connection("close") {
+            world.accuse(format!("the answer to {} does not announce the close", ask.id));
         }
         exchange.answered = Some(world.now());
         let server = head.number("x-server");
@@ -384,8 +395,11 @@ impl Client {
     /// Leaves in the middle, one way or the other.
     fn go_away(&mut self, world: &mut World) {
         let Some(line) = self.line.take() else { return };
+        let left = world.flushed(line.end).then(|| world.now());
         for waiting in &line.waiting {
-            self.exchanges[waiting.exchange].finish(Outcome::Left, world);
+            let exchange = &mut self.exchanges[waiting.exchange];
+            exchange.left = left;
+            exchange.finish(Outcome::Left, world);
         }
         if self.rng.one_in(2) {
             world.abort(line.end);
@@ -547,7 +561,8 @@ mod tests {
     #[test]
     fn chunks_for_an_old_client_are_a_violation() {
         let ask = Ask { version: super::super::Version::Http10, ..Ask::get(7) };
-        let chunked = head(7, 0, "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n";
+        let fields = "Transfer-Encoding: chunked\r\nConnection: close\r\n";
+        let chunked = head(7, 0, fields) + "0\r\n\r\n";
         assert_eq!(check(ask, &chunked, World::close).1, 1);
     }
 

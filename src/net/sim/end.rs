@@ -95,6 +95,9 @@ pub(super) struct End {
     pub(super) capacity: usize,
     /// A write found no room: its owner waits to hear of some.
     pub(super) starved: bool,
+    /// When the connect began; when the worker first heard that there was no room, until there is.
+    pub(super) dialled: Time,
+    pub(super) stuck: Option<Time>,
     /// Closing resets.
     pub(super) abortive: bool,
     /// Packets were lost for good: nothing will ever arrive.

@@ -30,6 +30,7 @@ mod reader;
 mod record;
 mod rng;
 mod server;
+mod service;
 mod stranger;
 mod text;
 mod trace;
@@ -48,15 +49,14 @@ pub use reader::{Flaw, Framing, Head, Piece, Reader, Side};
 pub use record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 pub use rng::{Rng, Script};
 pub use server::Server;
-pub use stranger::{Parting, StrangerPlan, disguise};
+pub use stranger::{Parting, Stranger, StrangerPlan, disguise};
 pub use text::Text;
 pub use trace::Trace;
-pub use world::{Incident, IncidentKind, Reach, Received, World};
+pub use world::{Incident, IncidentKind, Longest, Reach, Received, World};
 
 use agenda::Happening;
 use end::Phase;
 use events::Cause;
-use stranger::Stranger;
 
 /// The network and everyone in it.
 #[derive(Debug)]
@@ -115,9 +115,9 @@ impl SimNet {
         self.strangers.push(stranger);
     }
 
-    /// How many strangers were added.
-    pub fn strangers(&self) -> usize {
-        self.strangers.len()
+    /// All strangers, in the order in which they were added.
+    pub fn strangers(&self) -> &[Stranger] {
+        &self.strangers
     }
 
     /// All clients, in the order in which they were added.
@@ -369,7 +369,16 @@ impl Stream for SimStream {
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let world = &mut *self.world.borrow_mut();
         let wanted = from.iter().map(|slice| slice.len()).sum();
-        let mut room = world.end_mut(self.end).room_for(wanted)?;
+        let now = world.now;
+        let end = world.end_mut(self.end);
+        let room = end.room_for(wanted);
+        if end.phase == Phase::Open && end.starved {
+            end.stuck.get_or_insert(now);
+        }
+        if room.as_ref().is_ok_and(|room| *room > 0) {
+            world.moved(self.end);
+        }
+        let mut room = room?;
         if room > 1 && world.faults.strike(Family::PartialWrites, &mut world.rng) {
             room = world.rng.within(1..=room - 1);
             // As if the buffer had been full and were emptied a moment later.
@@ -377,6 +386,7 @@ impl Stream for SimStream {
         }
         if room > 0 {
             world.judge_write(self.end);
+            world.race(self.end);
             world.progressed();
         }
         let end = world.end_mut(self.end);
@@ -399,6 +409,7 @@ impl Stream for SimStream {
         let world = &mut *self.world.borrow_mut();
         match world.end(self.end).phase {
             Phase::Open => {
+                world.unstuck(self.end);
                 world.finish(self.end);
                 Ok(())
             }

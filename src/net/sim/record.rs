@@ -57,6 +57,8 @@ pub struct Delivery {
     pub request_whole: bool,
     /// The whole answer was written, and nothing was done to spoil it.
     pub answer_whole: bool,
+    /// When its connection was closed, if it was the last on it.
+    pub closed: Option<Time>,
 }
 
 impl Delivery {
@@ -84,6 +86,8 @@ pub enum TroubleKind {
     Condition(Condition),
     /// It answered wrongly, late, in part or not at all.
     Answer,
-    /// It closed or spoilt a connection that was idle: no trouble for what may be repeated.
-    Idle,
+    /// It closed a connection that was idle: no trouble for what may be repeated.
+    ClosedIdle,
+    /// It sent octets that nobody asked for: no trouble for those who have noticed in time.
+    Unasked,
 }

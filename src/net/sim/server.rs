@@ -1,65 +1,27 @@
-//! A server behind the proxy: reads requests strictly, answers them as its mood says, and keeps
-//! a record of what reached it and of all trouble that it made.
+//! A server behind the proxy: lives as its calendar says, serves connections, and keeps a record of
+//! what reached it and of all trouble that it made.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::act::{Act, Fate, Then, fake_answer, render};
 use super::agenda::Wake;
 use super::end::{ActorId, EndId};
-use super::faults::Family;
-use super::pace::{Pace, Throttle};
-use super::reader::{Framing, Head, Piece, Reader, Side};
 use super::record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 use super::rng::Rng;
-use super::text::Text;
+use super::service::{Exchange, Line};
 use super::world::{Reach, Received, World};
 use crate::time::Time;
 
 /// A server.
 #[derive(Debug)]
 pub struct Server {
-    plan: ServerPlan,
-    id: ActorId,
-    rng: Rng,
-    condition: Condition,
-    lines: BTreeMap<EndId, Line>,
-    deliveries: Vec<Delivery>,
-    troubles: Vec<Trouble>,
-}
-
-/// One connection.
-#[derive(Debug)]
-struct Line {
-    reader: Reader,
-    exchange: Exchange,
-    throttle: Throttle,
-    out: Vec<u8>,
-    /// Counts changes, so that alarms of earlier ones are known.
-    turn: usize,
-    /// The server has sent its FIN and only reads on.
-    finished: bool,
-}
-
-/// What a connection is about at the moment.
-#[derive(Debug)]
-enum Exchange {
-    /// Waiting for a request.
-    Idle,
-    /// A request is coming, or has come; the answer may be coming too.
-    Busy { delivery: usize, text: Text, offset: usize, request: bool, act: Act, answer: Answer },
-    /// Nothing more is said here.
-    Over,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    /// Not begun.
-    Waiting,
-    /// In `out`, or partly.
-    Going,
-    /// All of it given to the network.
-    Gone,
+    pub(super) plan: ServerPlan,
+    pub(super) id: ActorId,
+    pub(super) rng: Rng,
+    pub(super) condition: Condition,
+    pub(super) lines: BTreeMap<EndId, Line>,
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) troubles: Vec<Trouble>,
 }
 
 impl Server {
@@ -159,6 +121,7 @@ impl Server {
                 self.step(end, world);
             }
             Wake::End(end) => self.step(end, world),
+            Wake::Raced(end) => self.lose_race(end, world),
             Wake::Alarm(key) if key & 0xff == CALENDAR => {
                 if let Some(&(_, condition)) = self.plan.calendar.get((key >> 8) as usize) {
                     self.set_condition(condition, world);
@@ -180,13 +143,20 @@ impl Server {
                 (ANSWER, Exchange::Busy { .. }) => self.answer(end, world),
                 (IDLE_CLOSE, Exchange::Idle) if quiet => self.close_idle(end, world),
                 (UNASKED, Exchange::Idle) if quiet => self.send_unasked(end, world),
-                (_, Exchange::Busy { .. } | Exchange::Idle | Exchange::Over) => {}
+                (LATE_CLOSE, Exchange::Closing) => {
+                    line.finished = true;
+                    world.finish(end);
+                }
+                (
+                    _,
+                    Exchange::Busy { .. } | Exchange::Idle | Exchange::Closing | Exchange::Over,
+                ) => {}
             }
         }
         self.step(end, world);
     }
 
-    fn alarm(&self, end: EndId, kind: u64, after: Duration, world: &mut World) {
+    pub(super) fn alarm(&self, end: EndId, kind: u64, after: Duration, world: &mut World) {
         let turn = self.lines.get(&end).map_or(0, |line| line.turn as u64 & 0xffff);
         world.alarm(self.id, world.now() + after, kind | turn << 8 | (end.0 as u64) << 24);
     }
@@ -217,13 +187,16 @@ impl Server {
         }
     }
 
-    fn drop_line(&mut self, end: EndId, world: &mut World) {
+    pub(super) fn drop_line(&mut self, end: EndId, world: &mut World) {
         self.lines.remove(&end);
         self.settle(end, world.now());
     }
 
-    /// Trouble on a connection ends with it.
+    /// A connection is over, and with it the trouble on it.
     fn settle(&mut self, end: EndId, now: Time) {
+        if let Some(last) = self.deliveries.iter_mut().rfind(|delivery| delivery.end == end) {
+            last.closed = Some(now);
+        }
         for trouble in &mut self.troubles {
             if trouble.end == Some(end) && trouble.until == Time::NEVER {
                 trouble.until = now;
@@ -231,260 +204,23 @@ impl Server {
         }
     }
 
-    fn read(&mut self, end: EndId, world: &mut World) {
-        loop {
-            let Some(line) = self.lines.get_mut(&end) else { return };
-            if matches!(line.exchange, Exchange::Over) {
-                return;
-            }
-            match line.reader.next(false) {
-                Err(flaw) => {
-                    let name = self.plan.name;
-                    world.accuse(format!("server {name} got {} at {end}", flaw.0));
-                    line.exchange = Exchange::Over;
-                }
-                Ok(None) => return,
-                Ok(Some(Piece::Head(head))) => self.begin(end, &head, world),
-                Ok(Some(Piece::Body(bytes))) => line.take_body(&bytes, end, world),
-                Ok(Some(Piece::End)) => self.request_ended(end, world),
-            }
-        }
-    }
-
-    fn begin(&mut self, end: EndId, head: &Head, world: &mut World) {
-        let [method, target, _] = &head.start;
-        let id = target.strip_prefix("/x/").and_then(|id| id.parse().ok());
-        let id = id.unwrap_or(Delivery::STRANGE);
-        let line = self.lines.get_mut(&end).expect("it is being read");
-        if let Exchange::Busy { act: Act { then: Then::SendsSurplus, .. }, .. } = &line.exchange {
-            // The answer is whole; only the surplus behind it is still on its way.
-            line.exchange = Exchange::Over;
-            return;
-        }
-        if !matches!(line.exchange, Exchange::Idle) {
-            return world.accuse(format!("request {id} came before the answer to another"));
-        }
-        world.tell(31, || format!("server {} gets {method} {id} at {end}", self.plan.name));
-        let mut act = match &self.plan.manners {
-            Manners::Always(act) => act.clone(),
-            Manners::Random => Act::random(&mut self.rng, world),
-        };
-        if self.condition == Condition::Hanging {
-            act.fate = Fate::Hangs { after: 0 };
-        }
-        if let Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk = act.fate {
-            // Known as trouble from the start: nothing good can come of it.
-            self.trouble(end, world.now(), Time::NEVER, TroubleKind::Answer);
-        }
-        let has_body = head.framing != Framing::Nothing;
-        act.early &= has_body;
-        let line = self.lines.get_mut(&end).expect("it is being read");
-        if head.field("expect").is_some() && !act.early && !matches!(act.fate, Fate::Hangs { .. }) {
-            line.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-        line.turn += 1;
-        let (early, delay) = (act.early, act.delay);
-        line.throttle = Throttle::new(act.pace);
-        line.exchange = Exchange::Busy {
-            delivery: self.deliveries.len(),
-            text: Text { id, by: Text::CLIENT, attempt: 0 },
-            offset: 0,
-            request: false,
-            act,
-            answer: Answer::Waiting,
-        };
-        self.deliveries.push(Delivery {
-            id,
-            method: method.clone(),
-            at: world.now(),
-            end,
-            request_whole: false,
-            answer_whole: false,
-        });
-        if early {
-            self.alarm(end, ANSWER, delay, world);
-        }
-    }
-
-    fn request_ended(&mut self, end: EndId, world: &mut World) {
-        let line = self.lines.get_mut(&end).expect("it is being read");
-        let Exchange::Busy { delivery, request, act, answer, .. } = &mut line.exchange else {
-            return;
-        };
-        *request = true;
-        self.deliveries[*delivery].request_whole = true;
-        match answer {
-            Answer::Waiting if !act.early => {
-                let delay = act.delay;
-                self.alarm(end, ANSWER, delay, world);
-            }
-            Answer::Waiting | Answer::Going => {}
-            Answer::Gone => self.conclude(end, world),
-        }
-    }
-
-    /// Puts the answer into the connection's outbox.
-    fn answer(&mut self, end: EndId, world: &mut World) {
-        let line = self.lines.get_mut(&end).expect("its alarm rang");
-        let Exchange::Busy { delivery, act, answer, .. } = &mut line.exchange else { return };
-        if *answer != Answer::Waiting {
-            return;
-        }
-        *answer = Answer::Going;
-        let Delivery { id, method, .. } = &self.deliveries[*delivery];
-        let text = Text { id: *id, by: self.plan.name, attempt: *delivery as u32 };
-        let bytes = render(act, text, method == "HEAD");
-        let keep = match act.fate {
-            Fate::Whole | Fate::Malformed(_) | Fate::BadChunk => bytes.len(),
-            Fate::Cut { after, .. } | Fate::Hangs { after } => after.min(bytes.len()),
-        };
-        line.out.extend_from_slice(&bytes[..keep]);
-        if act.then == Then::SendsSurplus && act.fate == Fate::Whole {
-            world.spoil_behind(end, line.out.len());
-            line.out.extend_from_slice(fake_answer(end).as_bytes());
-        }
-        world.tell(32, || format!("server {} answers: {act:?}", self.plan.name));
-    }
-
-    fn write(&mut self, end: EndId, world: &mut World) {
-        let Some(line) = self.lines.get_mut(&end) else { return };
-        loop {
-            let count = line.out.len().min(line.throttle.credit());
-            let sent = if count > 0 { world.send(end, &line.out[..count]) } else { 0 };
-            line.out.drain(..sent);
-            line.throttle.spend(sent);
-            if sent == 0 || line.out.is_empty() {
-                break;
-            }
-        }
-        if !line.out.is_empty() {
-            if let Some(pause) = line.throttle.pause() {
-                self.alarm(end, DRIP, pause, world);
-            }
-            return;
-        }
-        if let Exchange::Busy { answer: answer @ Answer::Going, .. } = &mut line.exchange {
-            *answer = Answer::Gone;
-            self.answered(end, world);
-        }
-    }
-
-    /// All that will be written of this answer is with the network.
-    fn answered(&mut self, end: EndId, world: &mut World) {
-        let line = self.lines.get_mut(&end).expect("it has just written");
-        let Exchange::Busy { delivery, act, request, .. } = &line.exchange else { return };
-        let (delivery, fate, then, request) = (*delivery, act.fate, act.then, *request);
-        match fate {
-            Fate::Whole => {
-                self.deliveries[delivery].answer_whole = true;
-                if then == Then::SendsSurplus {
-                    self.trouble(end, world.now(), world.now(), TroubleKind::Idle);
-                    self.lines.get_mut(&end).expect("it has just written").exchange =
-                        Exchange::Over;
-                } else if then == Then::Closes {
-                    // An orderly close: what still comes is read, so that no reset follows.
-                    line.finished = true;
-                    line.exchange = Exchange::Over;
-                    world.finish(end);
-                } else if request {
-                    self.conclude(end, world);
-                }
-            }
-            Fate::Cut { reset, .. } => {
-                self.trouble(end, world.now(), world.now(), TroubleKind::Answer);
-                self.drop_line(end, world);
-                if reset {
-                    world.abort(end);
-                } else {
-                    world.close(end);
-                }
-            }
-            Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk => {
-                line.exchange = Exchange::Over;
-            }
-        }
-    }
-
-    /// Request and answer are complete, and the connection stays.
-    fn conclude(&mut self, end: EndId, world: &mut World) {
-        let line = self.lines.get_mut(&end).expect("it is alive");
-        let Exchange::Busy { act, .. } = &line.exchange else { return };
-        let then = act.then;
-        line.turn += 1;
-        line.exchange = Exchange::Idle;
-        line.throttle = Throttle::new(Pace::AtOnce);
-        match then {
-            Then::Keeps | Then::Closes | Then::SendsSurplus => {}
-            Then::ClosesIdle(after) => self.alarm(end, IDLE_CLOSE, after, world),
-            Then::SendsUnasked(after) => self.alarm(end, UNASKED, after, world),
-        }
-    }
-
-    fn close_idle(&mut self, end: EndId, world: &mut World) {
-        if world.close_idle(end) {
-            self.trouble(end, world.now(), world.now(), TroubleKind::Idle);
-            self.drop_line(end, world);
-        }
-    }
-
-    fn send_unasked(&mut self, end: EndId, world: &mut World) {
-        let garbage = self.rng.one_in(2);
-        let bytes = if garbage { "unasked\r\n\r\n".to_owned() } else { fake_answer(end) };
-        if world.send_unsolicited(end, bytes.as_bytes()) {
-            self.trouble(end, world.now(), world.now(), TroubleKind::Idle);
-            if world.faults.has(Family::HalfCloses) {
-                world.finish(end);
-            }
-            self.lines.get_mut(&end).expect("its alarm rang").exchange = Exchange::Over;
-        }
-    }
-
-    fn trouble(&mut self, end: EndId, from: Time, until: Time, kind: TroubleKind) {
+    pub(super) fn trouble(&mut self, end: EndId, from: Time, until: Time, kind: TroubleKind) {
         self.troubles.push(Trouble { from, until, end: Some(end), kind });
-    }
-}
-
-impl Line {
-    fn new() -> Line {
-        Line {
-            reader: Reader::new(Side::Requests),
-            exchange: Exchange::Idle,
-            throttle: Throttle::new(Pace::AtOnce),
-            out: Vec::new(),
-            turn: 0,
-            finished: false,
-        }
-    }
-
-    /// Whether nothing good can come of it any more.
-    fn is_in_trouble(&self) -> bool {
-        match &self.exchange {
-            Exchange::Idle => false,
-            Exchange::Busy { act, .. } => act.fate != Fate::Whole,
-            Exchange::Over => true,
-        }
-    }
-
-    fn take_body(&mut self, bytes: &[u8], end: EndId, world: &mut World) {
-        let Exchange::Busy { text, offset, .. } = &mut self.exchange else { return };
-        if text.id != Delivery::STRANGE && !text.has(*offset, bytes) {
-            world.accuse(format!("the body of request {} is not its own at {end}", text.id));
-        }
-        *offset += bytes.len();
     }
 }
 
 /// Kinds of alarms, in the lowest byte of their keys.
 const CALENDAR: u64 = 0;
-const ANSWER: u64 = 1;
-const DRIP: u64 = 2;
-const IDLE_CLOSE: u64 = 3;
-const UNASKED: u64 = 4;
+pub(super) const ANSWER: u64 = 1;
+pub(super) const DRIP: u64 = 2;
+pub(super) const IDLE_CLOSE: u64 = 3;
+pub(super) const UNASKED: u64 = 4;
+pub(super) const LATE_CLOSE: u64 = 5;
 
 #[cfg(test)]
 mod tests {
     use super::super::end::Owner;
-    use super::super::{AnswerFraming, Faults, SimNet};
+    use super::super::{Act, AnswerFraming, Fate, Faults, SimNet, Then};
     use super::*;
     use crate::address::Address;
     use crate::net::Net;

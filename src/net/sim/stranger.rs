@@ -39,7 +39,7 @@ pub enum Parting {
 
 /// A stranger.
 #[derive(Debug)]
-pub(super) struct Stranger {
+pub struct Stranger {
     plan: StrangerPlan,
     id: ActorId,
     throttle: Throttle,
@@ -75,6 +75,11 @@ impl Stranger {
         Stranger { throttle: Throttle::new(plan.sends), plan, id, state: State::Away, reader }
     }
 
+    /// Whether it has come and was thrown out, or left.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone)
+    }
+
     pub(super) fn start(&mut self, world: &mut World) {
         world.alarm(self.id, self.plan.starts, STEP);
     }
@@ -86,7 +91,7 @@ impl Stranger {
                 self.state = State::There { end, sent: 0 };
             }
             (Wake::Alarm(SEND), State::There { .. }) => self.throttle.resume(),
-            (Wake::Accepted(_) | Wake::End(_) | Wake::Alarm(_), _) => {}
+            (Wake::Accepted(_) | Wake::End(_) | Wake::Raced(_) | Wake::Alarm(_), _) => {}
         }
         self.step(world);
     }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::agenda::{Happening, Segment, Wake, describe};
-use super::end::{EndId, Fin, Idle, Owner, Phase};
+use super::end::{ActorId, EndId, Fin, Idle, Owner, Phase};
 use super::events::Cause;
 use super::faults::Family;
 use super::world::{IncidentKind, Reach, World};
@@ -133,6 +133,7 @@ impl World {
                 let end = self.end_mut(to);
                 if end.phase == Phase::Connecting {
                     end.phase = Phase::Open;
+                    self.connect_ended(to);
                     self.notify(to, Cause::Writable);
                 } else if let Some(peer) = self.end(to).peer {
                     // Given up meanwhile: the other side hears that nobody is there.
@@ -219,6 +220,7 @@ impl World {
         let end = self.end_mut(id);
         if end.starved && end.phase == Phase::Open && end.has_roomy_outbox() {
             end.starved = false;
+            self.unstuck(id);
             self.notify(id, Cause::Writable);
         }
     }
@@ -246,6 +248,11 @@ impl World {
         self.forget(id);
         let end = self.end_mut(id);
         let was = std::mem::replace(&mut end.phase, Phase::Closed);
+        self.unstuck(id);
+        if was == Phase::Connecting {
+            self.connect_ended(id);
+        }
+        let end = self.end_mut(id);
         match was {
             Phase::Connecting | Phase::Dead(_) | Phase::Closed => {}
             Phase::Open if end.abortive || !end.inbox.is_empty() => {
@@ -313,6 +320,18 @@ impl World {
             && self.end(peer).owner == Owner::Worker
         {
             self.end_mut(peer).idle = Idle::Untold;
+        }
+    }
+
+    /// The worker writes: perhaps its peer has just closed a connection that was idle.
+    pub(super) fn race(&mut self, id: EndId) {
+        let Some(peer) = self.end(id).peer else { return };
+        let reused = self.end(id).taken > 0 && self.is_idle(id);
+        if let Owner::Actor(actor @ ActorId::Server(_)) = self.end(peer).owner
+            && reused
+            && self.faults.strike(Family::IdleCloses, &mut self.rng)
+        {
+            self.plan(self.now, Happening::Wake(actor, Wake::Raced(peer)));
         }
     }
 

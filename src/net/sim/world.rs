@@ -37,7 +37,17 @@ pub struct World {
     /// Sockets that the worker may hold at one time.
     descriptors: usize,
     progress: u64,
+    longest: Longest,
     next_port: u16,
+}
+
+/// The longest that the worker has let something last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Longest {
+    /// A connect.
+    pub connect: Duration,
+    /// A connection without room for what the worker had to write on it.
+    pub stuck: Duration,
 }
 
 /// A machine that can be connected to.
@@ -125,6 +135,7 @@ impl World {
             violations: Vec::new(),
             descriptors: usize::MAX,
             progress: 0,
+            longest: Longest::default(),
             next_port: FIRST_PORT,
         }
     }
@@ -159,6 +170,34 @@ impl World {
     /// without raising this number or the time is spinning.
     pub fn progress(&self) -> u64 {
         self.progress
+    }
+
+    /// The longest that the worker has let something last.
+    pub fn longest(&self) -> Longest {
+        self.longest
+    }
+
+    /// The worker's connect at this end has come to its end, or was given up.
+    pub(super) fn connect_ended(&mut self, id: EndId) {
+        if self.end(id).owner == Owner::Worker {
+            let took = self.now - self.end(id).dialled;
+            self.longest.connect = self.longest.connect.max(took);
+        }
+    }
+
+    /// The worker could write something at this end, though perhaps not all.
+    pub(super) fn moved(&mut self, id: EndId) {
+        self.unstuck(id);
+        let now = self.now;
+        let end = self.end_mut(id);
+        end.stuck = end.starved.then_some(now);
+    }
+
+    /// What the worker had to write at this end found room, or is not to be written any more.
+    pub(super) fn unstuck(&mut self, id: EndId) {
+        if let Some(since) = self.end_mut(id).stuck.take() {
+            self.longest.stuck = self.longest.stuck.max(self.now - since);
+        }
     }
 
     /// Sets how many sockets the worker may hold at one time.
@@ -307,6 +346,8 @@ impl World {
             underway: 0,
             capacity,
             starved: false,
+            dialled: self.now,
+            stuck: None,
             abortive: false,
             severed: false,
             latency,

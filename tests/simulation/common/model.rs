@@ -18,16 +18,21 @@ pub(crate) fn judge(net: &SimNet, setup: &Setup) -> Vec<String> {
     let mut complaints: Vec<String> = net.world().violations().to_vec();
     let strange =
         |server: &Server| server.deliveries().iter().any(|got| got.id == Delivery::STRANGE);
-    if net.strangers() == 0 && net.servers().iter().any(strange) {
+    if net.strangers().is_empty() && net.servers().iter().any(strange) {
         complaints.push("a server got a request that nobody sent".to_owned());
     }
+    if net.strangers().iter().any(|stranger| !stranger.is_gone()) {
+        complaints.push("a stranger was not got rid of".to_owned());
+    }
     let judge = Judge { net, setup };
+    complaints.extend(judge.patience());
     for client in net.clients() {
         for exchange in client.exchanges() {
             if let Err(complaint) = judge.exchange(client, exchange) {
                 complaints.push(format!("{complaint}: {}", tell(exchange)));
             }
             complaints.extend(judge.repetition(exchange));
+            complaints.extend(judge.leaving(exchange));
         }
     }
     complaints
@@ -62,7 +67,7 @@ impl Judge<'_> {
             Outcome::Unasked => Err("was never asked"),
             Outcome::Waiting => Err("has no end"),
             Outcome::Left => Ok(()),
-            Outcome::Whole(answer) => self.whole(exchange, answer),
+            Outcome::Whole(answer) => self.whole(client, exchange, answer),
             Outcome::Cut(answer) => self.cut(client, exchange, answer),
             Outcome::Closed => self.closed(client, exchange),
             Outcome::Reset if self.answer_was_cut(exchange) || more_was_asked(client, exchange) => {
@@ -72,7 +77,12 @@ impl Judge<'_> {
         }
     }
 
-    fn whole(&self, exchange: &Exchange, answer: Answer) -> Result<(), &'static str> {
+    fn whole(
+        &self,
+        client: &Client,
+        exchange: &Exchange,
+        answer: Answer,
+    ) -> Result<(), &'static str> {
         let Some((server, attempt)) = answer.by else {
             return if answer.fake { Ok(()) } else { self.refusal(exchange, answer.status) };
         };
@@ -80,7 +90,61 @@ impl Judge<'_> {
         if delivery.is_none_or(|delivery| delivery.id != exchange.ask.id) {
             return Err("is answered by somebody who never saw it");
         }
-        Ok(())
+        if self.came_too_late(client, exchange) {
+            return Err("should have been called late");
+        }
+        self.order(server as usize, exchange)
+    }
+
+    /// Whether the client paused for longer than allowed in the middle of its request, and the
+    /// proxy had no other reason to begin anew.
+    fn came_too_late(&self, client: &Client, exchange: &Exchange) -> bool {
+        let Pace::Stalls { pause, .. } = client.plan().sends else { return false };
+        let Some(stalled) = exchange.stalled else { return false };
+        let limit = self.setup.header_timeout.max(self.setup.body_timeout);
+        let (from, to) = span(exchange);
+        pause >= limit + NOTICED
+            && exchange.answered.is_some_and(|answered| answered >= stalled + pause)
+            && !self.net.servers().iter().any(|server| self.had_trouble(server, from, to, exchange))
+    }
+
+    /// A backup serves only while no primary can, or is known to.
+    fn order(&self, by: usize, exchange: &Exchange) -> Result<(), &'static str> {
+        let (from, to) = span(exchange);
+        let unproven = |server: &Server| {
+            let name = server.plan().name;
+            self.had_trouble(server, from, to, exchange)
+                || server.troubles().iter().any(|trouble| {
+                    let counts = trouble.kind != TroubleKind::ClosedIdle;
+                    counts && trouble.from <= to && !self.has_proven(name, trouble.until, from)
+                })
+                || self.net.world().incidents().iter().any(|incident| {
+                    incident.machine == server.plan().at
+                        && incident.at <= to
+                        && !self.has_proven(name, incident.at, from)
+                })
+        };
+        let primaries = self.net.servers().iter().zip(&self.setup.backups);
+        let mut primaries = primaries.filter(|(_, backup)| !**backup).map(|(server, _)| server);
+        if !self.setup.backups[by] || primaries.all(unproven) {
+            return Ok(());
+        }
+        Err("went to a backup although a primary was there")
+    }
+
+    /// Whether a server has served somebody from beginning to end between two moments.
+    fn has_proven(&self, server: u32, since: Time, until: Time) -> bool {
+        let exchanges = self.net.clients().iter().flat_map(|client| client.exchanges());
+        let mut served = exchanges.filter(|exchange| match exchange.outcome {
+            Outcome::Whole(answer) => answer.by.is_some_and(|(by, _)| by == server),
+            Outcome::Unasked
+            | Outcome::Waiting
+            | Outcome::Cut(_)
+            | Outcome::Closed
+            | Outcome::Reset
+            | Outcome::Left => false,
+        });
+        served.any(|served| span(served).0 >= since && span(served).1 < until)
     }
 
     /// An answer of the proxy's own.
@@ -114,10 +178,13 @@ impl Judge<'_> {
         // can be noticed as late as a connect gives up.
         let lasts = self.setup.fail_timeout + self.setup.connect_timeout + NOTICED;
         let relevant = |since: Time, until: Time| since <= to && until + lasts >= from;
+        let may_go_again = exchange.ask.is_repeatable() && self.fits_replay(exchange);
         let own = server.troubles().iter().any(|trouble| {
-            let matters = trouble.kind != TroubleKind::Idle
-                || !exchange.ask.is_repeatable()
-                || self.was_raced(trouble.end);
+            let matters = match trouble.kind {
+                TroubleKind::Condition(_) | TroubleKind::Answer => true,
+                TroubleKind::ClosedIdle => !may_go_again,
+                TroubleKind::Unasked => !may_go_again || self.was_raced(trouble.end),
+            };
             matters && relevant(trouble.from, trouble.until)
         });
         let world = self.net.world();
@@ -181,9 +248,10 @@ impl Judge<'_> {
     }
 
     fn closed(&self, client: &Client, exchange: &Exchange) -> Result<(), &'static str> {
-        let (from, to) = span(exchange);
+        let (_, to) = span(exchange);
+        let began = exchange.asked.unwrap_or(to);
         let idle = exchange.before > 0
-            && from - exchange.idle_since + NOTICED >= self.setup.keepalive_timeout;
+            && began - exchange.idle_since + NOTICED >= self.setup.keepalive_timeout;
         let slow = to - exchange.idle_since
             >= self.setup.header_timeout.min(self.setup.body_timeout)
             && exchange.sent.is_none_or(|sent| sent + NOTICED >= to);
@@ -200,7 +268,9 @@ impl Judge<'_> {
             // Discarding what a slow client still sends ends after a while, and reading slowly
             // can outlast that.
             Pace::Drips { .. } => true,
-            Pace::Stalls { pause, .. } => pause + NOTICED >= self.setup.lingering_timeout,
+            Pace::Stalls { pause, .. } => {
+                pause + NOTICED >= self.setup.lingering_timeout.min(REFUSED_LINGER)
+            }
         };
         self.half_closes(client, exchange)
             || dawdles(client.plan().reads)
@@ -244,21 +314,52 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// What may not be repeated is written to one server at most, and to it once.
+    /// What may not be repeated is written to one server at most, and to it once; anything else
+    /// once to each, not counting pooled connections, which may turn out dead.
     fn repetition(&self, exchange: &Exchange) -> Option<String> {
-        if exchange.ask.is_repeatable() {
-            return None;
-        }
         let start = format!("{} /x/{} ", exchange.ask.method, exchange.ask.id);
         let world = self.net.world();
-        let mut times = 0;
+        let (mut times, mut again) = (0, false);
         for server in self.net.servers() {
+            let mut fresh = 0;
             for end in world.worker_ends_of(&server.plan().at) {
                 let written = world.written(end);
                 times += written.windows(start.len()).filter(|at| *at == start.as_bytes()).count();
+                fresh += usize::from(written.starts_with(start.as_bytes()));
             }
+            again |= fresh > 1;
         }
-        (times > 1).then(|| format!("exchange {}: sent {times} times", exchange.ask.id))
+        let too_often = again || (times > 1 && !exchange.ask.is_repeatable());
+        too_often.then(|| format!("exchange {}: sent {times} times", exchange.ask.id))
+    }
+
+    /// A server hears at once that nobody waits for its answer any more.
+    fn leaving(&self, exchange: &Exchange) -> Option<String> {
+        let left = exchange.left.filter(|_| exchange.sent.is_some())?;
+        let now = self.net.world().now();
+        let unheard = |server: &&Server| {
+            server.deliveries().iter().any(|delivery| {
+                delivery.id == exchange.ask.id
+                    && delivery.at < left
+                    && delivery.request_whole
+                    && !delivery.answer_whole
+                    && delivery.closed.unwrap_or(now) > left + NOTICED
+                    && !self.was_severed(server, exchange)
+            })
+        };
+        let server = self.net.servers().iter().find(unheard)?.plan().name;
+        Some(format!("server {server} was not told that {} had left", exchange.ask.id))
+    }
+
+    /// Nothing that a timeout ends lasts longer.
+    fn patience(&self) -> Vec<String> {
+        let longest = self.net.world().longest();
+        let checks = [
+            ("a connect", longest.connect, self.setup.connect_timeout),
+            ("a full socket", longest.stuck, self.setup.send_timeout),
+        ];
+        let late = checks.into_iter().filter(|(_, took, allowed)| *took > *allowed + INEXACT);
+        late.map(|(what, took, _)| format!("{what} was waited for {took:?}")).collect()
     }
 }
 
@@ -279,6 +380,10 @@ fn span(exchange: &Exchange) -> (Time, Time) {
 
 /// How long news of anything may travel over the slowest link.
 const NOTICED: Duration = Duration::from_millis(600);
+/// How long bytes behind a refused request are discarded.
+const REFUSED_LINGER: Duration = Duration::from_secs(1);
+/// How inexact a wait may be.
+const INEXACT: Duration = Duration::from_millis(50);
 /// How long the largest request may take over the slowest link with the smallest buffers.
 const SLOWNESS: Duration = Duration::from_secs(10);
 /// More than the bytes of any request's head as it is sent to a server.

@@ -15,6 +15,7 @@ use super::setup::{Setup, proxy_address, server_address};
 pub(crate) struct Run {
     pub(crate) worker: Worker<SimNet>,
     turns: u64,
+    idle_turns: u32,
 }
 
 impl Run {
@@ -30,7 +31,7 @@ impl Run {
     pub(crate) fn new(net: SimNet, setup: &Setup) -> Run {
         let mut worker = Worker::new(net, setup.config()).expect("the address is free");
         worker.tune(setup.tuning);
-        Run { worker, turns: 0 }
+        Run { worker, turns: 0, idle_turns: 0 }
     }
 
     pub(crate) fn net(&mut self) -> &mut SimNet {
@@ -46,16 +47,20 @@ impl Run {
     /// # Panics
     /// When the worker takes turn after turn without anything happening.
     pub(crate) fn until(&mut self, at: Time) {
-        let mut idle_turns = 0;
         while self.worker.now() < at {
-            let before = (self.worker.now(), self.net().world().progress());
-            self.worker.turn(at).expect("simulated waits do not fail");
-            let after = (self.worker.now(), self.net().world().progress());
-            idle_turns = if before == after { idle_turns + 1 } else { 0 };
-            self.turns += 1;
-            assert!(idle_turns < IDLE_TURNS, "the worker spins at {before:?}");
-            assert!(self.turns < TURNS, "the worker takes too many turns");
+            self.turn(at);
         }
+    }
+
+    /// Takes one turn: nothing but what the worker waits for, or that moment, ends it.
+    fn turn(&mut self, until: Time) {
+        let before = (self.worker.now(), self.net().world().progress());
+        self.worker.turn(until).expect("simulated waits do not fail");
+        let after = (self.worker.now(), self.net().world().progress());
+        self.idle_turns = if before == after { self.idle_turns + 1 } else { 0 };
+        self.turns += 1;
+        assert!(self.idle_turns < IDLE_TURNS, "the worker spins at {before:?}");
+        assert!(self.turns < TURNS, "the worker takes too many turns");
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {
@@ -63,12 +68,18 @@ impl Run {
         self.until(at);
     }
 
-    /// Takes turns until every client is done, or for so long.
+    /// Takes turns until every client is done and every stranger gone, or for so long.
     pub(crate) fn until_done(&mut self, most: Duration) {
         let limit = self.now() + most;
-        while self.now() < limit && !self.net().clients().iter().all(|client| client.is_done()) {
-            self.pass(SLICE);
+        while self.now() < limit && !self.is_done() {
+            self.turn(limit);
         }
+    }
+
+    fn is_done(&mut self) -> bool {
+        let net = self.net();
+        net.clients().iter().all(|client| client.is_done())
+            && net.strangers().iter().all(|stranger| stranger.is_gone())
     }
 
     /// Adds a client of good manners that asks all of this on one connection, beginning now.
@@ -155,5 +166,3 @@ pub(crate) fn plain_server(place: usize) -> ServerPlan {
 const IDLE_TURNS: u32 = 100;
 /// Turns of a whole run.
 const TURNS: u64 = 2_000_000;
-/// How often it is looked whether everyone is done.
-const SLICE: Duration = Duration::from_millis(200);

@@ -53,6 +53,9 @@ impl Maker {
         Setup {
             max_fails: self.rng.pick(&[1, 1, 2]),
             replay_limit: self.rng.pick(&[1024, 64 * 1024]),
+            send_timeout: self.rng.pick(&[Duration::from_secs(3), Duration::from_secs(6)]),
+            body_timeout: Duration::from_millis(self.rng.pick(&[4_500, 6_500])),
+            keepalive_timeout: self.rng.pick(&[Duration::from_secs(3), Duration::from_secs(10)]),
             ..Setup::new(primaries, backups)
         }
     }
@@ -117,8 +120,9 @@ impl Maker {
 
     fn pace(&mut self, stalls: Family) -> Pace {
         if self.strikes(stalls) {
-            let pause = self.rng.duration(Duration::from_millis(500)..=TROUBLE);
-            Pace::Stalls { after: self.rng.within(1..=2000), pause }
+            let pause = self.rng.duration(Duration::from_millis(500)..=STALL);
+            let most = self.rng.pick(&[60, 200, 2000]);
+            Pace::Stalls { after: self.rng.within(1..=most), pause }
         } else if self.strikes(Family::SlowDrip) {
             let (bytes, most) = self.rng.pick(&[(1, 5), (7, 20), (100, 100), (1000, 500)]);
             let pause = self.rng.duration(Duration::ZERO..=Duration::from_millis(most));
@@ -170,5 +174,7 @@ impl Maker {
 
 /// Trouble and clients come within this time; no trouble of a server's lasts longer.
 const TROUBLE: Duration = Duration::from_secs(7);
+/// The longest that a client stalls: longer than every timeout for it.
+const STALL: Duration = Duration::from_secs(9);
 /// The longest that a client thinks: shorter than every timeout, and than two of them together.
 const THINKS: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! Random runs: trouble, then healing, then silence.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use switchover::net::sim::{Act, Ask, Condition, Manners, Outcome, Rng, SimNet};
@@ -53,17 +54,23 @@ fn heal(run: &mut Run, setup: &Setup) -> Result<(), Vec<String>> {
     run.net().heal();
     let servers = setup.backups.len();
     for server in 0..servers {
-        run.net().set_manners(server, Manners::Always(Act::plain(1000)));
+        let slow = Act { delay: MARGIN, ..Act::plain(1000) };
+        run.net().set_manners(server, Manners::Always(slow));
     }
     run.pass(recovery);
-    serve(run, None)?;
+    leave(run);
+    for server in 0..servers {
+        run.net().set_manners(server, Manners::Always(Act::plain(1000)));
+    }
+    let primaries = setup.backups.iter().filter(|backup| !**backup).count();
+    serve(run, 0..primaries)?;
     for alone in 0..servers {
         run.net().world_mut().tell(51, || format!("only server {alone} is there"));
         for other in (0..servers).filter(|other| *other != alone) {
             run.make(other, Condition::Dead);
         }
         run.pass(NEWS);
-        serve(run, Some(alone))?;
+        serve(run, alone..alone + 1)?;
         for other in (0..servers).filter(|other| *other != alone) {
             run.make(other, Condition::Well);
         }
@@ -72,8 +79,17 @@ fn heal(run: &mut Run, setup: &Setup) -> Result<(), Vec<String>> {
     Ok(())
 }
 
-/// A few clients come, and all of them are served; by this server where one is named.
-fn serve(run: &mut Run, by: Option<usize>) -> Result<(), Vec<String>> {
+/// Somebody comes and leaves before the answer: whatever that was to show must not be lost.
+fn leave(run: &mut Run) {
+    let end = run.dial();
+    run.send(end, "GET /left HTTP/1.1\r\nHost: a\r\n\r\n");
+    run.pass(NEWS);
+    run.net().world_mut().abort(end);
+    run.pass(NEWS);
+}
+
+/// A few clients come, and all of them are served, by these servers.
+fn serve(run: &mut Run, by: Range<usize>) -> Result<(), Vec<String>> {
     let first = run.net().clients().len();
     for client in 0..3 {
         let id = u32::try_from((first + client) * 10 + 100_000).expect("there are only a few");
@@ -87,9 +103,7 @@ fn serve(run: &mut Run, by: Option<usize>) -> Result<(), Vec<String>> {
             let served = match exchange.outcome {
                 Outcome::Whole(answer) => {
                     answer.status == 200
-                        && answer.by.is_some_and(|(server, _)| {
-                            by.is_none_or(|wanted| wanted == server as usize)
-                        })
+                        && answer.by.is_some_and(|(server, _)| by.contains(&(server as usize)))
                 }
                 Outcome::Unasked
                 | Outcome::Waiting
@@ -99,7 +113,7 @@ fn serve(run: &mut Run, by: Option<usize>) -> Result<(), Vec<String>> {
                 | Outcome::Left => false,
             };
             if !served {
-                complaints.push(format!("after healing, with {by:?} alone: {}", tell(exchange)));
+                complaints.push(format!("after healing, not by {by:?}: {}", tell(exchange)));
             }
         }
     }
@@ -131,6 +145,10 @@ fn silence(run: &mut Run) -> Result<(), Vec<String>> {
     run.pass(Duration::from_secs(1));
     if run.net().world().worker_ends().len() != 1 {
         complaints.push(format!("{dialled} was not accepted"));
+    }
+    run.worker.drain();
+    if !run.worker.drained() || !run.net().world().worker_ends().is_empty() {
+        complaints.push(format!("{dialled} outlives the draining"));
     }
     fail_on(complaints)
 }

@@ -1,0 +1,310 @@
+//! One connection of a server's: a request after the other, each answered as its act says.
+
+use super::act::{Act, Fate, Then, fake_answer, render};
+use super::end::EndId;
+use super::faults::Family;
+use super::pace::{Pace, Throttle};
+use super::reader::{Framing, Head, Piece, Reader, Side};
+use super::record::{Condition, Delivery, Manners, TroubleKind};
+use super::server::{ANSWER, DRIP, IDLE_CLOSE, LATE_CLOSE, Server, UNASKED};
+use super::text::Text;
+use super::world::World;
+use crate::time::Time;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) reader: Reader,
+    pub(super) exchange: Exchange,
+    pub(super) throttle: Throttle,
+    pub(super) out: Vec<u8>,
+    /// Counts changes, so that alarms of earlier ones are known.
+    pub(super) turn: usize,
+    /// The server has sent its FIN and only reads on.
+    pub(super) finished: bool,
+}
+
+/// What a connection is about at the moment.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    /// Waiting for a request.
+    Idle,
+    /// A request is coming, or has come; the answer may be coming too.
+    Busy { delivery: usize, text: Text, offset: usize, request: bool, act: Act, answer: Answer },
+    /// The server has announced that it closes, and no request may come any more.
+    Closing,
+    /// Nothing more is said here.
+    Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Not begun.
+    Waiting,
+    /// In `out`, or partly.
+    Going,
+    /// All of it given to the network.
+    Gone,
+}
+
+impl Server {
+    pub(super) fn read(&mut self, end: EndId, world: &mut World) {
+        loop {
+            let Some(line) = self.lines.get_mut(&end) else { return };
+            if matches!(line.exchange, Exchange::Over) {
+                return;
+            }
+            if matches!(line.exchange, Exchange::Closing) && !line.reader.is_between() {
+                line.exchange = Exchange::Over;
+                return world.accuse(format!("{end} was used again after its close was announced"));
+            }
+            match line.reader.next(false) {
+                Err(flaw) => {
+                    let name = self.plan.name;
+                    world.accuse(format!("server {name} got {} at {end}", flaw.0));
+                    line.exchange = Exchange::Over;
+                }
+                Ok(None) => return,
+                Ok(Some(Piece::Head(head))) => self.begin(end, &head, world),
+                Ok(Some(Piece::Body(bytes))) => line.take_body(&bytes, end, world),
+                Ok(Some(Piece::End)) => self.request_ended(end, world),
+            }
+        }
+    }
+
+    fn begin(&mut self, end: EndId, head: &Head, world: &mut World) {
+        let [method, target, _] = &head.start;
+        let id = target.strip_prefix("/x/").and_then(|id| id.parse().ok());
+        let id = id.unwrap_or(Delivery::STRANGE);
+        let line = self.lines.get_mut(&end).expect("it is being read");
+        if let Exchange::Busy { act: Act { then: Then::SendsSurplus, .. }, .. } = &line.exchange {
+            // The answer is whole; only the surplus behind it is still on its way.
+            line.exchange = Exchange::Over;
+            return;
+        }
+        if !matches!(line.exchange, Exchange::Idle) {
+            return world.accuse(format!("request {id} came before the answer to another"));
+        }
+        world.tell(31, || format!("server {} gets {method} {id} at {end}", self.plan.name));
+        let mut act = match &self.plan.manners {
+            Manners::Always(act) => act.clone(),
+            Manners::Random => Act::random(&mut self.rng, world),
+        };
+        if self.condition == Condition::Hanging {
+            act.fate = Fate::Hangs { after: 0 };
+        }
+        if let Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk = act.fate {
+            // Known as trouble from the start: nothing good can come of it.
+            self.trouble(end, world.now(), Time::NEVER, TroubleKind::Answer);
+        }
+        let has_body = head.framing != Framing::Nothing;
+        act.early &= has_body;
+        let line = self.lines.get_mut(&end).expect("it is being read");
+        if head.field("expect").is_some() && !act.early && !matches!(act.fate, Fate::Hangs { .. }) {
+            line.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        line.turn += 1;
+        let (early, delay) = (act.early, act.delay);
+        line.throttle = Throttle::new(act.pace);
+        line.exchange = Exchange::Busy {
+            delivery: self.deliveries.len(),
+            text: Text { id, by: Text::CLIENT, attempt: 0 },
+            offset: 0,
+            request: false,
+            act,
+            answer: Answer::Waiting,
+        };
+        self.deliveries.push(Delivery {
+            id,
+            method: method.clone(),
+            at: world.now(),
+            end,
+            request_whole: false,
+            answer_whole: false,
+            closed: None,
+        });
+        if early {
+            self.alarm(end, ANSWER, delay, world);
+        }
+    }
+
+    fn request_ended(&mut self, end: EndId, world: &mut World) {
+        let line = self.lines.get_mut(&end).expect("it is being read");
+        let Exchange::Busy { delivery, request, act, answer, .. } = &mut line.exchange else {
+            return;
+        };
+        *request = true;
+        self.deliveries[*delivery].request_whole = true;
+        match answer {
+            Answer::Waiting if !act.early => {
+                let delay = act.delay;
+                self.alarm(end, ANSWER, delay, world);
+            }
+            Answer::Waiting | Answer::Going => {}
+            Answer::Gone => self.conclude(end, world),
+        }
+    }
+
+    /// Puts the answer into the connection's outbox.
+    pub(super) fn answer(&mut self, end: EndId, world: &mut World) {
+        let line = self.lines.get_mut(&end).expect("its alarm rang");
+        let Exchange::Busy { delivery, act, answer, .. } = &mut line.exchange else { return };
+        if *answer != Answer::Waiting {
+            return;
+        }
+        *answer = Answer::Going;
+        let Delivery { id, method, .. } = &self.deliveries[*delivery];
+        let text = Text { id: *id, by: self.plan.name, attempt: *delivery as u32 };
+        let bytes = render(act, text, method == "HEAD");
+        let keep = match act.fate {
+            Fate::Whole | Fate::Malformed(_) | Fate::BadChunk => bytes.len(),
+            Fate::Cut { after, .. } | Fate::Hangs { after } => after.min(bytes.len()),
+        };
+        line.out.extend_from_slice(&bytes[..keep]);
+        if act.then == Then::SendsSurplus && act.fate == Fate::Whole {
+            world.spoil_behind(end, line.out.len());
+            line.out.extend_from_slice(fake_answer(end).as_bytes());
+        }
+        world.tell(32, || format!("server {} answers: {act:?}", self.plan.name));
+    }
+
+    pub(super) fn write(&mut self, end: EndId, world: &mut World) {
+        let Some(line) = self.lines.get_mut(&end) else { return };
+        loop {
+            let count = line.out.len().min(line.throttle.credit());
+            let sent = if count > 0 { world.send(end, &line.out[..count]) } else { 0 };
+            line.out.drain(..sent);
+            line.throttle.spend(sent);
+            if sent == 0 || line.out.is_empty() {
+                break;
+            }
+        }
+        if !line.out.is_empty() {
+            if let Some(pause) = line.throttle.pause() {
+                self.alarm(end, DRIP, pause, world);
+            }
+            return;
+        }
+        if let Exchange::Busy { answer: answer @ Answer::Going, .. } = &mut line.exchange {
+            *answer = Answer::Gone;
+            self.answered(end, world);
+        }
+    }
+
+    /// All that will be written of this answer is with the network.
+    fn answered(&mut self, end: EndId, world: &mut World) {
+        let line = self.lines.get_mut(&end).expect("it has just written");
+        let Exchange::Busy { delivery, act, request, .. } = &line.exchange else { return };
+        let (delivery, fate, then, request) = (*delivery, act.fate, act.then, *request);
+        match fate {
+            Fate::Whole => {
+                self.deliveries[delivery].answer_whole = true;
+                if then == Then::SendsSurplus {
+                    self.trouble(end, world.now(), world.now(), TroubleKind::Unasked);
+                    self.lines.get_mut(&end).expect("it has just written").exchange =
+                        Exchange::Over;
+                } else if then == Then::Closes {
+                    // An orderly close: what still comes is read, so that no reset follows.
+                    line.finished = true;
+                    line.exchange = Exchange::Over;
+                    world.finish(end);
+                } else if request {
+                    self.conclude(end, world);
+                } else if matches!(then, Then::ClosesLate(_)) {
+                    // What is left of the request is nobody's fault.
+                    line.exchange = Exchange::Over;
+                }
+            }
+            Fate::Cut { reset, .. } => {
+                self.trouble(end, world.now(), world.now(), TroubleKind::Answer);
+                self.drop_line(end, world);
+                if reset {
+                    world.abort(end);
+                } else {
+                    world.close(end);
+                }
+            }
+            Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk => {
+                line.exchange = Exchange::Over;
+            }
+        }
+    }
+
+    /// Request and answer are complete, and the connection stays.
+    fn conclude(&mut self, end: EndId, world: &mut World) {
+        let line = self.lines.get_mut(&end).expect("it is alive");
+        let Exchange::Busy { act, .. } = &line.exchange else { return };
+        let then = act.then;
+        line.turn += 1;
+        line.exchange = Exchange::Idle;
+        line.throttle = Throttle::new(Pace::AtOnce);
+        match then {
+            Then::Keeps | Then::Closes | Then::SendsSurplus => {}
+            Then::ClosesLate(after) => {
+                line.exchange = Exchange::Closing;
+                self.alarm(end, LATE_CLOSE, after, world);
+            }
+            Then::ClosesIdle(after) => self.alarm(end, IDLE_CLOSE, after, world),
+            Then::SendsUnasked(after) => self.alarm(end, UNASKED, after, world),
+        }
+    }
+
+    pub(super) fn close_idle(&mut self, end: EndId, world: &mut World) {
+        if world.close_idle(end) {
+            self.trouble(end, world.now(), world.now(), TroubleKind::ClosedIdle);
+            self.drop_line(end, world);
+        }
+    }
+
+    /// Closes a connection that the proxy has just begun to use again.
+    pub(super) fn lose_race(&mut self, end: EndId, world: &mut World) {
+        let Some(line) = self.lines.get(&end) else { return };
+        if matches!(line.exchange, Exchange::Idle) && line.reader.is_between() {
+            self.trouble(end, world.now(), world.now(), TroubleKind::ClosedIdle);
+            self.drop_line(end, world);
+            world.close(end);
+        }
+    }
+
+    pub(super) fn send_unasked(&mut self, end: EndId, world: &mut World) {
+        let garbage = self.rng.one_in(2);
+        let bytes = if garbage { "unasked\r\n\r\n".to_owned() } else { fake_answer(end) };
+        if world.send_unsolicited(end, bytes.as_bytes()) {
+            self.trouble(end, world.now(), world.now(), TroubleKind::Unasked);
+            if world.faults.has(Family::HalfCloses) {
+                world.finish(end);
+            }
+            self.lines.get_mut(&end).expect("its alarm rang").exchange = Exchange::Over;
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new() -> Line {
+        Line {
+            reader: Reader::new(Side::Requests),
+            exchange: Exchange::Idle,
+            throttle: Throttle::new(Pace::AtOnce),
+            out: Vec::new(),
+            turn: 0,
+            finished: false,
+        }
+    }
+
+    /// Whether nothing good can come of it any more.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        match &self.exchange {
+            Exchange::Idle | Exchange::Closing => false,
+            Exchange::Busy { act, .. } => act.fate != Fate::Whole,
+            Exchange::Over => true,
+        }
+    }
+
+    fn take_body(&mut self, bytes: &[u8], end: EndId, world: &mut World) {
+        let Exchange::Busy { text, offset, .. } = &mut self.exchange else { return };
+        if text.id != Delivery::STRANGE && !text.has(*offset, bytes) {
+            world.accuse(format!("the body of request {} is not its own at {end}", text.id));
+        }
+        *offset += bytes.len();
+    }
+}

@@ -6,6 +6,7 @@ use httparse::Header;
 
 use super::fields::{Known, known, trim};
 use super::head::Version;
+use crate::planted::{self, Bug};
 
 /// What all `Connection` lines of one head say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Options {
     pub fn persistent(&self, version: Version) -> bool {
         match version {
             Version::Http10 => self.keep_alive && !self.close,
-            Version::Http11 => !self.close,
+            Version::Http11 => !self.close || planted::is(Bug::CloseOverheard),
         }
     }
 }

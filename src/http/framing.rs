@@ -8,6 +8,7 @@ use httparse::Header;
 use super::chunked::{ChunkError, ChunkScanner, Keep, Scan};
 use super::fields::{Known, known};
 use super::head::{RequestHead, ResponseHead, Version};
+use crate::planted::{self, Bug};
 
 /// How a message says where its body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,9 @@ pub fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
 /// Whatever is not certain, even where there is no body.
 pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, FramingError> {
     let declared = declared(head.fields, head.version)?;
-    let bodiless = to_head || matches!(head.status, 100..=199 | 204 | 304);
+    let to_head = to_head && !planted::is(Bug::HeadBodyAwaited);
+    let not_modified = head.status == 304 && !planted::is(Bug::NotModifiedBodyAwaited);
+    let bodiless = to_head || not_modified || matches!(head.status, 100..=199 | 204);
     Ok(if bodiless { Framing::None } else { declared.unwrap_or(Framing::UntilClose) })
 }
 
@@ -127,7 +130,9 @@ impl Body {
     pub fn new(framing: Framing) -> Body {
         match framing {
             Framing::None | Framing::Length(0) => Body::Done,
-            Framing::Length(length) => Body::Length(length),
+            Framing::Length(length) => {
+                Body::Length(length + u64::from(planted::is(Bug::LengthOneMore)))
+            }
             Framing::Chunked => Body::Chunked(ChunkScanner::default()),
             Framing::UntilClose => Body::UntilClose,
         }

@@ -11,6 +11,7 @@ use super::connection::{self, Options};
 use super::fields::{Known, known, trim};
 use super::framing::Framing;
 use super::head::Version;
+use crate::planted::{self, Bug};
 
 /// Fields to set, evaluated: names with values; an empty value removes the field.
 #[derive(Debug, Default)]
@@ -130,7 +131,9 @@ impl RequestOut<'_> {
         if is_remade(name) || self.set.sets(name) {
             return false;
         }
-        let named = self.options.names_fields && connection::names(self.fields, name);
+        let named = self.options.names_fields
+            && connection::names(self.fields, name)
+            && !planted::is(Bug::HopByHopPassedOn);
         match known(name) {
             Some(Known::Expect) => self.expect && !named,
             // It routes, whatever `Connection` says.

@@ -14,6 +14,7 @@ use crate::buffer::Buffer;
 use crate::config::model::ProxyVersion;
 use crate::http::framing::Framing;
 use crate::net::{Connect, Net};
+use crate::planted::{self, Bug};
 use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
 
@@ -57,7 +58,9 @@ impl<N: Net> Exchange<N> {
     ) -> Result<(), Ending> {
         let mut pick = pick;
         loop {
-            self.tried.insert(pick.server);
+            if !planted::is(Bug::SameServerAgain) {
+                self.tried.insert(pick.server);
+            }
             self.tries += 1;
             if let Some(group) = self.proxy().map(|proxy| proxy.group) {
                 self.account.begin(group, Some(pick.server), context.now);
@@ -106,7 +109,9 @@ impl<N: Net> Exchange<N> {
         let Some(mut connection) = idle else { return self.begin_connect(pick, client, context) };
         connection.requests += 1;
         let token = connection.socket.token();
-        context.owners[token.0] = Owner::Upstream(client.facts.session);
+        if !planted::is(Bug::OwnerNotChanged) {
+            context.owners[token.0] = Owner::Upstream(client.facts.session);
+        }
         self.account.connected(context.now);
         self.link = Link::Open { connection, pick, reused: true, reusable: true };
         self.render(client, context);
@@ -204,7 +209,8 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
         let untouched = self.download.is_untouched();
-        let reused = matches!(self.link, Link::Open { reused: true, .. });
+        let reused = matches!(self.link, Link::Open { reused: true, .. })
+            && !planted::is(Bug::DeadPooledBlamed);
         if reused && untouched && matches!(failure, Failure::Reset | Failure::Closed) {
             return self.resend(failure, client, context);
         }

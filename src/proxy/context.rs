@@ -21,6 +21,7 @@ use crate::config::model::{self, Config, GroupId, Listen, Location, LocationSett
 use crate::config::template::{Part, Template, Variable};
 use crate::http::rewrite::SetFields;
 use crate::net::{Accepted, Connect, Net, Token};
+use crate::planted::{self, Bug};
 use crate::time::Time;
 use crate::upstream::group::{Change, Group, Pick, ServerId, Verdict};
 
@@ -295,7 +296,9 @@ impl<N: Net> Context<N> {
 
     /// Closes a socket and frees its token.
     pub fn close(&mut self, socket: Socket<N>) {
-        self.owners.remove(socket.token().0);
+        if !planted::is(Bug::TokenLeaked) {
+            self.owners.remove(socket.token().0);
+        }
     }
 
     /// Ends an attempt, and sees to what its verdict changes.
@@ -364,6 +367,9 @@ impl<N: Net> Context<N> {
 
     /// Closes idle connections whose time is up.
     pub fn expire_idle(&mut self) {
+        if planted::is(Bug::PoolNeverExpires) {
+            return;
+        }
         let now = self.now;
         for place in 0..self.newest().groups.len() {
             while let Some(idle) = self.pool_at(place).remove_expired(now) {

@@ -17,6 +17,7 @@ use crate::http::chunked::Keep;
 use crate::http::framing::Body;
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::net::Net;
+use crate::planted::{self, Bug};
 use crate::time::Time;
 use crate::upstream::group::Verdict;
 use crate::upstream::retry::Failure;
@@ -242,6 +243,9 @@ impl<N: Net> Exchange<N> {
                 context.buffers.settle(&mut download.raw);
                 match self.download.phase {
                     Phase::AwaitingHead { .. } => self.fail(Failure::Reset, client, context)?,
+                    Phase::Body { .. } if planted::is(Bug::RetriedAfterFirstByte) => {
+                        self.fail(Failure::Reset, client, context)?;
+                    }
                     Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
                         self.cut(context)
                     }
@@ -350,7 +354,10 @@ impl<N: Net> Exchange<N> {
         };
         let server = pick.server;
         self.conclude(pick, Verdict::Succeeded, context);
-        let clean = reusable && persistent && !surplus && self.upload.is_sent();
+        let persistent = persistent || planted::is(Bug::ClosingConnectionPooled);
+        let surplus = surplus && !planted::is(Bug::SurplusPooled);
+        let sent = self.upload.is_sent() || planted::is(Bug::HalfSentConnectionPooled);
+        let clean = reusable && persistent && !surplus && sent;
         match self.proxy().map(|proxy| proxy.group).filter(|_| clean) {
             Some(group) => {
                 if let Some(connection) = silent(connection, context) {
@@ -381,10 +388,14 @@ impl<N: Net> Exchange<N> {
                 Ok(())
             }
             Phase::Body { body: Body::UntilClose, coding, .. } => {
-                if *coding == Coding::Chunks {
+                if *coding == Coding::Chunks && !planted::is(Bug::LastChunkLost) {
                     context.buffers.append(&mut self.download.raw, b"0\r\n\r\n");
                     self.download.ready = self.download.raw.len();
                 }
+                self.response_complete(context);
+                Ok(())
+            }
+            Phase::Body { .. } if planted::is(Bug::CutTakenForWhole) => {
                 self.response_complete(context);
                 Ok(())
             }

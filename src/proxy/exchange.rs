@@ -20,6 +20,7 @@ use crate::address::Address;
 use crate::config::model::{Action, Config, ErrorPageStatus, LocationSettings, ProxyPass};
 use crate::http::framing::Body;
 use crate::net::Net;
+use crate::planted::{self, Bug};
 use crate::time::Time;
 use crate::upstream::group::{Pick, Tried, Verdict};
 use crate::upstream::retry::Failure;
@@ -182,7 +183,7 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
-        if self.unheard {
+        if self.unheard || planted::is(Bug::LeavingUnnoticed) {
             return Ok(());
         }
         if client.socket.is_broken() {
@@ -222,9 +223,12 @@ impl<N: Net> Exchange<N> {
         if self.unheard {
             return Ending::ClientLeft;
         }
-        let in_step = self.upload.body.is_done();
+        let in_step = self.upload.body.is_done() || planted::is(Bug::UnwantedBodyParsed);
         match self.download.phase {
             Phase::Ended { whole: false, framed: true } => Ending::Close,
+            Phase::Ended { whole: false, framed: false } if planted::is(Bug::CutEndsInOrder) => {
+                Ending::Close
+            }
             Phase::Ended { whole: false, framed: false } => Ending::Reset,
             _ if self.download.keeps_client && in_step && !context.draining => {
                 // Body bytes that no server wanted any more must not become the next request.
@@ -278,11 +282,13 @@ impl<N: Net> Exchange<N> {
         }
         match &self.link {
             Link::None => None,
+            Link::Connecting { .. } if planted::is(Bug::ConnectTimeoutIgnored) => None,
             Link::Connecting { deadline, .. } => Some((*deadline, Waiting::Connect)),
             Link::Open { .. } if self.upload.is_over() => None,
             Link::Open { .. } if self.upload.is_pending() => {
                 Some((self.upload.since + proxy.send_timeout, Waiting::ServerTakes))
             }
+            Link::Open { .. } if planted::is(Bug::BodyTimeoutIgnored) => None,
             Link::Open { .. } => {
                 Some((self.upload.since + self.settings().body_timeout, Waiting::ClientSends))
             }
@@ -293,6 +299,9 @@ impl<N: Net> Exchange<N> {
         if self.is_tunnel() {
             return None;
         }
+        if self.download.is_pending() && planted::is(Bug::SendTimeoutIgnored) {
+            return None;
+        }
         if self.download.is_pending() {
             return Some((
                 self.download.since + self.settings().send_timeout,
@@ -301,7 +310,9 @@ impl<N: Net> Exchange<N> {
         }
         let proxy = self.proxy()?;
         match &self.link {
-            Link::Open { .. } if self.upload.is_over() => {
+            Link::Open { .. }
+                if self.upload.is_over() || planted::is(Bug::ReadTimeoutWhileSending) =>
+            {
                 let since = self.download.since.max(self.upload.since);
                 Some((since + proxy.read_timeout, Waiting::ServerAnswers))
             }
@@ -375,7 +386,12 @@ impl<N: Net> Exchange<N> {
 
     /// Closes the connection to the server, if there is one; it is not to be blamed.
     pub(super) fn drop_link(&mut self, context: &mut Context<N>) {
-        self.end_link(Verdict::Abandoned, context);
+        let verdict = if planted::is(Bug::AbortBlamedOnServer) {
+            Verdict::Failed(Failure::Closed)
+        } else {
+            Verdict::Abandoned
+        };
+        self.end_link(verdict, context);
     }
 
     /// Closes the connection to the server with a verdict.

@@ -15,6 +15,7 @@ use crate::buffer::Buffer;
 use crate::config::model::{self, Lingering, LocationSettings, VirtualServerId};
 use crate::http::head::{HeadLimits, HeadScan, empty_lines};
 use crate::net::{Event, Net};
+use crate::planted::{self, Bug};
 use crate::time::Time;
 
 /// An HTTP session.
@@ -117,7 +118,7 @@ impl<N: Net> HttpSession<N> {
 
     /// Acts on the deadline, if it has passed.
     pub fn expire(&mut self, context: &mut Context<N>) -> Next {
-        if self.deadline() > context.now {
+        if self.deadline() > context.now && !planted::is(Bug::AlarmBelieved) {
             return Next::Wait;
         }
         match &mut self.stage {
@@ -231,9 +232,11 @@ impl<N: Net> HttpSession<N> {
     }
 
     fn keep(&mut self, settings: &LocationSettings, context: &mut Context<N>) -> Option<Next> {
-        let deadline = context.now + settings.keepalive_timeout.unwrap_or_default();
+        let late = planted::is(Bug::KeepaliveDeadlineKept);
+        let since = if late { self.client.facts.accepted } else { context.now };
+        let deadline = since + settings.keepalive_timeout.unwrap_or_default();
         self.stage = Stage::Idle { deadline, skipped: 0 };
-        None
+        planted::is(Bug::RestOfInputForgotten).then_some(Next::Wait)
     }
 
     fn begin_lingering(
@@ -244,6 +247,9 @@ impl<N: Net> HttpSession<N> {
     ) -> Option<Next> {
         context.buffers.clear(&mut self.client.input);
         match settings.lingering_close {
+            Lingering::On if planted::is(Bug::LingeringLeftOut) => {
+                Some(Next::Close(CloseReason::Done))
+            }
             Lingering::Off => Some(Next::Close(CloseReason::Done)),
             Lingering::On | Lingering::Always => {
                 let until = context.now + time;

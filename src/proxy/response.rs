@@ -18,6 +18,7 @@ use crate::http::framing::{self, Body, Framing};
 use crate::http::head::{self, HeadScan, ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
 use crate::net::Net;
+use crate::planted::{self, Bug};
 use crate::upstream::retry::Failure;
 
 /// What a response head is.
@@ -84,7 +85,7 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Judged {
-        if head.status < 200 {
+        if head.status < 200 && !planted::is(Bug::InterimTakenForFinal) {
             return self.judge_interim(head, context);
         }
         let to_head = self.request.is_head;
@@ -118,8 +119,11 @@ impl<N: Net> Exchange<N> {
         if head.status == 101 {
             return self.judge_upgrade(head);
         }
-        let repeated = head.status == 100 && std::mem::replace(&mut self.download.continued, true);
-        if self.request.version == Version::Http11 && !repeated {
+        let repeated = head.status == 100
+            && std::mem::replace(&mut self.download.continued, true)
+            && !planted::is(Bug::ContinueRepeated);
+        let knows = self.request.version == Version::Http11 || planted::is(Bug::InterimToOldClient);
+        if knows && !repeated {
             self.write_interim(head, None, context);
         }
         Judged::Interim
@@ -219,7 +223,7 @@ impl<N: Net> Exchange<N> {
 
     /// How a body that came in `framing` goes to this client.
     fn passing(&self, head: &ResponseHead<'_>, framing: Framing) -> (Framing, Coding) {
-        let old = self.request.version == Version::Http10;
+        let old = self.request.version == Version::Http10 && !planted::is(Bug::ChunksToOldClient);
         match framing {
             Framing::Length(length) => (Framing::Length(length), Coding::AsIs),
             Framing::Chunked if old => (Framing::UntilClose, Coding::DataOnly),
@@ -240,7 +244,7 @@ impl<N: Net> Exchange<N> {
     pub(super) fn may_keep_client(&self, client: &Client<N>, context: &Context<N>) -> bool {
         let settings = self.settings();
         self.request.is_persistent()
-            && self.upload.body.is_done()
+            && (self.upload.body.is_done() || planted::is(Bug::UnwantedBodyParsed))
             && !context.draining
             && settings.keepalive_timeout.is_some()
             && client.facts.requests < settings.keepalive_requests

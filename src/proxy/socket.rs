@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use crate::net::{Event, Net, Stream, Token};
+use crate::planted::{self, Bug};
 
 /// A registered stream.
 pub struct Socket<N: Net> {
@@ -113,7 +114,9 @@ impl<N: Net> Socket<N> {
         match retried(|| self.stream.read(into)) {
             Ok(0) => Moved::End,
             Ok(count) => {
-                self.readable = count == into.len() || self.end != PeerEnd::Unknown;
+                let ending =
+                    self.end != PeerEnd::Unknown && !planted::is(Bug::EndBehindShortReadLost);
+                self.readable = count == into.len() || ending;
                 Moved::Bytes(count)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -131,7 +134,10 @@ impl<N: Net> Socket<N> {
         }
         match retried(|| self.stream.write_vectored(from)) {
             Ok(0) => Moved::Failed(ErrorKind::WriteZero.into()),
-            Ok(count) => Moved::Bytes(count),
+            Ok(count) => {
+                self.writable = !planted::is(Bug::WriteStopsWriting);
+                Moved::Bytes(count)
+            }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 self.writable = false;
                 Moved::Wait

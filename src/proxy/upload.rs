@@ -14,6 +14,7 @@ use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
 use crate::net::Net;
+use crate::planted::{self, Bug};
 use crate::time::Time;
 
 /// The state of the request's direction.
@@ -69,7 +70,7 @@ impl Replay {
         let Replay::Whole { bytes, limit } = self else { return };
         if bytes.len() + written.len() <= *limit && !pool.is_exhausted() {
             pool.append(bytes, written);
-        } else {
+        } else if !planted::is(Bug::ReplayOverflowUnnoticed) {
             self.forget(pool);
         }
     }
@@ -147,7 +148,9 @@ impl<N: Net> Upload<N> {
     /// Starts again from the first byte, for another server.
     pub fn rewind(&mut self, pool: &mut BufferPool, now: Time) {
         pool.clear(&mut self.head);
-        self.resent = 0;
+        if !planted::is(Bug::ReplayNotRewound) {
+            self.resent = 0;
+        }
         self.sent = false;
         if self.taker == Taker::Broken {
             self.taker = Taker::Server;
@@ -158,7 +161,9 @@ impl<N: Net> Upload<N> {
     /// Gives all storage back.
     pub fn release(&mut self, context: &mut Context<N>) {
         context.buffers.clear(&mut self.head);
-        self.replay.forget(&mut context.buffers);
+        if !planted::is(Bug::BufferNotReturned) {
+            self.replay.forget(&mut context.buffers);
+        }
         self.drop_pipe(context);
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::model::NextUpstream;
+use crate::planted::{self, Bug};
 
 /// How an attempt failed before a response could be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Failure {
             | Failure::Reset
             | Failure::Closed => policy.error,
             Failure::ConnectTimedOut | Failure::SendTimedOut | Failure::ReadTimedOut => {
-                policy.timeout
+                policy.timeout && !planted::is(Bug::TimeoutNeverMoves)
             }
             // The other request may have met either.
             Failure::MarkedDown => policy.error || policy.timeout,
@@ -144,6 +145,7 @@ pub fn may_resend(request: Repeatable, policy: &NextUpstream) -> bool {
 /// Whether a method is idempotent. Methods that nobody here knows are not.
 pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"PUT" | b"DELETE" | b"OPTIONS")
+        || planted::is(Bug::PostRepeated)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use slab::Slab;
 use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
+use crate::planted::{self, Bug};
 pub use crate::proxy::context::Tuning;
 use crate::proxy::context::{Context, Owner};
 pub use crate::proxy::journal::Journal;
@@ -162,7 +163,9 @@ impl<N: Net> Worker<N> {
         self.listeners.close(&mut self.context);
         self.context.close_idle();
         self.checks.abandon(&mut self.context);
-        self.close_sessions(|worker, key| worker.sessions[key].session.may_go());
+        if !planted::is(Bug::DrainForgetsIdle) {
+            self.close_sessions(|worker, key| worker.sessions[key].session.may_go());
+        }
     }
 
     /// Whether nothing is left to be done after [`Worker::drain`].
@@ -231,7 +234,8 @@ impl<N: Net> Worker<N> {
             }
             // Anything but room to write: an end, an error, or bytes that nobody asked for.
             Owner::Idle { generation, group, key } => {
-                if event.readable || event.read_closed || event.broken {
+                let says = event.readable || event.read_closed || event.broken;
+                if says && !planted::is(Bug::IdleEventsIgnored) {
                     self.context.drop_idle(generation, group, key);
                 }
             }
@@ -308,7 +312,9 @@ impl<N: Net> Worker<N> {
             let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
                 continue;
             };
-            entry.alarm = Time::NEVER;
+            if !planted::is(Bug::AlarmNotSetAgain) {
+                entry.alarm = Time::NEVER;
+            }
             let next = entry.session.expire(&mut self.context);
             self.follow(key, next);
         }

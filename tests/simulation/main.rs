@@ -5,6 +5,8 @@
 
 mod common;
 mod facts;
+#[cfg(debug_assertions)]
+mod planted;
 
 use std::panic::catch_unwind;
 

@@ -1,0 +1,80 @@
+//! Every slip that can be planted is found by some seed: what finds nothing proves nothing.
+
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use switchover::planted::{Bug, plant};
+
+use super::common::seeds::run_seed;
+
+/// Seeds that are tried before a slip counts as not found.
+const BOUND: u64 = 500;
+
+#[test]
+fn every_planted_bug_is_caught_within_the_bound() {
+    let next = AtomicUsize::new(0);
+    let hunt = || {
+        let mut missed = Vec::new();
+        while let Some(&bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match catch(bug) {
+                Some((seed, complaint)) => println!("{bug:?}: seed {seed}: {complaint}"),
+                None => missed.push(bug),
+            }
+        }
+        missed
+    };
+    let missed: Vec<Bug> = std::thread::scope(|scope| {
+        let halves = [0, 1].map(|_| scope.spawn(hunt));
+        halves.into_iter().flat_map(|half| half.join().expect("it catches panics")).collect()
+    });
+    assert!(missed.is_empty(), "not found by {BOUND} seeds: {missed:?}");
+}
+
+/// The first seed whose run shows the slip, and its first complaint.
+fn catch(bug: Bug) -> Option<(u64, String)> {
+    (0..BOUND).find_map(|seed| {
+        plant(Some(bug));
+        let outcome = catch_unwind(|| run_seed(seed, false));
+        plant(None);
+        match outcome {
+            Ok(Ok(_)) => None,
+            Ok(Err(complaints)) => Some((seed, complaints.into_iter().next()?)),
+            Err(panic) => Some((seed, words(panic.as_ref()))),
+        }
+    })
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let literal = || panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(literal).unwrap_or_else(|| "a panic".to_owned())
+}
+
+#[test]
+fn every_bug_is_listed_and_has_its_place_in_the_code() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let list = std::fs::read_to_string(format!("{root}/planted.rs")).expect("it is there");
+    let (_, rest) = list.split_once("pub enum Bug {").expect("the enum");
+    let (variants, _) = rest.split_once("\n}").expect("its end");
+    let names = variants.lines().map(str::trim).filter_map(|line| line.strip_suffix(','));
+    let names: Vec<&str> =
+        names.filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric())).collect();
+    let listed: Vec<String> = Bug::ALL.iter().map(|bug| format!("{bug:?}")).collect();
+    assert_eq!(names, listed);
+    let mut code = String::new();
+    read_all(std::path::Path::new(root), &mut code);
+    for name in names {
+        assert!(code.contains(&format!("planted::is(Bug::{name})")), "{name} is planted nowhere");
+    }
+}
+
+fn read_all(below: &std::path::Path, into: &mut String) {
+    for entry in std::fs::read_dir(below).expect("it is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            read_all(&path, into);
+        } else {
+            into.push_str(&std::fs::read_to_string(&path).expect("it can be read"));
+        }
+    }
+}

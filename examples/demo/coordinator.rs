@@ -1,7 +1,9 @@
 //! A stand-in for a Trino coordinator: what a client, a worker and a proxy can see of one.
 //!
 //! Queries, announcements and nodes live in memory and die with the process, as Trino's do. A query
-//! asked for at another coordinator than the one that made it is not found.
+//! asked for at another coordinator than the one that made it is not found. Statuses, fields and
+//! texts are those of Trino 435; what later versions added is there beside it. It trusts everybody:
+//! a real one takes announcements only from who knows the cluster's secret.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -12,10 +14,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{self, ExitCode};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use switchover::http::answer::reason;
 
+use crate::calendar::Utc;
 use crate::client::{self, Head, string_after};
 use crate::load::STARTING;
 
@@ -77,8 +80,30 @@ fn column(name: &str, kind: &str, arguments: &str) -> String {
     )
 }
 
-/// A status and a JSON text.
-type Answer = (u16, String);
+/// A status and a body of some type.
+struct Answer {
+    status: u16,
+    kind: &'static str,
+    body: String,
+}
+
+impl Answer {
+    fn json(body: String) -> Answer {
+        Answer { status: 200, kind: "application/json", body }
+    }
+
+    fn text(status: u16, body: &str) -> Answer {
+        Answer { status, kind: "text/plain", body: body.to_owned() }
+    }
+}
+
+/// What there is to know of a query's progress: nothing but its state ever changes here.
+fn stats(state: &str) -> String {
+    let (queued, scheduled) = (state == "QUEUED", state == "RUNNING" || state == "FINISHED");
+    format!(
+        r#""stats":{{"state":"{state}","queued":{queued},"scheduled":{scheduled},"nodes":0,"totalSplits":0,"queuedSplits":0,"runningSplits":0,"completedSplits":0,"cpuTimeMillis":0,"wallTimeMillis":0,"queuedTimeMillis":0,"elapsedTimeMillis":0,"processedRows":0,"processedBytes":0,"physicalInputBytes":0,"physicalWrittenBytes":0,"peakMemoryBytes":0,"spilledBytes":0}}"#
+    )
+}
 
 impl Coordinator {
     fn new(name: String, at: SocketAddr) -> Coordinator {
@@ -105,16 +130,20 @@ impl Coordinator {
         let mut reader = BufReader::new(stream);
         while let Some(head) = Head::read(&mut reader)? {
             let body = client::read_body(&mut reader, &head)?;
-            let (status, json) = self.answer(&head, &body);
-            let length = if status == 204 {
-                String::new()
-            } else {
-                format!("Content-Length: {}\r\n", json.len())
+            let Answer { status, kind, body } = self.answer(&head, &body);
+            let fields = match status {
+                204 => String::new(),
+                202 => "Content-Length: 0\r\n".to_owned(),
+                _ => format!(
+                    "Content-Type: {kind}\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {}\r\n",
+                    body.len()
+                ),
             };
-            let shown = if head.start.starts_with("HEAD ") { "" } else { &json };
+            let shown = if head.start.starts_with("HEAD ") { "" } else { &body };
             let text = format!(
-                "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\n{length}\r\n{shown}",
-                reason(status)
+                "HTTP/1.1 {status} {}\r\nDate: {}\r\n{fields}\r\n{shown}",
+                reason(status),
+                Utc::now().date_field()
             );
             let mut stream = stream;
             stream.write_all(text.as_bytes())?;
@@ -128,37 +157,55 @@ impl Coordinator {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let host = head.field("host").unwrap_or_default();
         match (method, parts.as_slice()) {
-            ("GET" | "HEAD", ["v1", "info"]) => (200, self.info()),
-            ("GET" | "HEAD", ["v1", "status"]) => (200, "{}".to_owned()),
+            ("GET" | "HEAD", ["v1", "info"]) => Answer::json(self.info()),
+            ("GET" | "HEAD", ["v1", "status"]) => Answer::json("{}".to_owned()),
+            ("POST", ["v1", "statement"]) if head.field("x-trino-user").is_none() => Answer::text(
+                401,
+                "Basic authentication or X-Trino-Original-User or X-Trino-User must be sent",
+            ),
+            ("POST", ["v1", "statement"]) if body.is_empty() => {
+                Answer::text(400, "SQL statement is empty")
+            }
             ("POST", ["v1", "statement"]) => self.made_query(host, body),
             (_, ["v1", "statement", _, id, ..]) if !self.knows(id) => {
-                (404, "\"Query not found\"".to_owned())
+                Answer::text(404, "Query not found")
             }
             ("GET" | "HEAD", ["v1", "statement", "queued", id, slug, _]) => {
-                (200, self.page(host, id, &format!("executing/{id}/{slug}/0"), "RUNNING", ""))
+                Answer::json(self.first_page(host, id, slug))
             }
             ("GET" | "HEAD", ["v1", "statement", "executing", id, slug, "0"]) => {
                 let rows = self.result(id);
-                (200, self.page(host, id, &format!("executing/{id}/{slug}/1"), "RUNNING", &rows))
+                Answer::json(self.page(
+                    host,
+                    id,
+                    &format!("executing/{id}/{slug}/1"),
+                    &rows,
+                    "RUNNING",
+                ))
             }
             ("GET" | "HEAD", ["v1", "statement", "executing", id, ..]) => {
-                (200, self.page(host, id, "", "FINISHED", ""))
+                Answer::json(self.page(host, id, "", "", "FINISHED"))
             }
-            ("DELETE", ["v1", "statement", ..]) => (204, String::new()),
+            ("DELETE", ["v1", "statement", ..]) => Answer::text(204, ""),
+            ("GET", ["v1", "query", id]) if !self.knows(id) => Answer::text(410, "HTTP 410 Gone"),
+            ("GET", ["v1", "query", id]) => Answer::json(format!(r#"{{"queryId":"{id}"}}"#)),
             ("PUT", ["v1", "announcement", node]) => self.announced(node, body),
             ("DELETE", ["v1", "announcement", node]) => {
                 self.state().workers.remove(*node);
-                (204, String::new())
+                Answer::text(202, "")
             }
-            ("GET", ["v1", "service", "trino", "general"]) => (200, self.services()),
-            (_, _) => (404, "\"Not found\"".to_owned()),
+            ("GET", ["v1", "service", "trino", "general"]) => Answer::json(self.services()),
+            ("POST", ["v1", "announce"]) => self.announced_uri(body),
+            (_, _) => Answer::text(404, "HTTP 404 Not Found"),
         }
     }
 
     fn info(&self) -> String {
         let uptime = self.started.elapsed().as_secs_f64();
         format!(
-            r#"{{"nodeVersion":{{"version":"{VERSION}"}},"environment":"demo","coordinator":true,"starting":{},"uptime":"{uptime:.2}s"}}"#,
+            r#"{{"nodeId":"{}","state":"ACTIVE","nodeVersion":{{"version":"{VERSION}"}},"environment":"demo","coordinator":true,"coordinatorId":"{}","starting":{},"uptime":"{uptime:.2}s"}}"#,
+            self.name,
+            self.mark,
             self.is_starting()
         )
     }
@@ -167,23 +214,27 @@ impl Coordinator {
         self.started.elapsed() < STARTING_TIME
     }
 
+    /// Registers a query, even while starting: that it cannot be run is told by its first page.
     fn made_query(&self, host: &str, sql: &str) -> Answer {
         let mut state = self.state();
-        let id = format!("{}_{:05}_{}", utc_now(), state.made, self.mark);
+        let id = format!("{}_{:05}_{}", Utc::now().in_query_id(), state.made, self.mark);
         state.made += 1;
-        if self.is_starting() {
-            return (
-                200,
-                format!(
-                    r#"{{"id":"{id}","error":{{"message":"Trino server is still initializing","errorCode":5,"errorName":"{STARTING}"}}}}"#
-                ),
-            );
-        }
         state.queries.insert(id.clone(), sql.to_owned());
         while state.queries.len() > QUERY_LIMIT {
             state.queries.pop_first();
         }
-        (200, self.page(host, &id, &format!("queued/{id}/y{}/1", self.mark), "QUEUED", ""))
+        let next = format!("queued/{id}/y{}/1", self.mark);
+        Answer::json(self.page(host, &id, &next, "", "QUEUED"))
+    }
+
+    fn first_page(&self, host: &str, id: &str, slug: &str) -> String {
+        if self.is_starting() {
+            let error = format!(
+                r#""error":{{"message":"Trino server is still initializing","errorCode":65548,"errorName":"{STARTING}","errorType":"INTERNAL_ERROR"}},"#
+            );
+            return self.page(host, id, "", &error, "FAILED");
+        }
+        self.page(host, id, &format!("executing/{id}/{slug}/0"), "", "QUEUED")
     }
 
     fn knows(&self, id: &str) -> bool {
@@ -191,13 +242,14 @@ impl Coordinator {
     }
 
     /// One page of an answer. The next one's place is told as the client reached us: by its Host.
-    fn page(&self, host: &str, id: &str, next: &str, state: &str, rows: &str) -> String {
+    fn page(&self, host: &str, id: &str, next: &str, content: &str, state: &str) -> String {
         let next = match next {
             "" => String::new(),
             path => format!(r#""nextUri":"http://{host}/v1/statement/{path}","#),
         };
         format!(
-            r#"{{"id":"{id}","infoUri":"http://{host}/ui/query.html?{id}",{next}{rows}"stats":{{"state":"{state}"}}}}"#
+            r#"{{"id":"{id}","infoUri":"http://{host}/ui/query.html?{id}",{next}{content}{},"warnings":[]}}"#,
+            stats(state)
         )
     }
 
@@ -206,26 +258,30 @@ impl Coordinator {
         if !sql.contains("system.runtime.nodes") {
             return format!(r#""columns":[{}],"data":[[1]],"#, column("_col0", "integer", ""));
         }
-        let names = ["node_id", "http_uri", "node_version", "coordinator", "state"];
         let unbounded = r#"{"kind":"LONG","value":2147483647}"#;
-        let columns: Vec<String> =
-            names.iter().map(|name| column(name, "varchar", unbounded)).collect();
+        let columns = [
+            column("node_id", "varchar", unbounded),
+            column("http_uri", "varchar", unbounded),
+            column("node_version", "varchar", unbounded),
+            column("coordinator", "boolean", ""),
+            column("state", "varchar", unbounded),
+        ];
         format!(r#""columns":[{}],"data":[{}],"#, columns.join(","), self.nodes().join(","))
     }
 
     /// The rows of `system.runtime.nodes`: this coordinator and the workers it heard of.
     fn nodes(&self) -> Vec<String> {
-        let row = |name: &str, uri: &str, version: &str, coordinator: &str| {
-            format!(r#"["{name}","{uri}","{version}","{coordinator}","active"]"#)
+        let row = |name: &str, uri: &str, version: &str, coordinator: bool| {
+            format!(r#"["{name}","{uri}","{version}",{coordinator},"active"]"#)
         };
-        let mut rows = vec![row(&self.name, &format!("http://{}", self.at), VERSION, "true")];
+        let mut rows = vec![row(&self.name, &format!("http://{}", self.at), VERSION, true)];
         let mut state = self.state();
         state.workers.retain(|_, worker| worker.at.elapsed() < ANNOUNCEMENT_TIME);
         rows.extend(
             state
                 .workers
                 .iter()
-                .map(|(name, worker)| row(name, &worker.uri, &worker.version, "false")),
+                .map(|(name, worker)| row(name, &worker.uri, &worker.version, false)),
         );
         rows
     }
@@ -238,7 +294,17 @@ impl Coordinator {
             at: Instant::now(),
         };
         self.state().workers.insert(node.to_owned(), worker);
-        (202, String::new())
+        Answer::text(202, "")
+    }
+
+    /// As from 477 on: the body is the worker's address. A real coordinator then asks the worker who
+    /// it is; here it goes by its address.
+    fn announced_uri(&self, body: &str) -> Answer {
+        let uri = body.trim().to_owned();
+        let version = VERSION.to_owned();
+        let worker = Announced { uri: uri.clone(), version, at: Instant::now() };
+        self.state().workers.insert(uri, worker);
+        Answer::text(202, "")
     }
 
     fn services(&self) -> String {
@@ -271,25 +337,4 @@ fn random_mark() -> String {
         char::from(LETTERS[at])
     };
     (0..5).map(letter).collect()
-}
-
-/// As in `20211202_151305`.
-fn utc_now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March, in eras of 400 years, have no leap day in their middle.
-    let day = days + 719_468;
-    let (era, day_of_era) = (day / 146_097, day % 146_097);
-    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year + u64::from(month < 3);
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    format!(
-        "{year:04}{month:02}{day:02}_{:02}{:02}{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::client::Connection;
+use crate::client::{Connection, string_after};
 
 /// Clients, each with a connection of its own.
 const CLIENTS: u32 = 10;
@@ -167,14 +167,26 @@ fn send_once(at: SocketAddr, kept: &mut Option<Connection>, post: bool) -> Fate 
         Ok(connection) => kept.insert(connection),
         Err(why) => return Fate::Failed(format!("connect: {why}")),
     };
-    let (method, path, body) =
-        if post { ("POST", "/v1/statement", "select 1") } else { ("GET", "/v1/info", "") };
-    let fate = match connection.ask(method, path, body) {
+    let (what, method, path, body) = if post {
+        ("a query", "POST", "/v1/statement", "select 1")
+    } else {
+        ("GET", "GET", "/v1/info", "")
+    };
+    let mut asked = connection.ask(method, path, body);
+    // A POST only registers a query. What it comes to is told by its first page.
+    if let Ok((200, registered)) = &asked
+        && let Some(next) = string_after(registered, "nextUri")
+        && let Some(path) = next.strip_prefix(&format!("http://{at}"))
+    {
+        let path = path.to_owned();
+        asked = connection.ask("GET", &path, "");
+    }
+    let fate = match asked {
         Ok((200, answer)) if answer.contains(STARTING) => return Fate::Starting,
         Ok((200, _)) => return Fate::Served,
-        Ok((status @ 502..=504, _)) => Fate::Unavailable(format!("{method}: status {status}")),
-        Ok((status, _)) => Fate::Failed(format!("{method}: status {status}")),
-        Err(why) => Fate::Failed(format!("{method}: {why}")),
+        Ok((status @ 502..=504, _)) => Fate::Unavailable(format!("{what}: status {status}")),
+        Ok((status, text)) => Fate::Failed(format!("{what}: status {status}: {text}")),
+        Err(why) => Fate::Failed(format!("{what}: {why}")),
     };
     *kept = None;
     fate

@@ -9,6 +9,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "an experiment takes real time")]
 
+mod calendar;
 mod client;
 mod coordinator;
 mod load;
@@ -142,7 +143,9 @@ fn stay(scene: &Scene) -> io::Result<()> {
     let proxy = scene.proxy;
     println!("\nEverything runs on. Try, in another terminal:");
     println!("  curl http://{proxy}/v1/info");
-    println!("  curl -d '{NODES}' http://{proxy}/v1/statement   # then follow nextUri");
+    println!(
+        "  curl -H 'X-Trino-User: me' -d '{NODES}' http://{proxy}/v1/statement # then its nextUri"
+    );
     println!("  trino --server http://{proxy} --execute '{NODES}'");
     println!(
         "  kill -9 {}                                       # the primary",

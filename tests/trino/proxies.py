@@ -3,10 +3,8 @@
 `$host` became `$http_host`: the port is not 80, and Trino builds its links from `Host`.
 """
 
-import os
 import shutil
 import signal
-import subprocess
 
 from process import Process, accepts, await_that, tail
 
@@ -77,12 +75,3 @@ class Proxy:
 def nginx():
     """The path of nginx, if there is one."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-
-
-def knows(program, directive, directory):
-    """Whether this build of switchover knows a directive of `server`."""
-    file = os.path.join(directory, "knows.conf")
-    with open(file, "w") as out:
-        out.write(f"server {{ listen 127.0.0.1:1; {directive} return 200; }}\n")
-    tried = subprocess.run([program, "-t", "-c", file], capture_output=True, check=False)
-    return tried.returncode == 0

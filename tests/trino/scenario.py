@@ -20,7 +20,7 @@ from cluster import FORWARDED_REFUSED, Cluster, speaks_h2c
 from flight import Flight
 from load import Load
 from process import Waited, await_that, free_ports, leave_on_signals, tail
-from proxies import Proxy, knows, nginx
+from proxies import Proxy, nginx
 
 # How long the load runs undisturbed before and after each change.
 CALM_SECONDS = 3
@@ -37,6 +37,9 @@ HOPELESS_SECONDS = 25
 # A query of several stages; two active nodes are demanded below, so that the worker is one of them.
 DISTRIBUTED = "select orderpriority, count(*) from tpch.tiny.orders group by 1 order by 1"
 BOTH_NODES = {"required_workers_count": "2"}
+
+# As large as programs write them, and too large for nginx's default buffers.
+STATEMENT_BYTES = 100_000
 
 H2C = "h2c_tunnel on;"
 HTTP_1 = "internal-communication.http2.enabled=false"
@@ -74,9 +77,7 @@ class Play:
     def whole(self, rounds, proxies):
         cluster = self.cluster
         h2c = speaks_h2c(self.version)
-        tunnels = h2c and knows(self.switchover, H2C, self.directory)
         self.notes["h2c"] = h2c
-        self.notes["tunnels"] = tunnels
         self.say(f"Trino {self.version}: coordinators at {cluster.ports['a']} and {cluster.ports['b']},"
                  f" worker at {cluster.ports['worker']}, proxy at {self.port}")
         if self.version >= FORWARDED_REFUSED:
@@ -95,7 +96,7 @@ class Play:
             if program is None:
                 self.say(f"{name} is not installed: no comparison")
                 continue
-            self.with_proxy(name, program, h2c, tunnels and name == "switchover", rounds)
+            self.with_proxy(name, program, h2c, h2c and name == "switchover", rounds)
 
     def with_proxy(self, name, program, h2c, tunnels, rounds):
         self.say(f"======== {name} ========")
@@ -116,6 +117,7 @@ class Play:
                 self.three_clients("b")
                 self.distributed("b")
             self.failback(noted)
+        self.large_heads()
         self.sizes(name)
         self.proxy.end()
 
@@ -283,6 +285,23 @@ class Play:
         self.say("the long query goes on" if noted["survived"]
                  else f"the long query ended after {self.flight.rows} rows: {reason(self.flight.failure or 'it hangs')}")
         self.flight.land()
+
+    def large_heads(self):
+        """A prepared statement travels in heads: in an answer's first, then in each request's."""
+        cursor = self.clients.cursor()
+        # Hexadecimal digits of noise: they shrink to half of it where heads are compressed.
+        sql = f"prepare large from select length('{os.urandom(STATEMENT_BYTES // 2).hex()}')"
+        for what, text in (("an answer", sql), ("a request", "execute large")):
+            try:
+                cursor.execute(text)
+                cursor.fetchall()
+                told = "passes"
+            # Whatever the client throws is what its user gets.
+            except Exception as why:  # pylint: disable=broad-except
+                told = f"fails: {reason(str(why))[:80]}"
+            self.say(f"with {STATEMENT_BYTES} bytes of a prepared statement in its head, {what} {told}")
+            if told != "passes":
+                return
 
     def sizes(self, name):
         """The largest messages of each kind, from the proxy's access log."""

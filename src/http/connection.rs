@@ -2,9 +2,7 @@
 //!
 //! RFC 9110, section 7.6.1, and RFC 9112, section 9.
 
-use httparse::Header;
-
-use super::fields::{Known, known, trim};
+use super::fields::{Fields, Known, trim};
 use super::head::Version;
 use crate::planted::{self, Bug};
 
@@ -25,22 +23,27 @@ pub struct Options {
 
 impl Options {
     /// Reads the `Connection` lines among `fields`.
-    pub fn of(fields: &[Header<'_>]) -> Options {
+    pub fn of(fields: Fields<'_>) -> Options {
         let mut options = Options::default();
-        for option in named(fields) {
+        fields.values(Known::Connection).for_each(|value| options.read(value));
+        options
+    }
+
+    /// Adds what one line says.
+    pub fn read(&mut self, value: &[u8]) {
+        for option in split(value) {
             if option.eq_ignore_ascii_case(b"close") {
-                options.close = true;
+                self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                options.keep_alive = true;
+                self.keep_alive = true;
             } else if option.eq_ignore_ascii_case(b"upgrade") {
-                options.upgrade = true;
+                self.upgrade = true;
             } else if option.eq_ignore_ascii_case(b"te") {
-                options.te = true;
+                self.te = true;
             } else if !option.is_empty() {
-                options.names_fields = true;
+                self.names_fields = true;
             }
         }
-        options
     }
 
     /// Whether the sender means to go on after this message.
@@ -56,26 +59,24 @@ impl Options {
 ///
 /// `Cache-Control` stays whatever is said: RFC 9110 forbids to name a field that is meant for
 /// all recipients. The fields that frame and route are remade anyway.
-pub fn names(fields: &[Header<'_>], name: &[u8]) -> bool {
-    !name.eq_ignore_ascii_case(b"cache-control")
-        && named(fields).any(|option| option.eq_ignore_ascii_case(name))
+pub fn names(fields: Fields<'_>, name: &[u8]) -> bool {
+    let is_named = |value| split(value).any(|option| option.eq_ignore_ascii_case(name));
+    !name.eq_ignore_ascii_case(b"cache-control") && fields.values(Known::Connection).any(is_named)
 }
 
-fn named<'a>(fields: &'a [Header<'_>]) -> impl Iterator<Item = &'a [u8]> {
-    fields
-        .iter()
-        .filter(|field| known(field.name.as_bytes()) == Some(Known::Connection))
-        .flat_map(|field| field.value.split(|&b| b == b',').map(trim))
+fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trim)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::head::parse_response;
 
     fn options(lines: &[&'static str]) -> Options {
-        let fields: Vec<_> =
-            lines.iter().map(|v| Header { name: "connection", value: v.as_bytes() }).collect();
-        Options::of(&fields)
+        let mut options = Options::default();
+        lines.iter().for_each(|line| options.read(line.as_bytes()));
+        options
     }
 
     #[test]
@@ -94,9 +95,11 @@ mod tests {
 
     #[test]
     fn named_fields_are_found_but_cache_control_cannot_be_named() {
-        let fields = [Header { name: "Connection", value: b"X-Trace, cache-control" }];
-        assert!(names(&fields, b"x-trace"));
-        assert!(!names(&fields, b"x-trac"));
-        assert!(!names(&fields, b"Cache-Control"));
+        let head = b"HTTP/1.1 200\r\nConnection: X-Trace, cache-control\r\n\r\n";
+        let mut places = Vec::new();
+        let fields = parse_response(head, &mut places).unwrap().fields;
+        assert!(names(fields, b"x-trace"));
+        assert!(!names(fields, b"x-trac"));
+        assert!(!names(fields, b"Cache-Control"));
     }
 }

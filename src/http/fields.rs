@@ -1,4 +1,100 @@
-//! Field names that mean something to a proxy, and the characters that fields are made of.
+//! Fields as they stand in a head, the names that mean something to a proxy, and the characters that
+//! both are made of.
+
+/// The fields of one head, in order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields<'a> {
+    head: &'a [u8],
+    places: &'a [Place],
+}
+
+/// One field, as it stands in its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name, as sent.
+    pub name: &'a [u8],
+    /// What it means to a proxy.
+    pub known: Option<Known>,
+    /// The value, without blanks at its ends.
+    pub value: &'a [u8],
+    /// All of its line, the end included.
+    pub line: &'a [u8],
+}
+
+/// Where a field stands in its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    line: u32,
+    name_end: u32,
+    value: u32,
+    value_end: u32,
+    end: u32,
+    known: Option<Known>,
+}
+
+impl Place {
+    /// The place of a line in `head`, from its start to behind its end, whose name has so many bytes
+    /// and is followed by a colon. No head is so long that a place in it would not fit.
+    pub(super) fn of_line(head: &[u8], start: usize, name: usize, end: usize) -> Place {
+        let name_end = start + name;
+        let (mut value, mut value_end) = (name_end + b":".len(), end - b"\r\n".len());
+        while value < value_end && is_blank(head[value]) {
+            value += 1;
+        }
+        while value < value_end && is_blank(head[value_end - 1]) {
+            value_end -= 1;
+        }
+        Place {
+            line: start as u32,
+            name_end: name_end as u32,
+            value: value as u32,
+            value_end: value_end as u32,
+            end: end as u32,
+            known: known(&head[start..name_end]),
+        }
+    }
+}
+
+impl Field<'_> {
+    /// Whether the line has one space behind its colon and no other blank around its value.
+    pub fn is_plain(&self) -> bool {
+        let name = self.name.len();
+        self.line.len() == name + b": \r\n".len() + self.value.len() && self.line[name + 1] == b' '
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `head` that were found at these places.
+    pub fn new(head: &'a [u8], places: &'a [Place]) -> Fields<'a> {
+        Fields { head, places }
+    }
+
+    /// One after another.
+    pub fn iter(self) -> impl Iterator<Item = Field<'a>> {
+        let at = |from: u32, to: u32| &self.head[from as usize..to as usize];
+        self.places.iter().map(move |place| Field {
+            name: at(place.line, place.name_end),
+            known: place.known,
+            value: at(place.value, place.value_end),
+            line: at(place.line, place.end),
+        })
+    }
+
+    /// The values of all lines of a known field.
+    pub fn values(self, which: Known) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |field| field.known == Some(which)).map(|field| field.value)
+    }
+
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.places.is_empty()
+    }
+}
 
 /// Fields that the proxy reads, remakes or removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +123,18 @@ pub enum Known {
 
 /// Which known field `name` is, in any case.
 pub fn known(name: &[u8]) -> Option<Known> {
-    let (expected, known): (&[u8], Known) = match name.len() {
-        2 => (b"te", Known::Te),
-        4 => (b"host", Known::Host),
-        6 => (b"expect", Known::Expect),
-        7 => (b"upgrade", Known::Upgrade),
-        10 if name[0] | 0x20 == b'c' => (b"connection", Known::Connection),
-        10 => (b"keep-alive", Known::KeepAlive),
-        14 if name[0] | 0x20 == b'c' => (b"content-length", Known::ContentLength),
-        14 => (b"http2-settings", Known::Http2Settings),
-        16 => (b"proxy-connection", Known::ProxyConnection),
-        17 => (b"transfer-encoding", Known::TransferEncoding),
+    let first = name.first()?.to_ascii_lowercase();
+    let (expected, known): (&[u8], Known) = match (name.len(), first) {
+        (2, b't') => (b"te", Known::Te),
+        (4, b'h') => (b"host", Known::Host),
+        (6, b'e') => (b"expect", Known::Expect),
+        (7, b'u') => (b"upgrade", Known::Upgrade),
+        (10, b'c') => (b"connection", Known::Connection),
+        (10, b'k') => (b"keep-alive", Known::KeepAlive),
+        (14, b'c') => (b"content-length", Known::ContentLength),
+        (14, b'h') => (b"http2-settings", Known::Http2Settings),
+        (16, b'p') => (b"proxy-connection", Known::ProxyConnection),
+        (17, b't') => (b"transfer-encoding", Known::TransferEncoding),
         _ => return None,
     };
     name.eq_ignore_ascii_case(expected).then_some(known)
@@ -45,7 +142,7 @@ pub fn known(name: &[u8]) -> Option<Known> {
 
 /// RFC 9110, section 5.6.2: what methods and field names are made of.
 pub fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TCHARS[usize::from(byte)]
 }
 
 /// Whether `bytes` is a token: one `tchar` or more.
@@ -58,12 +155,69 @@ pub fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
+/// The place of the first byte that may not stand in a field's value: its line end, mostly.
+pub fn value_end(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    // Eight bytes at a time as long as none is a control character. The lowest byte whose highest
+    // bit comes out set is one for certain; those above it may only seem to be, by its borrow.
+    while let Some(eight) = bytes[from..].first_chunk() {
+        let word = u64::from_le_bytes(*eight);
+        let below_blank = word.wrapping_sub(u64::from_ne_bytes([b' '; 8])) & !word;
+        let deleted = word ^ u64::from_ne_bytes([0x7f; 8]);
+        let deleted = deleted.wrapping_sub(u64::from_ne_bytes([1; 8])) & !deleted;
+        let found = (below_blank | deleted) & u64::from_ne_bytes([0x80; 8]);
+        from += found.trailing_zeros() as usize / 8;
+        if found != 0 {
+            if bytes[from] != b'\t' {
+                return Some(from);
+            }
+            from += 1;
+        }
+    }
+    let rest = bytes[from..].iter().position(|&byte| !is_value_byte(byte))?;
+    Some(from + rest)
+}
+
 /// `bytes` without spaces and tabs at both ends.
 pub fn trim(bytes: &[u8]) -> &[u8] {
-    let blank = |b: &u8| matches!(b, b' ' | b'\t');
-    let start = bytes.iter().position(|b| !blank(b)).unwrap_or(bytes.len());
-    let end = bytes.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
+    let start = bytes.iter().position(|&byte| !is_blank(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|&byte| !is_blank(byte)).map_or(start, |last| last + 1);
     &bytes[start..end]
+}
+
+/// Whether `byte` is a space or a tab.
+pub fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+const TCHARS: [bool; 256] = alphanumerics_and(b"!#$%&'*+-.^_`|~");
+
+/// For each byte, whether it is a letter, a digit or one of these marks.
+pub(super) const fn alphanumerics_and(marks: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut rest = marks;
+    while let [mark, after @ ..] = rest {
+        table[*mark as usize] = true;
+        rest = after;
+    }
+    table
+}
+
+/// Lines with these names and values, whatever they hold.
+#[cfg(test)]
+pub(super) fn lines(fields: &[(&str, &str)]) -> (Vec<u8>, Vec<Place>) {
+    let (mut head, mut places) = (Vec::new(), Vec::new());
+    for (name, value) in fields {
+        let start = head.len();
+        head.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
+        places.push(Place::of_line(&head, start, name.len(), head.len()));
+    }
+    (head, places)
 }
 
 #[cfg(test)]
@@ -88,6 +242,30 @@ mod tests {
             ("X-Host", None),
         ] {
             assert_eq!(known(name.as_bytes()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_value_ends_at_its_first_control_character() {
+        let plain = [b"a \xff\x80~\tbc".repeat(3), b"x".to_vec()].concat();
+        assert_eq!(value_end(&plain), None);
+        for place in 0..plain.len() {
+            for control in (0..=255).filter(|&byte| !is_value_byte(byte)) {
+                let mut bytes = plain.clone();
+                bytes[place] = control;
+                assert_eq!(value_end(&bytes), Some(place), "{control} at {place}");
+                bytes.insert(place, b'\t');
+                assert_eq!(value_end(&bytes), Some(place + 1), "{control} behind a tab");
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_are_made_of_letters_digits_and_a_few_marks() {
+        let marks = b"!#$%&'*+-.^_`|~";
+        for byte in 0..=255u8 {
+            let expected = byte.is_ascii_alphanumeric() || marks.contains(&byte);
+            assert_eq!(is_tchar(byte), expected, "{byte}");
         }
     }
 

@@ -3,10 +3,8 @@
 //! Sees bytes, never sockets. Anything a second parser could read differently is an
 //! error: a proxy that guesses is how requests get smuggled. RFC 9112, section 6.
 
-use httparse::Header;
-
 use super::chunked::{ChunkError, ChunkScanner, Keep, Scan};
-use super::fields::{Known, known};
+use super::fields::{Fields, Known};
 use super::head::{RequestHead, ResponseHead, Version};
 use crate::planted::{self, Bug};
 
@@ -70,10 +68,10 @@ pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, Fr
 ///
 /// # Errors
 /// Whatever is not certain.
-pub fn declared(fields: &[Header<'_>], version: Version) -> Result<Option<Framing>, FramingError> {
+pub fn declared(fields: Fields<'_>, version: Version) -> Result<Option<Framing>, FramingError> {
     let mut declared = None;
-    for field in fields {
-        let framing = match known(field.name.as_bytes()) {
+    for field in fields.iter() {
+        let framing = match field.known {
             Some(Known::ContentLength) => {
                 Framing::Length(length(field.value).ok_or(FramingError::Malformed)?)
             }
@@ -199,11 +197,12 @@ const MAX_LENGTH: u64 = i64::MAX as u64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::fields::lines;
 
-    fn framing(fields: &[(&'static str, &'static str)]) -> Result<Framing, FramingError> {
-        let fields: Vec<_> =
-            fields.iter().map(|(name, v)| Header { name, value: v.as_bytes() }).collect();
-        declared(&fields, Version::Http11).map(|f| f.unwrap_or(Framing::None))
+    fn framing(fields: &[(&str, &str)]) -> Result<Framing, FramingError> {
+        let (bytes, places) = lines(fields);
+        let declared = declared(Fields::new(&bytes, &places), Version::Http11);
+        declared.map(|framing| framing.unwrap_or(Framing::None))
     }
 
     #[test]
@@ -222,7 +221,7 @@ mod tests {
             "1.0",
             "1a",
             "9223372036854775808",
-            "1\t",
+            "1\t1",
             "18446744073709551617",
             "\u{0661}",
             "99999999999999999999999999",
@@ -268,8 +267,9 @@ mod tests {
 
     #[test]
     fn http_1_0_knows_no_coding() {
-        let fields = [Header { name: "Transfer-Encoding", value: b"chunked" }];
-        assert_eq!(declared(&fields, Version::Http10), Err(FramingError::CodedInHttp10));
+        let (bytes, places) = lines(&[("Transfer-Encoding", "chunked")]);
+        let declared = declared(Fields::new(&bytes, &places), Version::Http10);
+        assert_eq!(declared, Err(FramingError::CodedInHttp10));
     }
 
     #[test]
@@ -282,14 +282,15 @@ mod tests {
     fn some_answers_never_have_a_body() {
         let answer =
             |status, fields| ResponseHead { version: Version::Http11, status, reason: b"", fields };
-        let length = [Header { name: "Content-Length", value: b"5" }];
+        let (bytes, places) = lines(&[("Content-Length", "5")]);
+        let (length, nothing) = (Fields::new(&bytes, &places), Fields::default());
         for (status, to_head, fields, expected) in [
-            (200, false, &length[..], Framing::Length(5)),
-            (200, true, &length[..], Framing::None),
-            (204, false, &length[..], Framing::None),
-            (304, false, &length[..], Framing::None),
-            (200, false, &[][..], Framing::UntilClose),
-            (200, true, &[][..], Framing::None),
+            (200, false, length, Framing::Length(5)),
+            (200, true, length, Framing::None),
+            (204, false, length, Framing::None),
+            (304, false, length, Framing::None),
+            (200, false, nothing, Framing::UntilClose),
+            (200, true, nothing, Framing::None),
         ] {
             assert_eq!(of_response(&answer(status, fields), to_head), Ok(expected));
         }

@@ -4,11 +4,7 @@
 //! is parsed. Lines end in CRLF and in nothing else: what a second parser might take for a line
 //! end is an error here.
 
-use std::mem::MaybeUninit;
-
-use httparse::{Header, ParserConfig};
-
-use super::fields::is_token;
+use super::fields::{Fields, Place, is_tchar, is_token, value_end};
 
 /// A protocol version that the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +24,8 @@ pub struct RequestHead<'a> {
     pub target: &'a [u8],
     /// The version.
     pub version: Version,
-    /// The fields in order, values without blanks at their ends.
-    pub fields: &'a [Header<'a>],
+    /// The fields in order.
+    pub fields: Fields<'a>,
 }
 
 /// A whole, well-formed response head.
@@ -41,8 +37,8 @@ pub struct ResponseHead<'a> {
     pub status: u16,
     /// The reason phrase; may be empty.
     pub reason: &'a [u8],
-    /// The fields in order, values without blanks at their ends.
-    pub fields: &'a [Header<'a>],
+    /// The fields in order.
+    pub fields: Fields<'a>,
 }
 
 /// Why a head is refused.
@@ -113,13 +109,13 @@ impl HeadScan {
         bytes: &[u8],
         limits: HeadLimits,
     ) -> Result<Option<usize>, HeadError> {
-        if self.lines == 0 {
-            match self.line(bytes, limits)? {
-                Some(line) => check_request_line(line)?,
-                None => return Ok(None),
-            }
+        let is_new = self.lines == 0;
+        let end = self.end(bytes, limits);
+        // That of a whole head is looked at when the head is parsed.
+        if is_new && self.lines > 0 && !matches!(end, Ok(Some(_))) {
+            request_line(first_line(bytes))?;
         }
-        self.end(bytes, limits)
+        end
     }
 
     /// The next line, without its end, if it is whole.
@@ -173,117 +169,120 @@ pub fn empty_lines(bytes: &[u8]) -> Result<usize, HeadError> {
     if lines > MAX_EMPTY_LINES { Err(HeadError::EmptyLines) } else { Ok(lines * 2) }
 }
 
-/// Room for parsed fields, on the caller's stack and not initialised.
-pub type Slots<'a> = [MaybeUninit<Header<'a>>; MAX_FIELDS];
-
-/// Room for parsed fields.
-pub fn slots<'a>() -> Slots<'a> {
-    [const { MaybeUninit::uninit() }; MAX_FIELDS]
-}
-
-/// Parses a whole head, as delimited by [`HeadScan`].
+/// Parses a whole head, as delimited by [`HeadScan`]; where its fields stand goes to `places`.
 ///
 /// # Errors
 /// Anything but the exact syntax.
 pub fn parse_request<'a>(
     bytes: &'a [u8],
-    slots: &'a mut Slots<'a>,
+    places: &'a mut Vec<Place>,
 ) -> Result<RequestHead<'a>, HeadError> {
     let line = first_line(bytes);
-    let mut request = httparse::Request::new(&mut []);
-    let parsed = ParserConfig::default()
-        .parse_request_with_uninit_headers(&mut request, bytes, slots)
-        .map_err(|e| refuse(e, || check_request_line(line) == Err(HeadError::Version)))?;
-    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
-    else {
-        return Err(HeadError::Malformed);
-    };
-    // httparse forgives blanks and line ends that the syntax does not have: nothing may be left over.
-    let expected = method.len() + target.len() + " ".len() * 2 + "HTTP/1.1".len();
-    let exact = parsed.is_complete() && line.len() == expected;
-    if !exact || !target.bytes().all(is_target_byte) || !is_token(method.as_bytes()) {
-        return Err(HeadError::Malformed);
-    }
-    check_fields(request.headers)?;
-    Ok(RequestHead {
-        method: method.as_bytes(),
-        target: target.as_bytes(),
-        version: version(minor),
-        fields: request.headers,
-    })
+    let (method, target, version) = request_line(line)?;
+    let fields = parse_fields(bytes, line.len(), places)?;
+    Ok(RequestHead { method, target, version, fields })
 }
 
-/// Parses a whole head, as delimited by [`HeadScan`].
+/// Parses a whole head, as delimited by [`HeadScan`]; where its fields stand goes to `places`.
 ///
 /// # Errors
 /// Anything but the exact syntax, and statuses outside 100 to 599.
 pub fn parse_response<'a>(
     bytes: &'a [u8],
-    slots: &'a mut Slots<'a>,
+    places: &'a mut Vec<Place>,
 ) -> Result<ResponseHead<'a>, HeadError> {
     let line = first_line(bytes);
-    let mut response = httparse::Response::new(&mut []);
-    let parsed = ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut response, bytes, slots)
-        .map_err(|e| refuse(e, || false))?;
-    let (Some(minor), Some(status)) = (response.version, response.code) else {
-        return Err(HeadError::Malformed);
-    };
-    let reason = match line.get("HTTP/1.1 200".len()..) {
-        Some([b' ', reason @ ..]) => reason,
-        Some([]) => &[],
-        Some(_) | None => return Err(HeadError::Malformed),
-    };
-    if !parsed.is_complete()
-        || !(100..=599).contains(&status)
-        || !reason.iter().copied().all(super::fields::is_value_byte)
-    {
-        return Err(HeadError::Malformed);
-    }
-    check_fields(response.headers)?;
-    Ok(ResponseHead { version: version(minor), status, reason, fields: response.headers })
+    let (version, status, reason) = status_line(line)?;
+    let fields = parse_fields(bytes, line.len(), places)?;
+    Ok(ResponseHead { version, status, reason, fields })
 }
 
-fn check_fields(fields: &[Header<'_>]) -> Result<(), HeadError> {
-    let good = fields.iter().all(|field| {
-        is_token(field.name.as_bytes())
-            && field.value.iter().copied().all(super::fields::is_value_byte)
-    });
-    if good { Ok(()) } else { Err(HeadError::Malformed) }
+/// Finds the fields behind a first line of `first` bytes: up to the empty line, which must be the
+/// end of `bytes`.
+fn parse_fields<'a>(
+    bytes: &'a [u8],
+    first: usize,
+    places: &'a mut Vec<Place>,
+) -> Result<Fields<'a>, HeadError> {
+    places.clear();
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(HeadError::TooLarge);
+    }
+    let mut line = first + LINE_END.len();
+    while bytes.get(line..).ok_or(HeadError::Malformed)? != LINE_END {
+        if places.len() == MAX_FIELDS {
+            return Err(HeadError::TooLarge);
+        }
+        let (place, end) = parse_field(bytes, line)?;
+        places.push(place);
+        line = end;
+    }
+    Ok(Fields::new(bytes, places))
 }
 
-fn refuse(error: httparse::Error, version_unknown: impl Fn() -> bool) -> HeadError {
-    match error {
-        httparse::Error::TooManyHeaders => HeadError::TooLarge,
-        httparse::Error::Version if version_unknown() => HeadError::Version,
-        httparse::Error::Version
-        | httparse::Error::HeaderName
-        | httparse::Error::HeaderValue
-        | httparse::Error::NewLine
-        | httparse::Error::Status
-        | httparse::Error::Token => HeadError::Malformed,
+/// The field whose line begins at `start`. RFC 9112, section 5, without folding.
+fn parse_field(bytes: &[u8], start: usize) -> Result<(Place, usize), HeadError> {
+    let rest = &bytes[start..];
+    let name = rest.iter().position(|&byte| !is_tchar(byte)).unwrap_or(0);
+    if name == 0 || rest[name] != b':' {
+        return Err(HeadError::Malformed);
     }
+    let value = &rest[name + 1..];
+    let length = value_end(value).ok_or(HeadError::Malformed)?;
+    if !value[length..].starts_with(LINE_END) {
+        return Err(HeadError::Malformed);
+    }
+    let end = start + name + 1 + length + LINE_END.len();
+    Ok((Place::of_line(bytes, start, name, end), end))
 }
 
 /// Tells a request line from noise, and a version that is not spoken here from both.
-fn check_request_line(line: &[u8]) -> Result<(), HeadError> {
-    let mut words = line.split(|&b| b == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(HeadError::Malformed);
-    };
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), HeadError> {
+    let (method, behind) = word(line)?;
+    let (target, version) = word(behind)?;
     if !is_token(method) || target.is_empty() || !target.iter().copied().all(is_target_byte) {
         return Err(HeadError::Malformed);
     }
-    match version {
-        b"HTTP/1.0" | b"HTTP/1.1" => Ok(()),
+    let version = match version {
+        b"HTTP/1.1" => Version::Http11,
+        b"HTTP/1.0" => Version::Http10,
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            Err(HeadError::Version)
+            return Err(HeadError::Version);
         }
-        _ => Err(HeadError::Malformed),
+        _ => return Err(HeadError::Malformed),
+    };
+    Ok((method, target, version))
+}
+
+/// What stands before the first space, and what behind it.
+fn word(line: &[u8]) -> Result<(&[u8], &[u8]), HeadError> {
+    let space = memchr::memchr(b' ', line).ok_or(HeadError::Malformed)?;
+    Ok((&line[..space], &line[space + 1..]))
+}
+
+/// `HTTP-version SP 3DIGIT [ SP reason-phrase ]`: the last space is missing often enough.
+fn status_line(line: &[u8]) -> Result<(Version, u16, &[u8]), HeadError> {
+    let malformed = HeadError::Malformed;
+    let (version, rest) = line.split_at_checked("HTTP/1.1 ".len()).ok_or(malformed)?;
+    let (code, rest) = rest.split_first_chunk::<3>().ok_or(malformed)?;
+    let version = match version {
+        b"HTTP/1.1 " => Version::Http11,
+        b"HTTP/1.0 " => Version::Http10,
+        _ => return Err(malformed),
+    };
+    let reason = match rest {
+        [] => rest,
+        [b' ', reason @ ..] if value_end(reason).is_none() => reason,
+        _ => return Err(malformed),
+    };
+    let digits = code.iter().all(u8::is_ascii_digit);
+    let status = code.iter().fold(0, |sum, &digit| sum * 10 + u16::from(digit & 0xf));
+    if digits && (100..=599).contains(&status) {
+        Ok((version, status, reason))
+    } else {
+        Err(malformed)
     }
 }
 
@@ -296,14 +295,11 @@ fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && byte != b'#'
 }
 
-fn version(minor: u8) -> Version {
-    if minor == 0 { Version::Http10 } else { Version::Http11 }
-}
-
 /// Fields one head may have. More than any program sends; a bound for the search of names.
 pub const MAX_FIELDS: usize = 1000;
 /// Empty lines before a request that are passed over: some old clients end bodies with one.
 pub const MAX_EMPTY_LINES: usize = 8;
+const LINE_END: &[u8] = b"\r\n";
 
 #[cfg(test)]
 mod tests {
@@ -328,15 +324,14 @@ mod tests {
     }
 
     fn request(text: &str) -> Result<(String, String, Version, usize), HeadError> {
-        let mut slots = slots();
-        let head = parse_request(text.as_bytes(), &mut slots)?;
+        let mut places = Vec::new();
+        let head = parse_request(text.as_bytes(), &mut places)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok((text(head.method), text(head.target), head.version, head.fields.len()))
     }
 
     fn status(text: &str) -> Result<u16, HeadError> {
-        let mut slots = slots();
-        parse_response(text.as_bytes(), &mut slots).map(|head| head.status)
+        parse_response(text.as_bytes(), &mut Vec::new()).map(|head| head.status)
     }
 
     #[test]
@@ -474,11 +469,12 @@ mod tests {
 
     #[test]
     fn values_may_be_empty_and_hold_any_other_byte() {
-        let mut slots = slots();
+        let mut places = Vec::new();
         let bytes = b"GET /\xc3\xa4 HTTP/1.1\r\nA:\r\nB: \t x\ty\xff \t\r\n\r\n";
-        let head = parse_request(bytes, &mut slots).unwrap();
+        let head = parse_request(bytes, &mut places).unwrap();
         assert_eq!(head.target, b"/\xc3\xa4");
-        assert_eq!((head.fields[0].value, head.fields[1].value), (&b""[..], &b"x\ty\xff"[..]));
+        let values: Vec<_> = head.fields.iter().map(|field| field.value).collect();
+        assert_eq!(values, [&b""[..], b"x\ty\xff"]);
     }
 
     #[test]

@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use httparse::Header;
-
 use super::connection::{self, Options};
-use super::fields::{Known, known, trim};
+use super::fields::{Field, Fields, Known, Place, value_end};
 use super::framing::Framing;
 use super::head::Version;
 use crate::planted::{self, Bug};
@@ -16,47 +14,46 @@ use crate::planted::{self, Bug};
 /// Fields to set, evaluated: names with values; an empty value removes the field.
 #[derive(Debug, Default)]
 pub struct SetFields {
-    bytes: Vec<u8>,
-    /// Where each name ends and where its value ends; it begins where the one before ended.
-    ends: Vec<(usize, usize)>,
+    lines: Vec<u8>,
+    places: Vec<Place>,
 }
 
 impl SetFields {
     /// Forgets all fields but keeps the storage.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
+        self.lines.clear();
+        self.places.clear();
     }
 
     /// Adds a field whose value `write` appends. Control characters, which could end the line
     /// early, become spaces.
     pub fn add(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        self.bytes.extend_from_slice(name);
-        let name_end = self.bytes.len();
-        write(&mut self.bytes);
-        for byte in &mut self.bytes[name_end..] {
-            if !super::fields::is_value_byte(*byte) {
-                *byte = b' ';
-            }
+        let start = self.lines.len();
+        self.lines.extend_from_slice(name);
+        self.lines.extend_from_slice(b": ");
+        let mut from = self.lines.len();
+        write(&mut self.lines);
+        while let Some(at) = value_end(&self.lines[from..]) {
+            self.lines[from + at] = b' ';
+            from += at + 1;
         }
-        self.ends.push((name_end, self.bytes.len()));
+        self.lines.extend_from_slice(b"\r\n");
+        self.places.push(Place::of_line(&self.lines, start, name.len(), self.lines.len()));
     }
 
-    /// Names and values in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|&(_, end)| end));
-        starts.zip(&self.ends).map(|(start, &(name_end, end))| {
-            (&self.bytes[start..name_end], trim(&self.bytes[name_end..end]))
-        })
+    /// The fields in order.
+    pub fn fields(&self) -> Fields<'_> {
+        Fields::new(&self.lines, &self.places)
     }
 
     /// The last value set for `name`, in any case.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().filter(|(set, _)| set.eq_ignore_ascii_case(name)).map(|(_, v)| v).last()
+        let named = self.fields().iter().filter(|set| set.name.eq_ignore_ascii_case(name));
+        named.map(|set| set.value).last()
     }
 
     fn sets(&self, name: &[u8]) -> bool {
-        self.iter().any(|(set, _)| set.eq_ignore_ascii_case(name))
+        self.fields().iter().any(|set| set.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -81,7 +78,7 @@ pub struct RequestOut<'a> {
     /// The version to speak.
     pub version: Version,
     /// The fields received.
-    pub fields: &'a [Header<'a>],
+    pub fields: Fields<'a>,
     /// What their `Connection` lines say.
     pub options: Options,
     /// Fields that replace them.
@@ -108,16 +105,8 @@ impl RequestOut<'_> {
             Version::Http10 => b" HTTP/1.0\r\n",
             Version::Http11 => b" HTTP/1.1\r\n",
         });
-        for (name, value) in self.set.iter() {
-            if !value.is_empty() && !is_remade(name) {
-                line(out, name, value);
-            }
-        }
-        for field in self.fields {
-            if self.passes(field) {
-                line(out, field.name.as_bytes(), field.value);
-            }
-        }
+        set(out, self.set);
+        self.fields.iter().filter(|field| self.passes(field)).for_each(|field| copy(out, &field));
         framing(out, self.framing);
         match self.upgrade {
             Some(protocol) => upgrade(out, protocol),
@@ -126,15 +115,15 @@ impl RequestOut<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn passes(&self, field: &Header<'_>) -> bool {
-        let name = field.name.as_bytes();
-        if is_remade(name) || self.set.sets(name) {
+    fn passes(&self, field: &Field<'_>) -> bool {
+        let name = field.name;
+        if is_remade(field) || self.set.sets(name) {
             return false;
         }
         let named = self.options.names_fields
             && connection::names(self.fields, name)
             && !planted::is(Bug::HopByHopPassedOn);
-        match known(name) {
+        match field.known {
             Some(Known::Expect) => self.expect && !named,
             // It routes, whatever `Connection` says.
             Some(_) => true,
@@ -151,7 +140,7 @@ pub struct ResponseOut<'a> {
     /// The reason phrase.
     pub reason: &'a [u8],
     /// The fields received.
-    pub fields: &'a [Header<'a>],
+    pub fields: Fields<'a>,
     /// What their `Connection` lines say.
     pub options: Options,
     /// Lowercase names of fields to hide.
@@ -174,22 +163,20 @@ impl ResponseOut<'_> {
     pub fn write(&self, out: &mut Vec<u8>, mut redirect: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
         status_line(out, self.status, self.reason);
         for field in self.fields.iter().filter(|field| self.passes(field)) {
-            let name = field.name.as_bytes();
-            out.extend_from_slice(name);
+            let Some(at) = url_position(&field) else {
+                copy(out, &field);
+                continue;
+            };
+            let (before, url) = field.value.split_at(at);
+            out.extend_from_slice(field.name);
             out.extend_from_slice(b": ");
-            let url_at = url_position(name, field.value);
-            let (before, url) = field.value.split_at(url_at.unwrap_or(field.value.len()));
             out.extend_from_slice(before);
-            if url_at.is_some() && !redirect(url, out) {
+            if !redirect(url, out) {
                 out.extend_from_slice(url);
             }
             out.extend_from_slice(b"\r\n");
         }
-        for (name, value) in self.add.iter() {
-            if !value.is_empty() && !is_remade(name) {
-                line(out, name, value);
-            }
-        }
+        set(out, self.add);
         framing(out, self.framing);
         match self.upgrade {
             Some(protocol) => upgrade(out, protocol),
@@ -203,29 +190,28 @@ impl ResponseOut<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn passes(&self, field: &Header<'_>) -> bool {
-        let name = field.name.as_bytes();
-        let hidden = self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(name));
-        let named = self.options.names_fields && connection::names(self.fields, name);
-        !is_remade(name) && !hidden && !named
+    fn passes(&self, field: &Field<'_>) -> bool {
+        let hidden = self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(field.name));
+        let named = self.options.names_fields && connection::names(self.fields, field.name);
+        !is_remade(field) && !hidden && !named
     }
 }
 
 /// Where in a `Location` or `Refresh` its URL begins.
-fn url_position(name: &[u8], value: &[u8]) -> Option<usize> {
-    if name.eq_ignore_ascii_case(b"location") {
+fn url_position(field: &Field<'_>) -> Option<usize> {
+    if field.name.eq_ignore_ascii_case(b"location") {
         return Some(0);
     }
-    if !name.eq_ignore_ascii_case(b"refresh") {
+    if !field.name.eq_ignore_ascii_case(b"refresh") {
         return None;
     }
-    let at = value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))?;
+    let at = field.value.windows(4).position(|part| part.eq_ignore_ascii_case(b"url="))?;
     Some(at + 4)
 }
 
 /// Fields that describe one hop or the framing: written by the proxy alone.
-fn is_remade(name: &[u8]) -> bool {
-    match known(name) {
+fn is_remade(field: &Field<'_>) -> bool {
+    match field.known {
         Some(
             Known::Connection
             | Known::ContentLength
@@ -237,6 +223,21 @@ fn is_remade(name: &[u8]) -> bool {
             | Known::Upgrade,
         ) => true,
         Some(Known::Expect | Known::Host) | None => false,
+    }
+}
+
+/// Appends the fields that were set to something.
+fn set(out: &mut Vec<u8>, set: &SetFields) {
+    let set = set.fields().iter();
+    set.filter(|set| !set.value.is_empty() && !is_remade(set)).for_each(|set| copy(out, &set));
+}
+
+/// Appends a field in the one spelling that leaves the proxy, in which most come already.
+fn copy(out: &mut Vec<u8>, field: &Field<'_>) {
+    if field.is_plain() {
+        out.extend_from_slice(field.line);
+    } else {
+        line(out, field.name, field.value);
     }
 }
 
@@ -284,6 +285,7 @@ fn upgrade(out: &mut Vec<u8>, protocol: &[u8]) {
     out.extend_from_slice(b"Connection: upgrade\r\n");
 }
 
+/// Appends a number.
 fn decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
@@ -301,7 +303,7 @@ fn decimal(out: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::head::{parse_request, parse_response, slots};
+    use crate::http::head::{parse_request, parse_response};
 
     fn set(fields: &[(&str, &str)]) -> SetFields {
         let mut set = SetFields::default();
@@ -312,8 +314,8 @@ mod tests {
     }
 
     fn request(text: &str, set: &SetFields, framing: Framing) -> String {
-        let mut slots = slots();
-        let head = parse_request(text.as_bytes(), &mut slots).unwrap();
+        let mut places = Vec::new();
+        let head = parse_request(text.as_bytes(), &mut places).unwrap();
         let mut out = Vec::new();
         RequestOut {
             method: head.method,
@@ -380,8 +382,8 @@ mod tests {
         let text = "HTTP/1.1 302 Found\r\nDate: x\r\nServer: y\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\
             Location: http://trino/ui\r\nRefresh: 5; URL=http://trino/x\r\nX-Accel-Redirect: /z\r\n\
             Connection: close, x-hop\r\nX-Hop: 1\r\nKeep-Alive: 1\r\nContent-Length: 3\r\n\r\n";
-        let mut slots = slots();
-        let head = parse_response(text.as_bytes(), &mut slots).unwrap();
+        let mut places = Vec::new();
+        let head = parse_response(text.as_bytes(), &mut places).unwrap();
         let mut out = Vec::new();
         let hide = [b"x-accel-redirect".to_vec().into_boxed_slice()];
         ResponseOut {

@@ -4,6 +4,8 @@
 
 use std::net::Ipv6Addr;
 
+use super::fields::alphanumerics_and;
+
 /// A request target, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
@@ -107,8 +109,11 @@ fn is_reg_name(mut name: &[u8]) -> bool {
 
 /// `unreserved / sub-delims`.
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    NAME_BYTES[usize::from(byte)]
 }
+
+/// Letters, digits and these.
+const NAME_BYTES: [bool; 256] = alphanumerics_and(b"-._~!$&'()*+,;=");
 
 /// The path that locations are matched against: decoded, dot segments resolved and, if
 /// `merge_slashes`, slashes merged. Added to `out`.

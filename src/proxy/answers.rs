@@ -10,6 +10,7 @@ use super::upload::Taker;
 use crate::config::model::{ErrorPage, ErrorPageStatus, Return};
 use crate::http::answer::{is_bodiless, page, reason};
 use crate::http::connection::Options;
+use crate::http::fields::Fields;
 use crate::http::framing::Framing;
 use crate::http::rewrite::ResponseOut;
 use crate::net::Net;
@@ -209,7 +210,7 @@ impl<N: Net> Exchange<N> {
         ResponseOut {
             status,
             reason: reason(status).as_bytes(),
-            fields: &[],
+            fields: Fields::default(),
             options: Options::default(),
             hide: &[],
             add: &add,

@@ -19,6 +19,7 @@ use crate::address::Address;
 use crate::buffer::{Buffer, BufferPool};
 use crate::config::model::{self, Config, GroupId, Listen, Location, LocationSettings, LogId};
 use crate::config::template::{Part, Template, Variable};
+use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Accepted, Connect, Net, Token};
 use crate::planted::{self, Bug};
@@ -114,6 +115,8 @@ pub struct Scratch {
     pub text: Vec<u8>,
     /// Bytes read that are wanted in another form.
     pub bulk: Vec<u8>,
+    /// Where the fields of a response's head stand.
+    pub places: Vec<Place>,
 }
 
 /// One configuration at work.

@@ -350,7 +350,7 @@ impl<N: Net> HttpSession<N> {
         match scan.request_end(self.client.input.bytes(), limits) {
             Ok(None) => None,
             Ok(Some(length)) => {
-                let mut request = Request::broken(self.take_head(length, context));
+                let mut request = Request::broken(self.take_head(length, context), Vec::new());
                 let read = request.read();
                 Some(self.serve(request, read, began, context))
             }
@@ -417,7 +417,7 @@ impl<N: Net> HttpSession<N> {
         let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()).min(KEPT_OF_REFUSED);
         let head = self.take_head(line, context);
         context.buffers.clear(&mut self.client.input);
-        self.serve(Request::broken(head), Err(refusal), began, context)
+        self.serve(Request::broken(head, Vec::new()), Err(refusal), began, context)
     }
 
     fn serve(

@@ -7,7 +7,7 @@ use super::route::prefix;
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{self, Options};
 use crate::http::framing::Framing;
-use crate::http::head::{self, Version};
+use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
 use crate::http::target::{escape, normalise};
 use crate::net::Net;
@@ -16,8 +16,6 @@ impl<N: Net> Exchange<N> {
     /// Writes the head for the server of the current attempt, and puts the body back to its start.
     pub(super) fn render(&mut self, client: &Client<N>, context: &mut Context<N>) {
         self.upload.rewind(&mut context.buffers, context.now);
-        let mut slots = head::slots();
-        let Ok(parsed) = head::parse_request(self.request.head.bytes(), &mut slots) else { return };
         let Some(proxy) = self.proxy() else { return };
         let mut set = std::mem::take(&mut context.scratch.set);
         let mut target = std::mem::take(&mut context.scratch.text);
@@ -35,7 +33,7 @@ impl<N: Net> Exchange<N> {
         let expects = waits && proxy.version == ProxyVersion::Http11;
         let expect = expects
             && set.value(b"expect").is_none()
-            && !connection::names(parsed.fields, b"expect");
+            && !connection::names(self.request.fields(), b"expect");
         let upgrade = self.request.upgrade.as_ref().filter(|_| wish.upgrade && self.page.is_none());
         let keeps = self.config.groups[proxy.group.0].keepalive > 0;
         let reusable = keeps && !wish.close && proxy.version == ProxyVersion::Http11;
@@ -46,8 +44,8 @@ impl<N: Net> Exchange<N> {
                 ProxyVersion::Http10 => Version::Http10,
                 ProxyVersion::Http11 => Version::Http11,
             },
-            fields: parsed.fields,
-            options: Options::of(parsed.fields),
+            fields: self.request.fields(),
+            options: self.request.options,
             set: &set,
             framing: if self.page.is_some() { Framing::None } else { self.request.framing },
             expect,
@@ -124,7 +122,8 @@ struct Wish {
 impl Wish {
     fn of(set: &SetFields) -> Wish {
         let value = set.value(b"connection").unwrap_or_default();
-        let options = Options::of(&[httparse::Header { name: "Connection", value }]);
+        let mut options = Options::default();
+        options.read(value);
         let names_protocol = set.value(b"upgrade").is_some_and(|value| !value.is_empty());
         Wish { close: options.close, upgrade: options.upgrade && names_protocol }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::buffer::Buffer;
 use crate::http::connection::Options;
-use crate::http::fields::{Known, known};
+use crate::http::fields::{Fields, Known, Place};
 use crate::http::framing::{self, Framing};
 use crate::http::head::{self, RequestHead, Version};
 use crate::http::target::{Target, host_and_port, is_host};
@@ -15,6 +15,8 @@ use crate::upstream::retry::is_idempotent;
 pub struct Request {
     /// The head as received; of a head that was refused, as much as is known.
     pub head: Buffer,
+    /// Where its fields stand.
+    pub places: Vec<Place>,
     /// The method.
     pub method: Range<usize>,
     /// The target as received.
@@ -51,10 +53,12 @@ pub struct Refusal {
 }
 
 impl Request {
-    /// A request of which nothing is known but the bytes of its first line.
-    pub fn broken(head: Buffer) -> Request {
+    /// A request of which nothing is known but the bytes of its first line, with storage for the
+    /// places of its fields.
+    pub fn broken(head: Buffer, places: Vec<Place>) -> Request {
         Request {
             head,
+            places,
             method: 0..0,
             target: 0..0,
             path: 0..0,
@@ -72,21 +76,20 @@ impl Request {
 
     /// Reads a whole head.
     pub fn read(&mut self) -> Result<(), Refusal> {
-        let mut slots = head::slots();
         let bytes = self.head.bytes();
-        let parsed = match head::parse_request(bytes, &mut slots) {
+        let parsed = match head::parse_request(bytes, &mut self.places) {
             Ok(parsed) => parsed,
-            Err(e) => return Err(Refusal { status: e.status(), why: words(e) }),
+            Err(e) => {
+                self.places.clear();
+                return Err(e.into());
+            }
         };
-        let method = place(bytes, parsed.method);
-        let target = place(bytes, parsed.target);
-        let is_head = parsed.method == b"HEAD";
-        let idempotent = is_idempotent(parsed.method);
-        let details = Details::of(bytes, &parsed);
-        let version = parsed.version;
-        (self.method, self.target, self.version) = (method, target, version);
-        (self.is_head, self.idempotent) = (is_head, idempotent);
-        let details = details?;
+        self.method = place(bytes, parsed.method);
+        self.target = place(bytes, parsed.target);
+        self.version = parsed.version;
+        self.is_head = parsed.method == b"HEAD";
+        self.idempotent = is_idempotent(parsed.method);
+        let details = Details::of(bytes, &parsed)?;
         self.path = details.path;
         self.missing = details.missing;
         self.authority = details.authority;
@@ -97,6 +100,11 @@ impl Request {
         Ok(())
     }
 
+    /// The fields; none of a head that was refused.
+    pub fn fields(&self) -> Fields<'_> {
+        Fields::new(self.head.bytes(), &self.places)
+    }
+
     /// The bytes at a place.
     pub fn at(&self, place: &Range<usize>) -> &[u8] {
         &self.head.bytes()[place.clone()]
@@ -105,9 +113,7 @@ impl Request {
     /// Appends the values of all fields of a name (lowercase, `_` for `-`), with `between` between
     /// them; none if there is no such field.
     pub fn field(&self, name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let mut slots = head::slots();
-        let head = head::parse_request(self.head.bytes(), &mut slots).ok()?;
-        super::variables::join_fields(head.fields, name, between, out)
+        super::variables::join_fields(self.fields(), name, between, out)
     }
 
     /// The host with its port, as received.
@@ -164,7 +170,7 @@ impl Details {
         })?;
         let options = Options::of(head.fields);
         let expects = expects_continue(head)?;
-        let upgrade = find(head, Known::Upgrade).filter(|value| !value.is_empty());
+        let upgrade = head.fields.values(Known::Upgrade).next().filter(|value| !value.is_empty());
         let may_upgrade =
             options.upgrade && head.version == Version::Http11 && framing == Framing::None;
         Ok(Details {
@@ -181,11 +187,11 @@ impl Details {
 
 /// The only `Host`. RFC 9112, section 3.2: missing in HTTP/1.1, doubled or invalid is an error.
 fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
-    let mut hosts = head.fields.iter().filter(|f| known(f.name.as_bytes()) == Some(Known::Host));
+    let mut hosts = head.fields.values(Known::Host);
     match (hosts.next(), hosts.next()) {
         (None, _) if head.version == Version::Http11 => Err(bad("no Host")),
         (None, _) => Ok(None),
-        (Some(host), None) if is_host(host.value) => Ok(Some(host.value)),
+        (Some(host), None) if is_host(host) => Ok(Some(host)),
         (Some(_), None) => Err(bad("bad Host")),
         (Some(_), Some(_)) => Err(bad("more than one Host")),
     }
@@ -193,16 +199,12 @@ fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
 
 /// HTTP/1.0 knows no expectations; HTTP/1.1 knows one.
 fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
-    match find(head, Known::Expect) {
+    match head.fields.values(Known::Expect).next() {
         None => Ok(false),
         Some(_) if head.version == Version::Http10 => Ok(false),
         Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),
         Some(_) => Err(Refusal { status: 417, why: "Only 100-continue can be expected." }),
     }
-}
-
-fn find<'a>(head: &RequestHead<'a>, which: Known) -> Option<&'a [u8]> {
-    head.fields.iter().find(|f| known(f.name.as_bytes()) == Some(which)).map(|f| f.value)
 }
 
 fn bad(why: &'static str) -> Refusal {
@@ -240,7 +242,7 @@ mod tests {
     fn read(text: &str) -> (Request, Option<u16>) {
         let mut head = Buffer::default();
         BufferPool::default().append(&mut head, text.as_bytes());
-        let mut request = Request::broken(head);
+        let mut request = Request::broken(head, Vec::new());
         let refused = request.read().err().map(|refusal| refusal.status);
         (request, refused)
     }

@@ -13,7 +13,7 @@ use super::variables::Scope;
 use crate::config::model::{AddHeader, HalfClose, Redirect};
 use crate::http::answer::reason;
 use crate::http::connection::Options;
-use crate::http::fields::{Known, known};
+use crate::http::fields::Known;
 use crate::http::framing::{self, Body, Framing};
 use crate::http::head::{self, HeadScan, ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
@@ -40,21 +40,20 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
         let mut raw = std::mem::take(&mut self.download.raw);
-        let judged = {
-            let mut slots = head::slots();
-            match head::parse_response(&raw.bytes()[..length], &mut slots) {
-                Ok(head) => {
-                    let judged = self.judge(&head, &raw.bytes()[..length], client, context);
-                    if let Judged::Upgraded = judged {
-                        self.account.answered(head.status, context.now);
-                        self.download.status = head.status;
-                        self.write_interim(&head, upgrade_of(&head), context);
-                    }
-                    judged
+        let mut places = std::mem::take(&mut context.scratch.places);
+        let judged = match head::parse_response(&raw.bytes()[..length], &mut places) {
+            Ok(head) => {
+                let judged = self.judge(&head, &raw.bytes()[..length], client, context);
+                if let Judged::Upgraded = judged {
+                    self.account.answered(head.status, context.now);
+                    self.download.status = head.status;
+                    self.write_interim(&head, upgrade_of(&head), context);
                 }
-                Err(_) => Judged::Bad,
+                judged
             }
+            Err(_) => Judged::Bad,
         };
+        context.scratch.places = places;
         raw.consume(length);
         self.download.raw = raw;
         match judged {
@@ -278,8 +277,7 @@ impl<N: Net> Exchange<N> {
 
 /// The protocol that a head changes to.
 fn upgrade_of<'h>(head: &ResponseHead<'h>) -> Option<&'h [u8]> {
-    let is_upgrade = |f: &&httparse::Header<'_>| known(f.name.as_bytes()) == Some(Known::Upgrade);
-    head.fields.iter().find(is_upgrade).map(|field| field.value)
+    head.fields.values(Known::Upgrade).next()
 }
 
 /// Statuses that `add_header` applies to without `always`.

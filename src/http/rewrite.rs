@@ -286,7 +286,7 @@ fn upgrade(out: &mut Vec<u8>, protocol: &[u8]) {
 }
 
 /// Appends a number.
-fn decimal(out: &mut Vec<u8>, mut number: u64) {
+pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {

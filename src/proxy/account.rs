@@ -6,11 +6,13 @@ use crate::config::model::GroupId;
 use crate::time::Time;
 use crate::upstream::group::ServerId;
 
-/// All attempts of one exchange, in order.
+/// All attempts of one exchange.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// One entry an attempt.
-    pub attempts: Vec<Attempt>,
+    /// Those that failed, in order: hardly ever any.
+    earlier: Vec<Attempt>,
+    /// The attempt that is being made, or the last one.
+    current: Option<Attempt>,
     /// Bytes of the request's body that came from the client.
     pub body_received: u64,
 }
@@ -43,7 +45,7 @@ pub struct Attempt {
 impl Account {
     /// A new attempt begins.
     pub fn begin(&mut self, group: GroupId, server: Option<ServerId>, now: Time) {
-        self.attempts.push(Attempt {
+        let attempt = Attempt {
             group,
             server,
             began: now,
@@ -54,12 +56,18 @@ impl Account {
             length: 0,
             sent: 0,
             received: 0,
-        });
+        };
+        self.earlier.extend(self.current.replace(attempt));
+    }
+
+    /// The attempts in order.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.earlier.iter().chain(&self.current)
     }
 
     /// The attempt that is being made.
     pub fn current(&mut self) -> Option<&mut Attempt> {
-        self.attempts.last_mut()
+        self.current.as_mut()
     }
 
     /// The current attempt has its connection.

@@ -6,7 +6,7 @@ use super::account::Account;
 use super::client::{Client, Facts};
 use super::context::Context;
 use super::transit::{Passed, Transit};
-use super::variables::{Seconds, each, ip, server_of, show, write_line};
+use super::variables::{each, ip, number, seconds, server_of, show, write_line};
 use crate::address::Address;
 use crate::config::model::Config;
 use crate::config::template::Variable;
@@ -55,40 +55,34 @@ impl Scope<'_> {
         let announced = self.client.announced.as_ref();
         match variable {
             Variable::RemoteAddr => ip(self.remote, out),
-            Variable::RemotePort => show(self.remote.port()?, out),
+            Variable::RemotePort => number(self.remote.port()?, out),
             Variable::RealipRemoteAddr => ip(&self.client.peer, out),
-            Variable::RealipRemotePort => show(self.client.peer.port()?, out),
+            Variable::RealipRemotePort => number(self.client.peer.port()?, out),
             Variable::ProxyProtocolAddr => show(announced?.source.ip(), out),
-            Variable::ProxyProtocolPort => show(announced?.source.port(), out),
+            Variable::ProxyProtocolPort => number(announced?.source.port(), out),
             Variable::ProxyProtocolServerAddr => show(announced?.destination.ip(), out),
-            Variable::ProxyProtocolServerPort => show(announced?.destination.port(), out),
+            Variable::ProxyProtocolServerPort => number(announced?.destination.port(), out),
             Variable::ServerAddr => ip(&self.client.local, out),
-            Variable::ServerPort => show(self.client.local.port()?, out),
+            Variable::ServerPort => number(self.client.local.port()?, out),
             Variable::Protocol => out.extend_from_slice(b"TCP"),
-            Variable::Status => show(self.status, out),
-            Variable::BytesReceived => show(self.passed.received, out),
-            Variable::BytesSent => show(self.passed.sent, out),
-            Variable::SessionTime => show(Seconds(self.now - self.client.accepted), out),
+            Variable::Status => number(self.status, out),
+            Variable::BytesReceived => number(self.passed.received, out),
+            Variable::BytesSent => number(self.passed.sent, out),
+            Variable::SessionTime => seconds(self.now - self.client.accepted, out),
             Variable::TimeLocal => super::journal::time_local(self.wall, out),
             Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
-            Variable::Msec => show(Seconds(Duration::from_nanos(self.wall.0)), out),
-            Variable::Pid => show(std::process::id(), out),
-            Variable::Connection => show(self.client.number, out),
+            Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
+            Variable::Pid => number(std::process::id(), out),
+            Variable::Connection => number(self.client.number, out),
             Variable::UpstreamAddr => {
-                each(self.account, out, |attempt| Some(server_of(self.config, attempt)))?
+                each(self.account, out, Some, |of, out| server_of(self.config, of, out))?
             }
-            Variable::UpstreamConnectTime => {
-                each(self.account, out, |attempt| attempt.connect.map(Seconds))?
-            }
-            Variable::UpstreamFirstByteTime => {
-                each(self.account, out, |attempt| attempt.header.map(Seconds))?
-            }
-            Variable::UpstreamSessionTime => {
-                each(self.account, out, |attempt| attempt.response.map(Seconds))?
-            }
-            Variable::UpstreamBytesSent => each(self.account, out, |attempt| Some(attempt.sent))?,
+            Variable::UpstreamConnectTime => each(self.account, out, |of| of.connect, seconds)?,
+            Variable::UpstreamFirstByteTime => each(self.account, out, |of| of.header, seconds)?,
+            Variable::UpstreamSessionTime => each(self.account, out, |of| of.response, seconds)?,
+            Variable::UpstreamBytesSent => each(self.account, out, |of| Some(of.sent), number)?,
             Variable::UpstreamBytesReceived => {
-                each(self.account, out, |attempt| Some(attempt.received))?
+                each(self.account, out, |of| Some(of.received), number)?
             }
             // Of `http {}` only: the file is refused before.
             Variable::Host

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::account::{Account, Attempt};
@@ -16,6 +17,7 @@ use crate::config::model::{Action, Config, Escape, LogFormat, ProxyPass};
 use crate::config::template::{Part, Template, Variable};
 use crate::http::fields::Fields;
 use crate::http::head::{self, Version};
+use crate::http::rewrite::decimal;
 use crate::http::target::{host_and_port, normalise};
 use crate::time::{Time, WallTime};
 
@@ -95,16 +97,16 @@ impl Scope<'_> {
                 ip(self.remote, out);
             }
             Variable::RemoteAddr => ip(self.remote, out),
-            Variable::RemotePort => show(self.remote.port()?, out),
+            Variable::RemotePort => number(self.remote.port()?, out),
             Variable::RealipRemoteAddr => ip(&self.client.peer, out),
-            Variable::RealipRemotePort => show(self.client.peer.port()?, out),
+            Variable::RealipRemotePort => number(self.client.peer.port()?, out),
             Variable::ProxyProtocolAddr => show(self.announced()?.source.ip(), out),
-            Variable::ProxyProtocolPort => show(self.announced()?.source.port(), out),
+            Variable::ProxyProtocolPort => number(self.announced()?.source.port(), out),
             Variable::ProxyProtocolServerAddr => show(self.announced()?.destination.ip(), out),
-            Variable::ProxyProtocolServerPort => show(self.announced()?.destination.port(), out),
+            Variable::ProxyProtocolServerPort => number(self.announced()?.destination.port(), out),
             Variable::RemoteUser => self.user(out)?,
             Variable::ServerAddr => ip(&self.client.local, out),
-            Variable::ServerPort => show(self.client.local.port()?, out),
+            Variable::ServerPort => number(self.client.local.port()?, out),
             Variable::ServerName => self.server_name(out),
             Variable::Scheme => out.extend_from_slice(b"http"),
             Variable::Request => out.extend_from_slice(self.request.line()),
@@ -121,38 +123,40 @@ impl Scope<'_> {
             Variable::Status => {
                 let _ = write!(out, "{:03}", self.answer.status);
             }
-            Variable::BodyBytesSent => show(self.answer.body, out),
-            Variable::BytesSent => show(self.answer.sent, out),
+            Variable::BodyBytesSent => number(self.answer.body, out),
+            Variable::BytesSent => number(self.answer.sent, out),
             Variable::RequestLength => {
-                show(self.request.head.len() as u64 + self.body_received(), out)
+                number(self.request.head.len() as u64 + self.body_received(), out)
             }
-            Variable::RequestTime => show(Seconds(self.now - self.started), out),
+            Variable::RequestTime => seconds(self.now - self.started, out),
             Variable::RequestId => self.request_id(out),
             Variable::TimeLocal => super::journal::time_local(self.wall, out),
             Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
-            Variable::Msec => show(Seconds(Duration::from_nanos(self.wall.0)), out),
-            Variable::Pid => show(std::process::id(), out),
-            Variable::Connection => show(self.client.number, out),
-            Variable::ConnectionRequests => show(self.client.requests, out),
+            Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
+            Variable::Pid => number(std::process::id(), out),
+            Variable::Connection => number(self.client.number, out),
+            Variable::ConnectionRequests => number(self.client.requests, out),
             Variable::SentHttp(name) => field_of_response(self.answer.head, name, out)?,
             Variable::UpstreamHttp(name) => {
                 field_of_response(self.answer.upstream_head, name, out)?
             }
-            Variable::UpstreamAddr => self.each(out, |attempt| Some(self.server_of(attempt)))?,
-            Variable::UpstreamStatus => self.each(out, |attempt| attempt.status)?,
-            Variable::UpstreamConnectTime => {
-                self.each(out, |attempt| attempt.connect.map(Seconds))?
+            Variable::UpstreamAddr => {
+                each(self.account, out, Some, |of, out| server_of(self.config, of, out))?
             }
-            Variable::UpstreamHeaderTime => {
-                self.each(out, |attempt| attempt.header.map(Seconds))?
+            Variable::UpstreamStatus => each(self.account, out, |of| of.status, number)?,
+            Variable::UpstreamConnectTime => each(self.account, out, |of| of.connect, seconds)?,
+            Variable::UpstreamHeaderTime => each(self.account, out, |of| of.header, seconds)?,
+            Variable::UpstreamResponseTime => {
+                let so_far = |of: &Attempt| self.now - of.began;
+                each(self.account, out, |of| Some(of.response.unwrap_or(so_far(of))), seconds)?
             }
-            Variable::UpstreamResponseTime => self.each(out, |attempt| {
-                let so_far = self.now - attempt.began;
-                Some(Seconds(attempt.response.unwrap_or(so_far)))
-            })?,
-            Variable::UpstreamResponseLength => self.each(out, |attempt| Some(attempt.length))?,
-            Variable::UpstreamBytesSent => self.each(out, |attempt| Some(attempt.sent))?,
-            Variable::UpstreamBytesReceived => self.each(out, |attempt| Some(attempt.received))?,
+            Variable::UpstreamResponseLength => {
+                each(self.account, out, |of| Some(of.length), number)?
+            }
+            Variable::UpstreamBytesSent => each(self.account, out, |of| Some(of.sent), number)?,
+            Variable::UpstreamBytesReceived => {
+                each(self.account, out, |of| Some(of.received), number)?
+            }
             // Of `stream {}` only: the file is refused before.
             Variable::Protocol
             | Variable::BytesReceived
@@ -263,19 +267,6 @@ impl Scope<'_> {
     fn field_of_request(&self, name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
         self.request.field(name, between, out)
     }
-
-    /// Appends one value an attempt, `-` where it has none.
-    fn each<T: Display>(
-        &self,
-        out: &mut Vec<u8>,
-        value: impl Fn(&Attempt) -> Option<T>,
-    ) -> Option<()> {
-        each(self.account, out, value)
-    }
-
-    fn server_of(&self, attempt: &Attempt) -> String {
-        server_of(self.config, attempt)
-    }
 }
 
 /// Appends a log line, asking for each variable's value.
@@ -284,18 +275,17 @@ pub(super) fn write_line(
     out: &mut Vec<u8>,
     value: impl Fn(&Variable, &mut Vec<u8>) -> Option<()>,
 ) {
-    let mut text = Vec::new();
     for part in &format.line.parts {
         match part {
             Part::Text(text) => out.extend_from_slice(text),
             Part::Variable(variable) => {
-                text.clear();
-                let found = value(variable, &mut text).is_some();
+                let start = out.len();
+                let found = value(variable, out).is_some();
                 match format.escape {
                     Escape::Default if !found => out.push(b'-'),
-                    Escape::Default => escape_default(&text, out),
-                    Escape::Json => escape_json(&text, out),
-                    Escape::None => out.extend_from_slice(&text),
+                    Escape::Default => escape(start, out, escape_default),
+                    Escape::Json => escape(start, out, escape_json),
+                    Escape::None => {}
                 }
             }
         }
@@ -303,29 +293,32 @@ pub(super) fn write_line(
 }
 
 /// Appends one value an attempt, `-` where it has none.
-pub(super) fn each<T: Display>(
-    account: &Account,
+pub(super) fn each<'a, T>(
+    account: &'a Account,
     out: &mut Vec<u8>,
-    value: impl Fn(&Attempt) -> Option<T>,
+    value: impl Fn(&'a Attempt) -> Option<T>,
+    write: impl Fn(T, &mut Vec<u8>),
 ) -> Option<()> {
-    for (index, attempt) in account.attempts.iter().enumerate() {
-        if index > 0 {
+    let mut found = None;
+    for attempt in account.attempts() {
+        if found.is_some() {
             out.extend_from_slice(b", ");
         }
         match value(attempt) {
-            Some(value) => show(value, out),
+            Some(value) => write(value, out),
             None => out.push(b'-'),
         }
+        found = Some(());
     }
-    (!account.attempts.is_empty()).then_some(())
+    found
 }
 
-/// The address of an attempt's server; the group's name where there was none.
-pub(super) fn server_of(config: &Config, attempt: &Attempt) -> String {
+/// Appends the address of an attempt's server; the group's name where there was none.
+pub(super) fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
     let group = &config.groups[attempt.group.0];
     match attempt.server {
-        Some(server) => group.servers[server.0].address.to_string(),
-        None => group.name.to_string(),
+        Some(server) => show(&group.servers[server.0].address, out),
+        None => out.extend_from_slice(group.name.as_bytes()),
     }
 }
 
@@ -335,19 +328,34 @@ pub(super) fn show(value: impl Display, out: &mut Vec<u8>) {
     let _ = write!(out, "{value}");
 }
 
-/// A duration in seconds with milliseconds.
-pub(super) struct Seconds(pub(super) Duration);
+/// Appends a number.
+pub(super) fn number(value: impl Into<u64>, out: &mut Vec<u8>) {
+    decimal(out, value.into());
+}
 
-impl Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
-    }
+/// Appends a duration in seconds with milliseconds.
+pub(super) fn seconds(duration: Duration, out: &mut Vec<u8>) {
+    number(duration.as_secs(), out);
+    let millis = duration.subsec_millis();
+    out.extend([b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
+}
+
+fn digit(number: u32) -> u8 {
+    b'0' + (number % 10) as u8
 }
 
 /// Appends an address without its port.
 pub(super) fn ip(address: &Address, out: &mut Vec<u8>) {
     match address {
-        Address::Inet(at) => show(at.ip(), out),
+        Address::Inet(SocketAddr::V4(at)) => {
+            let [a, b, c, d] = at.ip().octets();
+            number(a, out);
+            for octet in [b, c, d] {
+                out.push(b'.');
+                number(octet, out);
+            }
+        }
+        Address::Inet(SocketAddr::V6(at)) => show(at.ip(), out),
         Address::Unix(_) => out.extend_from_slice(b"unix:"),
     }
 }
@@ -381,30 +389,35 @@ fn field_of_response(head: &[u8], name: &str, out: &mut Vec<u8>) -> Option<()> {
     join_fields(head.fields, name, b", ", out)
 }
 
-fn escape_default(value: &[u8], out: &mut Vec<u8>) {
-    for &byte in value {
-        if matches!(byte, b'"' | b'\\') || !(b' '..0x7f).contains(&byte) {
-            let _ = write!(out, "\\x{byte:02X}");
-        } else {
-            out.push(byte);
-        }
+/// Escapes what stands behind `start`: hardly ever anything.
+fn escape(start: usize, out: &mut Vec<u8>, one: fn(u8, &mut Vec<u8>)) {
+    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\') && (b' '..0x7f).contains(byte);
+    if !out[start..].iter().all(is_plain) {
+        let value = out.split_off(start);
+        value.into_iter().for_each(|byte| one(byte, out));
     }
 }
 
-fn escape_json(value: &[u8], out: &mut Vec<u8>) {
-    for &byte in value {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            0..=31 => {
-                let _ = write!(out, "\\u{byte:04X}");
-            }
-            _ => out.push(byte),
+fn escape_default(byte: u8, out: &mut Vec<u8>) {
+    if matches!(byte, b'"' | b'\\') || !(b' '..0x7f).contains(&byte) {
+        let _ = write!(out, "\\x{byte:02X}");
+    } else {
+        out.push(byte);
+    }
+}
+
+fn escape_json(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b'"' | b'\\' => out.extend([b'\\', byte]),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        0x08 => out.extend_from_slice(b"\\b"),
+        0x0c => out.extend_from_slice(b"\\f"),
+        0..=31 => {
+            let _ = write!(out, "\\u{byte:04X}");
         }
+        _ => out.push(byte),
     }
 }
 
@@ -443,12 +456,21 @@ mod tests {
 
     #[test]
     fn log_values_cannot_break_their_line() {
-        let mut out = Vec::new();
-        escape_default(b"a\"b\\c\n\xff", &mut out);
-        assert_eq!(out, b"a\\x22b\\x5Cc\\x0A\\xFF");
+        let mut out = b"\"".to_vec();
+        out.extend_from_slice(b"a\"b\\c\n\xff");
+        escape(1, &mut out, escape_default);
+        assert_eq!(out, b"\"a\\x22b\\x5Cc\\x0A\\xFF");
         out.clear();
-        escape_json(b"a\"\\\n\x01", &mut out);
+        out.extend_from_slice(b"a\"\\\n\x01");
+        escape(0, &mut out, escape_json);
         assert_eq!(out, b"a\\\"\\\\\\n\\u0001");
+    }
+
+    #[test]
+    fn durations_are_seconds_with_milliseconds() {
+        let mut out = Vec::new();
+        seconds(Duration::from_millis(12_045), &mut out);
+        assert_eq!(out, b"12.045");
     }
 
     #[test]

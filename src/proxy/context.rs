@@ -10,11 +10,13 @@ use slab::Slab;
 use super::attempt::failure_of_connect;
 use super::client::{Client, Facts};
 use super::complaints::{Complaints, Named};
+use super::exchange::Exchange;
 use super::journal::Journal;
 use super::pipes::{Pipes, Policy};
 use super::pool::{Connection, Pool};
 use super::session::Session;
 use super::socket::Socket;
+use super::spare::{Boxes, Vectors};
 use crate::address::Address;
 use crate::buffer::{Buffer, BufferPool};
 use crate::config::model::{self, Config, GroupId, Listen, Location, LocationSettings, LogId};
@@ -42,6 +44,10 @@ pub struct Context<N: Net> {
     pub journal: Journal,
     /// Storage that is used within one call and empty between calls.
     pub scratch: Scratch,
+    /// Storage for exchanges.
+    pub exchanges: Boxes<Exchange<N>>,
+    /// Storage for the places of fields.
+    pub places: Vectors<Place>,
     /// What happened to servers in this turn that makes sessions go elsewhere.
     pub shifts: Vec<Shift>,
     /// No new request is accepted, and no connection kept.
@@ -140,6 +146,8 @@ impl<N: Net> Context<N> {
             pipes: Pipes::default(),
             journal: Journal::default(),
             scratch: Scratch::default(),
+            exchanges: Boxes::default(),
+            places: Vectors::default(),
             shifts: Vec::new(),
             draining: false,
             tuning: Tuning::default(),

@@ -413,7 +413,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Writes the log lines and gives everything back that is not the exchange's own.
-    pub fn finish(mut self, client: &Client<N>, context: &mut Context<N>) {
+    pub fn finish(&mut self, client: &Client<N>, context: &mut Context<N>) {
         self.account_for_tunnel(context);
         self.drop_link(context);
         let now = context.now;
@@ -422,6 +422,7 @@ impl<N: Net> Exchange<N> {
         self.upload.release(context);
         self.download.release(context);
         context.buffers.clear(&mut self.request.head);
+        context.places.give(std::mem::take(&mut self.request.places));
     }
 
     /// What passed through the tunnel, if there was one; its storage goes back.

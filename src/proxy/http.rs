@@ -10,6 +10,7 @@ use super::request::{Refusal, Request};
 use super::route::default_server;
 use super::session::{CloseReason, Next};
 use super::socket::Moved;
+use super::spare::Boxed;
 use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
 use crate::config::model::{self, Lingering, LocationSettings, VirtualServerId};
@@ -37,7 +38,7 @@ enum Stage<N: Net> {
     /// A request has begun.
     ReadingHead { scan: HeadScan, began: Time, deadline: Time },
     /// A request is being served.
-    Serving(Box<Exchange<N>>),
+    Serving(Boxed<Exchange<N>>),
     /// The client speaks HTTP/2, which passes unread.
     Carrying(Box<Transit<N>>),
     /// Everything is said; what the client still sends is dropped, so that the answer is not
@@ -176,7 +177,7 @@ impl<N: Net> HttpSession<N> {
     pub fn close(mut self, reason: CloseReason, context: &mut Context<N>) {
         let idle = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
         match std::mem::replace(&mut self.stage, idle) {
-            Stage::Serving(exchange) => exchange.finish(&self.client, context),
+            Stage::Serving(exchange) => self.finish(exchange, context),
             Stage::Carrying(transit) => transit.finish(&self.client, context),
             Stage::Opening { .. }
             | Stage::Idle { .. }
@@ -208,7 +209,7 @@ impl<N: Net> HttpSession<N> {
         let config = Arc::clone(&exchange.config);
         let site = exchange.site;
         let whole = exchange.upload.body.is_done();
-        exchange.finish(&self.client, context);
+        self.finish(exchange, context);
         let settings = super::context::settings(&config, site);
         let on = settings.lingering_close == Lingering::On;
         match ending {
@@ -224,6 +225,11 @@ impl<N: Net> HttpSession<N> {
             Ending::ClientLeft => Some(Next::Close(CloseReason::ClientLeft)),
             Ending::TimedOut => Some(Next::Close(CloseReason::TimedOut)),
         }
+    }
+
+    fn finish(&self, mut exchange: Boxed<Exchange<N>>, context: &mut Context<N>) {
+        exchange.finish(&self.client, context);
+        context.exchanges.clear(exchange);
     }
 
     /// Whether the client has sent nothing that is known of and was not used.
@@ -350,7 +356,8 @@ impl<N: Net> HttpSession<N> {
         match scan.request_end(self.client.input.bytes(), limits) {
             Ok(None) => None,
             Ok(Some(length)) => {
-                let mut request = Request::broken(self.take_head(length, context), Vec::new());
+                let mut request =
+                    Request::broken(self.take_head(length, context), context.places.take());
                 let read = request.read();
                 Some(self.serve(request, read, began, context))
             }
@@ -439,7 +446,7 @@ impl<N: Net> HttpSession<N> {
         let Some((exchange, begun)) = begun else {
             return Some(Next::Close(CloseReason::Evicted));
         };
-        self.stage = Stage::Serving(Box::new(exchange));
+        self.stage = Stage::Serving(context.exchanges.put(exchange));
         match begun {
             Ok(()) => None,
             Err(ending) => self.after(Progress::Over(ending), context),

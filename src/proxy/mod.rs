@@ -23,6 +23,7 @@ pub mod response;
 pub mod route;
 pub mod session;
 pub mod socket;
+pub mod spare;
 pub mod stream_log;
 pub mod tcp;
 pub mod transit;

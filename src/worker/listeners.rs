@@ -104,16 +104,14 @@ impl<N: Net> Listeners<N> {
         }
     }
 
-    /// Listeners to accept from now.
-    pub(super) fn ready(&mut self, now: Time) -> Vec<usize> {
+    /// The first listener from this place on that can be accepted from now.
+    pub(super) fn next_ready(&mut self, from: usize, now: Time) -> Option<usize> {
         if self.paused.is_some_and(|until| now < until) {
-            return Vec::new();
+            return None;
         }
         self.paused = None;
-        let ready = |(place, listener): (usize, &Option<Listener<N>>)| {
-            listener.as_ref().filter(|listener| listener.ready).map(|_| place)
-        };
-        self.all.iter().enumerate().filter_map(ready).collect()
+        let is_ready = |place: &usize| self.all[*place].as_ref().is_some_and(|it| it.ready);
+        (from..self.all.len()).find(is_ready)
     }
 
     /// Whether connections wait that no event will announce.

@@ -337,7 +337,9 @@ impl<N: Net> Worker<N> {
     }
 
     fn accept(&mut self) {
-        for listener in self.listeners.ready(self.context.now) {
+        let mut next = 0;
+        while let Some(listener) = self.listeners.next_ready(next, self.context.now) {
+            next = listener + 1;
             for _ in 0..ACCEPTS_A_TURN {
                 if !self.make_room() {
                     break;

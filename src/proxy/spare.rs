@@ -1,0 +1,84 @@
+//! Storage that one exchange leaves to the next, so that no request allocates any once there have
+//! been as many at a time before.
+
+use std::ops::{Deref, DerefMut};
+
+/// Boxes that outlive what is in them.
+#[derive(Debug)]
+pub struct Boxes<T> {
+    empty: Vec<Box<Option<T>>>,
+}
+
+/// A box with something in it.
+#[derive(Debug)]
+pub struct Boxed<T>(Box<Option<T>>);
+
+impl<T> Boxes<T> {
+    /// Puts `content` into a box.
+    pub fn put(&mut self, content: T) -> Boxed<T> {
+        let mut place = self.empty.pop().unwrap_or_default();
+        *place = Some(content);
+        Boxed(place)
+    }
+
+    /// Drops what is in a box, and keeps the box unless there are enough.
+    pub fn clear(&mut self, boxed: Boxed<T>) {
+        let Boxed(mut place) = boxed;
+        if self.empty.len() < SPARE {
+            *place = None;
+            self.empty.push(place);
+        }
+    }
+}
+
+impl<T> Default for Boxes<T> {
+    fn default() -> Boxes<T> {
+        Boxes { empty: Vec::new() }
+    }
+}
+
+impl<T> Deref for Boxed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        Option::as_ref(&self.0).expect("only a box that is gone is empty")
+    }
+}
+
+impl<T> DerefMut for Boxed<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Option::as_mut(&mut self.0).expect("only a box that is gone is empty")
+    }
+}
+
+/// Vectors without elements.
+#[derive(Debug)]
+pub struct Vectors<T> {
+    empty: Vec<Vec<T>>,
+}
+
+impl<T> Vectors<T> {
+    /// An empty vector.
+    pub fn take(&mut self) -> Vec<T> {
+        self.empty.pop().unwrap_or_default()
+    }
+
+    /// Keeps a vector's storage, unless there is enough or it is large.
+    pub fn give(&mut self, mut vector: Vec<T>) {
+        if self.empty.len() < SPARE && vector.capacity() <= LARGE {
+            vector.clear();
+            self.empty.push(vector);
+        }
+    }
+}
+
+impl<T> Default for Vectors<T> {
+    fn default() -> Vectors<T> {
+        Vectors { empty: Vec::new() }
+    }
+}
+
+/// How many are kept: as many come and go in one turn of a busy worker.
+const SPARE: usize = 64;
+/// Elements of a vector that is not kept.
+const LARGE: usize = 64;

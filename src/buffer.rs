@@ -125,15 +125,18 @@ impl BufferPool {
 
     /// Takes the storage back from a buffer without bytes; nothing where there are some.
     pub fn settle(&mut self, buffer: &mut Buffer) {
-        if buffer.is_empty() && buffer.capacity() > 0 {
+        if buffer.is_empty() {
             self.clear(buffer);
         }
     }
 
     /// Takes the storage back, whatever is in it.
     pub fn clear(&mut self, buffer: &mut Buffer) {
-        let old = std::mem::take(buffer);
-        self.give(old.storage);
+        // Most have none: worth finding out without a call.
+        if buffer.capacity() > 0 {
+            let old = std::mem::take(buffer);
+            self.give(old.storage);
+        }
     }
 
     /// Sets how many bytes of storage may be out before [`BufferPool::is_exhausted`] says so.

@@ -36,21 +36,18 @@ impl Place {
     /// The place of a line in `head`, from its start to behind its end, whose name has so many bytes
     /// and is followed by a colon. No head is so long that a place in it would not fit.
     pub(super) fn of_line(head: &[u8], start: usize, name: usize, end: usize) -> Place {
-        let name_end = start + name;
-        let (mut value, mut value_end) = (name_end + b":".len(), end - b"\r\n".len());
-        while value < value_end && is_blank(head[value]) {
-            value += 1;
-        }
-        while value < value_end && is_blank(head[value_end - 1]) {
-            value_end -= 1;
-        }
+        let (name, behind) = head[start..end].split_at(name);
+        let value = &behind[b":".len()..behind.len() - b"\r\n".len()];
+        let before = value.iter().take_while(|byte| is_blank(**byte)).count();
+        let after = value[before..].iter().rev().take_while(|byte| is_blank(**byte)).count();
+        let name_end = start + name.len();
         Place {
             line: start as u32,
             name_end: name_end as u32,
-            value: value as u32,
-            value_end: value_end as u32,
+            value: (name_end + b":".len() + before) as u32,
+            value_end: (end - b"\r\n".len() - after) as u32,
             end: end as u32,
-            known: known(&head[start..name_end]),
+            known: known(name),
         }
     }
 }
@@ -71,18 +68,37 @@ impl<'a> Fields<'a> {
 
     /// One after another.
     pub fn iter(self) -> impl Iterator<Item = Field<'a>> {
-        let at = |from: u32, to: u32| &self.head[from as usize..to as usize];
         self.places.iter().map(move |place| Field {
-            name: at(place.line, place.name_end),
+            name: self.at(place.line, place.name_end),
             known: place.known,
-            value: at(place.value, place.value_end),
-            line: at(place.line, place.end),
+            value: self.at(place.value, place.value_end),
+            line: self.at(place.line, place.end),
         })
+    }
+
+    /// Those that mean something to a proxy, with their values.
+    pub fn known(self) -> impl Iterator<Item = (Known, &'a [u8])> {
+        let value = move |place: &Place| self.at(place.value, place.value_end);
+        self.places.iter().filter_map(move |place| Some((place.known?, value(place))))
     }
 
     /// The values of all lines of a known field.
     pub fn values(self, which: Known) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |field| field.known == Some(which)).map(|field| field.value)
+        self.known().filter(move |(known, _)| *known == which).map(|(_, value)| value)
+    }
+
+    /// Whether there is one with the name of `field`.
+    pub fn have_name_of(self, field: &Field<'_>) -> bool {
+        let is_same = |place: &Place| {
+            place.known == field.known
+                && (place.name_end - place.line) as usize == field.name.len()
+                && self.at(place.line, place.name_end).eq_ignore_ascii_case(field.name)
+        };
+        self.places.iter().any(is_same)
+    }
+
+    fn at(self, from: u32, to: u32) -> &'a [u8] {
+        &self.head[from as usize..to as usize]
     }
 
     /// How many there are.
@@ -125,19 +141,20 @@ pub enum Known {
 pub fn known(name: &[u8]) -> Option<Known> {
     let first = name.first()?.to_ascii_lowercase();
     let (expected, known): (&[u8], Known) = match (name.len(), first) {
-        (2, b't') => (b"te", Known::Te),
-        (4, b'h') => (b"host", Known::Host),
-        (6, b'e') => (b"expect", Known::Expect),
-        (7, b'u') => (b"upgrade", Known::Upgrade),
-        (10, b'c') => (b"connection", Known::Connection),
-        (10, b'k') => (b"keep-alive", Known::KeepAlive),
-        (14, b'c') => (b"content-length", Known::ContentLength),
-        (14, b'h') => (b"http2-settings", Known::Http2Settings),
-        (16, b'p') => (b"proxy-connection", Known::ProxyConnection),
-        (17, b't') => (b"transfer-encoding", Known::TransferEncoding),
+        (2, b't') => (b"TE", Known::Te),
+        (4, b'h') => (b"Host", Known::Host),
+        (6, b'e') => (b"Expect", Known::Expect),
+        (7, b'u') => (b"Upgrade", Known::Upgrade),
+        (10, b'c') => (b"Connection", Known::Connection),
+        (10, b'k') => (b"Keep-Alive", Known::KeepAlive),
+        (14, b'c') => (b"Content-Length", Known::ContentLength),
+        (14, b'h') => (b"HTTP2-Settings", Known::Http2Settings),
+        (16, b'p') => (b"Proxy-Connection", Known::ProxyConnection),
+        (17, b't') => (b"Transfer-Encoding", Known::TransferEncoding),
         _ => return None,
     };
-    name.eq_ignore_ascii_case(expected).then_some(known)
+    // Most names are spelled like this, and comparing bytes is quick.
+    (name == expected || name.eq_ignore_ascii_case(expected)).then_some(known)
 }
 
 /// RFC 9110, section 5.6.2: what methods and field names are made of.

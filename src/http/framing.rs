@@ -70,13 +70,18 @@ pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, Fr
 /// Whatever is not certain.
 pub fn declared(fields: Fields<'_>, version: Version) -> Result<Option<Framing>, FramingError> {
     let mut declared = None;
-    for field in fields.iter() {
-        let framing = match field.known {
-            Some(Known::ContentLength) => {
-                Framing::Length(length(field.value).ok_or(FramingError::Malformed)?)
-            }
-            Some(Known::TransferEncoding) => coding(field.value, version)?,
-            Some(_) | None => continue,
+    for (known, value) in fields.known() {
+        let framing = match known {
+            Known::ContentLength => Framing::Length(length(value).ok_or(FramingError::Malformed)?),
+            Known::TransferEncoding => coding(value, version)?,
+            Known::Connection
+            | Known::Expect
+            | Known::Host
+            | Known::Http2Settings
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::Te
+            | Known::Upgrade => continue,
         };
         match (declared.replace(framing), framing) {
             (None, _) => {}

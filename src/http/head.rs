@@ -4,7 +4,7 @@
 //! is parsed. Lines end in CRLF and in nothing else: what a second parser might take for a line
 //! end is an error here.
 
-use super::fields::{Fields, Place, is_tchar, is_token, value_end};
+use super::fields::{Fields, Place, is_tchar, value_end};
 
 /// A protocol version that the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -238,10 +238,12 @@ fn parse_field(bytes: &[u8], start: usize) -> Result<(Place, usize), HeadError> 
 
 /// Tells a request line from noise, and a version that is not spoken here from both.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), HeadError> {
-    let (method, behind) = word(line)?;
-    let (target, version) = word(behind)?;
-    if !is_token(method) || target.is_empty() || !target.iter().copied().all(is_target_byte) {
-        return Err(HeadError::Malformed);
+    let malformed = HeadError::Malformed;
+    let (method, behind) = split_after(line, is_tchar);
+    let (target, behind) = split_after(behind.strip_prefix(b" ").ok_or(malformed)?, is_target_byte);
+    let version = behind.strip_prefix(b" ").ok_or(malformed)?;
+    if method.is_empty() || target.is_empty() {
+        return Err(malformed);
     }
     let version = match version {
         b"HTTP/1.1" => Version::Http11,
@@ -251,15 +253,14 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), HeadError> {
         {
             return Err(HeadError::Version);
         }
-        _ => return Err(HeadError::Malformed),
+        _ => return Err(malformed),
     };
     Ok((method, target, version))
 }
 
-/// What stands before the first space, and what behind it.
-fn word(line: &[u8]) -> Result<(&[u8], &[u8]), HeadError> {
-    let space = memchr::memchr(b' ', line).ok_or(HeadError::Malformed)?;
-    Ok((&line[..space], &line[space + 1..]))
+/// What consists of such bytes at the front of a line, and what stands behind it.
+fn split_after(line: &[u8], belongs: fn(u8) -> bool) -> (&[u8], &[u8]) {
+    line.split_at(line.iter().position(|&byte| !belongs(byte)).unwrap_or(line.len()))
 }
 
 /// `HTTP-version SP 3DIGIT [ SP reason-phrase ]`: the last space is missing often enough.

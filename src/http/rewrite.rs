@@ -46,14 +46,9 @@ impl SetFields {
         Fields::new(&self.lines, &self.places)
     }
 
-    /// The last value set for `name`, in any case.
-    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        let named = self.fields().iter().filter(|set| set.name.eq_ignore_ascii_case(name));
-        named.map(|set| set.value).last()
-    }
-
-    fn sets(&self, name: &[u8]) -> bool {
-        self.fields().iter().any(|set| set.name.eq_ignore_ascii_case(name))
+    /// The last value set for a known field.
+    pub fn value(&self, which: Known) -> Option<&[u8]> {
+        self.fields().values(which).last()
     }
 }
 
@@ -117,7 +112,7 @@ impl RequestOut<'_> {
 
     fn passes(&self, field: &Field<'_>) -> bool {
         let name = field.name;
-        if is_remade(field) || self.set.sets(name) {
+        if is_remade(field) || self.set.fields().have_name_of(field) {
             return false;
         }
         let named = self.options.names_fields
@@ -287,6 +282,9 @@ fn upgrade(out: &mut Vec<u8>, protocol: &[u8]) {
 
 /// Appends a number.
 pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    if number < 10 {
+        return out.push(b'0' + number as u8);
+    }
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {

@@ -74,7 +74,10 @@ pub fn is_host(value: &[u8]) -> bool {
 
 /// `host:port` taken apart at the colon that is not inside brackets.
 pub fn host_and_port(value: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let after_bracket = memchr::memchr(b']', value).map_or(0, |at| at + 1);
+    let after_bracket = match value {
+        [b'[', ..] => memchr::memchr(b']', value).map_or(0, |at| at + 1),
+        [..] => 0,
+    };
     match memchr::memchr(b':', &value[after_bracket..]) {
         Some(at) => (&value[..after_bracket + at], Some(&value[after_bracket + at + 1..])),
         None => (value, None),
@@ -98,10 +101,10 @@ fn is_future_address(text: &[u8]) -> bool {
 
 fn is_reg_name(mut name: &[u8]) -> bool {
     loop {
-        name = match name {
+        let plain = name.iter().position(|&byte| !is_name_byte(byte)).unwrap_or(name.len());
+        name = match &name[plain..] {
             [] => return true,
             [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
-            [byte, rest @ ..] if is_name_byte(*byte) => rest,
             [..] => return false,
         };
     }

@@ -31,7 +31,7 @@ impl<N: Net> Exchange<N> {
         let config = Arc::clone(context.config());
         let listen = context.listen(client.facts.listener)?;
         let server = match read {
-            Ok(()) => route::virtual_server(&config, listen, request.host())?,
+            Ok(()) => route::virtual_server(&config, listen, &request)?,
             Err(_) => route::default_server(listen)?,
         };
         let framing = if read.is_ok() { request.framing } else { Framing::None };

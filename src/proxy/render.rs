@@ -6,6 +6,7 @@ use super::exchange::{Exchange, Link};
 use super::route::prefix;
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{self, Options};
+use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
@@ -32,7 +33,7 @@ impl<N: Net> Exchange<N> {
         let waits = self.request.expects_continue && self.page.is_none();
         let expects = waits && proxy.version == ProxyVersion::Http11;
         let expect = expects
-            && set.value(b"expect").is_none()
+            && set.value(Known::Expect).is_none()
             && !connection::names(self.request.fields(), b"expect");
         let upgrade = self.request.upgrade.as_ref().filter(|_| wish.upgrade && self.page.is_none());
         let keeps = self.config.groups[proxy.group.0].keepalive > 0;
@@ -121,10 +122,10 @@ struct Wish {
 
 impl Wish {
     fn of(set: &SetFields) -> Wish {
-        let value = set.value(b"connection").unwrap_or_default();
+        let value = set.value(Known::Connection).unwrap_or_default();
         let mut options = Options::default();
         options.read(value);
-        let names_protocol = set.value(b"upgrade").is_some_and(|value| !value.is_empty());
+        let names_protocol = set.value(Known::Upgrade).is_some_and(|value| !value.is_empty());
         Wish { close: options.close, upgrade: options.upgrade && names_protocol }
     }
 }

@@ -1,5 +1,6 @@
 //! Which virtual server and which location a request belongs to.
 
+use super::request::Request;
 use crate::config::model::{
     Action, Config, Listen, Location, Matcher, ServerName, Serves, VirtualServerId,
 };
@@ -13,18 +14,19 @@ pub struct Site {
     pub location: Option<usize>,
 }
 
-/// The virtual server of a listener that serves `host`: an exact name, else the longest leading
-/// wildcard, else the longest trailing one, else the default. None where requests are not served.
+/// The virtual server of a listener that serves the request's host: an exact name, else the longest
+/// leading wildcard, else the longest trailing one, else the default. None where requests are not
+/// served.
 pub fn virtual_server(
     config: &Config,
     listen: &Listen,
-    host: Option<&[u8]>,
+    request: &Request,
 ) -> Option<VirtualServerId> {
     let Serves::Http { servers, default } = &listen.serves else { return None };
     if servers.len() == 1 {
         return Some(*default);
     }
-    let host = host.unwrap_or_default();
+    let host = request.host().unwrap_or_default();
     let mut best = (Fit::No, *default);
     for &id in servers {
         for name in &config.virtual_servers[id.0].names {

@@ -347,16 +347,24 @@ fn digit(number: u32) -> u8 {
 /// Appends an address without its port.
 pub(super) fn ip(address: &Address, out: &mut Vec<u8>) {
     match address {
-        Address::Inet(SocketAddr::V4(at)) => {
-            let [a, b, c, d] = at.ip().octets();
-            number(a, out);
-            for octet in [b, c, d] {
-                out.push(b'.');
-                number(octet, out);
-            }
-        }
+        Address::Inet(SocketAddr::V4(at)) => ipv4(at.ip().octets(), out),
         Address::Inet(SocketAddr::V6(at)) => show(at.ip(), out),
         Address::Unix(_) => out.extend_from_slice(b"unix:"),
+    }
+}
+
+fn ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
+    for (place, octet) in octets.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b'.');
+        }
+        if octet >= 100 {
+            out.push(digit(u32::from(octet) / 100));
+        }
+        if octet >= 10 {
+            out.push(digit(u32::from(octet) / 10));
+        }
+        out.push(digit(octet.into()));
     }
 }
 
@@ -464,6 +472,16 @@ mod tests {
         out.extend_from_slice(b"a\"\\\n\x01");
         escape(0, &mut out, escape_json);
         assert_eq!(out, b"a\\\"\\\\\\n\\u0001");
+    }
+
+    #[test]
+    fn addresses_are_written_without_needless_zeros() {
+        for text in ["0.10.100.255", "9.99.199.200", "127.0.0.1"] {
+            let address: std::net::Ipv4Addr = text.parse().unwrap();
+            let mut out = Vec::new();
+            ipv4(address.octets(), &mut out);
+            assert_eq!(out, text.as_bytes());
+        }
     }
 
     #[test]

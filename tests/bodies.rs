@@ -235,3 +235,16 @@ fn many_clients_with_bodies_at_once_get_their_own_answers() {
         .collect();
     assert!(clients.into_iter().all(|client| client.join().unwrap()));
 }
+
+#[test]
+fn an_answer_that_ends_with_its_connection_is_whole_over_a_unix_socket_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Upstream::playing_unix(&directory.path().join("server"), |connection| {
+        connection.read_request()?;
+        connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it")
+    });
+    let proxy = Proxy::before(&server, "");
+    for _ in 0..3 {
+        assert_eq!(proxy.client().ask(get("/")).text(), "all of it");
+    }
+}

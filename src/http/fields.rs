@@ -172,27 +172,9 @@ pub fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// The place of the first byte that may not stand in a field's value: its line end, mostly.
+/// The place of the first byte that may not stand in a field's value.
 pub fn value_end(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    // Eight bytes at a time as long as none is a control character. The lowest byte whose highest
-    // bit comes out set is one for certain; those above it may only seem to be, by its borrow.
-    while let Some(eight) = bytes[from..].first_chunk() {
-        let word = u64::from_le_bytes(*eight);
-        let below_blank = word.wrapping_sub(u64::from_ne_bytes([b' '; 8])) & !word;
-        let deleted = word ^ u64::from_ne_bytes([0x7f; 8]);
-        let deleted = deleted.wrapping_sub(u64::from_ne_bytes([1; 8])) & !deleted;
-        let found = (below_blank | deleted) & u64::from_ne_bytes([0x80; 8]);
-        from += found.trailing_zeros() as usize / 8;
-        if found != 0 {
-            if bytes[from] != b'\t' {
-                return Some(from);
-            }
-            from += 1;
-        }
-    }
-    let rest = bytes[from..].iter().position(|&byte| !is_value_byte(byte))?;
-    Some(from + rest)
+    bytes.iter().position(|&byte| !is_value_byte(byte))
 }
 
 /// `bytes` without spaces and tabs at both ends.

@@ -4,7 +4,11 @@
 //! is parsed. Lines end in CRLF and in nothing else: what a second parser might take for a line
 //! end is an error here.
 
-use super::fields::{Fields, Place, is_tchar, value_end};
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig, Status};
+
+use super::fields::{Fields, Place, is_token, is_value_byte};
 
 /// A protocol version that the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,7 +117,7 @@ impl HeadScan {
         let end = self.end(bytes, limits);
         // That of a whole head is looked at when the head is parsed.
         if is_new && self.lines > 0 && !matches!(end, Ok(Some(_))) {
-            request_line(first_line(bytes))?;
+            check_request_line(first_line(bytes))?;
         }
         end
     }
@@ -178,9 +182,27 @@ pub fn parse_request<'a>(
     places: &'a mut Vec<Place>,
 ) -> Result<RequestHead<'a>, HeadError> {
     let line = first_line(bytes);
-    let (method, target, version) = request_line(line)?;
-    let fields = parse_fields(bytes, line.len(), places)?;
-    Ok(RequestHead { method, target, version, fields })
+    let mut slots = slots();
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = ParserConfig::default()
+        .parse_request_with_uninit_headers(&mut request, bytes, &mut slots)
+        .map_err(|e| refuse(e, || check_request_line(line) == Err(HeadError::Version)))?;
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(HeadError::Malformed);
+    };
+    // httparse forgives blanks and line ends that the syntax does not have: nothing may be left over.
+    let expected = method.len() + target.len() + " ".len() * 2 + "HTTP/1.1".len();
+    let exact = parsed == Status::Complete(bytes.len()) && line.len() == expected;
+    if !exact || !target.bytes().all(is_target_byte) || !is_token(method.as_bytes()) {
+        return Err(HeadError::Malformed);
+    }
+    Ok(RequestHead {
+        method: method.as_bytes(),
+        target: target.as_bytes(),
+        version: version(minor),
+        fields: places_of(bytes, request.headers, places)?,
+    })
 }
 
 /// Parses a whole head, as delimited by [`HeadScan`]; where its fields stand goes to `places`.
@@ -192,98 +214,88 @@ pub fn parse_response<'a>(
     places: &'a mut Vec<Place>,
 ) -> Result<ResponseHead<'a>, HeadError> {
     let line = first_line(bytes);
-    let (version, status, reason) = status_line(line)?;
-    let fields = parse_fields(bytes, line.len(), places)?;
-    Ok(ResponseHead { version, status, reason, fields })
+    let mut slots = slots();
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut response, bytes, &mut slots)
+        .map_err(|e| refuse(e, || false))?;
+    let (Some(minor), Some(status)) = (response.version, response.code) else {
+        return Err(HeadError::Malformed);
+    };
+    let reason = match line.get("HTTP/1.1 200".len()..) {
+        Some([b' ', reason @ ..]) => reason,
+        Some([]) => &[],
+        Some(_) | None => return Err(HeadError::Malformed),
+    };
+    if parsed != Status::Complete(bytes.len())
+        || !(100..=599).contains(&status)
+        || !reason.iter().copied().all(is_value_byte)
+    {
+        return Err(HeadError::Malformed);
+    }
+    let fields = places_of(bytes, response.headers, places)?;
+    Ok(ResponseHead { version: version(minor), status, reason, fields })
 }
 
-/// Finds the fields behind a first line of `first` bytes: up to the empty line, which must be the
-/// end of `bytes`.
-fn parse_fields<'a>(
+/// Room for parsed fields, on the caller's stack and not initialised.
+fn slots<'a>() -> [MaybeUninit<Header<'a>>; MAX_FIELDS] {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// Notes where the fields stand: each line reaches up to the next one's name, the last one up to
+/// the empty line.
+fn places_of<'a>(
     bytes: &'a [u8],
-    first: usize,
+    fields: &[Header<'_>],
     places: &'a mut Vec<Place>,
 ) -> Result<Fields<'a>, HeadError> {
-    places.clear();
     if u32::try_from(bytes.len()).is_err() {
         return Err(HeadError::TooLarge);
     }
-    let mut line = first + LINE_END.len();
-    while bytes.get(line..).ok_or(HeadError::Malformed)? != LINE_END {
-        if places.len() == MAX_FIELDS {
-            return Err(HeadError::TooLarge);
+    places.clear();
+    let start = |field: &Header<'_>| field.name.as_ptr().addr() - bytes.as_ptr().addr();
+    for (index, field) in fields.iter().enumerate() {
+        if !is_token(field.name.as_bytes()) || !field.value.iter().copied().all(is_value_byte) {
+            return Err(HeadError::Malformed);
         }
-        let (place, end) = parse_field(bytes, line)?;
-        places.push(place);
-        line = end;
+        let end = fields.get(index + 1).map_or(bytes.len() - LINE_END.len(), start);
+        places.push(Place::of_line(bytes, start(field), field.name.len(), end));
     }
     Ok(Fields::new(bytes, places))
 }
 
-/// The field whose line begins at `start`. RFC 9112, section 5, without folding.
-fn parse_field(bytes: &[u8], start: usize) -> Result<(Place, usize), HeadError> {
-    let rest = &bytes[start..];
-    let name = rest.iter().position(|&byte| !is_tchar(byte)).unwrap_or(0);
-    if name == 0 || rest[name] != b':' {
-        return Err(HeadError::Malformed);
+fn refuse(error: httparse::Error, version_unknown: impl Fn() -> bool) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooLarge,
+        httparse::Error::Version if version_unknown() => HeadError::Version,
+        httparse::Error::Version
+        | httparse::Error::HeaderName
+        | httparse::Error::HeaderValue
+        | httparse::Error::NewLine
+        | httparse::Error::Status
+        | httparse::Error::Token => HeadError::Malformed,
     }
-    let value = &rest[name + 1..];
-    let length = value_end(value).ok_or(HeadError::Malformed)?;
-    if !value[length..].starts_with(LINE_END) {
-        return Err(HeadError::Malformed);
-    }
-    let end = start + name + 1 + length + LINE_END.len();
-    Ok((Place::of_line(bytes, start, name, end), end))
 }
 
 /// Tells a request line from noise, and a version that is not spoken here from both.
-fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), HeadError> {
-    let malformed = HeadError::Malformed;
-    let (method, behind) = split_after(line, is_tchar);
-    let (target, behind) = split_after(behind.strip_prefix(b" ").ok_or(malformed)?, is_target_byte);
-    let version = behind.strip_prefix(b" ").ok_or(malformed)?;
-    if method.is_empty() || target.is_empty() {
-        return Err(malformed);
+fn check_request_line(line: &[u8]) -> Result<(), HeadError> {
+    let mut words = line.split(|&b| b == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(HeadError::Malformed);
+    };
+    if !is_token(method) || target.is_empty() || !target.iter().copied().all(is_target_byte) {
+        return Err(HeadError::Malformed);
     }
-    let version = match version {
-        b"HTTP/1.1" => Version::Http11,
-        b"HTTP/1.0" => Version::Http10,
+    match version {
+        b"HTTP/1.0" | b"HTTP/1.1" => Ok(()),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            return Err(HeadError::Version);
+            Err(HeadError::Version)
         }
-        _ => return Err(malformed),
-    };
-    Ok((method, target, version))
-}
-
-/// What consists of such bytes at the front of a line, and what stands behind it.
-fn split_after(line: &[u8], belongs: fn(u8) -> bool) -> (&[u8], &[u8]) {
-    line.split_at(line.iter().position(|&byte| !belongs(byte)).unwrap_or(line.len()))
-}
-
-/// `HTTP-version SP 3DIGIT [ SP reason-phrase ]`: the last space is missing often enough.
-fn status_line(line: &[u8]) -> Result<(Version, u16, &[u8]), HeadError> {
-    let malformed = HeadError::Malformed;
-    let (version, rest) = line.split_at_checked("HTTP/1.1 ".len()).ok_or(malformed)?;
-    let (code, rest) = rest.split_first_chunk::<3>().ok_or(malformed)?;
-    let version = match version {
-        b"HTTP/1.1 " => Version::Http11,
-        b"HTTP/1.0 " => Version::Http10,
-        _ => return Err(malformed),
-    };
-    let reason = match rest {
-        [] => rest,
-        [b' ', reason @ ..] if value_end(reason).is_none() => reason,
-        _ => return Err(malformed),
-    };
-    let digits = code.iter().all(u8::is_ascii_digit);
-    let status = code.iter().fold(0, |sum, &digit| sum * 10 + u16::from(digit & 0xf));
-    if digits && (100..=599).contains(&status) {
-        Ok((version, status, reason))
-    } else {
-        Err(malformed)
+        _ => Err(HeadError::Malformed),
     }
 }
 
@@ -294,6 +306,10 @@ fn first_line(bytes: &[u8]) -> &[u8] {
 
 fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && byte != b'#'
+}
+
+fn version(minor: u8) -> Version {
+    if minor == 0 { Version::Http10 } else { Version::Http11 }
 }
 
 /// Fields one head may have. More than any program sends; a bound for the search of names.

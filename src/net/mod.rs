@@ -31,7 +31,7 @@ pub struct Event {
     pub writable: bool,
     /// The peer has finished sending (its FIN or RST is here, perhaps behind bytes not yet read).
     pub read_closed: bool,
-    /// The connection is gone in both directions, or failed.
+    /// The connection failed.
     pub broken: bool,
 }
 

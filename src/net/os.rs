@@ -166,11 +166,13 @@ impl Net for OsNet {
                 self.outside = true;
                 continue;
             }
-            let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
+            // A hangup alone may be the end of a unix socket, or of both directions in order.
+            let broken = event.is_error();
+            let closed = event.is_read_closed() && event.is_write_closed();
             events.push(Event {
                 token: Token(event.token().0),
-                readable: event.is_readable() || broken,
-                writable: event.is_writable() || broken,
+                readable: event.is_readable() || broken || closed,
+                writable: event.is_writable() || broken || closed,
                 read_closed: event.is_read_closed(),
                 broken,
             });

@@ -262,7 +262,14 @@ impl<N: Net> Exchange<N> {
             Waiting::ServerAnswers => self.server_stalls(Failure::ReadTimedOut, client, context),
             Waiting::ClientSends => self.client_is_silent(client, context),
             Waiting::ClientTakes => Err(Ending::TimedOut),
-            Waiting::Tunnel => Err(Ending::Close),
+            Waiting::Tunnel => {
+                if let (Phase::Tunnel(tunnel), Link::Open { connection, .. }) =
+                    (&self.download.phase, &mut self.link)
+                {
+                    tunnel.give_up(&mut client.socket, &mut connection.socket);
+                }
+                Err(Ending::Close)
+            }
         };
         match acted {
             Ok(()) => self.run(client, context),

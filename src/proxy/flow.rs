@@ -110,8 +110,9 @@ impl<N: Net> Flow<N> {
         };
         match moved {
             Moved::Bytes(count) => self.received += count as u64,
-            Moved::End => self.end = End::Seen,
-            Moved::Failed(_) => self.end = End::Broken,
+            // A reset is told only once: an event may have been told of it before this read.
+            Moved::End if !from.is_broken() => self.end = End::Seen,
+            Moved::End | Moved::Failed(_) => self.end = End::Broken,
             Moved::Wait => {}
         }
         if !matches!(moved, Moved::Bytes(_)) {

@@ -15,7 +15,7 @@ pub struct Socket<N: Net> {
     readable: bool,
     writable: bool,
     end: PeerEnd,
-    /// The connection is gone in both directions.
+    /// The connection failed.
     broken: bool,
 }
 
@@ -93,7 +93,7 @@ impl<N: Net> Socket<N> {
         self.end == PeerEnd::Told
     }
 
-    /// Whether the connection is gone in both directions.
+    /// Whether the connection failed, as far as is known. What was sent may still be there.
     pub fn is_broken(&self) -> bool {
         self.broken
     }

@@ -288,13 +288,17 @@ impl<N: Net> Transit<N> {
 
     /// Acts on the deadline, which has passed.
     pub fn expire(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
-        match &self.stage {
+        match &mut self.stage {
             Stage::Connecting { .. } => {
                 self.move_on(Some(Failure::ConnectTimedOut), client, context);
                 self.run(client, context)
             }
             // Silence is nobody's failure.
-            Stage::Open { .. } | Stage::Nowhere => Next::Close(CloseReason::Done),
+            Stage::Open { socket, tunnel, .. } => {
+                tunnel.give_up(&mut client.socket, socket);
+                Next::Close(CloseReason::Done)
+            }
+            Stage::Nowhere => Next::Close(CloseReason::Done),
         }
     }
 

@@ -72,6 +72,17 @@ impl<N: Net> Tunnel<N> {
         }
     }
 
+    /// Nothing has moved for too long, and both sides are about to be closed: who has not been
+    /// given all that came for it must see that.
+    pub fn give_up(&self, client: &mut Socket<N>, server: &mut Socket<N>) {
+        if self.up.is_pending() {
+            server.reset_on_close();
+        }
+        if self.down.is_pending() {
+            client.reset_on_close();
+        }
+    }
+
     fn closed(&self) -> Option<Closed> {
         let (up, down) = (self.up.end(), self.down.end());
         let broken = |flow: &Flow<N>| flow.end() == End::Broken && !flow.is_pending();

@@ -7,6 +7,7 @@ mod common;
 mod facts;
 #[cfg(debug_assertions)]
 mod planted;
+mod streams;
 
 use std::panic::catch_unwind;
 

@@ -204,9 +204,14 @@ impl End {
         self.fin_in || matches!(self.phase, Phase::Dead(_))
     }
 
-    /// What epoll calls a hang-up: both directions are over, or there is an error.
+    /// The connection failed.
     pub(super) fn broken(&self) -> bool {
-        matches!(self.phase, Phase::Dead(_)) || (self.fin_in && self.fin_out != Fin::No)
+        matches!(self.phase, Phase::Dead(_))
+    }
+
+    /// What epoll calls a hang-up: both directions are over, or there is an error.
+    pub(super) fn hung_up(&self) -> bool {
+        self.broken() || (self.fin_in && self.fin_out != Fin::No)
     }
 
     pub(super) fn readable(&self) -> bool {

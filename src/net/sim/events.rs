@@ -160,7 +160,7 @@ impl World {
         let narrow = self.faults.strike(Family::NarrowEvents, &mut self.rng);
         let end = self.end(id);
         let token = end.token?;
-        let broken = end.broken();
+        let (broken, hung_up) = (end.broken(), end.hung_up());
         let (mut readable, mut writable) = (end.readable(), end.writable());
         if narrow {
             readable &= pending.readable;
@@ -172,8 +172,8 @@ impl World {
         }
         let event = Event {
             token,
-            readable: readable || broken,
-            writable: writable || broken,
+            readable: readable || hung_up,
+            writable: writable || hung_up,
             read_closed: end.read_closed(),
             broken,
         };

@@ -89,6 +89,8 @@ pub(super) struct End {
     /// Written and not sent.
     pub(super) outbox: VecDeque<u8>,
     pub(super) fin_out: Fin,
+    /// Bytes that went out so far.
+    pub(super) gone: usize,
     /// Sent and not arrived.
     pub(super) underway: usize,
     /// Bytes that inbox, and that outbox with what is underway, may hold.

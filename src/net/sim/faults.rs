@@ -143,6 +143,8 @@ impl Family {
 pub struct Faults {
     on: u32,
     left: [u32; Family::ALL.len()],
+    /// Chances to be let pass, where nothing is left to chance.
+    spared: Option<u32>,
 }
 
 impl Faults {
@@ -154,7 +156,17 @@ impl Faults {
     /// Only these families strike.
     pub fn only(families: &[Family]) -> Faults {
         let on = families.iter().fold(0, |on, family| on | family.bit());
-        Faults { on, left: Family::ALL.map(|family| family.odds().1) }
+        Faults { on, left: Family::ALL.map(|family| family.odds().1), spared: None }
+    }
+
+    /// One family strikes once, at its nth chance, counted from 0.
+    pub fn once(family: Family, nth: u32) -> Faults {
+        Faults { left: [1; Family::ALL.len()], spared: Some(nth), ..Faults::only(&[family]) }
+    }
+
+    /// Whether the family has struck as often as it may.
+    pub fn is_spent(&self, family: Family) -> bool {
+        self.left[family as usize] == 0
     }
 
     /// A random half of the families.
@@ -171,7 +183,16 @@ impl Faults {
     /// Whether the family strikes now.
     pub fn strike(&mut self, family: Family, rng: &mut Rng) -> bool {
         let left = &mut self.left[family as usize];
-        let strikes = self.on & family.bit() != 0 && *left > 0 && rng.one_in(family.odds().0);
+        let may = self.on & family.bit() != 0 && *left > 0;
+        let strikes = may
+            && match &mut self.spared {
+                None => rng.one_in(family.odds().0),
+                Some(0) => true,
+                Some(spared) => {
+                    *spared -= 1;
+                    false
+                }
+            };
         *left -= u32::from(strikes);
         strikes
     }
@@ -191,6 +212,17 @@ mod tests {
         for (place, family) in Family::ALL.into_iter().enumerate() {
             assert_eq!(family as usize, place);
         }
+    }
+
+    #[test]
+    fn a_single_strike_comes_at_its_place() {
+        let mut faults = Faults::once(Family::ResetAfter, 2);
+        let mut rng = Rng::new(3);
+        assert!(!faults.strike(Family::Hangs, &mut rng));
+        let struck: Vec<bool> =
+            (0..5).map(|_| faults.strike(Family::ResetAfter, &mut rng)).collect();
+        assert_eq!(struck, [false, false, true, false, false]);
+        assert!(faults.is_spent(Family::ResetAfter));
     }
 
     #[test]

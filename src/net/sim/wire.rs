@@ -7,7 +7,8 @@ use super::agenda::{Happening, Segment, Wake, describe};
 use super::end::{ActorId, EndId, Fin, Idle, Owner, Phase};
 use super::events::Cause;
 use super::faults::Family;
-use super::world::{IncidentKind, Reach, World};
+use super::incident::{BlowKind, IncidentKind};
+use super::world::{Reach, World};
 
 impl World {
     /// Lets what the agenda held happen.
@@ -88,14 +89,30 @@ impl World {
             }
             let small = self.faults.strike(Family::Fragments, &mut self.rng);
             let most = if small { self.rng.within(1..=40) } else { SEGMENT };
+            let most = most.min(self.bytes_before_split(from));
             let bytes: Vec<u8> = self.end_mut(from).outbox.drain(..count.min(most)).collect();
             self.end_mut(from).underway += bytes.len();
+            self.end_mut(from).gone += bytes.len();
             self.dispatch(from, Segment::Data(bytes));
         }
         if self.end(from).outbox.is_empty() && self.end(from).fin_out == Fin::Queued {
             self.end_mut(from).fin_out = Fin::Sent;
             self.dispatch(from, Segment::Fin);
         }
+    }
+
+    /// How many bytes may go in one segment before the place of a planned split. At that place
+    /// nothing arrives for a while.
+    fn bytes_before_split(&mut self, from: EndId) -> usize {
+        let Some(blow) = self.blow.filter(|blow| blow.from == from) else { return usize::MAX };
+        let BlowKind::Split(pause) = blow.kind else { return usize::MAX };
+        let gone = self.end(from).gone;
+        if gone == blow.after {
+            let now = self.now;
+            let end = self.end_mut(from);
+            end.last_arrival = end.last_arrival.max(now) + pause;
+        }
+        if gone < blow.after { blow.after - gone } else { usize::MAX }
     }
 
     /// Puts a segment on its way to the peer of `from`; it arrives behind all earlier ones.

@@ -12,6 +12,7 @@ use super::agenda::{Agenda, Happening, Wake};
 use super::end::{ActorId, End, EndId, Fin, Idle, Owner, Phase};
 use super::events::News;
 use super::faults::{Family, Faults};
+use super::incident::{Blow, BlowKind, Incident, IncidentKind, Longest};
 use super::rng::Rng;
 use super::trace::Trace;
 use crate::address::Address;
@@ -38,16 +39,8 @@ pub struct World {
     descriptors: usize,
     progress: u64,
     longest: Longest,
+    pub(super) blow: Option<Blow>,
     next_port: u16,
-}
-
-/// The longest that the worker has let something last.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Longest {
-    /// A connect.
-    pub connect: Duration,
-    /// A connection without room for what the worker had to write on it.
-    pub stuck: Duration,
 }
 
 /// A machine that can be connected to.
@@ -79,34 +72,6 @@ pub enum Reach {
     Dark,
 }
 
-/// Trouble that the network made.
-#[derive(Clone, Debug)]
-pub struct Incident {
-    /// When.
-    pub at: Time,
-    /// Which server, or which of the worker's own addresses.
-    pub machine: Address,
-    /// The end on the connecting side, if it came to a connection.
-    pub end: Option<EndId>,
-    /// What.
-    pub kind: IncidentKind,
-}
-
-/// A kind of trouble that the network makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IncidentKind {
-    /// A connect failed within the call.
-    ConnectFailed,
-    /// The worker was out of descriptors.
-    NoDescriptor,
-    /// The worker was out of local ports for this address.
-    NoPort,
-    /// A connection vanished before the worker had accepted it.
-    AcceptAborted,
-    /// The network reset a connection.
-    Reset,
-}
-
 /// What a read by an actor gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -136,6 +101,7 @@ impl World {
             descriptors: usize::MAX,
             progress: 0,
             longest: Longest::default(),
+            blow: None,
             next_port: FIRST_PORT,
         }
     }
@@ -198,6 +164,16 @@ impl World {
         if let Some(since) = self.end_mut(id).stuck.take() {
             self.longest.stuck = self.longest.stuck.max(self.now - since);
         }
+    }
+
+    /// Plans what happens to some bytes, before their connection is made.
+    pub fn strike_bytes(&mut self, blow: Blow) {
+        self.blow = Some(blow);
+    }
+
+    /// Bytes that each end has sent so far, in the order in which the ends were made.
+    pub fn sent(&self) -> Vec<usize> {
+        self.ends.iter().map(|end| end.gone).collect()
     }
 
     /// Sets how many sockets the worker may hold at one time.
@@ -332,6 +308,9 @@ impl World {
         };
         let cut = self.faults.strike(Family::ResetAfter, &mut self.rng);
         let reset_after = cut.then(|| self.rng.within(0..=RESET_WITHIN));
+        let blow = self.blow.filter(|blow| blow.from.0 == self.ends.len());
+        let blow = blow.filter(|blow| blow.kind == BlowKind::Reset).map(|blow| blow.after);
+        let reset_after = blow.or(reset_after);
         self.ends.push(End {
             owner,
             peer: None,
@@ -343,6 +322,7 @@ impl World {
             fin_in: false,
             outbox: VecDeque::new(),
             fin_out: Fin::No,
+            gone: 0,
             underway: 0,
             capacity,
             starved: false,

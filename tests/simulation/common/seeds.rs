@@ -121,7 +121,7 @@ fn serve(run: &mut Run, by: Range<usize>) -> Result<(), Vec<String>> {
 }
 
 /// Nobody is there any more: nothing may be left of anything.
-fn silence(run: &mut Run) -> Result<(), Vec<String>> {
+pub(crate) fn silence(run: &mut Run) -> Result<(), Vec<String>> {
     run.pass(SILENCE);
     let census = run.worker.census();
     let mut complaints = Vec::new();

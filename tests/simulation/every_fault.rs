@@ -1,0 +1,228 @@
+//! Every single fault at every byte and at every event of small exchanges.
+//!
+//! At each byte of each connection the segment is split there, the network resets, the client
+//! leaves, stops sending or stops reading, and the server closes, resets or hangs. Each event, read,
+//! write, wait, connect and accept has every fault of its own once. The model of the random runs
+//! judges; a split, and whatever else only changes when bytes are seen, must change no result.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use switchover::net::sim::{
+    Act, Blow, BlowKind, Condition, EndId, Family, Fate, Faults, Leaves, Pace, SimNet, Then,
+};
+
+use super::common::model::judge;
+use super::common::run::{Run, plain_server};
+use super::common::seeds::silence;
+use super::common::setup::Setup;
+use super::scenes::{Scene, scenes};
+
+#[test]
+fn no_fault_at_any_place_breaks_a_promise() {
+    let (next, scenes) = (AtomicUsize::new(0), scenes());
+    let work = || {
+        let mut tally = Tally::default();
+        while let Some(scene) = scenes.get(next.fetch_add(1, Ordering::Relaxed)) {
+            every_fault_of(scene, &mut tally);
+        }
+        tally
+    };
+    let tallies = std::thread::scope(|scope| {
+        let halves = [0, 1].map(|_| scope.spawn(work));
+        halves.map(|half| half.join().expect("a worker that spins is a failure of its own"))
+    });
+    let runs: usize = tallies.iter().map(|tally| tally.runs).sum();
+    let failed: Vec<&String> = tallies.iter().flat_map(|tally| &tally.failed).collect();
+    println!("{runs} runs of {} scenes", scenes.len());
+    let shown: Vec<&str> = failed.iter().take(SHOWN).map(|text| text.as_str()).collect();
+    assert!(failed.is_empty(), "{} of {runs} runs:\n{}", failed.len(), shown.join("\n"));
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_slip_that_shows_at_one_byte_only_is_found() {
+    use switchover::planted::{Bug, plant};
+    let scenes = scenes();
+    let scene = scenes.iter().find(|scene| scene.name == "PUT in chunks").expect("it is there");
+    let mut tally = Tally::default();
+    plant(Some(Bug::ChunkEndsEarly));
+    every_fault_of(scene, &mut tally);
+    plant(None);
+    assert!(tally.failed.iter().any(|failure| failure.contains("split at")), "{:?}", tally.failed);
+}
+
+#[derive(Default)]
+struct Tally {
+    runs: usize,
+    failed: Vec<String>,
+}
+
+/// What one run came to, as far as timing must not matter.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    outcomes: Vec<String>,
+    deliveries: Vec<Vec<u32>>,
+}
+
+impl Tally {
+    /// Plays a scene; where a result is given it must be the same.
+    fn play(&mut self, scene: &Scene, what: &str, world: World, same: Option<&Told>) -> Seen {
+        self.runs += 1;
+        let setup = Setup::new(1, 1);
+        let mut net = SimNet::new(1, world.faults);
+        if let Some(blow) = world.blow {
+            net.world_mut().strike_bytes(blow);
+        }
+        for place in 0..2 {
+            net.add_server(plain_server(place));
+        }
+        net.set_manners(0, scene.manners());
+        net.set_condition(0, scene.condition);
+        let mut run = Run::new(net, &setup);
+        for client in &scene.clients {
+            run.net().add_client(client.clone());
+        }
+        run.until_done(PATIENCE);
+        let mut complaints = judge(run.net(), &setup);
+        let result = result(run.net());
+        if same.is_some_and(|same| *same != result) {
+            complaints.push(format!("changed the result to {result:?}"));
+        }
+        let seen = {
+            let seen = run.net().world();
+            let spent = world.family.is_some_and(|family| seen.faults.is_spent(family));
+            Seen { sent: seen.sent(), spent, result }
+        };
+        run.net().heal();
+        complaints.extend(silence(&mut run).err().unwrap_or_default());
+        for complaint in complaints {
+            self.failed.push(format!("{}, {what}: {complaint}", scene.name));
+        }
+        seen
+    }
+}
+
+/// What is put into a world.
+struct World {
+    faults: Faults,
+    family: Option<Family>,
+    blow: Option<Blow>,
+}
+
+/// What was seen in one.
+struct Seen {
+    sent: Vec<usize>,
+    /// The family had its chance.
+    spent: bool,
+    result: Told,
+}
+
+impl World {
+    fn quiet() -> World {
+        World { faults: Faults::none(), family: None, blow: None }
+    }
+
+    fn blow(from: usize, after: usize, kind: BlowKind) -> World {
+        World { blow: Some(Blow { from: EndId(from), after, kind }), ..World::quiet() }
+    }
+}
+
+fn result(net: &SimNet) -> Told {
+    let exchanges = net.clients().iter().flat_map(|client| client.exchanges());
+    let ids = |server: usize| net.servers()[server].deliveries().iter().map(|got| got.id).collect();
+    Told {
+        outcomes: exchanges.map(|exchange| format!("{:?}", exchange.outcome)).collect(),
+        deliveries: (0..net.servers().len()).map(ids).collect(),
+    }
+}
+
+fn every_fault_of(scene: &Scene, tally: &mut Tally) {
+    let plain = tally.play(scene, "no fault", World::quiet(), None);
+    for (end, &sent) in plain.sent.iter().enumerate() {
+        for after in 1..sent {
+            let what = format!("split at {after} of #{end}");
+            let world = World::blow(end, after, BlowKind::Split(LATER));
+            tally.play(scene, &what, world, Some(&plain.result));
+        }
+        for after in 0..=sent {
+            let what = format!("reset after {after} of #{end}");
+            tally.play(scene, &what, World::blow(end, after, BlowKind::Reset), None);
+        }
+    }
+    families(scene, &plain, tally);
+    for condition in [Condition::Refusing, Condition::Dark, Condition::Dead, Condition::Hanging] {
+        let scene = Scene { condition, ..scene.clone() };
+        tally.play(&scene, &format!("{condition:?}"), World::quiet(), None);
+    }
+    let most = plain.sent.iter().copied().max().unwrap_or_default();
+    for after in 0..=most {
+        for (what, scene) in at_byte(scene, after) {
+            tally.play(&scene, &format!("{what} {after}"), World::quiet(), None);
+        }
+    }
+}
+
+/// Each of these, once, at every chance that it has.
+fn families(scene: &Scene, plain: &Seen, tally: &mut Tally) {
+    let harmless = [
+        Family::PartialReads,
+        Family::PartialWrites,
+        Family::SpuriousEvents,
+        Family::DoubledEvents,
+        Family::BatchedEvents,
+        Family::SplitBatches,
+        Family::NarrowEvents,
+        Family::InexactWaits,
+        Family::SmallBuffers,
+    ];
+    let harmful = [Family::ConnectFailsAtOnce, Family::AcceptFails, Family::IdleCloses];
+    let harmless = harmless.map(|family| (family, Some(&plain.result)));
+    for (family, same) in harmless.into_iter().chain(harmful.map(|family| (family, None))) {
+        for nth in 0.. {
+            let world =
+                World { faults: Faults::once(family, nth), family: Some(family), blow: None };
+            if !tally.play(scene, &format!("{family:?} at {nth}"), world, same).spent {
+                break;
+            }
+        }
+    }
+}
+
+/// The scene with every fault of an actor's at that byte.
+fn at_byte(scene: &Scene, after: usize) -> Vec<(&'static str, Scene)> {
+    let mut all = Vec::new();
+    for fate in
+        [Fate::Cut { after, reset: false }, Fate::Cut { after, reset: true }, Fate::Hangs { after }]
+    {
+        // The end of a body that is framed by nothing else cuts nothing.
+        let cuts = scene.act.then != Then::Closes || fate != Fate::Cut { after, reset: false };
+        if cuts && scene.act.fate == Fate::Whole {
+            all.push((
+                "a server's fate at",
+                Scene { act: Act { fate, ..scene.act.clone() }, ..scene.clone() },
+            ));
+        }
+    }
+    for leaves in [Leaves::AfterSending(after), Leaves::AfterReceiving(after)] {
+        let mut scene = scene.clone();
+        scene.clients[0].asks[0].leaves = leaves;
+        all.push(("its client leaves at", scene));
+    }
+    let stalls = Pace::Stalls { after, pause: STALL };
+    let (mut sends, mut reads) = (scene.clone(), scene.clone());
+    sends.clients[0].sends = stalls;
+    reads.clients[0].reads = stalls;
+    all.push(("its client stops sending at", sends));
+    all.push(("its client stops reading at", reads));
+    all
+}
+
+/// How long a run may last.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How much later the second part of a segment comes.
+const LATER: Duration = Duration::from_millis(5);
+/// Longer than every timeout of a client's silence.
+const STALL: Duration = Duration::from_secs(9);
+/// Failures that are told.
+const SHOWN: usize = 30;

@@ -1,0 +1,110 @@
+//! Small exchanges of every kind, into which single faults are put: see `every_fault`.
+
+use std::time::Duration;
+
+use switchover::net::sim::{
+    Act, AnswerFraming, Ask, Body, ClientPlan, Condition, Fate, Manners, Pace, Then, Version,
+};
+use switchover::time::Time;
+
+use super::common::setup::proxy_address;
+
+/// One or two clients, and two servers of which the second is a backup.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    pub(crate) name: &'static str,
+    pub(crate) clients: Vec<ClientPlan>,
+    /// How the primary answers; the backup does so plainly.
+    pub(crate) act: Act,
+    /// How the primary is from the beginning.
+    pub(crate) condition: Condition,
+}
+
+impl Scene {
+    fn new(name: &'static str, asks: Vec<Ask>) -> Scene {
+        Scene {
+            name,
+            clients: vec![client(Time::ZERO, asks)],
+            act: Act::plain(LENGTH),
+            condition: Condition::Well,
+        }
+    }
+
+    fn pipelined(mut self) -> Scene {
+        self.clients[0].pipeline = 3;
+        self
+    }
+
+    fn answered(mut self, change: impl FnOnce(&mut Act)) -> Scene {
+        change(&mut self.act);
+        self
+    }
+
+    pub(crate) fn manners(&self) -> Manners {
+        Manners::Always(self.act.clone())
+    }
+}
+
+/// All scenes. What speaks another protocol than HTTP has its place at the end.
+pub(crate) fn scenes() -> Vec<Scene> {
+    let get = || vec![Ask::get(1)];
+    let method = |method| vec![Ask { method, ..Ask::get(1) }];
+    let version = |version| vec![Ask { version, ..Ask::get(1) }, Ask { version, ..Ask::get(2) }];
+    let body = |method, body, expects| vec![Ask { method, body, expects, ..Ask::get(1) }];
+    let (sized, chunked) = (Body::Sized(LENGTH), Body::Chunked(LENGTH));
+    let until_close = |act: &mut Act| {
+        (act.framing, act.then) = (AnswerFraming::UntilClose, Then::Closes);
+    };
+    let framed = |framing| move |act: &mut Act| act.framing = framing;
+    let status = |status| move |act: &mut Act| act.status = status;
+    let mut pooled = Scene::new("a pooled connection", get());
+    pooled.clients.push(client(Time::ZERO + Duration::from_millis(50), vec![Ask::get(2)]));
+    let refused = Scene { condition: Condition::Refusing, ..Scene::new("a refusal", get()) };
+    let cut = Fate::Cut { after: 0, reset: true };
+    let mut posts = body("POST", sized, false);
+    posts.push(Ask::get(2));
+    let two = vec![Ask { method: "HEAD", ..Ask::get(1) }, Ask::get(2)];
+    vec![
+        Scene::new("GET", get()),
+        Scene::new("GET, chunks", get()).answered(framed(AnswerFraming::Chunked)),
+        Scene::new("GET, odd chunks", get()).answered(framed(AnswerFraming::OddChunks)),
+        Scene::new("GET, until close", get()).answered(until_close),
+        Scene::new("HEAD", method("HEAD")),
+        Scene::new("204", get()).answered(status(204)),
+        Scene::new("304", get()).answered(status(304)),
+        Scene::new("POST with a length", body("POST", sized, false)),
+        Scene::new("PUT in chunks", body("PUT", chunked, false)),
+        Scene::new("POST that waits for its 100", body("POST", sized, true)),
+        Scene::new("early answer", body("PUT", sized, false)).answered(|act| act.early = true),
+        Scene::new("103 before the answer", get()).answered(|act| act.interim = true),
+        Scene::new("two requests, one after the other", version(Version::Http11)),
+        Scene::new("pipelined requests", version(Version::Http11)).pipelined(),
+        Scene::new("pipelined HEAD and GET", two).pipelined(),
+        Scene::new("pipelined POST and GET", posts).pipelined(),
+        Scene::new("Connection: close", version(Version::Http11Close)),
+        Scene::new("HTTP/1.0", version(Version::Http10)),
+        Scene::new("HTTP/1.0, kept", version(Version::Http10KeepAlive)),
+        Scene::new("HTTP/1.0, chunks", version(Version::Http10))
+            .answered(framed(AnswerFraming::Chunked)),
+        Scene::new("announced close", get()).answered(|act| act.then = Then::Closes),
+        Scene::new("reset, then the backup", get()).answered(|act| act.fate = cut),
+        refused,
+        pooled,
+    ]
+}
+
+fn client(starts: Time, asks: Vec<Ask>) -> ClientPlan {
+    ClientPlan {
+        to: proxy_address(),
+        starts,
+        asks,
+        pipeline: 1,
+        sends: Pace::AtOnce,
+        reads: Pace::AtOnce,
+        lingers: false,
+        stubborn: false,
+    }
+}
+
+/// Bytes of a body: every one of them is a place for a fault.
+const LENGTH: usize = 40;

@@ -9,6 +9,9 @@ PATIENCE = 120
 
 NODES = "select * from system.runtime.nodes order by node_id"
 
+# A worker that has gone is listed as inactive for a while.
+ACTIVE = "select node_id from system.runtime.nodes where state = 'active' order by node_id"
+
 
 class Clients:
     def __init__(self, java, classes, home, version, port):
@@ -32,7 +35,7 @@ class Clients:
     def jdbc_load(self):
         """The command of a load over JDBC; see Load.java."""
         return [self.java, "-XX:TieredStopAtLevel=1", "-Xmx128M", "-cp", self.jdbc_path, "Load",
-                f"127.0.0.1:{self.port}", NODES]
+                f"127.0.0.1:{self.port}", ACTIVE]
 
     def python(self, sql, port=None, properties=None):
         """The rows and the query's id."""

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from clients import NODES
+from clients import ACTIVE
 
 PYTHON_CLIENTS = 1
 JDBC_CLIENTS = 1
@@ -53,7 +53,7 @@ class Load:
             began = time.time()
             nodes, failure = (), None
             try:
-                rows, _ = self.clients.python(NODES)
+                rows, _ = self.clients.python(ACTIVE)
                 nodes = tuple(row[0] for row in rows)
             # Whatever the client throws is what its user gets.
             except Exception as why:  # pylint: disable=broad-except

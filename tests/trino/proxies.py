@@ -1,6 +1,7 @@
-"""The two proxies, driven by one file: the article's, with ports in place of its names.
+"""The proxies, driven by one file: the article's, with ports in place of its names.
 
-`$host` became `$http_host`: the port is not 80, and Trino builds its links from `Host`.
+`$host` became `$http_host`: the port is not 80, and Trino builds its links from `Host`. One of them
+is switchover with what docs/trino.md advises beyond the article.
 """
 
 import shutil
@@ -21,8 +22,8 @@ http {{
     proxy_temp_path {directory}/{name}.proxy;
 
     upstream trino {{
-       server 127.0.0.1:{a} fail_timeout=3s max_fails=1;
-       server 127.0.0.1:{b} backup;
+       server 127.0.0.1:{primary} fail_timeout=3s max_fails=1;
+       server 127.0.0.1:{backup} backup;
     }}
     server {{
         listen       127.0.0.1:{port};
@@ -41,23 +42,27 @@ http {{
 """
 
 
+ADVICE = """
+        large_client_header_buffers 4 2m;
+        proxy_next_upstream error timeout non_idempotent;
+"""
+
+
 class Proxy:
     """A proxy that is running: `switchover`, or `nginx` in its place."""
 
     def __init__(self, name, program, directory, port, cluster, extra=""):
         self.name = name
+        self.directory = directory
+        self.port = port
+        self.cluster = cluster
+        self.extra = extra
         self.access_log = f"{directory}/{name}.access.log"
         self.error_log = f"{directory}/{name}.error.log"
-        file = f"{directory}/{name}.conf"
-        with open(file, "w") as out:
-            out.write(
-                ARTICLE.format(
-                    directory=directory, name=name, port=port, extra=extra,
-                    a=cluster.ports["a"], b=cluster.ports["b"],
-                )
-            )
+        self.file = f"{directory}/{name}.conf"
+        self.write("a", "b")
         self.process = Process(
-            [program, "-p", directory, "-e", self.error_log, "-c", file],
+            [program, "-p", directory, "-e", self.error_log, "-c", self.file],
             f"{directory}/{name}.out",
         )
 
@@ -67,6 +72,21 @@ class Proxy:
             return accepts(port)
 
         await_that(f"{name} listens", opened, 10)
+
+    def write(self, primary, backup):
+        ports = self.cluster.ports
+        with open(self.file, "w") as out:
+            out.write(
+                ARTICLE.format(
+                    directory=self.directory, name=self.name, port=self.port, extra=self.extra,
+                    primary=ports[primary], backup=ports[backup],
+                )
+            )
+
+    def prefer(self, primary, backup):
+        """Exchanges the roles of the coordinators while everything goes on."""
+        self.write(primary, backup)
+        self.process.child.send_signal(signal.SIGHUP)
 
     def end(self):
         self.process.end(signal.SIGTERM)

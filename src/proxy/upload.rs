@@ -186,11 +186,12 @@ impl<N: Net> Exchange<N> {
             Link::Open { .. } if self.upload.taker != Taker::Broken => {}
             Link::Open { .. } | Link::Connecting { .. } | Link::None => return Ok(false),
         }
-        let mut moved = self.write_request(client, context);
+        let mut moved = false;
+        // What has come of the body leaves with the head, in one write.
         if !self.upload.body.is_done() && self.upload.taker == Taker::Server {
             moved |= self.take_body(client, context)?;
         }
-        Ok(moved)
+        Ok(moved | self.write_request(client, context))
     }
 
     /// Writes what is in hand.

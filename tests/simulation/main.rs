@@ -8,8 +8,8 @@ mod every_fault;
 mod facts;
 #[cfg(debug_assertions)]
 mod planted;
-mod streams;
 mod scenes;
+mod streams;
 
 use std::panic::catch_unwind;
 

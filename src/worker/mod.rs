@@ -6,7 +6,7 @@
 
 mod checks;
 mod listeners;
-mod timers;
+pub mod timers;
 
 use std::fmt;
 use std::io;
@@ -203,7 +203,7 @@ impl<N: Net> Worker<N> {
             buffers_held: self.context.buffers.held(),
             buffer_bytes: self.context.buffers.held_bytes(),
             pipes_out: self.context.pipes.out(),
-            alarms: self.timers.len(),
+            alarms: self.timers.count(),
         }
     }
 

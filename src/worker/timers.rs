@@ -11,30 +11,30 @@ use crate::time::Time;
 
 /// The alarms of all sessions.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub struct Timers {
     heap: BinaryHeap<Reverse<(Time, usize)>>,
 }
 
 impl Timers {
     /// No alarms.
-    pub(super) fn new() -> Timers {
+    pub fn new() -> Timers {
         Timers::default()
     }
 
     /// Sets an alarm for the session `key`.
-    pub(super) fn set(&mut self, at: Time, key: usize) {
+    pub fn set(&mut self, at: Time, key: usize) {
         if at < Time::NEVER {
             self.heap.push(Reverse((at, key)));
         }
     }
 
     /// The first moment that any alarm rings.
-    pub(super) fn next(&self) -> Time {
+    pub fn next(&self) -> Time {
         self.heap.peek().map_or(Time::NEVER, |Reverse((at, _))| *at)
     }
 
     /// Takes one alarm that rings now.
-    pub(super) fn take_due(&mut self, now: Time) -> Option<(Time, usize)> {
+    pub fn take_due(&mut self, now: Time) -> Option<(Time, usize)> {
         if self.next() > now {
             return None;
         }
@@ -42,14 +42,14 @@ impl Timers {
     }
 
     /// Sweeps stale entries out if there are many more than sessions.
-    pub(super) fn compact(&mut self, sessions: usize, is_live: impl Fn(Time, usize) -> bool) {
+    pub fn compact(&mut self, sessions: usize, is_live: impl Fn(Time, usize) -> bool) {
         if self.heap.len() > COMPACT_FACTOR * sessions + COMPACT_FLOOR {
             self.heap.retain(|Reverse((at, key))| is_live(*at, *key));
         }
     }
 
     /// Entries, stale ones included.
-    pub(super) fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.heap.len()
     }
 }
@@ -71,7 +71,7 @@ mod tests {
             timers.set(at(time), key);
         }
         timers.set(Time::NEVER, 4);
-        assert_eq!((timers.next(), timers.len()), (at(3), 3));
+        assert_eq!((timers.next(), timers.count()), (at(3), 3));
         assert_eq!(timers.take_due(at(2)), None);
         assert_eq!(timers.take_due(at(5)), Some((at(3), 2)));
         assert_eq!(timers.take_due(at(5)), Some((at(5), 1)));
@@ -84,7 +84,7 @@ mod tests {
         for time in 0..200 {
             timers.set(Time::from_nanos(time), 0);
             timers.compact(1, |at, _| at == Time::from_nanos(time));
-            assert!(timers.len() <= COMPACT_FLOOR + COMPACT_FACTOR);
+            assert!(timers.count() <= COMPACT_FLOOR + COMPACT_FACTOR);
         }
     }
 }

@@ -1,0 +1,252 @@
+//! Side by side with nginx and HAProxy: what the same work costs each of them.
+//!
+//! `cargo bench --bench side_by_side` builds the release binary, runs all programs in turn, round
+//! after round, and prints a table. Times are ratios of what the processes spent on a processor in
+//! the same round; the machine's speed, and most of what else runs on it, falls out. Words behind
+//! `--` choose rows by a part of their name.
+
+#![allow(clippy::disallowed_methods, reason = "what is measured is time")]
+
+mod count;
+mod load;
+mod memory;
+mod origin;
+mod proxy;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use load::{Load, Then, Work};
+use proxy::{ALL, Program, Proxy};
+
+/// Bytes of a bulk body.
+pub(crate) const BULK: u64 = 64 << 20;
+/// How often every program is measured.
+const ROUNDS: usize = 5;
+/// How long a program works before it is measured, and while it is.
+const WARM: Duration = Duration::from_millis(500);
+const MEASURED: Duration = Duration::from_millis(1500);
+
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    work: Work,
+    through: Through,
+}
+
+/// How a proxy is told to pass it on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Through {
+    Http,
+    Stream,
+}
+
+const ROWS: [Row; 8] = [
+    row("small GET", Through::Http, GET, 0, 64),
+    row("Trino poll", Through::Http, POLL, 0, 64),
+    row("POST, 2 KiB", Through::Http, POST, 2048, 64),
+    row("download, 64 MiB", Through::Http, DOWNLOAD, 0, 4),
+    row("upload, 64 MiB", Through::Http, UPLOAD, BULK, 4),
+    row("one sequential connection", Through::Http, GET, 0, 1),
+    row("stream, small GET", Through::Stream, GET, 0, 64),
+    row("stream, download, 64 MiB", Through::Stream, DOWNLOAD, 0, 4),
+];
+
+const FRESH: Row = Row {
+    name: "one connection a request",
+    work: Work { request: CLOSE, body: 0, connections: 16, then: Then::Anew },
+    through: Through::Http,
+};
+
+const fn row(
+    name: &'static str,
+    through: Through,
+    request: &'static [u8],
+    body: u64,
+    connections: usize,
+) -> Row {
+    Row { name, work: Work { request, body, connections, then: Then::Again }, through }
+}
+
+fn main() -> io::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    build()?;
+    let origin = origin::start()?;
+    println!("{}", about());
+    println!("| Processor time, ratio to nginx | switchover | HAProxy | median answer |");
+    println!("|---|---|---|---|");
+    for row in ROWS.iter().chain([&FRESH]).filter(|row| chosen(row.name)) {
+        println!("{}", times(row, origin)?);
+    }
+    println!("\n| Counted, a request | switchover | nginx | HAProxy |\n|---|---|---|---|");
+    for row in [&ROWS[0], &ROWS[1], &ROWS[2], &ROWS[5], &FRESH] {
+        let name = format!("system calls, {}", row.name);
+        if chosen(&name) {
+            let each = ALL.map(|program| count::system_calls(program, origin, row.work));
+            println!("{}", counts(&name, each, 1)?);
+        }
+    }
+    for row in [&ROWS[0], &ROWS[1]] {
+        let name = format!("user instructions, {}", row.name);
+        if chosen(&name) {
+            let each = ALL.map(|program| count::instructions(program, origin, row.work));
+            println!("{}", counts(&name, each, 0)?);
+        }
+    }
+    if chosen("memory") {
+        println!("\n| Memory | switchover | nginx | HAProxy |\n|---|---|---|---|");
+        memory::print(origin)?;
+    }
+    if chosen("start") {
+        println!("\n| Start | switchover | nginx | HAProxy |\n|---|---|---|---|");
+        println!("{}", starts(origin)?);
+        println!("| size of the program, MB | {} |", ALL.map(size).join(" | "));
+    }
+    Ok(())
+}
+
+/// Builds the binary as it is released.
+fn build() -> io::Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--bin", "switchover"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    assert!(status.success(), "the binary does not build");
+    Ok(())
+}
+
+/// Where cargo puts what it builds: above the directory of this program's own.
+pub(crate) fn target() -> PathBuf {
+    let own = std::env::current_exe().expect("we run");
+    own.ancestors().nth(3).expect("target/release/deps/side_by_side").to_owned()
+}
+
+/// When and with what this was measured.
+fn about() -> String {
+    let date = Command::new("date").args(["-u", "+%F %R UTC"]).output();
+    let date = date.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
+    let versions = ALL.map(|program| format!("{} {}", program.name(), program.version()));
+    format!("{}; {}; {ROUNDS} rounds\n", date.unwrap_or_default(), versions.join(", "))
+}
+
+/// One row: each program in turn, round after round.
+fn times(row: &Row, origin: SocketAddr) -> io::Result<String> {
+    let mut ratios = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        let mut round = Vec::new();
+        for program in ALL {
+            round.push(cost(row, program, origin)?);
+        }
+        let (nginx_time, nginx_median) = round[1];
+        ratios[0].push(round[0].0 / nginx_time);
+        ratios[1].push(round[2].0 / nginx_time);
+        ratios[2].push(round[0].1 / nginx_median);
+    }
+    Ok(format!("| {} | {} |", row.name, ratios.map(spread).join(" | ")))
+}
+
+/// Processor time a request, or a byte where they are many, and what a request took, in seconds.
+fn cost(row: &Row, program: Program, origin: SocketAddr) -> io::Result<(f64, f64)> {
+    let proxy = Proxy::start(program, origin)?;
+    let to = match row.through {
+        Through::Http => proxy.http,
+        Through::Stream => proxy.stream,
+    };
+    let mut load = Load::begin(to, row.work)?;
+    load.go_on(WARM)?;
+    let before = proxy.processor_time();
+    let done = load.go_on(MEASURED)?;
+    let spent = (proxy.processor_time() - before).as_secs_f64();
+    // Few bulk bodies end within the time: their bytes are what counts.
+    let is_bulk = row.work.body == BULK || row.work.request == DOWNLOAD;
+    let amount = if is_bulk { done.bytes } else { done.requests };
+    Ok((spent / amount as f64, done.median.as_secs_f64()))
+}
+
+/// Waits for events; a signal in between brings none.
+pub(crate) fn wait(
+    poll: &mut mio::Poll,
+    events: &mut mio::Events,
+    most: Option<Duration>,
+) -> io::Result<()> {
+    match poll.poll(events, most) {
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+            events.clear();
+            Ok(())
+        }
+        waited => waited,
+    }
+}
+
+/// The median, and the smallest and the largest.
+fn spread(mut values: Vec<f64>) -> String {
+    values.sort_unstable_by(f64::total_cmp);
+    let (median, last) = (values[values.len() / 2], values.len() - 1);
+    format!("{median:.2} ({:.2}–{:.2})", values[0], values[last])
+}
+
+fn counts(name: &str, each: [io::Result<Option<f64>>; 3], digits: usize) -> io::Result<String> {
+    let mut line = format!("| {name} |");
+    for count in each {
+        match count? {
+            Some(count) => line += &format!(" {count:.digits$} |"),
+            None => line += " cannot be counted here |",
+        }
+    }
+    Ok(line)
+}
+
+/// The shortest of some starts: what else runs only makes them longer.
+fn starts(origin: SocketAddr) -> io::Result<String> {
+    let mut line = "| to the first accepted connection, ms |".to_owned();
+    for program in ALL {
+        let mut shortest = Duration::MAX;
+        for _ in 0..STARTS {
+            shortest = shortest.min(Proxy::start(program, origin)?.started_in);
+        }
+        line += &format!(" {:.1} |", shortest.as_secs_f64() * 1e3);
+    }
+    Ok(line)
+}
+
+fn size(program: Program) -> String {
+    let bytes = std::fs::metadata(program.path()).map_or(0, |file| file.len());
+    format!("{:.2}", bytes as f64 / 1e6)
+}
+
+const STARTS: usize = 20;
+
+const GET: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\n\
+    Accept: */*\r\n\r\n";
+const CLOSE: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\n\
+    Accept: */*\r\nConnection: close\r\n\r\n";
+const POST: &[u8] = b"POST /small HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\n\
+    Content-Type: text/plain\r\nContent-Length: 2048\r\n\r\n";
+const DOWNLOAD: &[u8] = b"GET /bulk HTTP/1.1\r\nHost: localhost:8080\r\n\r\n";
+const UPLOAD: &[u8] =
+    b"PUT /small HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 67108864\r\n\r\n";
+
+/// What Trino's clients send while they fetch results, 1.5 KB of it.
+const POLL: &[u8] = b"GET /chunked HTTP/1.1\r\nHost: localhost:8080\r\n\
+    User-Agent: trino-python-client/0.336.0\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\n\
+    Connection: keep-alive\r\nX-Trino-Catalog: hive\r\nX-Trino-Schema: web\r\n\
+    X-Trino-Source: dashboards\r\nX-Trino-User: alice\r\nX-Trino-Timezone: Europe/Zurich\r\n\
+    X-Trino-Client-Capabilities: PARAMETRIC_DATETIME,SESSION_AUTHORIZATION\r\n\
+    X-Trino-Client-Tags: reporting,nightly,team-analytics\r\n\
+    X-Trino-Transaction-Id: NONE\r\n\
+    X-Trino-Session: query_max_run_time=2h,query_max_execution_time=1h,join_distribution_type=\
+    PARTITIONED,task_concurrency=16,writer_count=4,spill_enabled=true,optimize_hash_generation=\
+    true,push_aggregation_through_outer_join=true,distributed_sort=true,query_priority=5\r\n\
+    X-Trino-Role: hive=ROLE%7Banalyst%7D,system=ROLE%7Bpublic%7D\r\n\
+    X-Trino-Extra-Credential: token=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsIml\
+    hdCI6MTUxNjIzOTAyMiwiZ3JvdXBzIjpbImFuYWx5c3RzIiwicmVwb3J0aW5nIiwibmlnaHRseSJdfQ.c2lnbmF0dXJl\
+    LXRoYXQtaXMtbm90LXJlYWxseS1vbmU\r\n\
+    X-Trino-Prepared-Statement: report=SELECT%20region%2C%20sum%28amount%29%20AS%20total%20FROM%2\
+    0sales%20WHERE%20day%20%3D%20%3F%20GROUP%20BY%20region%20ORDER%20BY%20total%20DESC%20LIMIT%20\
+    100&inventory=SELECT%20item%2C%20count%28%2A%29%20FROM%20stock%20WHERE%20warehouse%20%3D%20%3\
+    F%20AND%20quantity%20%3E%200%20GROUP%20BY%20item\r\n\r\n";

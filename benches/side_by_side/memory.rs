@@ -1,0 +1,78 @@
+//! What waiting costs: clients that ask nothing, requests without an answer, tunnels without bytes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use crate::load::{Load, Then, Work};
+use crate::proxy::{ALL, Program, Proxy};
+
+/// Prints the rows.
+pub(crate) fn print(origin: SocketAddr) -> io::Result<()> {
+    let mut rows = [
+        "| in all, fresh, MB |".to_owned(),
+        format!("| in all, with {IDLE} clients that have asked once, MB |"),
+        format!("| in all, {SETTLED:?} after they have left, MB |"),
+        format!("| each of {WAITING} requests at a slow server, KB |"),
+        format!("| each of {WAITING} idle upgraded connections, KB |"),
+    ];
+    for program in ALL {
+        let [fresh, idle, after] = idle_clients(program, origin)?;
+        for (row, bytes) in rows.iter_mut().zip([fresh, idle, after]) {
+            *row += &format!(" {:.1} |", bytes as f64 / 1e6);
+        }
+        for (row, work) in rows[3..].iter_mut().zip([SLOW, UPGRADE]) {
+            *row += &format!(" {:.1} |", waiting(program, origin, work)? / 1e3);
+        }
+    }
+    rows.iter().for_each(|row| println!("{row}"));
+    Ok(())
+}
+
+/// Before any client, with all of them, and when they have left.
+fn idle_clients(program: Program, origin: SocketAddr) -> io::Result<[u64; 3]> {
+    let proxy = Proxy::start(program, origin)?;
+    let fresh = proxy.memory();
+    let mut load = Load::begin(proxy.http, Work { connections: IDLE, ..GET })?;
+    load.until_answered(IDLE)?;
+    thread::sleep(SETTLED);
+    let idle = proxy.memory();
+    drop(load);
+    thread::sleep(SETTLED);
+    Ok([fresh, idle, proxy.memory()])
+}
+
+/// What each connection adds, in bytes.
+fn waiting(program: Program, origin: SocketAddr, work: Work) -> io::Result<f64> {
+    let proxy = Proxy::start(program, origin)?;
+    let mut warm = Load::begin(proxy.http, GET)?;
+    warm.until_answered(1)?;
+    let before = proxy.memory();
+    let load = Load::begin(proxy.http, work)?;
+    thread::sleep(SETTLED);
+    let after = proxy.memory();
+    drop((warm, load));
+    Ok((after as f64 - before as f64) / work.connections as f64)
+}
+
+const GET: Work = Work { request: super::GET, body: 0, connections: 1, then: Then::Rest };
+const SLOW: Work = Work {
+    request: b"GET /slow HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\n\
+        Accept: */*\r\n\r\n",
+    body: 0,
+    connections: WAITING,
+    then: Then::Rest,
+};
+const UPGRADE: Work = Work {
+    request: b"GET /upgrade HTTP/1.1\r\nHost: localhost:8080\r\nConnection: upgrade\r\n\
+        Upgrade: test\r\n\r\n",
+    body: 0,
+    connections: WAITING,
+    then: Then::Rest,
+};
+/// As many as `worker_connections` leave room for, with those to servers.
+const IDLE: usize = 9_900;
+const WAITING: usize = 1_000;
+/// How long nothing happens before it is looked.
+const SETTLED: Duration = Duration::from_secs(2);

@@ -139,6 +139,11 @@ impl BufferPool {
         }
     }
 
+    /// Gives up the storage that is kept for the next buffer.
+    pub fn give_back(&mut self) {
+        self.spare = Default::default();
+    }
+
     /// Sets how many bytes of storage may be out before [`BufferPool::is_exhausted`] says so.
     pub fn set_limit(&mut self, bytes: usize) {
         self.limit = bytes;

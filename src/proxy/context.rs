@@ -312,6 +312,12 @@ impl<N: Net> Context<N> {
         }
     }
 
+    /// Gives back what many sessions took and nobody uses.
+    pub fn give_back(&mut self) {
+        self.owners.shrink_to_fit();
+        self.buffers.give_back();
+    }
+
     /// Ends an attempt, and sees to what its verdict changes.
     pub fn conclude(&mut self, generation: u64, group: GroupId, pick: Pick, verdict: Verdict) {
         let (now, server) = (self.now, pick.server);

@@ -296,6 +296,12 @@ impl<N: Net> Worker<N> {
         let entry = self.sessions.remove(key);
         entry.session.close(reason, &mut self.context);
         self.listeners.resume();
+        // A crowd has left: what it took goes back. Its alarms and turns concern nobody any more.
+        if self.sessions.is_empty() && self.sessions.capacity() > KEPT_SESSIONS {
+            self.sessions = Slab::new();
+            self.timers = Timers::new();
+            self.context.give_back();
+        }
     }
 
     fn close_sessions(&mut self, which: impl Fn(&Worker<N>, usize) -> bool) {
@@ -389,5 +395,7 @@ impl<N: Net> Worker<N> {
 
 /// Connections accepted from one listener before the sessions get a turn.
 const ACCEPTS_A_TURN: usize = 64;
+/// Sessions whose storage is kept for others while there is none.
+const KEPT_SESSIONS: usize = 1024;
 /// Descriptors that a session may need: its client's and its server's.
 const SOCKETS_A_SESSION: usize = 2;

@@ -6,10 +6,10 @@ import java.sql.SQLException;
 import java.sql.Statement;
 
 /**
- * Asks over JDBC again and again until its standard input ends: {@code java Load HOST:PORT SQL}.
+ * Asks for nodes over JDBC until its standard input ends: {@code java Load HOST:PORT SQL}.
  *
  * <p>Prints a line for each query: when it began and ended, in milliseconds of the Unix clock, and
- * then either the first cells of all rows or, behind an exclamation mark, why it failed.
+ * then either the active nodes or, behind an exclamation mark, why it failed.
  */
 public final class Load
 {
@@ -50,7 +50,9 @@ public final class Load
                 ResultSet rows = statement.executeQuery(sql)) {
             StringBuilder cells = new StringBuilder();
             while (rows.next()) {
-                cells.append(cells.length() == 0 ? "" : ",").append(rows.getString(1));
+                if (rows.getString("state").equals("active")) {
+                    cells.append(cells.length() == 0 ? "" : ",").append(rows.getString(1));
+                }
             }
             return cells.toString();
         }

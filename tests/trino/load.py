@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from clients import ACTIVE
+from clients import NODES, active
 
 PYTHON_CLIENTS = 1
 JDBC_CLIENTS = 1
@@ -53,8 +53,8 @@ class Load:
             began = time.time()
             nodes, failure = (), None
             try:
-                rows, _ = self.clients.python(ACTIVE)
-                nodes = tuple(row[0] for row in rows)
+                rows, _ = self.clients.python(NODES)
+                nodes = tuple(active(rows))
             # Whatever the client throws is what its user gets.
             except Exception as why:  # pylint: disable=broad-except
                 failure = f"{type(why).__name__}: {why}"

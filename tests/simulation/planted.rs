@@ -8,7 +8,7 @@ use switchover::planted::{Bug, plant};
 use super::common::seeds::run_seed;
 
 /// Seeds that are tried before a slip counts as not found.
-const BOUND: u64 = 500;
+const BOUND: u64 = 1000;
 
 #[test]
 fn every_planted_bug_is_caught_within_the_bound() {

@@ -126,7 +126,7 @@ impl Family {
             Family::IdleCloses => (3, 20),
             Family::UnsolicitedBytes => (4, 6),
             Family::SlowDrip | Family::StalledReaders => (5, 6),
-            Family::StalledSenders => (3, 6),
+            Family::StalledSenders => (2, 6),
             Family::ClientsLeave => (8, 8),
             Family::HalfCloses => (6, 8),
             Family::Strangers => (2, 4),

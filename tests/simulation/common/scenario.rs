@@ -20,6 +20,8 @@ pub(crate) struct Scenario {
     pub(crate) servers: Vec<ServerPlan>,
     pub(crate) clients: Vec<ClientPlan>,
     pub(crate) strangers: Vec<StrangerPlan>,
+    /// When the configuration is loaded anew.
+    pub(crate) reloads: Vec<Time>,
 }
 
 impl Scenario {
@@ -32,7 +34,8 @@ impl Scenario {
         let strangers =
             if maker.faults.has(Family::Strangers) { maker.strangers() } else { vec![] };
         setup.tuning = maker.tuning();
-        Scenario { setup, faults, servers, clients, strangers }
+        let reloads = maker.reloads();
+        Scenario { setup, faults, servers, clients, strangers, reloads }
     }
 }
 
@@ -106,6 +109,14 @@ impl Maker {
         }
     }
 
+    fn reloads(&mut self) -> Vec<Time> {
+        let count = self.rng.pick(&[0, 0, 0, 1, 3]);
+        let mut times: Vec<Time> =
+            (0..count).map(|_| Time::ZERO + self.rng.duration(Duration::ZERO..=TROUBLE)).collect();
+        times.sort();
+        times
+    }
+
     fn strangers(&mut self) -> Vec<StrangerPlan> {
         (0..self.rng.within(1..=3))
             .map(|_| StrangerPlan {
@@ -120,7 +131,8 @@ impl Maker {
 
     fn pace(&mut self, stalls: Family) -> Pace {
         if self.strikes(stalls) {
-            let pause = self.rng.duration(Duration::from_millis(500)..=STALL);
+            let least = self.rng.pick(&[Duration::from_millis(500), STALL - NEARLY]);
+            let pause = self.rng.duration(least..=STALL);
             let most = self.rng.pick(&[60, 200, 2000]);
             Pace::Stalls { after: self.rng.within(1..=most), pause }
         } else if self.strikes(Family::SlowDrip) {
@@ -176,5 +188,7 @@ impl Maker {
 const TROUBLE: Duration = Duration::from_secs(7);
 /// The longest that a client stalls: longer than every timeout for it.
 const STALL: Duration = Duration::from_secs(9);
+/// Every second stall lasts for about that long.
+const NEARLY: Duration = Duration::from_secs(1);
 /// The longest that a client thinks: shorter than every timeout, and than two of them together.
 const THINKS: Duration = Duration::from_secs(2);

@@ -232,7 +232,9 @@ impl Judge<'_> {
         self.net.servers().iter().any(|server| {
             server.deliveries().iter().any(|delivery| {
                 delivery.id == exchange.ask.id
-                    && (!delivery.answer_whole || self.was_reset(delivery.end))
+                    && (!delivery.answer_whole
+                        || self.was_reset(delivery.end)
+                        || self.was_severed(server, exchange))
             })
         })
     }
@@ -301,11 +303,14 @@ impl Judge<'_> {
         })
     }
 
-    /// Nobody waits longer than all timeouts that apply take together.
+    /// Nobody waits longer than all timeouts that apply take together, once it is his turn.
     fn deadline(&self, exchange: &Exchange) -> Result<(), &'static str> {
         let (Some(sent), Some(over)) = (exchange.sent, exchange.answered.or(exchange.over)) else {
             return Ok(());
         };
+        let before = self.net.clients().iter().flat_map(|client| client.exchanges());
+        let before = before.filter(|it| it.end == exchange.end && it.before < exchange.before);
+        let sent = before.filter_map(|it| it.over).fold(sent, Time::max);
         let one = self.setup.connect_timeout + self.setup.read_timeout + self.setup.send_timeout;
         let tries = u32::try_from(self.net.servers().len()).expect("there are only a few") + 1;
         if over - sent > one * tries + SLOWNESS {

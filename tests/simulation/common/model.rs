@@ -144,6 +144,9 @@ impl Judge<'_> {
             | Outcome::Reset
             | Outcome::Left => false,
         });
+        // A trial that began before a reload proves nothing after it.
+        let loaded = self.setup.reloads.iter().copied().filter(|at| *at < until).max();
+        let since = since.max(loaded.unwrap_or(Time::ZERO));
         served.any(|served| span(served).0 >= since && span(served).1 < until)
     }
 

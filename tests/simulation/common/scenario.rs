@@ -20,8 +20,6 @@ pub(crate) struct Scenario {
     pub(crate) servers: Vec<ServerPlan>,
     pub(crate) clients: Vec<ClientPlan>,
     pub(crate) strangers: Vec<StrangerPlan>,
-    /// When the configuration is loaded anew.
-    pub(crate) reloads: Vec<Time>,
 }
 
 impl Scenario {
@@ -34,8 +32,8 @@ impl Scenario {
         let strangers =
             if maker.faults.has(Family::Strangers) { maker.strangers() } else { vec![] };
         setup.tuning = maker.tuning();
-        let reloads = maker.reloads();
-        Scenario { setup, faults, servers, clients, strangers, reloads }
+        setup.reloads = maker.reloads();
+        Scenario { setup, faults, servers, clients, strangers }
     }
 }
 

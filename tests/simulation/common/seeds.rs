@@ -38,8 +38,8 @@ pub(crate) fn play(scenario: Scenario, chance: Rng, show: bool) -> Result<u64, V
     for stranger in scenario.strangers {
         run.net().add_stranger(stranger);
     }
-    for at in scenario.reloads {
-        run.until(at);
+    for at in &scenario.setup.reloads {
+        run.until(*at);
         run.net().world_mut().tell(52, || "the configuration is loaded anew".to_owned());
         run.worker.reload(scenario.setup.config()).expect("it listens already");
     }

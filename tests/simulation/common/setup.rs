@@ -7,6 +7,7 @@ use std::time::Duration;
 use switchover::address::Address;
 use switchover::config::model::Config;
 use switchover::config::parse_text;
+use switchover::time::Time;
 use switchover::worker::Tuning;
 
 /// What differs between one simulated proxy and another. Timeouts are short and all different
@@ -30,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) tries: u32,
     pub(crate) next_timeout: Option<Duration>,
     pub(crate) replay_limit: usize,
+    /// Not of the file: when it is loaded anew.
+    pub(crate) reloads: Vec<Time>,
     /// Not of the file: how bytes are moved.
     pub(crate) tuning: Tuning,
 }
@@ -55,6 +58,7 @@ impl Setup {
             tries: 0,
             next_timeout: None,
             replay_limit: 64 * 1024,
+            reloads: Vec::new(),
             tuning: Tuning::default(),
         }
     }

@@ -374,11 +374,12 @@ impl Stream for SimStream {
         let now = world.now;
         let end = world.end_mut(self.end);
         let room = end.room_for(wanted);
-        if end.phase == Phase::Open && end.starved {
-            end.stuck.get_or_insert(now);
+        let (open, taken) = (end.phase == Phase::Open, *room.as_ref().unwrap_or(&0));
+        if taken > 0 {
+            world.unstuck(self.end);
         }
-        if room.as_ref().is_ok_and(|room| *room > 0) {
-            world.moved(self.end);
+        if open && taken < wanted {
+            world.end_mut(self.end).stuck.get_or_insert(now);
         }
         let mut room = room?;
         if room > 1 && world.faults.strike(Family::PartialWrites, &mut world.rng) {

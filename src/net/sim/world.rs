@@ -151,14 +151,6 @@ impl World {
         }
     }
 
-    /// The worker could write something at this end, though perhaps not all.
-    pub(super) fn moved(&mut self, id: EndId) {
-        self.unstuck(id);
-        let now = self.now;
-        let end = self.end_mut(id);
-        end.stuck = end.starved.then_some(now);
-    }
-
     /// What the worker had to write at this end found room, or is not to be written any more.
     pub(super) fn unstuck(&mut self, id: EndId) {
         if let Some(since) = self.end_mut(id).stuck.take() {

@@ -178,7 +178,7 @@ impl<N: Net> HttpSession<N> {
         let idle = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
         match std::mem::replace(&mut self.stage, idle) {
             Stage::Serving(exchange) => self.finish(exchange, context),
-            Stage::Carrying(transit) => transit.finish(&self.client, context),
+            Stage::Carrying(transit) => transit.finish(&mut self.client, context),
             Stage::Opening { .. }
             | Stage::Idle { .. }
             | Stage::ReadingHead { .. }

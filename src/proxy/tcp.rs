@@ -143,7 +143,7 @@ impl<N: Net> TcpSession<N> {
     /// Ends the session: closes what is open and gives back what was lent.
     pub fn close(mut self, context: &mut Context<N>) {
         if let Stage::Passing(transit) = self.stage {
-            transit.finish(&self.client, context);
+            transit.finish(&mut self.client, context);
         }
         context.buffers.clear(&mut self.client.input);
         context.close(self.client.socket);

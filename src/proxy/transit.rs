@@ -338,14 +338,19 @@ impl<N: Net> Transit<N> {
     }
 
     /// Writes the log lines and gives everything back that is not its own.
-    pub fn finish(mut self, client: &Client<N>, context: &mut Context<N>) {
+    pub fn finish(mut self, client: &mut Client<N>, context: &mut Context<N>) {
+        let comes_again = self.comes_again();
         match std::mem::replace(&mut self.stage, Stage::Nowhere) {
             Stage::Nowhere => {}
             Stage::Connecting { socket, pick, .. } => {
                 context.close(socket);
                 self.conclude(pick, Verdict::Abandoned, context);
             }
-            Stage::Open { socket, pick, mut tunnel } => {
+            Stage::Open { mut socket, pick, mut tunnel } => {
+                // Closed by us, perhaps in the middle of what was being said.
+                if comes_again {
+                    tunnel.cut(&mut client.socket, &mut socket);
+                }
                 self.account_for(&tunnel);
                 tunnel.release(context);
                 context.close(socket);

@@ -59,16 +59,22 @@ impl<N: Net> Tunnel<N> {
         }
         match self.closed() {
             Some(closed) => {
-                // What a side was not told in order, it must see.
-                if self.up.end() != End::Told && closed == Closed::Cut {
-                    server.reset_on_close();
-                }
-                if self.down.end() != End::Told && closed == Closed::Cut {
-                    client.reset_on_close();
+                if closed == Closed::Cut {
+                    self.cut(client, server);
                 }
                 Err(closed)
             }
             None => Ok(up || down),
+        }
+    }
+
+    /// Both sides are about to be closed: what either was not told in order, it must see.
+    pub fn cut(&self, client: &mut Socket<N>, server: &mut Socket<N>) {
+        if self.up.end() != End::Told {
+            server.reset_on_close();
+        }
+        if self.down.end() != End::Told {
+            client.reset_on_close();
         }
     }
 

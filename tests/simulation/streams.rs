@@ -1,7 +1,8 @@
 //! Connections that pass unread, on the simulated network: random talks between clients and
 //! servers, both worked by hand, and what must hold of each whatever the network does.
 //!
-//! Servers are told by a PROXY header which client they talk to, so that each byte can be traced.
+//! Servers learn from how a connection opens which client they talk to, so that each byte can be
+//! traced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,68 @@ fn every_stream_seed_keeps_every_promise() {
     }
 }
 
+/// How connections come to pass unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `stream {}`; a PROXY header tells of the client.
+    Stream,
+    /// `h2c_tunnel`; the client tells of itself behind the preface.
+    Http2,
+    /// HTTP's `Upgrade`; the client tells of itself in its request.
+    Upgrade,
+}
+
+impl Kind {
+    /// What a client begins with.
+    fn opening(self, talk: usize) -> Vec<u8> {
+        let upgrade = "HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        match self {
+            Kind::Stream => Vec::new(),
+            Kind::Http2 => format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n/{talk} ").into_bytes(),
+            Kind::Upgrade => format!("GET /{talk} {upgrade}").into_bytes(),
+        }
+    }
+
+    /// What ends the opening of a connection to a server.
+    fn end_of_opening(self) -> &'static [u8] {
+        match self {
+            Kind::Stream => b"\r\n",
+            Kind::Http2 => b" ",
+            Kind::Upgrade => b"\r\n\r\n",
+        }
+    }
+
+    /// What a server answers an opening with.
+    fn answer(self) -> &'static [u8] {
+        match self {
+            Kind::Stream | Kind::Http2 => b"",
+            Kind::Upgrade => b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        }
+    }
+
+    /// The file of a proxy for it.
+    fn text(self, buffer: usize) -> String {
+        let servers = format!(
+            "upstream g {{ server {} fail_timeout=2s; server {} backup; }}",
+            server_address(0),
+            server_address(1)
+        );
+        let listen = proxy_address();
+        match self {
+            Kind::Stream => format!(
+                "stream {{ {servers} server {{ listen {listen}; proxy_pass g; proxy_timeout 60s;
+                  proxy_connect_timeout 1s; proxy_protocol on; proxy_buffer_size {buffer}; }} }}"
+            ),
+            Kind::Http2 | Kind::Upgrade => format!(
+                "http {{ {servers} server {{ listen {listen}; h2c_tunnel on; location / {{
+                  proxy_pass http://g; proxy_connect_timeout 1s; proxy_read_timeout 60s;
+                  proxy_set_header Upgrade $http_upgrade;
+                  proxy_set_header Connection upgrade; }} }} }}"
+            ),
+        }
+    }
+}
+
 /// One side of a talk: what it says, and how it leaves.
 #[derive(Clone, Copy, Debug)]
 struct Part {
@@ -52,6 +115,9 @@ enum Leaves {
 struct Speaker {
     end: EndId,
     part: Part,
+    /// What it has to say first, and how much of what it hears is not the other's word.
+    opening: Vec<u8>,
+    skips: usize,
     said: usize,
     heard: Vec<u8>,
     finished: bool,
@@ -63,6 +129,9 @@ struct Speaker {
 
 /// A run: clients, the servers' sides of their talks by the client's port, and the proxy.
 struct Play {
+    kind: Kind,
+    /// The primary's state changes in this run, and tunnels that follow it are closed then.
+    restless: bool,
     worker: Worker<SimNet>,
     rng: Rng,
     parts: Vec<(Part, Part)>,
@@ -87,15 +156,8 @@ impl Play {
         }
         let reach = rng.pick(&[Reach::Listening, Reach::Refusing, Reach::Dark]);
         net.world_mut().set_reach(&server_address(0), reach);
-        let text = format!(
-            "stream {{ upstream g {{ server {} fail_timeout=2s; server {} backup; }}
-             server {{ listen {}; proxy_pass g; proxy_connect_timeout 1s; proxy_timeout 60s;
-                       proxy_protocol on; proxy_buffer_size {}; }} }}",
-            server_address(0),
-            server_address(1),
-            proxy_address(),
-            rng.pick(&[64, 4096, 16384]),
-        );
+        let kind = rng.pick(&[Kind::Stream, Kind::Stream, Kind::Http2, Kind::Upgrade]);
+        let text = kind.text(rng.pick(&[64, 4096, 16384]));
         let config = parse_text("simulation", text.as_bytes()).expect("it is right").config;
         let mut worker = Worker::new(net, Arc::new(config)).expect("the address is free");
         worker.tune(Tuning { relay_rounds: rng.pick(&[1, 16]), ..Tuning::default() });
@@ -107,6 +169,8 @@ impl Play {
         };
         let parts: Vec<(Part, Part)> = (0..4).map(|_| (part(), part())).collect();
         Play {
+            kind,
+            restless: reach != Reach::Listening,
             worker,
             rng,
             parts,
@@ -120,7 +184,8 @@ impl Play {
     fn run(mut self) -> Vec<String> {
         for talk in 0..self.parts.len() {
             let end = self.worker.net().world_mut().dial(Owner::Hand, &proxy_address());
-            self.clients.push(Speaker::new(end, self.parts[talk].0));
+            let (opening, skips) = (self.kind.opening(talk), self.kind.answer().len());
+            self.clients.push(Speaker::new(end, self.parts[talk].0, opening, skips));
             for _ in 0..self.rng.within(0..=8) {
                 self.step();
             }
@@ -164,41 +229,52 @@ impl Play {
             }
         }
         for (end, mut header) in std::mem::take(&mut self.unknown) {
-            // A byte at a time: what follows the header belongs to the talk.
-            while !header.ends_with(b"\r\n") {
-                let received = self.worker.net().world_mut().receive(end, &mut header, 1);
-                match received {
-                    Received::Bytes(_) => {}
-                    Received::Nothing => break,
-                    // Background connections, and those that break before their first word.
-                    Received::End | Received::Broken => {
-                        self.worker.net().world_mut().close(end);
-                        header.clear();
-                        header.push(0);
-                        break;
-                    }
+            match self.read_opening(end, &mut header) {
+                Received::Bytes(_) => {}
+                Received::Nothing => {
+                    self.unknown.push((end, header));
+                    continue;
+                }
+                // Background connections, and those that break before their first word.
+                Received::End | Received::Broken => {
+                    self.worker.net().world_mut().close(end);
+                    continue;
                 }
             }
-            if header == [0] {
-                continue;
-            }
-            if !header.ends_with(b"\r\n") {
-                self.unknown.push((end, header));
-                continue;
-            }
-            let text = String::from_utf8_lossy(&header).into_owned();
-            let port = text.split(' ').nth(4).and_then(|port| port.parse::<u16>().ok());
-            let talk = (0..self.clients.len()).find(|&talk| {
-                let client = self.clients[talk].end;
-                self.worker.net().world_mut().local(client).port() == port
-            });
-            match talk {
+            match self.whose(&String::from_utf8_lossy(&header)) {
                 Some(talk) => {
-                    let server = Speaker::new(end, self.parts[talk].1);
+                    let opening = self.kind.answer().to_vec();
+                    let server = Speaker::new(end, self.parts[talk].1, opening, 0);
                     self.servers.entry(talk).or_default().push(server);
                 }
-                None => self.complaints.push(format!("a header of nobody: {text}")),
+                None => self.complaints.push(format!("an opening of nobody: {header:?}")),
             }
+        }
+    }
+
+    /// Reads an opening to its end, a byte at a time: what follows belongs to the talk.
+    fn read_opening(&mut self, end: EndId, header: &mut Vec<u8>) -> Received {
+        let preface = if self.kind == Kind::Http2 { 24 } else { 1 };
+        loop {
+            let received = self.worker.net().world_mut().receive(end, header, 1);
+            let whole = header.len() > preface && header.ends_with(self.kind.end_of_opening());
+            if whole || !matches!(received, Received::Bytes(_)) {
+                return received;
+            }
+        }
+    }
+
+    /// Which client an opening speaks of.
+    fn whose(&mut self, opening: &str) -> Option<usize> {
+        match self.kind {
+            Kind::Stream => {
+                let port = opening.split(' ').nth(4)?.parse::<u16>().ok();
+                let ends: Vec<EndId> = self.clients.iter().map(|client| client.end).collect();
+                let world = self.worker.net().world();
+                ends.iter().position(|end| world.local(*end).port() == port)
+            }
+            Kind::Http2 => opening.rsplit('/').next()?.trim().parse().ok(),
+            Kind::Upgrade => opening.split(['/', ' ']).nth(2)?.parse().ok(),
         }
     }
 
@@ -213,8 +289,11 @@ impl Play {
         let servers = servers.map_or(&[][..], Vec::as_slice);
         let [client_part, server_part] = [self.parts[talk].0, self.parts[talk].1];
         let mut wrong = Vec::new();
-        if servers.len() > 1 {
-            wrong.push(format!("{} servers heard of it", servers.len()));
+        // A request whose server broke before its 101 may go to another; what follows may not.
+        let talks = |server: &&Speaker| self.kind != Kind::Upgrade || !server.heard.is_empty();
+        let heard = servers.iter().filter(talks).count();
+        if heard > 1 {
+            wrong.push(format!("{heard} servers heard of it"));
         }
         let net = self.worker.net();
         let troubled = net.world().incidents().iter().any(|incident| {
@@ -228,11 +307,22 @@ impl Play {
                     | IncidentKind::NoDescriptor
             )
         });
+        // Before its 101 a server that resets has failed, and is out for others.
+        let fails = |(_, server): &(Part, Part)| server.leaves != Leaves::Finishes;
+        let troubled = match self.kind {
+            Kind::Stream => troubled,
+            Kind::Http2 => troubled || self.restless,
+            Kind::Upgrade => troubled || self.parts.iter().any(fails),
+        };
         let resets = [client_part, server_part]
             .iter()
             .any(|part| matches!(part.leaves, Leaves::ResetsAfter(_)));
         wrong.extend(client.check(OTHER + talk, server_part, servers.is_empty()));
         for server in servers {
+            let abandoned = self.kind == Kind::Upgrade && server.heard.is_empty();
+            if abandoned && servers.len() > 1 {
+                continue;
+            }
             wrong.extend(server.check(talk, client_part, false));
             if !troubled && !resets {
                 for (name, side) in [("client", client), ("server", server)] {
@@ -290,10 +380,12 @@ impl Play {
 }
 
 impl Speaker {
-    fn new(end: EndId, part: Part) -> Speaker {
+    fn new(end: EndId, part: Part, opening: Vec<u8>, skips: usize) -> Speaker {
         Speaker {
             end,
             part,
+            opening,
+            skips,
             said: 0,
             heard: Vec::new(),
             finished: false,
@@ -308,7 +400,13 @@ impl Speaker {
         if self.ended == Some(Received::Broken) || world.outcome(self.end).is_none() {
             return;
         }
+        if !self.opening.is_empty() {
+            let count = world.send(self.end, &self.opening);
+            self.opening.drain(..count);
+            self.refused |= count == 0 && world.is_dead(self.end);
+        }
         let limit = match self.part.leaves {
+            _ if !self.opening.is_empty() => self.said,
             Leaves::Finishes => self.part.says,
             Leaves::ResetsAfter(count) => count,
         };
@@ -319,7 +417,8 @@ impl Speaker {
             self.said += count;
             // Then it was the send that was told of the reset.
             self.refused |= count == 0 && world.is_dead(self.end);
-        } else if !self.finished {
+        } else if !self.finished && self.opening.is_empty() && self.heard.len() >= self.skips {
+            // Who finished before the 101 would be taken for one who has left.
             self.finished = true;
             match self.part.leaves {
                 Leaves::Finishes => world.finish(self.end),
@@ -343,15 +442,21 @@ impl Speaker {
     /// Whether all it heard is what the other side said, and its end the other side's end.
     fn check(&self, other: usize, part: Part, alone: bool) -> Vec<String> {
         let mut wrong = Vec::new();
-        if let Some(at) = (0..self.heard.len()).find(|&at| self.heard[at] != byte(other, at)) {
+        // Who was not carried anywhere may have been told so in HTTP.
+        let told = self.heard.starts_with(b"HTTP/1.1 50");
+        if alone || told {
+            if !told && !self.heard.is_empty() {
+                wrong.push("it heard somebody, but nobody spoke".to_owned());
+            }
+            return wrong;
+        }
+        let heard = self.heard.get(self.skips..).unwrap_or_default();
+        if let Some(at) = (0..heard.len()).find(|&at| heard[at] != byte(other, at)) {
             wrong.push(format!("byte {at} is of something else"));
         }
-        let whole = part.leaves == Leaves::Finishes && self.heard.len() == part.says;
-        if self.ended == Some(Received::End) && !whole && !alone {
-            wrong.push(format!("a part of {} bytes looks whole", self.heard.len()));
-        }
-        if alone && !self.heard.is_empty() {
-            wrong.push("it heard somebody, but nobody spoke".to_owned());
+        let whole = part.leaves == Leaves::Finishes && heard.len() == part.says;
+        if self.ended == Some(Received::End) && !whole {
+            wrong.push(format!("a part of {} bytes looks whole", heard.len()));
         }
         wrong
     }

@@ -16,6 +16,7 @@ use crate::http::framing::Body;
 use crate::net::Net;
 use crate::planted::{self, Bug};
 use crate::time::Time;
+use crate::upstream::retry::Failure;
 
 /// The state of the request's direction.
 pub struct Upload<N: Net> {
@@ -186,12 +187,27 @@ impl<N: Net> Exchange<N> {
             Link::Open { .. } if self.upload.taker != Taker::Broken => {}
             Link::Open { .. } | Link::Connecting { .. } | Link::None => return Ok(false),
         }
+        if self.is_spoilt() {
+            self.fail(Failure::Closed, client, context)?;
+            return Ok(true);
+        }
         let mut moved = false;
         // What has come of the body leaves with the head, in one write.
         if !self.upload.body.is_done() && self.upload.taker == Taker::Server {
             moved |= self.take_body(client, context)?;
         }
         Ok(moved | self.write_request(client, context))
+    }
+
+    /// Whether something has happened on a connection from the pool before the request could be
+    /// written to it: it is no better than one that was closed while it idled.
+    fn is_spoilt(&self) -> bool {
+        match &self.link {
+            Link::Open { connection, reused: true, .. } if !self.upload.sent => {
+                connection.socket.is_readable() || connection.socket.is_broken()
+            }
+            Link::Open { .. } | Link::Connecting { .. } | Link::None => false,
+        }
     }
 
     /// Writes what is in hand.

@@ -363,7 +363,7 @@ pub fn failure_of_connect(error: &std::io::Error) -> Option<Failure> {
 }
 
 /// What a failed attempt says of its server.
-fn verdict_of(failure: Failure) -> Verdict {
+pub(super) fn verdict_of(failure: Failure) -> Verdict {
     if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned }
 }
 

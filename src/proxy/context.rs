@@ -245,6 +245,7 @@ impl<N: Net> Context<N> {
         session: usize,
     ) -> Option<Session<N>> {
         let Accepted { mut stream, peer, local } = accepted;
+        self.listen(listener)?;
         let token = self.watch(&mut stream, Owner::Client(session)).ok()?;
         self.accepted += 1;
         let facts = Facts {
@@ -260,8 +261,7 @@ impl<N: Net> Context<N> {
         };
         let socket = Socket::new(stream, token);
         let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
-        let listen = self.listen(listener)?;
-        Some(Session::new(client, listen, self))
+        Some(Session::new(client, self.listen(listener).expect("looked at first"), self))
     }
 
     /// Begins to connect to a server: at the expense of an idle connection, if there is no room.

@@ -6,6 +6,7 @@ use super::client::Client;
 use super::context::{Context, Shift};
 use super::exchange::{Ending, Exchange, Progress};
 use super::opening::{Opened, open};
+use super::preface::{self, Preface};
 use super::request::{Refusal, Request};
 use super::route::default_server;
 use super::session::{CloseReason, Next};
@@ -13,7 +14,7 @@ use super::socket::Moved;
 use super::spare::Boxed;
 use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
-use crate::config::model::{self, Lingering, LocationSettings, VirtualServerId};
+use crate::config::model::{self, Lingering, Listen, LocationSettings};
 use crate::http::head::{HeadLimits, HeadScan, empty_lines};
 use crate::net::{Event, Net};
 use crate::planted::{self, Bug};
@@ -48,9 +49,9 @@ enum Stage<N: Net> {
 
 impl<N: Net> HttpSession<N> {
     /// A session with a client that was just accepted.
-    pub fn new(client: Client<N>, proxy_protocol: bool, context: &Context<N>) -> HttpSession<N> {
+    pub fn new(client: Client<N>, listen: &Listen, context: &Context<N>) -> HttpSession<N> {
         let deadline = first_deadline(&client, context);
-        let stage = if proxy_protocol {
+        let stage = if listen.proxy_protocol {
             Stage::Opening { deadline }
         } else {
             Stage::Idle { deadline, skipped: 0 }
@@ -332,8 +333,15 @@ impl<N: Net> HttpSession<N> {
             return Some(Some(Next::Close(CloseReason::Evicted)));
         };
         let (timeout, limits) = (limits.header_timeout, head_limits(limits));
-        if let Some(decided) = self.look_for_preface(context) {
-            return decided;
+        let is_new = matches!(self.stage, Stage::Idle { skipped: 0, .. });
+        match preface::look(&self.client, context) {
+            Preface::Part if is_new => return None,
+            Preface::Whole(server) if is_new => {
+                let transit = Transit::new(Route::H2c(server), None, &self.client, context);
+                self.stage = Stage::Carrying(Box::new(transit));
+                return Some(None);
+            }
+            Preface::No | Preface::Part | Preface::Whole(_) => {}
         }
         if let Stage::Idle { skipped, .. } = &mut self.stage {
             let bytes = self.client.input.bytes();
@@ -369,44 +377,13 @@ impl<N: Net> HttpSession<N> {
     fn open(&mut self, context: &mut Context<N>) -> Option<Next> {
         match open(&mut self.client, context) {
             Opened::Waits => Some(Next::Wait),
-            Opened::Never => {
-                context.complaints.tell(context.now, log::Level::Info, || {
-                    format!("{} sent no PROXY header", self.client.facts.peer)
-                });
-                Some(Next::Close(CloseReason::ClientLeft))
-            }
+            Opened::Never => Some(Next::Close(CloseReason::ClientLeft)),
             Opened::Yes => {
                 let deadline = first_deadline(&self.client, context);
                 self.stage = Stage::Idle { deadline, skipped: 0 };
                 None
             }
         }
-    }
-
-    /// Finds out whether a new connection speaks HTTP/2: then it is carried on unread, if the
-    /// server is told to. RFC 9113, section 3.4. `Some` when that is decided or has to wait.
-    fn look_for_preface(&mut self, context: &mut Context<N>) -> Option<Option<Option<Next>>> {
-        let Stage::Idle { skipped: 0, .. } = self.stage else { return None };
-        let bytes = self.client.input.bytes();
-        let shared = bytes.len().min(PREFACE.len());
-        if self.client.facts.requests > 0 || bytes[..shared] != PREFACE[..shared] {
-            return None;
-        }
-        let listen = context.listen(self.client.facts.listener)?;
-        let server = default_server(listen)?;
-        match context.config().virtual_servers[server.0].h2c {
-            Some(_) if shared < PREFACE.len() => Some(None),
-            Some(_) => {
-                self.carry(server, context);
-                Some(Some(None))
-            }
-            None => None,
-        }
-    }
-
-    fn carry(&mut self, server: VirtualServerId, context: &mut Context<N>) {
-        let transit = Transit::new(Route::H2c(server), None, &self.client, context);
-        self.stage = Stage::Carrying(Box::new(transit));
     }
 
     /// Moves the head's bytes into a buffer of their own.
@@ -436,7 +413,7 @@ impl<N: Net> HttpSession<N> {
     ) -> Option<Next> {
         self.client.facts.requests += 1;
         self.client.socket.overlook_ending();
-        if read.is_err() && request.line() == HTTP2_LINE {
+        if read.is_err() && request.line() == preface::LINE {
             context.complaints.tell(context.now, log::Level::Warn, || {
                 let peer = &self.client.facts.peer;
                 format!("{peer} speaks HTTP/2 and is refused: \"h2c_tunnel on\" carries it on")
@@ -481,10 +458,6 @@ fn empty_lines_refused() -> Refusal {
     crate::http::head::HeadError::EmptyLines.into()
 }
 
-/// How a connection that speaks HTTP/2 begins. RFC 9113, section 3.4.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Its first line.
-const HTTP2_LINE: &[u8] = b"PRI * HTTP/2.0";
 /// Storage for the first read of a head: enough for all but a few.
 const FIRST_READ: usize = 4 << 10;
 /// Empty lines before one request, in bytes.

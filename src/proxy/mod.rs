@@ -16,6 +16,7 @@ pub mod journal;
 pub mod opening;
 pub mod pipes;
 pub mod pool;
+pub mod preface;
 pub mod real_ip;
 pub mod render;
 pub mod request;

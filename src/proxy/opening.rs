@@ -46,8 +46,18 @@ pub enum Opened {
     Never,
 }
 
-/// Reads the header that the client's connection begins with.
+/// Reads the header that the client's connection begins with; tells the operator if there is none.
 pub fn open<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
+    let opened = read(client, context);
+    if opened == Opened::Never {
+        context.complaints.tell(context.now, log::Level::Info, || {
+            format!("{} sent no PROXY header", client.facts.peer)
+        });
+    }
+    opened
+}
+
+fn read<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
     loop {
         match find(client.input.bytes()) {
             Found::Header(announced, length) => {
@@ -72,15 +82,10 @@ pub fn open<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened 
 }
 
 fn find(bytes: &[u8]) -> Found {
-    // What the parser does not look at.
-    if bytes.len() >= V1.len() && bytes.first() == Some(&b'P') && !bytes.starts_with(V1) {
+    // The parser waits for more where the first byte that is wrong says enough.
+    let begins = |signature: &[u8]| bytes.iter().zip(signature).all(|(byte, sign)| byte == sign);
+    if !begins(V1) && !begins(V2) {
         return Found::Nothing;
-    }
-    if !V1.starts_with(bytes) && !bytes.starts_with(V1) && !V2.starts_with(bytes) {
-        let whole_signature = bytes.starts_with(V2);
-        if !whole_signature {
-            return Found::Nothing;
-        }
     }
     let how = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
     match ProxyHeader::parse(bytes, how) {

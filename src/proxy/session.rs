@@ -47,12 +47,8 @@ impl<N: Net> Session<N> {
     /// A session with a client that was just accepted where `listen` says.
     pub fn new(client: Client<N>, listen: &Listen, context: &Context<N>) -> Session<N> {
         match &listen.serves {
-            Serves::Http { .. } => {
-                Session::Http(HttpSession::new(client, listen.proxy_protocol, context))
-            }
-            Serves::Stream(id) => {
-                Session::Tcp(TcpSession::new(client, *id, listen.proxy_protocol, context))
-            }
+            Serves::Http { .. } => Session::Http(HttpSession::new(client, listen, context)),
+            Serves::Stream(id) => Session::Tcp(TcpSession::new(client, *id, listen, context)),
         }
     }
 
@@ -90,10 +86,7 @@ impl<N: Net> Session<N> {
 
     /// Whether nothing is lost if it is closed now: it is idle, or its owner only has to come again.
     pub fn may_go(&self) -> bool {
-        match self {
-            Session::Http(session) => session.is_idle() || session.comes_again(),
-            Session::Tcp(session) => session.is_idle(),
-        }
+        self.is_idle() || self.comes_again()
     }
 
     /// Whether it is a tunnel whose owner comes again when it is closed.

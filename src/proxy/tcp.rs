@@ -6,7 +6,7 @@ use super::opening::{Opened, open};
 use super::session::{CloseReason, Next};
 use super::transit::{Route, Transit};
 use crate::address::Address;
-use crate::config::model::{StreamServer, StreamServerId};
+use crate::config::model::{Listen, StreamServer, StreamServerId};
 use crate::net::{Event, Net};
 use crate::time::Time;
 
@@ -31,7 +31,7 @@ impl<N: Net> TcpSession<N> {
     pub fn new(
         mut client: Client<N>,
         server: StreamServerId,
-        proxy_protocol: bool,
+        listen: &Listen,
         context: &Context<N>,
     ) -> TcpSession<N> {
         let model = &context.config().stream_servers[server.0];
@@ -40,7 +40,7 @@ impl<N: Net> TcpSession<N> {
             client.nodelay = false;
         }
         let deadline = context.now + model.header_timeout;
-        let stage = if proxy_protocol { Stage::Opening { deadline } } else { Stage::Ready };
+        let stage = if listen.proxy_protocol { Stage::Opening { deadline } } else { Stage::Ready };
         TcpSession { client, server, stage }
     }
 
@@ -75,12 +75,7 @@ impl<N: Net> TcpSession<N> {
         if let Stage::Opening { .. } = self.stage {
             match open(&mut self.client, context) {
                 Opened::Waits => return Next::Wait,
-                Opened::Never => {
-                    context.complaints.tell(context.now, log::Level::Info, || {
-                        format!("{} sent no PROXY header", self.client.facts.peer)
-                    });
-                    return Next::Close(CloseReason::ClientLeft);
-                }
+                Opened::Never => return Next::Close(CloseReason::ClientLeft),
                 Opened::Yes => self.stage = Stage::Ready,
             }
         }

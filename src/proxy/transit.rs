@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::account::Account;
-use super::attempt::failure_of_connect;
+use super::attempt::{failure_of_connect, verdict_of};
 use super::client::Client;
 use super::complaints::Named;
 use super::context::{Context, Owner, Shift, Standing};
@@ -173,8 +173,7 @@ impl<N: Net> Transit<N> {
         let may = may_move(failure, untouched, progress, &self.pass().next);
         let next = if may { self.pick(context) } else { None };
         self.tell(pick.server, failure, next.as_ref(), context);
-        let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned };
-        self.conclude(pick, verdict, context);
+        self.conclude(pick, verdict_of(failure), context);
         self.account.ended(None, context.now);
         next
     }

@@ -147,7 +147,10 @@ impl<N: Net> Download<N> {
         self.ready = 0;
         self.interim = 0;
         self.phase = Phase::AwaitingHead { scan: HeadScan::default() };
-        self.since = now;
+        // What the client was given before and does not take, a 100 perhaps, is still its affair.
+        if !self.is_pending() {
+            self.since = now;
+        }
     }
 
     /// Adds bytes of our own.

@@ -111,7 +111,8 @@ impl Group {
     }
 
     /// Takes over what is known about servers with the same address; news that one is out is not
-    /// overwritten by none. A trial or a check of the old group's is begun anew.
+    /// overwritten by none. A check of the old group's is begun anew, and so is a trial, which needs
+    /// no other check before.
     pub fn inherit(&mut self, old: &Group, now: Time) {
         for server in self.servers.iter_mut().filter(|server| server.rules.max_fails > 0) {
             let Some(old) = old.servers.iter().find(|old| old.address == server.address) else {
@@ -120,9 +121,8 @@ impl Group {
             server.health = match old.health {
                 Health::Up { .. } if matches!(server.health, Health::Down { .. }) => server.health,
                 Health::Up { .. } | Health::Down { .. } => old.health,
-                Health::Checking | Health::Due | Health::Trial { .. } => {
-                    Health::Down { until: now }
-                }
+                Health::Checking => Health::Down { until: now },
+                Health::Due | Health::Trial { .. } => Health::Due,
             };
         }
     }
@@ -412,5 +412,22 @@ mod tests {
         new.inherit(&old, at(2));
         assert_eq!(new.next_check(), at(4));
         assert_eq!(pick(&mut new).unwrap().server, ServerId(1));
+    }
+
+    #[test]
+    fn a_server_that_was_to_be_tried_is_so_after_a_reload() {
+        let mut old = group(&["p", "b"]);
+        serve(&mut old, FAILED, 1);
+        old.begin_check(at(4));
+        let mut new = group(&["p", "b"]);
+        new.inherit(&old, at(5));
+        assert_eq!(new.next_check(), at(5));
+        old.end_check(ServerId(0), true, at(5));
+        new.inherit(&old, at(5));
+        assert!(pick(&mut new).unwrap().trial);
+        assert!(pick(&mut old).unwrap().trial);
+        let mut newest = group(&["p", "b"]);
+        newest.inherit(&old, at(5));
+        assert!(pick(&mut newest).unwrap().trial);
     }
 }

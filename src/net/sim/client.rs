@@ -311,6 +311,7 @@ impl Client {
             let answer = Answer { status, by: None, fake: false };
             line.waiting.pop_front();
             exchange.finish(Outcome::Whole(answer), world);
+            self.expect_no_more();
             return self.hang_up(false, world);
         }
         let kept =
@@ -358,18 +359,16 @@ impl Client {
         line.idle_since = world.now();
         // Nobody waits for the rest of a body whose answer is known.
         let unsent = sending.left > 0 || !sending.held.is_empty();
+        let over = self.begun == self.exchanges.len() && line.waiting.is_empty();
         if unsent || reading.closes {
-            line.last = true;
-            for waiting in &line.waiting {
-                self.exchanges[waiting.exchange].after_last = true;
-            }
+            self.expect_no_more();
         }
         if let Some(next) = self.exchanges.get(self.begun) {
             self.thinks_until = world.now() + next.ask.thinks;
             world.alarm(self.id, self.thinks_until, STEP);
         }
-        let over = self.begun == self.exchanges.len() && line.waiting.is_empty();
         if unsent && self.plan.stubborn {
+            let Some(line) = &mut self.line else { return };
             line.out.extend_from_slice(&sending.held);
             line.rest = sending.left + sending.held.len();
             return self.send(world);
@@ -446,6 +445,13 @@ impl Client {
             ));
         }
         exchange.finish(Outcome::Whole(reading.answer), world);
+        self.expect_no_more();
+    }
+
+    /// An answer has come that is the last one on its connection, whatever was asked behind it.
+    fn expect_no_more(&mut self) {
+        let Some(line) = &mut self.line else { return };
+        line.last = true;
         for waiting in &line.waiting {
             self.exchanges[waiting.exchange].after_last = true;
         }

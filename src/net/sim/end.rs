@@ -100,6 +100,8 @@ pub(super) struct End {
     /// When the connect began; when the worker first heard that there was no room, until there is.
     pub(super) dialled: Time,
     pub(super) stuck: Option<Time>,
+    /// When its owner closed it.
+    pub(super) closed: Option<Time>,
     /// Closing resets.
     pub(super) abortive: bool,
     /// Packets were lost for good: nothing will ever arrive.

@@ -88,6 +88,7 @@ pub enum TroubleKind {
     Answer,
     /// It closed a connection that was idle: no trouble for what may be repeated.
     ClosedIdle,
-    /// It sent octets that nobody asked for: no trouble for those who have noticed in time.
+    /// It sent octets that nobody asked for, and will not answer on that connection any more: no
+    /// trouble for those who have noticed in time.
     Unasked,
 }

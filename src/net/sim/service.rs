@@ -1,6 +1,6 @@
 //! One connection of a server's: a request after the other, each answered as its act says.
 
-use super::act::{Act, Fate, Then, fake_answer, render};
+use super::act::{Act, AnswerFraming, Fate, Then, fake_answer, render};
 use super::end::EndId;
 use super::faults::Family;
 use super::pace::{Pace, Throttle};
@@ -77,10 +77,11 @@ impl Server {
         let id = target.strip_prefix("/x/").and_then(|id| id.parse().ok());
         let id = id.unwrap_or(Delivery::STRANGE);
         let line = self.lines.get_mut(&end).expect("it is being read");
-        if let Exchange::Busy { act: Act { then: Then::SendsSurplus, .. }, .. } = &line.exchange {
+        if let Exchange::Busy { act: Act { then: Then::SendsSurplus, .. }, delivery, .. } =
+            line.exchange
+        {
             // The answer is whole; only the surplus behind it is still on its way.
-            line.exchange = Exchange::Over;
-            return;
+            return self.surplus(end, delivery, world);
         }
         if !matches!(line.exchange, Exchange::Idle) {
             return world.accuse(format!("request {id} came before the answer to another"));
@@ -153,14 +154,7 @@ impl Server {
             return;
         }
         *answer = Answer::Going;
-        let Delivery { id, method, .. } = &self.deliveries[*delivery];
-        let text = Text { id: *id, by: self.plan.name, attempt: *delivery as u32 };
-        let bytes = render(act, text, method == "HEAD");
-        let keep = match act.fate {
-            Fate::Whole | Fate::Malformed(_) | Fate::BadChunk => bytes.len(),
-            Fate::Cut { after, .. } | Fate::Hangs { after } => after.min(bytes.len()),
-        };
-        line.out.extend_from_slice(&bytes[..keep]);
+        line.out.extend_from_slice(&words(self.plan.name, &self.deliveries, *delivery, act));
         if act.then == Then::SendsSurplus && act.fate == Fate::Whole {
             world.spoil_behind(end, line.out.len());
             line.out.extend_from_slice(fake_answer(end).as_bytes());
@@ -198,12 +192,11 @@ impl Server {
         let (delivery, fate, then, request) = (*delivery, act.fate, act.then, *request);
         match fate {
             Fate::Whole => {
-                self.deliveries[delivery].answer_whole = true;
                 if then == Then::SendsSurplus {
-                    self.trouble(end, world.now(), world.now(), TroubleKind::Unasked);
-                    self.lines.get_mut(&end).expect("it has just written").exchange =
-                        Exchange::Over;
-                } else if then == Then::Closes {
+                    return self.surplus(end, delivery, world);
+                }
+                self.deliveries[delivery].answer_whole = true;
+                if then == Then::Closes {
                     // An orderly close: what still comes is read, so that no reset follows.
                     line.finished = true;
                     line.exchange = Exchange::Over;
@@ -225,9 +218,21 @@ impl Server {
                 }
             }
             Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk => {
+                // An answer without a body may have escaped its fate.
+                let say = |act| words(self.plan.name, &self.deliveries, delivery, act);
+                let escaped = say(act) == say(&Act { fate: Fate::Whole, ..act.clone() });
+                let ends = act.framing != AnswerFraming::UntilClose;
                 line.exchange = Exchange::Over;
+                self.deliveries[delivery].answer_whole = escaped && ends;
             }
         }
+    }
+
+    /// More than the answer is sent: nothing else will be said on this connection.
+    fn surplus(&mut self, end: EndId, delivery: usize, world: &mut World) {
+        self.deliveries[delivery].answer_whole = true;
+        self.trouble(end, world.now(), Time::NEVER, TroubleKind::Unasked);
+        self.lines.get_mut(&end).expect("it is alive").exchange = Exchange::Over;
     }
 
     /// Request and answer are complete, and the connection stays.
@@ -270,13 +275,24 @@ impl Server {
         let garbage = self.rng.one_in(2);
         let bytes = if garbage { "unasked\r\n\r\n".to_owned() } else { fake_answer(end) };
         if world.send_unsolicited(end, bytes.as_bytes()) {
-            self.trouble(end, world.now(), world.now(), TroubleKind::Unasked);
+            self.trouble(end, world.now(), Time::NEVER, TroubleKind::Unasked);
             if world.faults.has(Family::HalfCloses) {
                 world.finish(end);
             }
             self.lines.get_mut(&end).expect("its alarm rang").exchange = Exchange::Over;
         }
     }
+}
+
+/// What a server says to one request, as far as the answer's fate lets it.
+fn words(name: u32, deliveries: &[Delivery], which: usize, act: &Act) -> Vec<u8> {
+    let Delivery { id, method, .. } = &deliveries[which];
+    let text = Text { id: *id, by: name, attempt: which as u32 };
+    let mut bytes = render(act, text, method == "HEAD");
+    if let Fate::Cut { after, .. } | Fate::Hangs { after } = act.fate {
+        bytes.truncate(after);
+    }
+    bytes
 }
 
 impl Line {

@@ -221,6 +221,7 @@ impl World {
 
     /// The connection is no more, as far as this end is concerned.
     pub(super) fn break_end(&mut self, id: EndId, reason: ErrorKind) {
+        self.unstuck(id);
         let end = self.end_mut(id);
         match end.phase {
             Phase::Dead(_) | Phase::Closed => end.outbox.clear(),
@@ -263,7 +264,9 @@ impl World {
     pub fn close(&mut self, id: EndId) {
         self.trace.note(self.now, [12, id.0, 0], || format!("{id} is closed"));
         self.forget(id);
+        let now = self.now;
         let end = self.end_mut(id);
+        end.closed = Some(now);
         let was = std::mem::replace(&mut end.phase, Phase::Closed);
         self.unstuck(id);
         if was == Phase::Connecting {

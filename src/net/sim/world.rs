@@ -191,6 +191,11 @@ impl World {
         &self.end(end).written
     }
 
+    /// When the owner of this end has closed it.
+    pub fn closed(&self, end: EndId) -> Option<Time> {
+        self.end(end).closed
+    }
+
     /// Whether unsolicited octets came so late on this end that the worker may have taken them
     /// for an answer.
     pub fn raced(&self, end: EndId) -> bool {
@@ -320,6 +325,7 @@ impl World {
             starved: false,
             dialled: self.now,
             stuck: None,
+            closed: None,
             abortive: false,
             severed: false,
             latency,

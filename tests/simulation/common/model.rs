@@ -103,8 +103,9 @@ impl Judge<'_> {
         let Some(stalled) = exchange.stalled else { return false };
         let limit = self.setup.header_timeout.max(self.setup.body_timeout);
         let (from, to) = span(exchange);
-        pause >= limit + NOTICED
-            && exchange.answered.is_some_and(|answered| answered >= stalled + pause)
+        let resumed = stalled + pause;
+        resumed - stalled.max(self.turn_of(exchange)) >= limit + NOTICED
+            && exchange.answered.is_some_and(|answered| answered >= resumed)
             && !self.net.servers().iter().any(|server| self.had_trouble(server, from, to, exchange))
     }
 
@@ -112,16 +113,15 @@ impl Judge<'_> {
     fn order(&self, by: usize, exchange: &Exchange) -> Result<(), &'static str> {
         let (from, to) = span(exchange);
         let unproven = |server: &Server| {
-            let name = server.plan().name;
             self.had_trouble(server, from, to, exchange)
                 || server.troubles().iter().any(|trouble| {
                     let counts = trouble.kind != TroubleKind::ClosedIdle;
-                    counts && trouble.from <= to && !self.has_proven(name, trouble.until, from)
+                    counts && trouble.from <= to && !self.has_proven(server, trouble.until, from)
                 })
                 || self.net.world().incidents().iter().any(|incident| {
                     incident.machine == server.plan().at
                         && incident.at <= to
-                        && !self.has_proven(name, incident.at, from)
+                        && !self.has_proven(server, incident.at, from)
                 })
         };
         let primaries = self.net.servers().iter().zip(&self.setup.backups);
@@ -132,11 +132,12 @@ impl Judge<'_> {
         Err("went to a backup although a primary was there")
     }
 
-    /// Whether a server has served somebody from beginning to end between two moments.
-    fn has_proven(&self, server: u32, since: Time, until: Time) -> bool {
+    /// Whether a server has served somebody from beginning to end between two moments, and not
+    /// failed anybody since he began.
+    fn has_proven(&self, server: &Server, since: Time, until: Time) -> bool {
         let exchanges = self.net.clients().iter().flat_map(|client| client.exchanges());
         let mut served = exchanges.filter(|exchange| match exchange.outcome {
-            Outcome::Whole(answer) => answer.by.is_some_and(|(by, _)| by == server),
+            Outcome::Whole(answer) => answer.by.is_some_and(|(by, _)| by == server.plan().name),
             Outcome::Unasked
             | Outcome::Waiting
             | Outcome::Cut(_)
@@ -146,8 +147,23 @@ impl Judge<'_> {
         });
         // A trial that began before a reload proves nothing after it.
         let loaded = self.setup.reloads.iter().copied().filter(|at| *at < until).max();
-        let since = since.max(loaded.unwrap_or(Time::ZERO));
+        let since = since.max(loaded.unwrap_or(Time::ZERO)).max(self.given_up(server, until));
         served.any(|served| span(served).0 >= since && span(served).1 < until)
+    }
+
+    /// When the proxy last let go of a connection to this server that it did not get, or that still
+    /// owed it an answer. What began earlier says no more about the server.
+    fn given_up(&self, server: &Server, until: Time) -> Time {
+        let world = self.net.world();
+        let failed = |end: &EndId| {
+            let Some(peer) = world.peer(*end) else { return true };
+            let whole = |got: &&Delivery| got.end == peer && got.answer_whole;
+            let heads = world.written(*end).windows(HOST.len()).filter(|at| *at == HOST);
+            heads.count() > server.deliveries().iter().filter(whole).count()
+        };
+        let ends = world.worker_ends_of(&server.plan().at);
+        let closed = ends.iter().filter(|end| failed(end)).filter_map(|end| world.closed(*end));
+        closed.filter(|at| *at < until).max().unwrap_or(Time::ZERO)
     }
 
     /// An answer of the proxy's own.
@@ -226,7 +242,7 @@ impl Judge<'_> {
         };
         let spoilt = !delivery.answer_whole
             || self.was_reset(delivery.end)
-            || self.was_severed(server, exchange);
+            || self.was_severed(server, exchange, span(exchange).1);
         if spoilt { Ok(()) } else { Err("was cut although its server told everything") }
     }
 
@@ -237,14 +253,14 @@ impl Judge<'_> {
                 delivery.id == exchange.ask.id
                     && (!delivery.answer_whole
                         || self.was_reset(delivery.end)
-                        || self.was_severed(server, exchange))
+                        || self.was_severed(server, exchange, span(exchange).1))
             })
         })
     }
 
-    /// Whether packets of a server may have been lost while it answered.
-    fn was_severed(&self, server: &Server, exchange: &Exchange) -> bool {
-        let (from, to) = span(exchange);
+    /// Whether packets to or from a server may have been lost since the exchange began.
+    fn was_severed(&self, server: &Server, exchange: &Exchange, to: Time) -> bool {
+        let (from, _) = span(exchange);
         server.troubles().iter().any(|trouble| {
             matches!(trouble.kind, TroubleKind::Condition(_))
                 && trouble.from <= to
@@ -306,14 +322,19 @@ impl Judge<'_> {
         })
     }
 
+    /// When the proxy turned to this exchange: all before it on its connection were over.
+    fn turn_of(&self, exchange: &Exchange) -> Time {
+        let all = self.net.clients().iter().flat_map(|client| client.exchanges());
+        let before = all.filter(|it| it.end == exchange.end && it.before < exchange.before);
+        before.filter_map(|it| it.over).fold(Time::ZERO, Time::max)
+    }
+
     /// Nobody waits longer than all timeouts that apply take together, once it is his turn.
     fn deadline(&self, exchange: &Exchange) -> Result<(), &'static str> {
         let (Some(sent), Some(over)) = (exchange.sent, exchange.answered.or(exchange.over)) else {
             return Ok(());
         };
-        let before = self.net.clients().iter().flat_map(|client| client.exchanges());
-        let before = before.filter(|it| it.end == exchange.end && it.before < exchange.before);
-        let sent = before.filter_map(|it| it.over).fold(sent, Time::max);
+        let sent = sent.max(self.turn_of(exchange));
         let one = self.setup.connect_timeout + self.setup.read_timeout + self.setup.send_timeout;
         let tries = u32::try_from(self.net.servers().len()).expect("there are only a few") + 1;
         if over - sent > one * tries + SLOWNESS {
@@ -352,7 +373,7 @@ impl Judge<'_> {
                     && delivery.request_whole
                     && !delivery.answer_whole
                     && delivery.closed.unwrap_or(now) > left + NOTICED
-                    && !self.was_severed(server, exchange)
+                    && !self.was_severed(server, exchange, left + NOTICED)
             })
         };
         let server = self.net.servers().iter().find(unheard)?.plan().name;
@@ -394,5 +415,7 @@ const REFUSED_LINGER: Duration = Duration::from_secs(1);
 const INEXACT: Duration = Duration::from_millis(50);
 /// How long the largest request may take over the slowest link with the smallest buffers.
 const SLOWNESS: Duration = Duration::from_secs(10);
+/// Stands once in every head that the proxy sends.
+const HOST: &[u8] = b"\r\nHost: ";
 /// More than the bytes of any request's head as it is sent to a server.
 const HEAD: usize = 400;

@@ -8,7 +8,9 @@ mod every_fault;
 mod facts;
 #[cfg(debug_assertions)]
 mod planted;
+mod play;
 mod scenes;
+mod speaker;
 mod streams;
 
 use std::panic::catch_unwind;

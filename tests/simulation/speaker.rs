@@ -1,0 +1,244 @@
+//! One side of a talk through the proxy, worked by hand: what it says, and what it has heard.
+
+use std::time::Duration;
+
+use switchover::net::sim::{EndId, Received, Rng, SimNet, World};
+use switchover::time::Time;
+
+/// What one side of a talk does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// Bytes of its opening that it sends; short of all of them it says nothing else.
+    pub(crate) opens: usize,
+    /// Bytes that it hears before it says anything, unless the other's end comes first.
+    pub(crate) awaits: usize,
+    pub(crate) says: usize,
+    pub(crate) pause: Option<Pause>,
+    pub(crate) leaves: Leaves,
+}
+
+/// How a side leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// By its FIN, once all is said.
+    Finishes,
+    /// By a reset, once so much is said.
+    ResetsAfter(usize),
+}
+
+/// One long pause.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub(crate) of: Doing,
+    /// Bytes before it.
+    pub(crate) after: usize,
+    pub(crate) lasts: Duration,
+}
+
+/// What a side does all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Speaking,
+    Hearing,
+}
+
+impl Part {
+    /// Says so much at once, and then its end.
+    pub(crate) fn saying(says: usize) -> Part {
+        let leaves = Leaves::Finishes;
+        Part { opens: usize::MAX, awaits: 0, says, pause: None, leaves }
+    }
+}
+
+/// How much everybody does at a time.
+#[derive(Debug)]
+pub(crate) enum Tempo {
+    /// What chance says.
+    Random(Rng),
+    /// All that can be done, and the end goes with the last word.
+    AtOnce,
+}
+
+impl Tempo {
+    fn portion(&mut self) -> usize {
+        match self {
+            Tempo::Random(rng) => rng.pick(&[1, 100, 5000, 50_000]),
+            Tempo::AtOnce => usize::MAX,
+        }
+    }
+
+    /// How much is heard now, if anything is.
+    fn hearing(&mut self) -> Option<usize> {
+        match self {
+            Tempo::Random(rng) => rng.one_in(2).then(|| rng.pick(&[1, 100, 100_000])),
+            Tempo::AtOnce => Some(usize::MAX),
+        }
+    }
+
+    /// Steps until the next client comes.
+    pub(crate) fn steps_between(&mut self) -> usize {
+        match self {
+            Tempo::Random(rng) => rng.within(0..=8),
+            Tempo::AtOnce => 0,
+        }
+    }
+}
+
+/// One side at work.
+#[derive(Debug)]
+pub(crate) struct Speaker {
+    pub(crate) end: EndId,
+    part: Part,
+    /// What it has to say first, and how much of what it hears is not the other's word.
+    opening: Vec<u8>,
+    skips: usize,
+    said: usize,
+    pub(crate) heard: Vec<u8>,
+    /// When its pause is over, once it has begun.
+    resumes: Option<Time>,
+    finished: bool,
+    /// A send failed.
+    refused: bool,
+    /// How it ended from the other side: in order, or not.
+    pub(crate) ended: Option<Received>,
+}
+
+impl Speaker {
+    pub(crate) fn new(end: EndId, part: Part, mut opening: Vec<u8>, skips: usize) -> Speaker {
+        let is_cut = part.opens < opening.len();
+        opening.truncate(part.opens);
+        Speaker {
+            end,
+            part: if is_cut { Part { says: 0, ..part } } else { part },
+            opening,
+            skips: if is_cut { 0 } else { skips },
+            said: 0,
+            heard: Vec::new(),
+            resumes: None,
+            finished: false,
+            refused: false,
+            ended: None,
+        }
+    }
+
+    /// Says and hears as much as the tempo and the network allow.
+    pub(crate) fn act(&mut self, name: usize, net: &mut SimNet, tempo: &mut Tempo) {
+        let mut world = net.world_mut();
+        if self.ended == Some(Received::Broken) || world.outcome(self.end).is_none() {
+            return;
+        }
+        self.speak(name, &mut world, tempo);
+        if self.ended.is_none()
+            && let Some(most) = tempo.hearing()
+        {
+            self.hear(most, &mut world);
+        }
+    }
+
+    fn speak(&mut self, name: usize, world: &mut World, tempo: &mut Tempo) {
+        let portion = tempo.portion();
+        if !self.opening.is_empty() {
+            let count = world.send(self.end, &self.opening);
+            self.opening.drain(..count);
+            self.refused |= count == 0 && world.is_dead(self.end);
+        }
+        if !self.may_speak(world.now()) {
+            return;
+        }
+        let all = match self.part.leaves {
+            Leaves::Finishes => self.part.says,
+            Leaves::ResetsAfter(count) => count,
+        };
+        let wants = (self.up_to_pause(Doing::Speaking, all) - self.said).min(portion);
+        if wants > 0 {
+            let bytes: Vec<u8> = (self.said..self.said + wants).map(|at| byte(name, at)).collect();
+            let count = world.send(self.end, &bytes);
+            self.said += count;
+            // Then it was the send that was told of the reset.
+            self.refused |= count == 0 && world.is_dead(self.end);
+            if matches!(tempo, Tempo::Random(_)) || !self.may_speak(world.now()) {
+                return;
+            }
+        }
+        // Who finished before the 101 would be taken for one who has left.
+        if self.said == all && !self.finished && self.heard.len() >= self.skips {
+            self.leave(world);
+        }
+    }
+
+    fn may_speak(&mut self, now: Time) -> bool {
+        self.opening.is_empty()
+            && (self.heard.len() >= self.part.awaits || self.ended.is_some())
+            && !self.is_pausing(Doing::Speaking, self.said, now)
+    }
+
+    fn leave(&mut self, world: &mut World) {
+        self.finished = true;
+        match self.part.leaves {
+            Leaves::Finishes => world.finish(self.end),
+            Leaves::ResetsAfter(_) => {
+                world.abort(self.end);
+                self.ended = Some(Received::Broken);
+            }
+        }
+    }
+
+    fn hear(&mut self, most: usize, world: &mut World) {
+        if self.is_pausing(Doing::Hearing, self.heard.len(), world.now()) {
+            return;
+        }
+        let most = (self.up_to_pause(Doing::Hearing, usize::MAX) - self.heard.len()).min(most);
+        match world.receive(self.end, &mut self.heard, most) {
+            Received::Bytes(_) | Received::Nothing => {}
+            Received::End if !self.refused => self.ended = Some(Received::End),
+            Received::End | Received::Broken => self.ended = Some(Received::Broken),
+        }
+    }
+
+    /// Whether it has come to its long pause, and that is not over.
+    fn is_pausing(&mut self, doing: Doing, done: usize, now: Time) -> bool {
+        let Some(pause) = self.part.pause else { return false };
+        let reached = pause.of == doing && pause.after == done;
+        reached && now < *self.resumes.get_or_insert(now + pause.lasts)
+    }
+
+    /// The place that it may go on to, out of `all`: no farther than to a pause to come.
+    fn up_to_pause(&self, doing: Doing, all: usize) -> usize {
+        let pause = self.part.pause.filter(|pause| pause.of == doing && self.resumes.is_none());
+        pause.map_or(all, |pause| pause.after.min(all))
+    }
+
+    /// What it heard of the other side's words.
+    pub(crate) fn words(&self) -> &[u8] {
+        self.heard.get(self.skips..).unwrap_or_default()
+    }
+
+    /// Whether it was told in HTTP that nobody could be reached.
+    pub(crate) fn was_refused_in_http(&self) -> bool {
+        self.heard.starts_with(b"HTTP/1.1 50")
+    }
+
+    /// Whether it knows how its connection ended, and has nothing to do any more.
+    pub(crate) fn is_over(&self) -> bool {
+        let hears_nothing = self.ended == Some(Received::Broken) || self.refused;
+        self.ended.is_some() && (self.finished || hears_nothing)
+    }
+
+    /// Whether all it heard is what the other side said, and its end the other side's end.
+    pub(crate) fn check(&self, other: usize, part: Part) -> Vec<String> {
+        let (mut wrong, words) = (Vec::new(), self.words());
+        if let Some(at) = (0..words.len()).find(|&at| words[at] != byte(other, at)) {
+            wrong.push(format!("byte {at} is of something else"));
+        }
+        let whole = part.leaves == Leaves::Finishes && words.len() == part.says;
+        if self.ended == Some(Received::End) && !whole {
+            wrong.push(format!("a part of {} bytes looks whole", words.len()));
+        }
+        wrong
+    }
+}
+
+/// What stands at a place of what somebody says.
+fn byte(name: usize, at: usize) -> u8 {
+    u8::try_from((at * 7 + at / 251 + name * 31) % 256).expect("below 256")
+}

@@ -5,7 +5,6 @@
 //! write, wait, connect and accept has every fault of its own once. The model of the random runs
 //! judges; a split, and whatever else only changes when bytes are seen, must change no result.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use switchover::net::sim::{
@@ -17,26 +16,11 @@ use super::common::run::{Run, plain_server};
 use super::common::seeds::silence;
 use super::common::setup::Setup;
 use super::scenes::{Scene, scenes};
+use super::tally::{Tally, play_all};
 
 #[test]
 fn no_fault_at_any_place_breaks_a_promise() {
-    let (next, scenes) = (AtomicUsize::new(0), scenes());
-    let work = || {
-        let mut tally = Tally::default();
-        while let Some(scene) = scenes.get(next.fetch_add(1, Ordering::Relaxed)) {
-            every_fault_of(scene, &mut tally);
-        }
-        tally
-    };
-    let tallies = std::thread::scope(|scope| {
-        let halves = [0, 1].map(|_| scope.spawn(work));
-        halves.map(|half| half.join().expect("a worker that spins is a failure of its own"))
-    });
-    let runs: usize = tallies.iter().map(|tally| tally.runs).sum();
-    let failed: Vec<&String> = tallies.iter().flat_map(|tally| &tally.failed).collect();
-    println!("{runs} runs of {} scenes", scenes.len());
-    let shown: Vec<&str> = failed.iter().take(SHOWN).map(|text| text.as_str()).collect();
-    assert!(failed.is_empty(), "{} of {runs} runs:\n{}", failed.len(), shown.join("\n"));
+    play_all(&scenes(), every_fault_of);
 }
 
 #[cfg(debug_assertions)]
@@ -52,12 +36,6 @@ fn a_slip_that_shows_at_one_byte_only_is_found() {
     assert!(tally.failed.iter().any(|failure| failure.contains("split at")), "{:?}", tally.failed);
 }
 
-#[derive(Default)]
-struct Tally {
-    runs: usize,
-    failed: Vec<String>,
-}
-
 /// What one run came to, as far as timing must not matter.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
@@ -68,7 +46,6 @@ struct Told {
 impl Tally {
     /// Plays a scene; where a result is given it must be the same.
     fn play(&mut self, scene: &Scene, what: &str, world: World, same: Option<&Told>) -> Seen {
-        self.runs += 1;
         let setup = Setup::new(1, 1);
         let mut net = SimNet::new(1, world.faults);
         if let Some(blow) = world.blow {
@@ -96,9 +73,7 @@ impl Tally {
         };
         run.net().heal();
         complaints.extend(silence(&mut run).err().unwrap_or_default());
-        for complaint in complaints {
-            self.failed.push(format!("{}, {what}: {complaint}", scene.name));
-        }
+        self.note(scene.name, what, complaints);
         seen
     }
 }
@@ -224,5 +199,3 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const LATER: Duration = Duration::from_millis(5);
 /// Longer than every timeout of a client's silence.
 const STALL: Duration = Duration::from_secs(9);
-/// Failures that are told.
-const SHOWN: usize = 30;

@@ -5,6 +5,7 @@
 
 mod common;
 mod every_fault;
+mod every_talk;
 mod facts;
 #[cfg(debug_assertions)]
 mod planted;
@@ -12,6 +13,7 @@ mod play;
 mod scenes;
 mod speaker;
 mod streams;
+mod tally;
 
 use std::panic::catch_unwind;
 

@@ -135,6 +135,14 @@ impl Play {
         }
     }
 
+    /// Whether everybody has left, and knows how the others did.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let servers = self.servers.values().flatten();
+        self.clients.iter().chain(servers).all(Speaker::is_over)
+            && self.unknown.is_empty()
+            && self.worker.census().sessions == 0
+    }
+
     /// Lets a moment pass, and everybody do a little.
     pub(crate) fn step(&mut self) {
         let until = self.worker.now() + STEP;
@@ -239,7 +247,9 @@ impl Play {
             self.worker.net().world_mut().close(end);
         }
         self.worker.net().heal();
-        self.worker.net().world_mut().set_reach(&server_address(0), Reach::Listening);
+        for place in 0..2 {
+            self.worker.net().world_mut().set_reach(&server_address(place), Reach::Listening);
+        }
         let until = self.worker.now() + Duration::from_secs(120);
         while self.worker.now() < until {
             self.worker.turn(until).expect("simulated waits do not fail");

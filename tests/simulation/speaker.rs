@@ -10,7 +10,7 @@ use switchover::time::Time;
 pub(crate) struct Part {
     /// Bytes of its opening that it sends; short of all of them it says nothing else.
     pub(crate) opens: usize,
-    /// Bytes that it hears before it says anything, unless the other's end comes first.
+    /// Bytes that it hears before it says anything, unless an end or a refusal comes first.
     pub(crate) awaits: usize,
     pub(crate) says: usize,
     pub(crate) pause: Option<Pause>,
@@ -109,7 +109,7 @@ impl Speaker {
         opening.truncate(part.opens);
         Speaker {
             end,
-            part: if is_cut { Part { says: 0, ..part } } else { part },
+            part: if is_cut { Part { awaits: 0, says: 0, ..part } } else { part },
             opening,
             skips: if is_cut { 0 } else { skips },
             said: 0,
@@ -168,7 +168,9 @@ impl Speaker {
 
     fn may_speak(&mut self, now: Time) -> bool {
         self.opening.is_empty()
-            && (self.heard.len() >= self.part.awaits || self.ended.is_some())
+            && (self.heard.len() >= self.part.awaits
+                || self.ended.is_some()
+                || self.was_refused_in_http())
             && !self.is_pausing(Doing::Speaking, self.said, now)
     }
 
@@ -226,15 +228,17 @@ impl Speaker {
 
     /// Whether all it heard is what the other side said, and its end the other side's end.
     pub(crate) fn check(&self, other: usize, part: Part) -> Vec<String> {
-        let (mut wrong, words) = (Vec::new(), self.words());
-        if let Some(at) = (0..words.len()).find(|&at| words[at] != byte(other, at)) {
-            wrong.push(format!("byte {at} is of something else"));
-        }
-        let whole = part.leaves == Leaves::Finishes && words.len() == part.says;
-        if self.ended == Some(Received::End) && !whole {
-            wrong.push(format!("a part of {} bytes looks whole", words.len()));
-        }
-        wrong
+        let whole = part.leaves == Leaves::Finishes && self.words().len() == part.says;
+        let seems = self.ended == Some(Received::End) && !whole;
+        let seems = seems.then(|| format!("a part of {} bytes looks whole", self.words().len()));
+        self.misheard(other).into_iter().chain(seems).collect()
+    }
+
+    /// Whether it heard something that the other side did not say.
+    pub(crate) fn misheard(&self, other: usize) -> Option<String> {
+        let words = self.words();
+        let at = (0..words.len()).find(|&at| words[at] != byte(other, at))?;
+        Some(format!("byte {at} is of something else"))
     }
 }
 

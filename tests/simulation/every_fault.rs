@@ -1,9 +1,10 @@
 //! Every single fault at every byte and at every event of small exchanges.
 //!
 //! At each byte of each connection the segment is split there, the network resets, the client
-//! leaves, stops sending or stops reading, and the server closes, resets or hangs. Each event, read,
-//! write, wait, connect and accept has every fault of its own once. The model of the random runs
-//! judges; a split, and whatever else only changes when bytes are seen, must change no result.
+//! leaves, sends its FIN, stops sending or stops reading, and the server closes, resets or hangs.
+//! Each event, read, write, wait, connect and accept has every fault of its own once. The model of
+//! the random runs judges; a split, and whatever else only changes when bytes are seen, must change
+//! no result.
 
 use std::time::Duration;
 
@@ -27,13 +28,20 @@ fn no_fault_at_any_place_breaks_a_promise() {
 #[test]
 fn a_slip_that_shows_at_one_byte_only_is_found() {
     use switchover::planted::{Bug, plant};
-    let scenes = scenes();
-    let scene = scenes.iter().find(|scene| scene.name == "PUT in chunks").expect("it is there");
-    let mut tally = Tally::default();
-    plant(Some(Bug::ChunkEndsEarly));
-    every_fault_of(scene, &mut tally);
-    plant(None);
-    assert!(tally.failed.iter().any(|failure| failure.contains("split at")), "{:?}", tally.failed);
+    let slips = [
+        (Bug::ChunkEndsEarly, "PUT in chunks", "split at"),
+        (Bug::EndBehindShortReadLost, "POST with a length", "its client sends its FIN at"),
+    ];
+    for (bug, name, fault) in slips {
+        let scenes = scenes();
+        let scene = scenes.iter().find(|scene| scene.name == name).expect("it is there");
+        let mut tally = Tally::default();
+        plant(Some(bug));
+        every_fault_of(scene, &mut tally);
+        plant(None);
+        let found = tally.failed.iter().any(|failure| failure.contains(fault));
+        assert!(found, "{bug:?}: {:?}", tally.failed);
+    }
 }
 
 /// What one run came to, as far as timing must not matter.
@@ -184,6 +192,9 @@ fn at_byte(scene: &Scene, after: usize) -> Vec<(&'static str, Scene)> {
         scene.clients[0].asks[0].leaves = leaves;
         all.push(("its client leaves at", scene));
     }
+    let mut ends = scene.clone();
+    ends.clients[0].asks[0].leaves = Leaves::EndsAfter(after);
+    all.push(("its client sends its FIN at", ends));
     let stalls = Pace::Stalls { after, pause: STALL };
     let (mut sends, mut reads) = (scene.clone(), scene.clone());
     sends.clients[0].sends = stalls;

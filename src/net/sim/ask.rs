@@ -62,6 +62,18 @@ pub enum Leaves {
     AfterReceiving(usize),
     /// It sends its FIN behind the request, and reads the answer.
     HalfCloses,
+    /// It sends its FIN after so many bytes of the request, and reads what comes.
+    EndsAfter(usize),
+}
+
+impl Leaves {
+    /// Whether it sends its FIN before it is answered.
+    pub fn half_closes(self) -> bool {
+        match self {
+            Leaves::HalfCloses | Leaves::EndsAfter(_) => true,
+            Leaves::Never | Leaves::AfterSending(_) | Leaves::AfterReceiving(_) => false,
+        }
+    }
 }
 
 /// One request and what became of it.

@@ -147,7 +147,7 @@ impl Client {
             exchange.outcome = Outcome::Waiting;
             let (head, body) = (exchange.ask.head(), exchange.ask.body_bytes());
             let closes = exchange.ask.closes();
-            let half = exchange.ask.leaves == Leaves::HalfCloses;
+            let half = exchange.ask.leaves.half_closes();
             let expects = exchange.ask.expects && !body.is_empty();
             line.out.extend_from_slice(&head);
             let mut sending =
@@ -185,6 +185,17 @@ impl Client {
                 }
                 most = most.min(count - sending.sent);
             }
+            if let Leaves::EndsAfter(count) = exchange.ask.leaves {
+                if sending.sent >= count {
+                    // The rest is never sent.
+                    sending.left = 0;
+                    sending.held.clear();
+                    line.out.clear();
+                    world.finish(line.end);
+                    break;
+                }
+                most = most.min(count - sending.sent);
+            }
             let count = if most > 0 { world.send(line.end, &line.out[..most]) } else { 0 };
             if count == 0 {
                 break;
@@ -196,7 +207,7 @@ impl Client {
             exchange.asked.get_or_insert(world.now());
             if sending.left == 0 && sending.held.is_empty() {
                 exchange.sent = Some(world.now());
-                if exchange.ask.leaves == Leaves::HalfCloses {
+                if exchange.ask.leaves.half_closes() {
                     world.finish(line.end);
                 }
             }

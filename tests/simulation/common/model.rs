@@ -63,6 +63,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn exchange(&self, client: &Client, exchange: &Exchange) -> Result<(), &'static str> {
         self.deadline(exchange)?;
+        self.cut_request(exchange)?;
         match exchange.outcome {
             Outcome::Unasked => Err("was never asked"),
             Outcome::Waiting => Err("has no end"),
@@ -304,7 +305,24 @@ impl Judge<'_> {
         client
             .exchanges()
             .iter()
-            .any(|other| other.end == exchange.end && other.ask.leaves == Leaves::HalfCloses)
+            .any(|other| other.end == exchange.end && other.ask.leaves.half_closes())
+    }
+
+    /// A request that its client's FIN has cut is whole to nobody, and let go of at once.
+    fn cut_request(&self, exchange: &Exchange) -> Result<(), &'static str> {
+        let is_cut = matches!(exchange.ask.leaves, Leaves::EndsAfter(_)) && exchange.sent.is_none();
+        if !is_cut {
+            return Ok(());
+        }
+        let mut deliveries = self.net.servers().iter().flat_map(|server| server.deliveries());
+        if deliveries.any(|delivery| delivery.id == exchange.ask.id && delivery.request_whole) {
+            return Err("was cut by its client, and a server took it for whole");
+        }
+        let (from, to) = span(exchange);
+        if to - from >= self.setup.header_timeout.min(self.setup.body_timeout) {
+            return Err("was cut by its client, and a timeout had to end it");
+        }
+        Ok(())
     }
 
     /// Whether the network spoilt the connection that this end belongs to.

@@ -17,7 +17,7 @@ use super::common::run::{Run, plain_server};
 use super::common::seeds::silence;
 use super::common::setup::Setup;
 use super::scenes::{Scene, scenes};
-use super::tally::{Tally, play_all};
+use super::tally::{CHANCES, Tally, play_all};
 
 #[test]
 fn no_fault_at_any_place_breaks_a_promise() {
@@ -163,6 +163,7 @@ fn families(scene: &Scene, plain: &Seen, tally: &mut Tally) {
     let harmless = harmless.map(|family| (family, Some(&plain.result)));
     for (family, same) in harmless.into_iter().chain(harmful.map(|family| (family, None))) {
         for nth in 0.. {
+            assert!(nth < CHANCES, "{}: {family:?} has chances without end", scene.name);
             let world =
                 World { faults: Faults::once(family, nth), family: Some(family), blow: None };
             if !tally.play(scene, &format!("{family:?} at {nth}"), world, same).spent {

@@ -14,7 +14,7 @@ use switchover::worker::Tuning;
 use crate::common::setup::server_address;
 use crate::play::{Kind, OTHER, Play, Talk};
 use crate::speaker::{Doing, Leaves, Part, Pause, Speaker, Tempo};
-use crate::tally::{Tally, play_all};
+use crate::tally::{CHANCES, Tally, play_all};
 
 #[test]
 fn no_fault_at_any_place_of_a_talk_breaks_a_promise() {
@@ -167,6 +167,7 @@ fn harmless_families(scene: &Scene, tally: &mut Tally) {
     ];
     for family in families {
         for nth in 0.. {
+            assert!(nth < CHANCES, "{}: {family:?} has chances without end", scene.name);
             let world = World { faults: Faults::once(family, nth), ..World::of(scene) };
             let what = format!("{family:?} at {nth}");
             let mut played = scene.check(&what, world, Expected::Whole(scene.home()), tally);

@@ -41,5 +41,7 @@ pub(crate) fn play_all<S: Sync>(scenes: &[S], every_fault_of: impl Fn(&S, &mut T
     assert!(failed.is_empty(), "{} in {runs} runs:\n{}", failed.len(), shown.join("\n"));
 }
 
+/// More than any event family has in one small exchange.
+pub(crate) const CHANCES: u32 = 2000;
 /// Failures that are told.
 const SHOWN: usize = 30;

@@ -1,5 +1,6 @@
 """A Trino cluster on loopback: coordinators a and b, and a worker that knows only the proxy."""
 
+import glob
 import json
 import os
 import signal
@@ -38,7 +39,9 @@ class Cluster:
         """Starts a node, with lines added to its configuration or left out; does not wait."""
         directory = os.path.join(self.directory, name)
         os.makedirs(os.path.join(directory, "etc", "catalog"), exist_ok=True)
-        write(os.path.join(directory, "etc", "catalog", "tpch.properties"), ["connector.name=tpch"])
+        for catalog in self.catalogs():
+            path = os.path.join(directory, "etc", "catalog", f"{catalog}.properties")
+            write(path, [f"connector.name={catalog}"])
         write(
             os.path.join(directory, "etc", "node.properties"),
             [f"node.data-dir={directory}/data"],
@@ -53,10 +56,20 @@ class Cluster:
             vm.append("--add-modules=jdk.incubator.vector")
         path = f"{self.classes}:{self.home}/lib/*"
         self.nodes[name] = Process(
-            [f"{self.java}/bin/java", *vm, "-cp", path, "Launch", str(self.version)],
+            [f"{self.java}/bin/java", *vm, "-cp", path, *self.main()],
             os.path.join(self.directory, f"{name}.log"),
             cwd=directory,
         )
+
+    def catalogs(self):
+        """The plugins that could be had; each is a connector of that name."""
+        return os.listdir(f"{self.home}/plugin")
+
+    def main(self):
+        """The class that is a node, and its arguments."""
+        if glob.glob(f"{self.home}/lib/trino-server-main-*.jar"):
+            return ["io.trino.server.TrinoServer"]
+        return ["Launch", str(self.version)]
 
     def configuration(self, name):
         own = f"http://127.0.0.1:{self.ports[name]}"

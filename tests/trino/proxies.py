@@ -36,6 +36,7 @@ http {{
             proxy_set_header          Host            $http_host;
             proxy_set_header          X-Real-IP       $remote_addr;
             proxy_set_header          X-Forwarded-For $proxy_add_x_forwarded_for;
+            {inner}
         }}
     }}
 }}
@@ -46,17 +47,23 @@ ADVICE = """
         large_client_header_buffers 4 2m;
         proxy_next_upstream error timeout non_idempotent;
 """
+# What is inherited only where there is nothing of the same kind.
+ADVICE_IN_LOCATION = """
+            proxy_set_header          X-Forwarded-Host  "";
+            proxy_set_header          X-Forwarded-Proto "";
+"""
 
 
 class Proxy:
     """A proxy that is running: `switchover`, or `nginx` in its place."""
 
-    def __init__(self, name, program, directory, port, cluster, extra=""):
+    def __init__(self, name, program, directory, port, cluster, extra="", inner=""):
         self.name = name
         self.directory = directory
         self.port = port
         self.cluster = cluster
         self.extra = extra
+        self.inner = inner
         self.access_log = f"{directory}/{name}.access.log"
         self.error_log = f"{directory}/{name}.error.log"
         self.file = f"{directory}/{name}.conf"
@@ -78,7 +85,7 @@ class Proxy:
         with open(self.file, "w") as out:
             out.write(
                 ARTICLE.format(
-                    directory=self.directory, name=self.name, port=self.port, extra=self.extra,
+                    directory=self.directory, name=self.name, port=self.port, extra=self.extra, inner=self.inner,
                     primary=ports[primary], backup=ports[backup],
                 )
             )

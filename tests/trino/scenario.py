@@ -21,7 +21,7 @@ from cluster import FORWARDED_REFUSED, Cluster, speaks_h2c
 from flight import Flight
 from load import Load
 from process import await_that, free_ports, leave_on_signals, tail
-from proxies import ADVICE, Proxy, nginx
+from proxies import ADVICE, ADVICE_IN_LOCATION, Proxy, nginx
 
 # How long the load runs undisturbed before and after each change.
 CALM_SECONDS = 3
@@ -38,6 +38,8 @@ HOPELESS_SECONDS = 25
 # A query of several stages; two active nodes are demanded below, so that the worker is one of them.
 DISTRIBUTED = "select orderpriority, count(*) from tpch.tiny.orders group by 1 order by 1"
 BOTH_NODES = {"required_workers_count": "2"}
+
+TABLE = "memory.default.nations"
 
 # Too large for nginx's default buffers; the Python client takes no line above 64 KB.
 STATEMENT_BYTES = 60_000
@@ -102,7 +104,8 @@ class Play:
     def with_proxy(self, name, program, h2c, tunnels, rounds):
         self.say(f"======== {name} ========")
         self.proxy = Proxy(name, program, self.directory, self.port, self.cluster,
-                           (H2C if tunnels else "") + (ADVICE if name == "advised" else ""))
+                           (H2C if tunnels else "") + (ADVICE if name == "advised" else ""),
+                           ADVICE_IN_LOCATION if name == "advised" else "")
         if h2c and not tunnels:
             self.hopeless_worker(name)
         self.worker([HTTP_1] if h2c and not tunnels else [])
@@ -113,10 +116,12 @@ class Play:
             if number == 1:
                 self.three_clients("a")
                 self.distributed("a")
+                self.table("a")
             self.failover(noted)
             if number == 1:
                 self.three_clients("b")
                 self.distributed("b")
+                self.table("b")
             if name == "advised":
                 self.swap(noted)
             else:
@@ -215,6 +220,17 @@ class Play:
         nodes = [row[0] for row in tasks]
         assert nodes == [coordinator, "worker"], f"tasks ran on {nodes}"
         self.say(f"a query over both nodes: {len(rows)} rows; its tasks ran on {nodes}")
+
+    def table(self, coordinator):
+        """A table of the memory connector: its rows are on the nodes, its name at the coordinator."""
+        if "memory" not in self.cluster.catalogs():
+            return self.say("no table in memory is tried: there is no plugin for it")
+        self.clients.python(f"create table {TABLE} as select * from tpch.tiny.nation",
+                            properties=BOTH_NODES)
+        rows, _ = self.clients.python(f"select count(*), count(distinct regionkey) from {TABLE}")
+        assert rows == [[25, 5]], rows
+        self.clients.python(f"drop table {TABLE}")
+        self.say(f"a table in memory is made, read and dropped through {coordinator}")
 
     def start_load(self):
         self.load = Load(self.clients)

@@ -3,28 +3,32 @@
 //! A [`Buffer`] without bytes in it owns no storage: it takes some from the [`BufferPool`] when
 //! bytes come and gives it back when the last one has left, so that a waiting session costs nothing.
 
+use std::ops::Range;
+
 /// A queue of bytes in one contiguous piece of storage.
 #[derive(Debug, Default)]
 pub struct Buffer {
     storage: Box<[u8]>,
-    start: usize,
-    end: usize,
+    /// Where the bytes held begin and end: half as wide as `usize`, for who waits holds many buffers.
+    start: u32,
+    end: u32,
 }
 
 impl Buffer {
     /// The bytes held.
     pub fn bytes(&self) -> &[u8] {
-        &self.storage[self.start..self.end]
+        &self.storage[self.place()]
     }
 
     /// The bytes held, to be changed in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.storage[self.start..self.end]
+        let place = self.place();
+        &mut self.storage[place]
     }
 
     /// How many bytes are held.
     pub fn len(&self) -> usize {
-        self.end - self.start
+        self.place().len()
     }
 
     /// Whether no byte is held.
@@ -34,12 +38,12 @@ impl Buffer {
 
     /// Where bytes can be added, after [`BufferPool::make_room`].
     pub fn room(&mut self) -> &mut [u8] {
-        &mut self.storage[self.end..]
+        &mut self.storage[self.end as usize..]
     }
 
     /// How many bytes can be added without making room.
     pub fn free(&self) -> usize {
-        self.storage.len() - self.end
+        self.storage.len() - self.end as usize
     }
 
     /// The size of the storage now owned.
@@ -50,13 +54,13 @@ impl Buffer {
     /// Says that the first `count` bytes of the room hold bytes now.
     pub fn filled(&mut self, count: usize) {
         assert!(count <= self.free(), "filled beyond the storage");
-        self.end += count;
+        self.end += count as u32;
     }
 
     /// Drops the first `count` bytes.
     pub fn consume(&mut self, count: usize) {
         assert!(count <= self.len(), "consumed more than is held");
-        self.start += count;
+        self.start += count as u32;
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
@@ -65,22 +69,26 @@ impl Buffer {
 
     /// Drops all but the first `count` bytes.
     pub fn truncate(&mut self, count: usize) {
-        self.end = self.end.min(self.start + count);
+        self.end = self.start + count.min(self.len()) as u32;
     }
 
     /// Drops the bytes from `from` up to `to`, counted from the first one held.
     pub fn cut(&mut self, from: usize, to: usize) {
         assert!(from <= to && to <= self.len(), "cut outside of what is held");
         if from < to {
-            self.storage.copy_within(self.start + to..self.end, self.start + from);
-            self.end -= to - from;
+            self.bytes_mut().copy_within(to.., from);
+            self.end -= (to - from) as u32;
         }
     }
 
     fn compact(&mut self) {
-        self.storage.copy_within(self.start..self.end, 0);
+        self.storage.copy_within(self.place(), 0);
         self.end -= self.start;
         self.start = 0;
+    }
+
+    fn place(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 }
 
@@ -99,7 +107,7 @@ impl BufferPool {
     /// bytes in all if it can be had by moving.
     pub fn make_room(&mut self, buffer: &mut Buffer, capacity: usize) {
         if buffer.capacity() >= capacity.max(buffer.len() + 1) {
-            if buffer.free() == 0 || buffer.len() * 4 < buffer.start {
+            if buffer.free() == 0 || buffer.len() * 4 < buffer.start as usize {
                 buffer.compact();
             }
             return;
@@ -107,7 +115,7 @@ impl BufferPool {
         let mut storage = self.take(capacity.max(buffer.len() + 1));
         let held = buffer.len();
         storage[..held].copy_from_slice(buffer.bytes());
-        let old = std::mem::replace(buffer, Buffer { storage, start: 0, end: held });
+        let old = std::mem::replace(buffer, Buffer { storage, start: 0, end: held as u32 });
         self.give(old.storage);
     }
 
@@ -166,11 +174,12 @@ impl BufferPool {
     }
 
     fn take(&mut self, at_least: usize) -> Box<[u8]> {
+        assert!(at_least <= LARGEST, "what a buffer may hold is limited below");
         self.held += 1;
         let class = SIZES.iter().position(|&size| size >= at_least);
         let storage = match class {
             Some(class) => self.spare[class].pop().unwrap_or_else(|| zeroed(SIZES[class])),
-            None => zeroed(at_least.next_power_of_two()),
+            None => zeroed(at_least.next_power_of_two().min(LARGEST)),
         };
         self.held_bytes += storage.len();
         storage
@@ -193,8 +202,11 @@ fn zeroed(size: usize) -> Box<[u8]> {
     vec![0; size].into_boxed_slice()
 }
 
-/// Sizes that are kept for reuse; larger storage (large heads) goes back to the allocator.
-const SIZES: [usize; 4] = [512, 4 << 10, 16 << 10, 64 << 10];
+/// Sizes that are kept for reuse; larger storage (large heads) goes back to the allocator. The small
+/// ones are for heads, which are kept while their requests wait.
+const SIZES: [usize; 8] = [128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10];
+/// Places in storage fit into 32 bits.
+const LARGEST: usize = u32::MAX as usize;
 /// How much unused storage of each size is kept.
 const SPARE_BYTES: usize = 512 << 10;
 
@@ -207,7 +219,7 @@ mod tests {
         let mut pool = BufferPool::default();
         let mut buffer = Buffer::default();
         pool.append(&mut buffer, b"abc");
-        assert_eq!((pool.held(), pool.held_bytes()), (1, 512));
+        assert_eq!((pool.held(), pool.held_bytes()), (1, 128));
         buffer.consume(3);
         pool.settle(&mut buffer);
         assert_eq!((pool.held(), pool.held_bytes(), buffer.capacity()), (0, 0, 0));

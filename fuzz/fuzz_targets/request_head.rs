@@ -92,14 +92,14 @@ fn read(head: &[u8]) -> Result<Request, u16> {
 fn compare_meaning(request: &Request, end: usize, expected: &Reading<oracle::request::Request>) {
     let Reading::Accepted { head, length, .. } = expected else { panic!("accepted: {expected:?}") };
     assert_eq!(end, *length);
-    assert_eq!(request.at(&request.method), head.method);
-    assert_eq!(request.at(&request.target), head.target);
+    assert_eq!(request.at(request.method), head.method);
+    assert_eq!(request.at(request.target), head.target);
     let version = match request.version {
         Version::Http10 => oracle::Version::Old,
         Version::Http11 => oracle::Version::Current,
     };
     assert_eq!(version, head.version);
-    assert_eq!([request.missing, request.at(&request.path)].concat(), head.path);
+    assert_eq!([request.missing, request.at(request.path)].concat(), head.path);
     assert_eq!(request.authority(), head.authority.as_deref());
     let framing = match request.framing {
         Framing::None => Declared::Nothing,

@@ -97,11 +97,11 @@ fn check_request(input: &[u8], wishes: &Wishes<'_>) {
         wishes.set.push((b"Host", b"set:80"));
     }
     let old = wishes.chose(b'0') && request.framing != Framing::Chunked;
-    let upgrade = request.upgrade.as_ref().filter(|_| wishes.chose(b'u'));
-    let target = [request.missing, request.at(&request.path)].concat();
+    let upgrade = request.upgrade.filter(|_| wishes.chose(b'u'));
+    let target = [request.missing, request.at(request.path)].concat();
     let mut out = Vec::new();
     RequestOut {
-        method: request.at(&request.method),
+        method: request.at(request.method),
         target: &target,
         version: if old { Version::Http10 } else { Version::Http11 },
         fields: request.fields(),

@@ -153,7 +153,7 @@ impl<N: Net> Exchange<N> {
         });
         let locations = &self.config.virtual_servers[self.site.server.0].locations;
         self.site.location = route::location(locations, &uri);
-        self.page = Some(Page { path: uri, query, original: status, tells });
+        self.page = Some(Box::new(Page { path: uri, query, original: status, tells }));
         self.discard_body(client, context);
         self.upload.taker = Taker::Unwanted;
         self.serve(client, context)

@@ -77,7 +77,7 @@ pub enum Phase<N: Net> {
         persistent: bool,
     },
     /// Bytes pass both ways and neither side is read for meaning.
-    Tunnel(Tunnel<N>),
+    Tunnel(Box<Tunnel<N>>),
     /// The server has nothing more to say.
     Ended {
         /// It said all that it had announced.

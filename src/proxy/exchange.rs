@@ -54,7 +54,7 @@ pub struct Exchange<N: Net> {
     /// The client's address, where somebody speaks for it who may.
     pub(super) remote: Option<Address>,
     /// The page asked for in place of an error.
-    pub(super) page: Option<Page>,
+    pub(super) page: Option<Box<Page>>,
     /// The client left, but the server is to finish.
     pub(super) unheard: bool,
 }
@@ -351,7 +351,7 @@ impl<N: Net> Exchange<N> {
             config: &self.config,
             site: self.site,
             request: &self.request,
-            page: self.page.as_ref(),
+            page: self.page.as_deref(),
             client: &client.facts,
             remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
             account: &self.account,

@@ -35,7 +35,7 @@ impl<N: Net> Exchange<N> {
         let expect = expects
             && set.value(Known::Expect).is_none()
             && !connection::names(self.request.fields(), b"expect");
-        let upgrade = self.request.upgrade.as_ref().filter(|_| wish.upgrade && self.page.is_none());
+        let upgrade = self.request.upgrade.filter(|_| wish.upgrade && self.page.is_none());
         let keeps = self.config.groups[proxy.group.0].keepalive > 0;
         let reusable = keeps && !wish.close && proxy.version == ProxyVersion::Http11;
         RequestOut {
@@ -77,7 +77,7 @@ impl<N: Net> Exchange<N> {
         match (&self.page, self.request.is_head) {
             (Some(_), true) => b"HEAD",
             (Some(_), false) => b"GET",
-            (None, _) => self.request.at(&self.request.method),
+            (None, _) => self.request.at(self.request.method),
         }
     }
 

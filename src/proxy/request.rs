@@ -1,7 +1,5 @@
 //! A request as the proxy understands it: its head, checked, with the places of what matters.
 
-use std::ops::Range;
-
 use crate::buffer::Buffer;
 use crate::http::connection::Options;
 use crate::http::fields::{Fields, Known, Place};
@@ -10,7 +8,7 @@ use crate::http::head::{self, RequestHead, Version};
 use crate::http::target::{Target, host_and_port, is_host};
 use crate::upstream::retry::is_idempotent;
 
-/// A request. Places are ranges of its head's bytes.
+/// A request. Spans are of its head's bytes.
 #[derive(Debug)]
 pub struct Request {
     /// The head as received; of a head that was refused, as much as is known.
@@ -18,15 +16,15 @@ pub struct Request {
     /// Where its fields stand.
     pub places: Vec<Place>,
     /// The method.
-    pub method: Range<usize>,
+    pub method: Span,
     /// The target as received.
-    pub target: Range<usize>,
+    pub target: Span,
     /// Its path and query, as it is sent on.
-    pub path: Range<usize>,
+    pub path: Span,
     /// What is sent on before `path`: see [`Target::missing`].
     pub missing: &'static [u8],
     /// Where the host with its port stands: in the target, else in `Host`.
-    pub authority: Option<Range<usize>>,
+    pub authority: Option<Span>,
     /// The version.
     pub version: Version,
     /// What `Connection` says.
@@ -40,7 +38,14 @@ pub struct Request {
     /// The client waits for a 100 before it sends the body.
     pub expects_continue: bool,
     /// The protocol that it asks to upgrade to.
-    pub upgrade: Option<Range<usize>>,
+    pub upgrade: Option<Span>,
+}
+
+/// Where a part of a head stands in it. No head is so long that it would not fit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    start: u32,
+    end: u32,
 }
 
 /// An answer in place of what was asked for.
@@ -59,9 +64,9 @@ impl Request {
         Request {
             head,
             places,
-            method: 0..0,
-            target: 0..0,
-            path: 0..0,
+            method: Span::default(),
+            target: Span::default(),
+            path: Span::default(),
             missing: b"",
             authority: None,
             version: Version::Http11,
@@ -84,8 +89,8 @@ impl Request {
                 return Err(e.into());
             }
         };
-        self.method = place(bytes, parsed.method);
-        self.target = place(bytes, parsed.target);
+        self.method = span(bytes, parsed.method);
+        self.target = span(bytes, parsed.target);
         self.version = parsed.version;
         self.is_head = parsed.method == b"HEAD";
         self.idempotent = is_idempotent(parsed.method);
@@ -106,8 +111,8 @@ impl Request {
     }
 
     /// The bytes at a place.
-    pub fn at(&self, place: &Range<usize>) -> &[u8] {
-        &self.head.bytes()[place.clone()]
+    pub fn at(&self, span: Span) -> &[u8] {
+        &self.head.bytes()[span.start as usize..span.end as usize]
     }
 
     /// Appends the values of all fields of a name (lowercase, `_` for `-`), with `between` between
@@ -118,7 +123,7 @@ impl Request {
 
     /// The host with its port, as received.
     pub fn authority(&self) -> Option<&[u8]> {
-        self.authority.as_ref().map(|place| self.at(place))
+        self.authority.map(|span| self.at(span))
     }
 
     /// The host without its port, as received; none where it is missing or empty.
@@ -130,7 +135,7 @@ impl Request {
 
     /// The path as received, and the query without its `?`.
     pub fn path_and_query(&self) -> (&[u8], Option<&[u8]>) {
-        Target { authority: None, path: self.at(&self.path), missing: self.missing }.split()
+        Target { authority: None, path: self.at(self.path), missing: self.missing }.split()
     }
 
     /// The first line.
@@ -147,13 +152,13 @@ impl Request {
 
 /// What a well-formed head means.
 struct Details {
-    path: Range<usize>,
+    path: Span,
     missing: &'static [u8],
-    authority: Option<Range<usize>>,
+    authority: Option<Span>,
     options: Options,
     framing: Framing,
     expects_continue: bool,
-    upgrade: Option<Range<usize>>,
+    upgrade: Option<Span>,
 }
 
 impl Details {
@@ -174,13 +179,13 @@ impl Details {
         let may_upgrade =
             options.upgrade && head.version == Version::Http11 && framing == Framing::None;
         Ok(Details {
-            path: place(bytes, target.path),
+            path: span(bytes, target.path),
             missing: target.missing,
-            authority: target.authority.or(host).map(|authority| place(bytes, authority)),
+            authority: target.authority.or(host).map(|authority| span(bytes, authority)),
             options,
             framing,
             expects_continue: expects && framing != Framing::None,
-            upgrade: upgrade.filter(|_| may_upgrade).map(|value| place(bytes, value)),
+            upgrade: upgrade.filter(|_| may_upgrade).map(|value| span(bytes, value)),
         })
     }
 }
@@ -228,10 +233,10 @@ impl From<head::HeadError> for Refusal {
 }
 
 /// Where in `whole` its part `part` stands.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+fn span(whole: &[u8], part: &[u8]) -> Span {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     assert!(start + part.len() <= whole.len(), "a part lies inside of the whole");
-    start..start + part.len()
+    Span { start: start as u32, end: (start + part.len()) as u32 }
 }
 
 #[cfg(test)]
@@ -257,8 +262,8 @@ mod tests {
             (request.host(), request.authority()),
             (Some(&b"B.c"[..]), Some(&b"B.c:81"[..]))
         );
-        assert_eq!((request.missing, request.at(&request.path)), (&b"/"[..], &b"?x"[..]));
-        assert_eq!(request.at(request.upgrade.as_ref().unwrap()), b"ws");
+        assert_eq!((request.missing, request.at(request.path)), (&b"/"[..], &b"?x"[..]));
+        assert_eq!(request.at(request.upgrade.unwrap()), b"ws");
         assert!(request.idempotent && request.is_persistent());
     }
 
@@ -267,7 +272,7 @@ mod tests {
     fn options_of_a_whole_server_asks_for_an_asterisk() {
         let (request, refused) = read("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(refused, None);
-        assert_eq!((request.missing, request.at(&request.path)), (&b"*"[..], &b""[..]));
+        assert_eq!((request.missing, request.at(request.path)), (&b"*"[..], &b""[..]));
     }
 
     #[test]

@@ -143,8 +143,8 @@ impl<N: Net> Exchange<N> {
         down.prepend(self.download.out.bytes(), pool);
         pool.clear(&mut self.download.out);
         self.upload.stop_recording(pool);
-        self.download.phase =
-            Phase::Tunnel(Tunnel::new(up, down, RELAY_BUFFER, HalfClose::Passed, now));
+        let tunnel = Tunnel::new(up, down, RELAY_BUFFER, HalfClose::Passed, now);
+        self.download.phase = Phase::Tunnel(Box::new(tunnel));
         if let Link::Open { pick, .. } = &mut self.link {
             context.prove(self.generation, group, pick);
         }

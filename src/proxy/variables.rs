@@ -110,7 +110,7 @@ impl Scope<'_> {
             Variable::ServerName => self.server_name(out),
             Variable::Scheme => out.extend_from_slice(b"http"),
             Variable::Request => out.extend_from_slice(self.request.line()),
-            Variable::RequestMethod => out.extend_from_slice(self.request.at(&self.request.method)),
+            Variable::RequestMethod => out.extend_from_slice(self.request.at(self.request.method)),
             Variable::RequestUri => self.request_uri(out),
             Variable::Uri => self.uri(out)?,
             Variable::Args => out.extend_from_slice(self.query()?),
@@ -204,7 +204,7 @@ impl Scope<'_> {
 
     fn request_uri(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.request.missing);
-        out.extend_from_slice(self.request.at(&self.request.path));
+        out.extend_from_slice(self.request.at(self.request.path));
     }
 
     fn uri(&self, out: &mut Vec<u8>) -> Option<()> {

@@ -25,7 +25,7 @@ pub struct Client<N: Net> {
 #[derive(Debug)]
 pub struct Facts {
     /// The key of its session.
-    pub session: usize,
+    pub session: u32,
     /// `$connection`: its number since the worker started.
     pub number: u64,
     /// Its address.
@@ -35,19 +35,17 @@ pub struct Facts {
     /// What its PROXY header said.
     pub announced: Option<Box<Announced>>,
     /// The listener that it came through.
-    pub listener: usize,
+    pub listener: u32,
     /// When it was accepted.
     pub accepted: Time,
     /// `$connection_requests`: requests so far, the current one included.
     pub requests: u64,
-    /// Makes `$request_id` unguessable and different in every process.
-    pub keys: RandomState,
 }
 
 impl Facts {
     /// `$request_id`, as a number.
-    pub fn request_id(&self) -> u128 {
-        let half = |part: u8| self.keys.hash_one((part, self.number, self.requests));
+    pub fn request_id(&self, keys: &RandomState) -> u128 {
+        let half = |part: u8| keys.hash_one((part, self.number, self.requests));
         u128::from(half(0)) << 64 | u128::from(half(1))
     }
 }

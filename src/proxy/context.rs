@@ -58,34 +58,33 @@ pub struct Context<N: Net> {
     pub complaints: Complaints,
     /// Connections accepted so far.
     accepted: u64,
-    /// Makes request ids different in every process.
-    keys: RandomState,
+    /// Make request ids unguessable and different in every process.
+    pub keys: RandomState,
     /// The newest configuration last; older ones while exchanges use them.
     generations: Vec<Generation<N>>,
     /// Which of the newest configuration's `listens` each listener serves now.
     pub listens: Vec<Option<usize>>,
 }
 
-/// Who gets the events of a token.
+/// Who gets the events of a token: by keys of half the width of `usize`, for there is one for each
+/// socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// A listening socket.
-    Listener(usize),
+    Listener(u32),
     /// A session's client.
-    Client(usize),
+    Client(u32),
     /// A session's server.
-    Upstream(usize),
+    Upstream(u32),
     /// An idle connection to a server.
     Idle {
-        /// Of which configuration.
-        generation: u64,
-        /// Of which group.
-        group: GroupId,
+        /// Of which of the newest configuration's groups.
+        group: u32,
         /// Its key in the group's pool.
-        key: usize,
+        key: u32,
     },
     /// A background connection to a server that was out.
-    Check(usize),
+    Check(u32),
 }
 
 /// A change of a server that makes sessions go elsewhere.
@@ -218,8 +217,8 @@ impl<N: Net> Context<N> {
     }
 
     /// What a listener serves now; none when the configuration has dropped it.
-    pub fn listen(&self, listener: usize) -> Option<&Listen> {
-        self.listens[listener].map(|index| &self.newest().config.listens[index])
+    pub fn listen(&self, listener: u32) -> Option<&Listen> {
+        self.listens[listener as usize].map(|index| &self.newest().config.listens[index])
     }
 
     /// A group and its idle connections.
@@ -241,8 +240,8 @@ impl<N: Net> Context<N> {
     pub fn admit(
         &mut self,
         accepted: Accepted<N::Stream>,
-        listener: usize,
-        session: usize,
+        listener: u32,
+        session: u32,
     ) -> Option<Session<N>> {
         let Accepted { mut stream, peer, local } = accepted;
         self.listen(listener)?;
@@ -257,7 +256,6 @@ impl<N: Net> Context<N> {
             listener,
             accepted: self.now,
             requests: 0,
-            keys: self.keys.clone(),
         };
         let socket = Socket::new(stream, token);
         let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
@@ -369,15 +367,15 @@ impl<N: Net> Context<N> {
         }
         let token = idle.socket.token();
         let (key, surplus) = pool.put(idle, server, now);
-        self.owners[token.0] = Owner::Idle { generation, group, key };
+        self.owners[token.0] = Owner::Idle { group: group.0 as u32, key: key as u32 };
         if let Some(surplus) = surplus {
             self.close(surplus.socket);
         }
     }
 
     /// Closes an idle connection that something happened on.
-    pub fn drop_idle(&mut self, generation: u64, group: GroupId, key: usize) {
-        if let Some(idle) = self.group(generation, group).1.remove(key) {
+    pub fn drop_idle(&mut self, group: u32, key: u32) {
+        if let Some(idle) = self.pool_at(group as usize).remove(key as usize) {
             self.close(idle.socket);
         }
     }

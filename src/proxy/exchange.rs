@@ -354,6 +354,7 @@ impl<N: Net> Exchange<N> {
             page: self.page.as_deref(),
             client: &client.facts,
             remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
+            keys: context.keys.clone(),
             account: &self.account,
             answer: Answered {
                 status: self.download.status,

@@ -142,7 +142,7 @@ impl<N: Net> HttpSession<N> {
     }
 
     /// The listener that the client came through.
-    pub fn listener(&self) -> usize {
+    pub fn listener(&self) -> u32 {
         self.client.facts.listener
     }
 

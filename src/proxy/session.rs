@@ -114,7 +114,7 @@ impl<N: Net> Session<N> {
     }
 
     /// The listener that the client came through.
-    pub fn listener(&self) -> usize {
+    pub fn listener(&self) -> u32 {
         match self {
             Session::Http(session) => session.listener(),
             Session::Tcp(session) => session.listener(),

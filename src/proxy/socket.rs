@@ -11,7 +11,8 @@ use crate::planted::{self, Bug};
 /// A registered stream.
 pub struct Socket<N: Net> {
     stream: N::Stream,
-    token: Token,
+    /// Its token: half as wide as `usize`.
+    token: u32,
     readable: bool,
     writable: bool,
     end: PeerEnd,
@@ -48,7 +49,7 @@ impl<N: Net> Socket<N> {
     pub fn new(stream: N::Stream, token: Token) -> Socket<N> {
         Socket {
             stream,
-            token,
+            token: token.0 as u32,
             readable: true,
             writable: true,
             end: PeerEnd::Unknown,
@@ -60,7 +61,7 @@ impl<N: Net> Socket<N> {
     pub fn connecting(stream: N::Stream, token: Token) -> Socket<N> {
         Socket {
             stream,
-            token,
+            token: token.0 as u32,
             readable: false,
             writable: false,
             end: PeerEnd::Unknown,
@@ -70,7 +71,7 @@ impl<N: Net> Socket<N> {
 
     /// Its name in events.
     pub fn token(&self) -> Token {
-        self.token
+        Token(self.token as usize)
     }
 
     /// Notes what an event says.

@@ -115,7 +115,7 @@ impl<N: Net> TcpSession<N> {
     }
 
     /// The listener that the client came through.
-    pub fn listener(&self) -> usize {
+    pub fn listener(&self) -> u32 {
         self.client.facts.listener
     }
 

@@ -1,6 +1,7 @@
 //! What `$variables` stand for at one moment of an exchange.
 
 use std::fmt::Display;
+use std::hash::RandomState;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::http::target::{host_and_port, normalise};
 use crate::time::{Time, WallTime};
 
 /// Everything that a variable may ask for.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Scope<'a> {
     /// The configuration.
     pub config: &'a Config,
@@ -36,6 +37,8 @@ pub struct Scope<'a> {
     pub client: &'a Facts,
     /// Its address, or that of whom it speaks for.
     pub remote: &'a Address,
+    /// Make `$request_id` unguessable and different in every process.
+    pub keys: RandomState,
     /// The attempts.
     pub account: &'a Account,
     /// The answer.
@@ -247,7 +250,7 @@ impl Scope<'_> {
     }
 
     fn request_id(&self, out: &mut Vec<u8>) {
-        let _ = write!(out, "{:032x}", self.client.request_id());
+        let _ = write!(out, "{:032x}", self.client.request_id(&self.keys));
     }
 
     /// The name in `Authorization: Basic`.

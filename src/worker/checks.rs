@@ -41,8 +41,8 @@ impl<N: Net> Checks<N> {
     }
 
     /// Notes an event.
-    pub(super) fn note(&mut self, key: usize, event: &Event) {
-        if let Some(check) = self.all.get_mut(key) {
+    pub(super) fn note(&mut self, key: u32, event: &Event) {
+        if let Some(check) = self.all.get_mut(key as usize) {
             check.socket.note(event);
         }
     }
@@ -56,7 +56,7 @@ impl<N: Net> Checks<N> {
             let config = std::sync::Arc::clone(context.config());
             let model = &config.groups[group.0];
             let entry = self.all.vacant_entry();
-            let owner = Owner::Check(entry.key());
+            let owner = Owner::Check(entry.key() as u32);
             let connected = context
                 .net
                 .connect(&model.servers[server.0].address, &Connect::default())

@@ -52,7 +52,7 @@ impl<N: Net> Listeners<N> {
                 continue;
             }
             let place = self.all.len() + fresh.len();
-            let token = Token(context.owners.insert(Owner::Listener(place)));
+            let token = Token(context.owners.insert(Owner::Listener(place as u32)));
             match context.net.listen(listen, token) {
                 Ok(socket) => {
                     let address = listen.address.clone();
@@ -98,8 +98,8 @@ impl<N: Net> Listeners<N> {
     }
 
     /// Notes an event.
-    pub(super) fn note(&mut self, place: usize) {
-        if let Some(listener) = self.all.get_mut(place).and_then(Option::as_mut) {
+    pub(super) fn note(&mut self, place: u32) {
+        if let Some(listener) = self.all.get_mut(place as usize).and_then(Option::as_mut) {
             listener.ready = true;
         }
     }

@@ -48,8 +48,8 @@ struct Entry<N: Net> {
     queued: bool,
     /// The moment of its one live alarm.
     alarm: Time,
-    /// Since when it has been idle, in the order in which sessions became so; none while it works.
-    idle_since: Option<Time>,
+    /// Since when it has been idle; never while it works.
+    idle_since: Time,
 }
 
 /// A listener that could not be set up.
@@ -221,22 +221,22 @@ impl<N: Net> Worker<N> {
         match owner {
             Owner::Listener(listener) => self.listeners.note(listener),
             Owner::Client(key) => {
-                if let Some(entry) = self.sessions.get_mut(key) {
+                if let Some(entry) = self.sessions.get_mut(key as usize) {
                     entry.session.note_client(event);
-                    self.enqueue(key);
+                    self.enqueue(key as usize);
                 }
             }
             Owner::Upstream(key) => {
-                if let Some(entry) = self.sessions.get_mut(key) {
+                if let Some(entry) = self.sessions.get_mut(key as usize) {
                     entry.session.note_upstream(event);
-                    self.enqueue(key);
+                    self.enqueue(key as usize);
                 }
             }
             // Anything but room to write: an end, an error, or bytes that nobody asked for.
-            Owner::Idle { generation, group, key } => {
+            Owner::Idle { group, key } => {
                 let says = event.readable || event.read_closed || event.broken;
                 if says && !planted::is(Bug::IdleEventsIgnored) {
-                    self.context.drop_idle(generation, group, key);
+                    self.context.drop_idle(group, key);
                 }
             }
             Owner::Check(key) => self.checks.note(key, event),
@@ -281,11 +281,10 @@ impl<N: Net> Worker<N> {
             entry.alarm = deadline;
             self.timers.set(deadline, key);
         }
-        match (entry.session.is_idle(), entry.idle_since) {
-            (true, None) => entry.idle_since = Some(self.context.now),
-            (false, Some(_)) => entry.idle_since = None,
-            (true, Some(_)) | (false, None) => {}
-        }
+        entry.idle_since = match entry.session.is_idle() {
+            true => entry.idle_since.min(self.context.now),
+            false => Time::NEVER,
+        };
         let sessions = &self.sessions;
         self.timers.compact(sessions.len(), |time, key| {
             sessions.get(key).is_some_and(|entry| entry.alarm == time)
@@ -355,12 +354,15 @@ impl<N: Net> Worker<N> {
                 };
                 let entry = self.sessions.vacant_entry();
                 let key = entry.key();
-                let Some(session) = self.context.admit(accepted, listener, key) else { break };
+                let Some(session) = self.context.admit(accepted, listener as u32, key as u32)
+                else {
+                    break;
+                };
                 entry.insert(Entry {
                     session,
                     queued: false,
                     alarm: Time::NEVER,
-                    idle_since: None,
+                    idle_since: Time::NEVER,
                 });
                 self.enqueue(key);
             }
@@ -381,8 +383,8 @@ impl<N: Net> Worker<N> {
         if self.context.close_one_idle() {
             return true;
         }
-        let idle = self.sessions.iter().filter_map(|(key, entry)| Some((entry.idle_since?, key)));
-        if let Some((_, oldest)) = idle.min() {
+        let idle = self.sessions.iter().filter(|(_, entry)| entry.idle_since < Time::NEVER);
+        if let Some((oldest, _)) = idle.min_by_key(|(_, entry)| entry.idle_since) {
             let what = "worker_connections are not enough: idle clients are closed";
             self.listeners.tell(self.context.now, what);
             self.close(oldest, CloseReason::Evicted);

@@ -81,12 +81,13 @@ pub struct HeadLimits {
     pub total: usize,
 }
 
-/// Finds the end of a head in bytes that arrive piece by piece.
+/// Finds the end of a head in bytes that arrive piece by piece. No head is so long that a place in it
+/// would not fit into 32 bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScan {
-    searched: usize,
-    line: usize,
-    lines: usize,
+    searched: u32,
+    line: u32,
+    lines: u32,
 }
 
 impl HeadScan {
@@ -97,7 +98,7 @@ impl HeadScan {
     pub fn end(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadError> {
         while let Some(line) = self.line(bytes, limits)? {
             if line.is_empty() {
-                return Ok(Some(self.line));
+                return Ok(Some(self.line as usize));
             }
         }
         Ok(None)
@@ -128,9 +129,10 @@ impl HeadScan {
         bytes: &'a [u8],
         limits: HeadLimits,
     ) -> Result<Option<&'a [u8]>, HeadError> {
-        let Some(at) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or(&[])) else {
-            self.searched = bytes.len();
-            self.check_line((bytes.len() - self.line).saturating_sub(1), limits)?;
+        let (searched, begin) = (self.searched as usize, self.line as usize);
+        let Some(at) = memchr::memchr(b'\n', bytes.get(searched..).unwrap_or(&[])) else {
+            self.searched = bytes.len() as u32;
+            self.check_line((bytes.len() - begin).saturating_sub(1), limits)?;
             match self.lines {
                 // It may be the first line that is too long, which only its end tells.
                 0 => {}
@@ -138,14 +140,14 @@ impl HeadScan {
             }
             return Ok(None);
         };
-        let newline = self.searched + at;
+        let newline = searched + at;
         // The limits first: byte by byte, they are met before the end of the line is seen.
-        let line = &bytes[self.line..newline];
+        let line = &bytes[begin..newline];
         self.check_line(line.len().saturating_sub(1), limits)?;
         self.check_total(newline + 1, limits)?;
         let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::Malformed) };
-        self.searched = newline + 1;
-        self.line = newline + 1;
+        self.searched = newline as u32 + 1;
+        self.line = self.searched;
         self.lines += 1;
         Ok(Some(line))
     }
@@ -154,7 +156,7 @@ impl HeadScan {
         match self.lines {
             0 if length > limits.line => Err(HeadError::FirstLineTooLong),
             _ if length > limits.line => Err(HeadError::TooLarge),
-            lines if lines > MAX_FIELDS + 1 => Err(HeadError::TooLarge),
+            lines if lines as usize > MAX_FIELDS + 1 => Err(HeadError::TooLarge),
             _ => Ok(()),
         }
     }

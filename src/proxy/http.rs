@@ -44,7 +44,12 @@ enum Stage<N: Net> {
     Carrying(Box<Transit<N>>),
     /// Everything is said; what the client still sends is dropped, so that the answer is not
     /// destroyed by a reset. RFC 9112, section 9.6.
-    Lingering { until: Time, deadline: Time, timeout: std::time::Duration },
+    Lingering {
+        until: Time,
+        deadline: Time,
+        /// How long it may be silent, counted from zero: half as large as a duration.
+        timeout: Time,
+    },
 }
 
 impl<N: Net> HttpSession<N> {
@@ -262,7 +267,7 @@ impl<N: Net> HttpSession<N> {
                 let until = context.now + time;
                 let deadline = until.min(context.now + settings.lingering_timeout);
                 self.client.socket.finish_writing();
-                let timeout = settings.lingering_timeout;
+                let timeout = Time::ZERO + settings.lingering_timeout;
                 self.stage = Stage::Lingering { until, deadline, timeout };
                 None
             }
@@ -274,7 +279,9 @@ impl<N: Net> HttpSession<N> {
         context.scratch.bulk.resize(super::upload::RELAY_BUFFER, 0);
         for _ in 0..DISCARDED_READS {
             match self.client.socket.read(&mut context.scratch.bulk) {
-                Moved::Bytes(_) => *deadline = (*until).min(context.now + *timeout),
+                Moved::Bytes(_) => {
+                    *deadline = (*until).min(context.now + timeout.since(Time::ZERO))
+                }
                 Moved::Wait => return Some(Next::Wait),
                 Moved::End | Moved::Failed(_) => return Some(Next::Close(CloseReason::Done)),
             }

@@ -192,7 +192,8 @@ impl BufferPool {
         self.held -= 1;
         self.held_bytes -= storage.len();
         let class = SIZES.iter().position(|&size| size == storage.len());
-        if let Some(class) = class.filter(|&at| self.spare[at].len() < SPARE_BYTES / SIZES[at]) {
+        let enough = |class: usize| SPARE.min(SPARE_BYTES / SIZES[class]);
+        if let Some(class) = class.filter(|&class| self.spare[class].len() < enough(class)) {
             self.spare[class].push(storage);
         }
     }
@@ -207,7 +208,9 @@ fn zeroed(size: usize) -> Box<[u8]> {
 const SIZES: [usize; 8] = [128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10];
 /// Places in storage fit into 32 bits.
 const LARGEST: usize = u32::MAX as usize;
-/// How much unused storage of each size is kept.
+/// How much unused storage of each size is kept: as much as comes and goes in one turn of a busy
+/// worker. More, scattered among what a crowd had, would keep all of that from the system.
+const SPARE: usize = 64;
 const SPARE_BYTES: usize = 512 << 10;
 
 #[cfg(test)]

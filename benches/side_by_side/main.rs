@@ -2,12 +2,14 @@
 //!
 //! `cargo bench --bench side_by_side` builds the release binary, runs all programs in turn, round
 //! after round, and prints a table. Times are ratios of what the processes spent on a processor in
-//! the same round; the machine's speed, and most of what else runs on it, falls out. Words behind
-//! `--` choose rows by a part of their name.
+//! the same round; the machine's speed, and most of what else runs on it, falls out. The column
+//! "floor" is what a forwarder spends that parses nothing and copies bytes: what the kernel alone costs
+//! a proxy without pipes (see `floor.rs`). Words behind `--` choose rows by a part of their name.
 
 #![allow(clippy::disallowed_methods, reason = "what is measured is time")]
 
 mod count;
+mod floor;
 mod load;
 mod memory;
 mod origin;
@@ -24,6 +26,8 @@ use proxy::{ALL, Program, Proxy};
 
 /// Bytes of a bulk body.
 pub(crate) const BULK: u64 = 64 << 20;
+/// The word that makes a forwarder of this program: [`floor`].
+pub(crate) const FLOOR: &str = "--floor";
 /// How often every program is measured.
 const ROUNDS: usize = 5;
 /// How long a program works before it is measured, and while it is.
@@ -73,12 +77,15 @@ const fn row(
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    if let Some((FLOOR, path)) = words.first().map(String::as_str).zip(words.get(1)) {
+        return floor::run(path);
+    }
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     build()?;
     let origin = origin::start()?;
     println!("{}", about());
-    println!("| Processor time, ratio to nginx | switchover | HAProxy | median answer |");
-    println!("|---|---|---|---|");
+    println!("| Processor time, ratio to nginx | switchover | HAProxy | floor | median answer |");
+    println!("|---|---|---|---|---|");
     for row in ROWS.iter().chain([&FRESH]).filter(|row| chosen(row.name)) {
         println!("{}", times(row, origin)?);
     }
@@ -134,18 +141,16 @@ fn about() -> String {
     format!("{}; {}; {ROUNDS} rounds\n", date.unwrap_or_default(), versions.join(", "))
 }
 
-/// One row: each program in turn, round after round.
+/// One row: each program and the floor in turn, round after round.
 fn times(row: &Row, origin: SocketAddr) -> io::Result<String> {
-    let mut ratios = [Vec::new(), Vec::new(), Vec::new()];
+    let mut ratios = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        let mut round = Vec::new();
-        for program in ALL {
-            round.push(cost(row, program, origin)?);
-        }
-        let (nginx_time, nginx_median) = round[1];
-        ratios[0].push(round[0].0 / nginx_time);
-        ratios[1].push(round[2].0 / nginx_time);
-        ratios[2].push(round[0].1 / nginx_median);
+        let (ours, median) = cost(row, Program::Switchover, origin)?;
+        let (nginx, nginx_median) = cost(row, Program::Nginx, origin)?;
+        let (haproxy, _) = cost(row, Program::Haproxy, origin)?;
+        let (floor, _) = cost(row, Program::Floor, origin)?;
+        let round = [ours / nginx, haproxy / nginx, floor / nginx, median / nginx_median];
+        ratios.iter_mut().zip(round).for_each(|(ratios, ratio)| ratios.push(ratio));
     }
     Ok(format!("| {} | {} |", row.name, ratios.map(spread).join(" | ")))
 }

@@ -14,9 +14,11 @@ pub(crate) enum Program {
     Switchover,
     Nginx,
     Haproxy,
+    /// This program, as a forwarder that does nothing of what the others do.
+    Floor,
 }
 
-/// All of them, ours first.
+/// Those that are proxies, ours first.
 pub(crate) const ALL: [Program; 3] = [Program::Switchover, Program::Nginx, Program::Haproxy];
 
 impl Program {
@@ -25,6 +27,7 @@ impl Program {
             Program::Switchover => "switchover",
             Program::Nginx => "nginx",
             Program::Haproxy => "HAProxy",
+            Program::Floor => "floor",
         }
     }
 
@@ -35,6 +38,7 @@ impl Program {
             Program::Switchover => crate::target().join("release/switchover"),
             Program::Nginx => "/usr/sbin/nginx".into(),
             Program::Haproxy => "/usr/sbin/haproxy".into(),
+            Program::Floor => std::env::current_exe().expect("we run"),
         }
     }
 
@@ -51,6 +55,7 @@ impl Program {
     fn file(self, to: SocketAddr, http: u16, stream: u16, directory: &Path) -> String {
         let own = match self {
             Program::Haproxy => return haproxy(to, http, stream),
+            Program::Floor => return format!("127.0.0.1:{http} 127.0.0.1:{stream} {to}"),
             Program::Switchover => [String::new(), String::new(), String::new()],
             Program::Nginx => nginx_needs(directory),
         };
@@ -171,6 +176,7 @@ impl Proxy {
         match program {
             Program::Switchover | Program::Nginx => command.arg("-c").arg(&file),
             Program::Haproxy => command.arg("-q").arg("-db").arg("-f").arg(&file),
+            Program::Floor => command.arg(crate::FLOOR).arg(&file),
         };
         let errors = if words.is_empty() { Stdio::null() } else { Stdio::piped() };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);

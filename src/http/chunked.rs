@@ -4,7 +4,7 @@
 //! extensions, trailers) is rewritten in place, which only ever makes it shorter; anything else is
 //! an error. The outcome does not depend on how the bytes were split.
 
-use super::fields::{is_tchar, is_token, is_value_byte};
+use super::fields::{is_tchar, is_token, is_value, is_value_byte};
 use crate::planted::{self, Bug};
 
 /// What of a chunked body is passed on.
@@ -261,11 +261,7 @@ fn quoted_string(mut bytes: &[u8]) -> Result<&[u8], ChunkError> {
 fn check_trailer(line: &[u8]) -> Result<(), ChunkError> {
     let colon = memchr::memchr(b':', line).ok_or(ChunkError)?;
     let (name, value) = line.split_at(colon);
-    if is_token(name) && value.iter().copied().all(is_value_byte) {
-        Ok(())
-    } else {
-        Err(ChunkError)
-    }
+    if is_token(name) && is_value(value) { Ok(()) } else { Err(ChunkError) }
 }
 
 /// The longest size or trailer line, its end included.

@@ -172,6 +172,12 @@ pub fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
+/// Whether `bytes` may be a field's value. Looks at all of them whatever it finds, so that the compiler
+/// can take many at a time.
+pub fn is_value(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |so_far, &byte| so_far & is_value_byte(byte))
+}
+
 /// The place of the first byte that may not stand in a field's value.
 pub fn value_end(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| !is_value_byte(byte))

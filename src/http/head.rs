@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Status};
 
-use super::fields::{Fields, Place, is_token, is_value_byte};
+use super::fields::{Fields, Place, is_token, is_value};
 
 /// A protocol version that the proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -231,7 +231,7 @@ pub fn parse_response<'a>(
     };
     if parsed != Status::Complete(bytes.len())
         || !(100..=599).contains(&status)
-        || !reason.iter().copied().all(is_value_byte)
+        || !is_value(reason)
     {
         return Err(HeadError::Malformed);
     }
@@ -257,7 +257,7 @@ fn places_of<'a>(
     places.clear();
     let start = |field: &Header<'_>| field.name.as_ptr().addr() - bytes.as_ptr().addr();
     for (index, field) in fields.iter().enumerate() {
-        if !is_token(field.name.as_bytes()) || !field.value.iter().copied().all(is_value_byte) {
+        if !is_token(field.name.as_bytes()) || !is_value(field.value) {
             return Err(HeadError::Malformed);
         }
         let end = fields.get(index + 1).map_or(bytes.len() - LINE_END.len(), start);

@@ -122,7 +122,7 @@ impl RequestOut<'_> {
             Some(Known::Expect) => self.expect && !named,
             // It routes, whatever `Connection` says.
             Some(_) => true,
-            None => (self.underscores || !name.contains(&b'_')) && !named,
+            None => (self.underscores || memchr::memchr(b'_', name).is_none()) && !named,
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn judge(net: &SimNet, setup: &Setup) -> Vec<String> {
                 complaints.push(format!("{complaint}: {}", tell(exchange)));
             }
             complaints.extend(judge.repetition(exchange));
-            complaints.extend(judge.leaving(exchange));
+            complaints.extend(judge.leaving(client, exchange));
         }
     }
     complaints
@@ -380,9 +380,13 @@ impl Judge<'_> {
         too_often.then(|| format!("exchange {}: sent {times} times", exchange.ask.id))
     }
 
-    /// A server hears at once that nobody waits for its answer any more.
-    fn leaving(&self, exchange: &Exchange) -> Option<String> {
+    /// A server hears at once that nobody waits for its answer any more. Of one who had sent his FIN
+    /// before, the network says nothing until something is sent to him.
+    fn leaving(&self, client: &Client, exchange: &Exchange) -> Option<String> {
         let left = exchange.left.filter(|_| exchange.sent.is_some())?;
+        if self.half_closes(client, exchange) {
+            return None;
+        }
         let now = self.net.world().now();
         let unheard = |server: &&Server| {
             server.deliveries().iter().any(|delivery| {

@@ -332,9 +332,9 @@ impl<N: Net> Context<N> {
         let (name, at) = (&model.name, Named(&model.servers[server.0]));
         match change {
             Change::WentDown { why, until } => {
-                let wait = (until - self.now).as_secs_f32();
+                let wait = until - self.now;
                 let why = why.words();
-                log::warn!("upstream \"{name}\": {at} {why}: it is down, next look in {wait} s");
+                log::warn!("upstream \"{name}\": {at} {why}: it is down, next look in {wait:?}");
                 if self.group(generation, group).0.is_lost() {
                     log::error!("upstream \"{name}\": no server is left");
                 }

@@ -126,7 +126,14 @@ impl Stream for End {
 }
 
 fn ready(token: Token) -> Event {
-    Event { token, readable: true, writable: true, read_closed: false, broken: false }
+    Event {
+        token,
+        readable: true,
+        writable: true,
+        read_closed: false,
+        broken: false,
+        urgent: false,
+    }
 }
 
 /// A worker with a client whose connection is kept.

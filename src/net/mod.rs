@@ -33,6 +33,8 @@ pub struct Event {
     pub read_closed: bool,
     /// The connection failed.
     pub broken: bool,
+    /// TCP's urgent data has come: a read ends before it, however much follows.
+    pub urgent: bool,
 }
 
 /// Sockets, readiness and time.

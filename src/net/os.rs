@@ -144,7 +144,7 @@ impl Net for OsNet {
     }
 
     fn watch(&mut self, stream: &mut OsStream, token: Token) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
+        let both = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
         let registry = self.poll.registry();
         match stream {
             OsStream::Tcp(stream) => registry.register(stream, mio::Token(token.0), both),
@@ -175,6 +175,7 @@ impl Net for OsNet {
                 writable: event.is_writable() || broken || closed,
                 read_closed: event.is_read_closed(),
                 broken,
+                urgent: event.is_priority(),
             });
         }
         let now = self.now();

@@ -18,6 +18,8 @@ pub struct Socket<N: Net> {
     end: PeerEnd,
     /// The connection failed.
     broken: bool,
+    /// Urgent data splits what is there to be read: a short read does not mean that all is read.
+    split: bool,
 }
 
 /// What is known of the peer's end.
@@ -54,6 +56,7 @@ impl<N: Net> Socket<N> {
             writable: true,
             end: PeerEnd::Unknown,
             broken: false,
+            split: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl<N: Net> Socket<N> {
             writable: false,
             end: PeerEnd::Unknown,
             broken: false,
+            split: false,
         }
     }
 
@@ -82,6 +86,7 @@ impl<N: Net> Socket<N> {
             self.end = PeerEnd::Told;
         }
         self.broken |= event.broken;
+        self.split |= event.urgent;
     }
 
     /// Whether a read may give something.
@@ -117,7 +122,7 @@ impl<N: Net> Socket<N> {
             Ok(count) => {
                 let ending =
                     self.end != PeerEnd::Unknown && !planted::is(Bug::EndBehindShortReadLost);
-                self.readable = count == into.len() || ending;
+                self.readable = count == into.len() || ending || self.split;
                 Moved::Bytes(count)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -184,6 +189,7 @@ impl<N: Net> Socket<N> {
     /// Nothing is there to be read, whatever was said.
     fn drained(&mut self) {
         self.readable = false;
+        self.split = false;
         // What was said of the end was wrong: the true one will bring an edge.
         self.end = PeerEnd::Unknown;
     }

@@ -153,6 +153,7 @@ impl World {
                     writable: false,
                     read_closed: false,
                     broken: false,
+                    urgent: false,
                 });
             }
             Subject::End(id) => id,
@@ -176,6 +177,7 @@ impl World {
             writable: writable || hung_up,
             read_closed: end.read_closed(),
             broken,
+            urgent: false,
         };
         (event.readable || event.writable).then_some(event)
     }

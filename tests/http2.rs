@@ -170,3 +170,74 @@ fn a_graceful_stop_does_not_wait_for_tunnels_whose_owners_come_again() {
     assert!(tunnel.is_closed());
     assert!(proxy.wait_for_exit().success());
 }
+
+/// Reloads with another file: other names, other limits, and these servers.
+fn reload(proxy: &Proxy, first: &Upstream, second: &str) {
+    let values: [(&str, &dyn Display); 2] = [("first", first), ("second", &second)];
+    proxy.rewrite(
+        "upstream renamed { server {first} max_fails=1 fail_timeout=300ms; {second} }
+         server { listen {listen}; h2c_tunnel on;
+                  location / { proxy_pass http://renamed; proxy_connect_timeout 4; } }",
+        &values,
+    );
+    proxy.signal("HUP");
+    proxy.wait_for_log(&["reloaded"]);
+}
+
+#[test]
+fn a_reload_that_leaves_the_server_in_place_leaves_its_tunnels() {
+    let (mut a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    let (mut tunnel, _) = open(&proxy);
+    reload(&proxy, &a, &format!("server {b} backup;"));
+    tunnel.send("still here");
+    assert_eq!(tunnel.read_exactly(10), b"still here");
+
+    // It hears of what happens in the new configuration.
+    a.fall_silent();
+    a.stop();
+    assert!(tunnel.is_closed());
+}
+
+#[test]
+fn a_reload_that_makes_another_server_the_active_one_closes_tunnels() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    for second in [format!("server {a} backup;"), String::new()] {
+        let proxy = pair(&a, &b, "h2c_tunnel on;");
+        let (mut tunnel, name) = open(&proxy);
+        assert_eq!(name, "a");
+        reload(&proxy, &b, &second);
+        assert!(tunnel.is_closed());
+        assert_eq!(open(&proxy).1, "b");
+    }
+}
+
+#[test]
+fn a_tunnel_is_a_line_in_the_access_log() {
+    let server = coordinator("a");
+    let conf = "log_format mine '$remote_addr [$request] $status $upstream_addr '
+        '$request_length $bytes_sent $uri';
+        server { listen {listen}; h2c_tunnel on; access_log {dir}/access.log mine;
+            location / { proxy_pass http://{server}; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let (mut tunnel, _) = open(&proxy);
+    tunnel.send("frames");
+    assert_eq!(tunnel.read_exactly(6), b"frames");
+    tunnel.finish_sending();
+    assert!(tunnel.is_closed());
+    let log = proxy.directory().join("access.log");
+    let text = || std::fs::read_to_string(&log).unwrap_or_default();
+    common::wait_until("a line in the log", || text().ends_with('\n'));
+    let expected = format!("127.0.0.1 [PRI * HTTP/2.0] 200 {server} 30 7 -\n");
+    assert_eq!(text(), expected);
+}
+
+#[test]
+fn a_preface_that_comes_too_late_is_refused_with_the_reason() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    let mut client = proxy.client();
+    client.ask(get("/"));
+    assert_eq!(client.ask(PREFACE).status(), 505);
+    proxy.wait_for_log(&["refused", "carries on only what a connection begins with"]);
+}

@@ -451,3 +451,47 @@ fn an_answer_in_single_bytes_arrives_whole() {
     }
     assert_eq!(client.read_response().text(), "hello");
 }
+
+#[test]
+fn urgent_data_does_not_hold_up_a_request() {
+    if nginx_differs("waits for what has come already") {
+        return;
+    }
+    let server = Upstream::playing(echo);
+    let proxy = Proxy::before(&server, "");
+    for cut in [1, 20, 40] {
+        let mut client = proxy.client();
+        let request = get(&format!("/{}", "x".repeat(40)));
+        client.send(&request[..cut]);
+        client.wire().socket().send_out_of_band(b"!").unwrap();
+        client.send(&request[cut..]);
+        assert_eq!(client.read_response().status(), 200, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_pooled_connection_serves_only_those_who_bind_to_its_address() {
+    let server = Upstream::playing(|connection| {
+        while connection.read_request()?.is_some() {
+            let peer = connection.wire().socket().peer_addr()?.as_socket().expect("over TCP");
+            connection.send(ok(&peer.ip().to_string()))?;
+        }
+        Ok(())
+    });
+    let conf = "upstream g { server {server}; keepalive 8; }
+        server { listen {listen}; location /a { proxy_pass http://g; proxy_bind 127.0.0.2; }
+            location /b { proxy_pass http://g; proxy_bind 127.0.0.3; }
+            location / { proxy_pass http://g; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        assert_eq!(client.ask(get("/a")).text(), "127.0.0.2");
+        if !nginx_differs("takes any pooled connection") {
+            assert_eq!(client.ask(get("/b")).text(), "127.0.0.3");
+            assert_eq!(client.ask(get("/")).text(), "127.0.0.1");
+        }
+    }
+    if !nginx_differs("takes any pooled connection") {
+        assert_eq!(server.connections(), 3);
+    }
+}

@@ -404,3 +404,70 @@ fn an_idle_tunnel_holds_no_buffer_and_a_slow_reader_bounded_ones() {
     let grown = proxy.peak_memory() - before;
     assert!(grown < 4 << 10, "512 MiB passed through {grown} KiB");
 }
+
+#[test]
+fn a_reload_keeps_a_client_that_still_owes_its_header_at_its_port() {
+    if common::nginx_differs("finishes such clients in the old process") {
+        return;
+    }
+    let (one, two) = (echoing("one"), echoing("two"));
+    let other = common::Port::reserve();
+    let first = "server { listen {listen} proxy_protocol; proxy_pass {one}; }";
+    let second = "server { listen {other}; proxy_pass {two}; }";
+    let address = other.address();
+    let values: [(&str, &dyn Display); 3] = [("one", &one), ("two", &two), ("other", &address)];
+    let proxy = streaming(&format!("{first} {second}"), &values);
+    let mut client = proxy.client();
+    // Another one is served in between: this one has been accepted by then.
+    assert_eq!(Client::connect(address).read_exactly(3), b"two");
+    let text = std::fs::read_to_string(proxy.file()).expect("it was written");
+    let blocks = [first, second].map(|block| {
+        let filled = block.replace("{listen}", &proxy.address().to_string());
+        values.iter().fold(filled, |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), &value.to_string())
+        })
+    });
+    let swapped = text.replace(&blocks.join(" "), &format!("{} {}", blocks[1], blocks[0]));
+    assert_ne!(swapped, text);
+    std::fs::write(proxy.file(), swapped).expect("a writable directory");
+    proxy.signal("HUP");
+    proxy.wait_for_log(&["reloaded"]);
+    client.send("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+    assert_eq!(client.read_exactly(3), b"one");
+}
+
+#[test]
+fn a_header_for_the_server_has_one_family() {
+    let server = Upstream::playing(|connection| connection.wait_for_end());
+    let inside = "server { listen {listen} proxy_protocol; set_real_ip_from 127.0.0.1;
+        proxy_protocol on; proxy_pass {server}; }";
+    let proxy = streaming(inside, &[("server", &server)]);
+    let mut client = proxy.client();
+    client.send("PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\nbytes");
+    client.finish_sending();
+    server.wait_for_connections(1);
+    server.wait_until_left_alone();
+    let port = proxy.address().port();
+    let expected = format!("PROXY TCP6 2001:db8::7 ::ffff:127.0.0.1 4711 {port}\r\nbytes");
+    if !common::nginx_differs("writes the listener's family as it is") {
+        assert_eq!(server.received(), [expected.as_bytes()]);
+    }
+}
+
+#[test]
+fn urgent_data_does_not_hold_up_what_comes_behind_it() {
+    if common::nginx_differs("waits for what has come already") {
+        return;
+    }
+    let server = echoing("hello ");
+    let proxy = alone(&server, "");
+    let mut client = proxy.client();
+    assert_eq!(client.read_exactly(6), b"hello ");
+    for round in 0..20 {
+        client.send("before ");
+        let urgent = client.wire().socket().send_out_of_band(b"!").expect("one byte");
+        assert_eq!(urgent, 1);
+        client.send("behind");
+        assert_eq!(client.read_exactly(13), b"before behind", "round {round}");
+    }
+}

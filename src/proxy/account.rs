@@ -60,6 +60,20 @@ impl Account {
         self.earlier.extend(self.current.replace(attempt));
     }
 
+    /// Names groups and servers anew as `renamed` has them; forgets attempts at those it does not
+    /// know any more.
+    pub fn rename(
+        &mut self,
+        renamed: impl Fn(GroupId, Option<ServerId>) -> Option<(GroupId, Option<ServerId>)>,
+    ) {
+        let rename = |mut attempt: Attempt| {
+            (attempt.group, attempt.server) = renamed(attempt.group, attempt.server)?;
+            Some(attempt)
+        };
+        self.earlier = std::mem::take(&mut self.earlier).into_iter().filter_map(rename).collect();
+        self.current = self.current.take().and_then(rename);
+    }
+
     /// The attempts in order.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.earlier.iter().chain(&self.current)

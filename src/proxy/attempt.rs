@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::client::Client;
-use super::complaints::Named;
+use super::complaints::{Named, Topic};
 use super::context::{Context, Owner};
 use super::download::Phase;
 use super::exchange::{Ending, Exchange, Link};
@@ -11,7 +11,7 @@ use super::pool::Connection;
 use super::request::Refusal;
 use super::upload::Replay;
 use crate::buffer::Buffer;
-use crate::config::model::ProxyVersion;
+use crate::config::model::{self, ProxyVersion};
 use crate::http::framing::Framing;
 use crate::net::{Connect, Net};
 use crate::planted::{self, Bug};
@@ -82,7 +82,7 @@ impl<N: Net> Exchange<N> {
     ) -> Result<Pick, Refusal> {
         let Some(failure) = failure else {
             self.conclude(failed, Verdict::Abandoned, context);
-            context.complaints.tell(context.now, log::Level::Error, || {
+            context.complaints.tell(context.now, Topic::Resources, log::Level::Error, || {
                 let request = self.request_words();
                 format!("no descriptor or memory for a connection; {request} gets 502")
             });
@@ -93,6 +93,9 @@ impl<N: Net> Exchange<N> {
         self.tell_failure(failed.server, failure, next.as_ref(), context);
         self.conclude(failed, verdict_of(failure), context);
         self.account.ended(Some(failure.status()), context.now);
+        if next.is_none() {
+            self.note_if_others_are_out(failure, context);
+        }
         next.ok_or(exhausted(failure))
     }
 
@@ -105,7 +108,7 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<(), (Pick, Option<Failure>)> {
         let Some(proxy) = self.proxy() else { return Err((pick, None)) };
-        let idle = context.group(self.generation, proxy.group).1.take(pick.server);
+        let idle = context.group(self.generation, proxy.group).1.take(pick.server, proxy.bind);
         let Some(mut connection) = idle else { return self.begin_connect(pick, client, context) };
         connection.requests += 1;
         let token = connection.socket.token();
@@ -151,7 +154,8 @@ impl<N: Net> Exchange<N> {
                 if let Link::Connecting { socket, pick, .. } =
                     std::mem::replace(&mut self.link, Link::None)
                 {
-                    let connection = Connection { socket, requests: 1, opened: context.now };
+                    let (opened, bind) = (context.now, self.proxy().and_then(|proxy| proxy.bind));
+                    let connection = Connection { socket, requests: 1, opened, bind };
                     self.link = Link::Open { connection, pick, reused: false, reusable: true };
                 }
                 self.render(client, context);
@@ -222,7 +226,10 @@ impl<N: Net> Exchange<N> {
         self.download.start_over(&mut context.buffers, context.now);
         match next {
             Some(next) => self.attempt(next, client, context),
-            None => self.give_up(exhausted(failure), client, context),
+            None => {
+                self.note_if_others_are_out(failure, context);
+                self.give_up(exhausted(failure), client, context)
+            }
         }
     }
 
@@ -268,6 +275,22 @@ impl<N: Net> Exchange<N> {
         may_move(failure, self.repeatable(), progress, &proxy.next).then(|| self.pick(context))?
     }
 
+    /// Adds a step without a server, which `$upstream_addr` shows as the group's name, where the
+    /// request might have moved and the servers that are left cannot be picked.
+    fn note_if_others_are_out(&mut self, failure: Failure, context: &Context<N>) {
+        let Some(proxy) = self.proxy() else { return };
+        let progress = Progress { attempts: self.tries, elapsed: context.now - self.first_attempt };
+        let mut servers = self.config.groups[proxy.group.0].servers.iter().enumerate();
+        let is_left = |(index, server): (usize, &model::Server)| {
+            !server.down && !self.tried.contains(ServerId(index))
+        };
+        if may_move(failure, self.repeatable(), progress, &proxy.next) && servers.any(is_left) {
+            let group = proxy.group;
+            self.account.begin(group, None, context.now);
+            self.account.ended(Some(502), context.now);
+        }
+    }
+
     fn repeatable(&self) -> Repeatable {
         Repeatable {
             idempotent: self.request.idempotent,
@@ -290,7 +313,7 @@ impl<N: Net> Exchange<N> {
             self.account.begin(group, None, context.now);
             self.account.ended(Some(502), context.now);
             let name = &self.config.groups[group.0].name;
-            context.complaints.tell(context.now, log::Level::Warn, || {
+            context.complaints.tell(context.now, Topic::Servers, log::Level::Warn, || {
                 let request = self.request_words();
                 format!("upstream \"{name}\": no server can take it; {request} gets 502")
             });
@@ -313,7 +336,7 @@ impl<N: Net> Exchange<N> {
         }
         let group = &self.config.groups[proxy.group.0];
         let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
-        context.complaints.tell(context.now, level, || {
+        context.complaints.tell(context.now, Topic::Servers, level, || {
             let (name, request) = (&group.name, self.request_words());
             let (at, words) = (Named(&group.servers[server.0]), failure.words());
             let becomes = match next {

@@ -7,9 +7,27 @@ use crate::config::model::Server;
 use crate::time::Time;
 
 /// Log lines about single requests: some each second are told, the others only counted, so that an
-/// outage under load does not bury the lines that matter.
+/// outage under load does not bury the lines that matter. Each topic is limited for itself, and lines
+/// that no log shows count for nothing.
 #[derive(Debug, Default)]
 pub struct Complaints {
+    topics: [Budget; 3],
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A server failed a request.
+    Servers,
+    /// A client was turned away for what it sent.
+    Clients,
+    /// The proxy lacks descriptors or memory.
+    Resources,
+}
+
+/// What was told of one topic.
+#[derive(Clone, Copy, Debug, Default)]
+struct Budget {
     /// When the current second began.
     since: Time,
     told: usize,
@@ -17,41 +35,73 @@ pub struct Complaints {
 }
 
 impl Complaints {
-    /// Tells of one request, unless enough was told in this second.
-    pub fn tell(&mut self, now: Time, level: log::Level, what: impl FnOnce() -> String) {
-        self.sum_up(now);
-        if self.told < TOLD_A_SECOND {
-            self.told += 1;
+    /// Tells of one request, unless enough was told of the topic in this second.
+    pub fn tell(
+        &mut self,
+        now: Time,
+        topic: Topic,
+        level: log::Level,
+        what: impl FnOnce() -> String,
+    ) {
+        if level > log::max_level() {
+            return;
+        }
+        let budget = self.budget(topic, now);
+        if budget.told < TOLD_A_SECOND {
+            budget.told += 1;
             log::log!(level, "{}", what());
         } else {
-            self.withheld += 1;
+            budget.withheld += 1;
         }
     }
 
     /// Counts a request that shares another one's fate, which was told.
     pub fn count(&mut self, now: Time) {
-        self.sum_up(now);
-        self.withheld += 1;
+        if log::Level::Warn > log::max_level() {
+            return;
+        }
+        self.budget(Topic::Servers, now).withheld += 1;
     }
 
     /// Says how many were only counted, once their second is over.
     pub fn sum_up(&mut self, now: Time) {
-        if now - self.since < Duration::from_secs(1) {
-            return;
+        for topic in [Topic::Servers, Topic::Clients, Topic::Resources] {
+            self.budget(topic, now);
         }
-        if self.withheld > 0 {
-            log::warn!("and {} more requests whose server failed", self.withheld);
-        }
-        *self = Complaints { since: now, told: 0, withheld: 0 };
     }
 
     /// When there is something to be said.
     pub fn next_due(&self) -> Time {
-        if self.withheld > 0 { self.since + Duration::from_secs(1) } else { Time::NEVER }
+        let due = |budget: &Budget| budget.since + Duration::from_secs(1);
+        let withheld = self.topics.iter().filter(|budget| budget.withheld > 0);
+        withheld.map(due).min().unwrap_or(Time::NEVER)
+    }
+
+    /// What may still be told of a topic in this second; a second that is over is summed up first.
+    fn budget(&mut self, topic: Topic, now: Time) -> &mut Budget {
+        let budget = &mut self.topics[topic as usize];
+        if now - budget.since >= Duration::from_secs(1) {
+            topic.sum_up(budget.withheld);
+            *budget = Budget { since: now, told: 0, withheld: 0 };
+        }
+        budget
     }
 }
 
-/// Lines about single requests in one second.
+impl Topic {
+    fn sum_up(self, withheld: usize) {
+        match (self, withheld) {
+            (_, 0) => {}
+            (Topic::Servers, _) => log::warn!("and {withheld} more requests whose server failed"),
+            (Topic::Clients, _) => log::info!("and {withheld} more clients that were turned away"),
+            (Topic::Resources, _) => {
+                log::error!("and {withheld} more connections that could not be made");
+            }
+        }
+    }
+}
+
+/// Lines about single requests in one second, of each topic.
 const TOLD_A_SECOND: usize = 10;
 
 /// A server in log lines: its address, and its name where that is another.

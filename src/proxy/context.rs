@@ -19,8 +19,10 @@ use super::socket::Socket;
 use super::spare::{Boxes, Vectors};
 use crate::address::Address;
 use crate::buffer::{Buffer, BufferPool};
-use crate::config::model::{self, Config, GroupId, Listen, Location, LocationSettings, LogId};
-use crate::config::template::{Part, Template, Variable};
+use crate::config::model::{
+    self, Action, Config, GroupId, Listen, Location, LocationSettings, LogId,
+};
+use crate::config::template::{Part, Variable};
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Accepted, Connect, Net, Token};
@@ -116,6 +118,8 @@ pub struct Scratch {
     pub head: Vec<u8>,
     /// Fields to set in it.
     pub set: SetFields,
+    /// Fields of an answer of our own.
+    pub own: SetFields,
     /// A path or a value being made.
     pub text: Vec<u8>,
     /// Bytes read that are wanted in another form.
@@ -182,8 +186,7 @@ impl<N: Net> Context<N> {
         }
         let id = self.generations.last().map_or(0, |old| old.id + 1);
         let logs = config.access_logs.iter().map(|log| self.journal.open(log)).collect();
-        let keeps_response_heads =
-            config.log_formats.iter().any(|format| reads_response_head(&format.line));
+        let keeps_response_heads = reads_response_heads(&config);
         self.generations.push(Generation { id, config, groups, logs, keeps_response_heads });
         self.retire();
     }
@@ -231,7 +234,7 @@ impl<N: Net> Context<N> {
         self.find(generation).logs[log.0]
     }
 
-    /// Whether a log line may ask for fields of the response.
+    /// Whether a log line or a field may ask for fields of the response.
     pub fn keeps_response_heads(&mut self, generation: u64) -> bool {
         self.find(generation).keeps_response_heads
     }
@@ -340,7 +343,7 @@ impl<N: Net> Context<N> {
                 }
                 let standing = Standing::Out;
                 self.shifts.push(Shift { generation, group, server, standing });
-                while let Some(idle) = self.group(generation, group).1.take(server) {
+                while let Some(idle) = self.group(generation, group).1.remove_one_of(server) {
                     self.close(idle.socket);
                 }
             }
@@ -459,8 +462,31 @@ impl Default for Tuning {
     }
 }
 
-fn reads_response_head(template: &Template) -> bool {
-    template.parts.iter().any(|part| {
+/// Whether anything that is evaluated once a response has come asks for its fields.
+fn reads_response_heads(config: &Config) -> bool {
+    let servers = config.virtual_servers.iter();
+    let settings = servers.flat_map(|server| {
+        server.locations.iter().map(|location| &location.settings).chain([&server.outside])
+    });
+    let of_settings = settings.flat_map(|settings| {
+        let added = settings.add_headers.iter().map(|header| &header.value);
+        added.chain(settings.error_pages.iter().map(|page| &page.uri))
+    });
+    let locations = config.virtual_servers.iter().flat_map(|server| &server.locations);
+    let of_actions = locations.flat_map(|location| match &location.action {
+        Action::Proxy(proxy) => {
+            let set = proxy.set_headers.iter().map(|header| &header.value);
+            let redirects =
+                proxy.redirects.iter().flat_map(|redirect| [&redirect.from, &redirect.to]);
+            set.chain(redirects).collect()
+        }
+        Action::Return(answer) => answer.text.iter().collect(),
+        Action::NotFound => Vec::new(),
+    });
+    let of_logs = config.log_formats.iter().map(|format| &format.line);
+    let mut parts =
+        of_settings.chain(of_actions).chain(of_logs).flat_map(|template| &template.parts);
+    parts.any(|part| {
         matches!(part, Part::Variable(Variable::SentHttp(_) | Variable::UpstreamHttp(_)))
     })
 }

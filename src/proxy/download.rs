@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::io::Write as _;
 
 use super::client::Client;
+use super::complaints::Topic;
 use super::context::{Context, location};
 use super::exchange::{Ending, Exchange, Link};
 use super::pipes::Piped;
@@ -416,7 +417,7 @@ impl<N: Net> Exchange<N> {
             Phase::Body { framed, .. } => *framed,
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => false,
         };
-        context.complaints.tell(context.now, log::Level::Warn, || {
+        context.complaints.tell(context.now, Topic::Servers, log::Level::Warn, || {
             let (from, request) = (self.server_words(), self.request_words());
             format!("{from}: the answer to {request} is cut short")
         });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::client::Client;
+use super::complaints::Topic;
 use super::context::{Context, Shift};
 use super::exchange::{Ending, Exchange, Progress};
 use super::opening::{Opened, open};
@@ -101,6 +102,19 @@ impl<N: Net> HttpSession<N> {
     /// Whether it is a tunnel whose owner comes again when it is closed.
     pub fn comes_again(&self) -> bool {
         matches!(&self.stage, Stage::Carrying(transit) if transit.comes_again())
+    }
+
+    /// Goes over to the newest configuration, if it is such a tunnel and its server stays. Whether it
+    /// did.
+    pub fn adopt_newest(&mut self, context: &mut Context<N>) -> bool {
+        match &mut self.stage {
+            Stage::Carrying(transit) => transit.adopt_newest(&self.client, context),
+            Stage::Opening { .. }
+            | Stage::Idle { .. }
+            | Stage::ReadingHead { .. }
+            | Stage::Serving(_)
+            | Stage::Lingering { .. } => false,
+        }
     }
 
     /// Does everything that can be done now.
@@ -421,9 +435,15 @@ impl<N: Net> HttpSession<N> {
         self.client.facts.requests += 1;
         self.client.socket.overlook_ending();
         if read.is_err() && request.line() == preface::LINE {
-            context.complaints.tell(context.now, log::Level::Warn, || {
+            let carries = preface::tunnel_of(&self.client, context).is_some();
+            context.complaints.tell(context.now, Topic::Clients, log::Level::Warn, || {
                 let peer = &self.client.facts.peer;
-                format!("{peer} speaks HTTP/2 and is refused: \"h2c_tunnel on\" carries it on")
+                let why = if carries {
+                    "\"h2c_tunnel\" carries on only what a connection begins with"
+                } else {
+                    "\"h2c_tunnel on\" carries it on"
+                };
+                format!("{peer} speaks HTTP/2 and is refused: {why}")
             });
         }
         let begun = Exchange::new(request, read, began, &mut self.client, context);

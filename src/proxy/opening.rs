@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use proxy_header::{Error, ParseConfig, ProxiedAddress, ProxyHeader};
 
 use super::client::Client;
+use super::complaints::Topic;
 use super::context::Context;
 use super::socket::Moved;
 use crate::address::Address;
@@ -50,7 +51,7 @@ pub enum Opened {
 pub fn open<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
     let opened = read(client, context);
     if opened == Opened::Never {
-        context.complaints.tell(context.now, log::Level::Info, || {
+        context.complaints.tell(context.now, Topic::Clients, log::Level::Info, || {
             format!("{} sent no PROXY header", client.facts.peer)
         });
     }
@@ -87,6 +88,9 @@ fn find(bytes: &[u8]) -> Found {
     if !begins(V1) && !begins(V2) {
         return Found::Nothing;
     }
+    if bytes.starts_with(V1) && !may_be_v1(bytes) {
+        return Found::Nothing;
+    }
     let how = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
     match ProxyHeader::parse(bytes, how) {
         Ok((header, length)) => {
@@ -100,18 +104,33 @@ fn find(bytes: &[u8]) -> Found {
     }
 }
 
+/// Whether this is a line of version 1, or the beginning of one: not longer than any can be, and with
+/// ports as the protocol writes them, for which the parser takes more.
+fn may_be_v1(bytes: &[u8]) -> bool {
+    let Some(end) = memchr::memmem::find(bytes, b"\r\n") else {
+        // The carriage return may be the last byte in hand.
+        return bytes.len() < LONGEST_V1;
+    };
+    let mut words = bytes[..end].split(|&byte| byte == b' ').skip(1);
+    let family = words.next().unwrap_or_default();
+    let is_port = |word: &[u8]| match word {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    end + b"\r\n".len() <= LONGEST_V1
+        && (family == b"UNKNOWN" || words.skip(b"SD".len()).all(is_port))
+}
+
 /// The header that tells a server of a client at `source` that reached `destination`.
 pub fn header(version: ProxyProtocol, source: &Address, destination: &Address) -> Vec<u8> {
     let header = match (source, destination) {
-        (Address::Inet(source), Address::Inet(destination))
-            if source.is_ipv4() == destination.is_ipv4() =>
-        {
-            ProxyHeader::with_address(ProxiedAddress::stream(*source, *destination))
+        (Address::Inet(source), Address::Inet(destination)) => {
+            let (source, destination) = of_one_family(*source, *destination);
+            ProxyHeader::with_address(ProxiedAddress::stream(source, destination))
         }
-        // No family that both have: nobody is spoken for.
-        (Address::Inet(_) | Address::Unix(_), Address::Inet(_) | Address::Unix(_)) => {
-            ProxyHeader::with_local()
-        }
+        // The protocol knows unix sockets, but not what an unnamed one would be called.
+        (Address::Unix(_), _) | (_, Address::Unix(_)) => ProxyHeader::with_local(),
     };
     let mut out = Vec::new();
     let written = match version {
@@ -122,12 +141,28 @@ pub fn header(version: ProxyProtocol, source: &Address, destination: &Address) -
     out
 }
 
+/// The same addresses in one family: a header has one for both. A client that is spoken for may
+/// have another than the listener; IPv4 goes into IPv6 as RFC 4291, section 2.5.5.2, maps it.
+fn of_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
+    let mapped = |address: SocketAddr| match address {
+        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        SocketAddr::V6(_) => address,
+    };
+    if source.is_ipv4() == destination.is_ipv4() {
+        (source, destination)
+    } else {
+        (mapped(source), mapped(destination))
+    }
+}
+
 /// How version 1 begins.
 const V1: &[u8] = b"PROXY ";
 /// How version 2 begins.
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest header, in bytes: room for the extensions that senders add.
 const LONGEST: usize = 4 << 10;
+/// The longest line of version 1, its end included: section 2.1 of the protocol.
+const LONGEST_V1: usize = 107;
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +200,8 @@ mod tests {
         let address = |text: &str| Address::Inet(text.parse().unwrap());
         let text = header(ProxyProtocol::V1, &address("1.2.3.4:5"), &address("6.7.8.9:80"));
         assert_eq!(text, b"PROXY TCP4 1.2.3.4 6.7.8.9 5 80\r\n");
+        let other = header(ProxyProtocol::V1, &address("[2001:db8::1]:4"), &address("6.7.8.9:80"));
+        assert_eq!(other, b"PROXY TCP6 2001:db8::1 ::ffff:6.7.8.9 4 80\r\n");
         let unix = header(ProxyProtocol::V1, &Address::Unix("a".into()), &address("6.7.8.9:80"));
         assert_eq!(unix, b"PROXY UNKNOWN\r\n");
     }
@@ -178,6 +215,13 @@ mod tests {
             b"PROXY TCP5 1.2.3.4 6.7.8.9 5 80\r\n",
             b"PROXY TCP4 1.2.3 6.7.8.9 5 80\r\n..",
             b"PROXY TCP4 1.2.3.4 6.7.8.9 5 800000\r\n",
+            b"PROXY TCP4 1.2.3.4 6.7.8.9 +11 80\r\n",
+            b"PROXY TCP4 1.2.3.4 6.7.8.9 0011 80\r\n",
+            b"PROXY TCP4 1.2.3.4 6.7.8.9 11 080\r\n",
+            b"PROXY TCP4 1.2.3.4 6.7.8.9 11 80 \r\n",
+            b"PROXY TCP4 1.2.3.4 6.7.8.9 11 80 1\r\n",
+            b"PROXY TCP4 1.2.3.4 6.7.8.9  11 80\r\n",
+            b"PROXY TCP4 01.2.3.4 6.7.8.9 11 80\r\n",
             b"\r\n\r\n\0\r\nQUIT\r",
             b"\r\nGET",
         ] {
@@ -185,5 +229,8 @@ mod tests {
         }
         let endless = [&b"PROXY TCP4 "[..], &[b'1'; 200]].concat();
         assert_eq!(find(&endless), Found::Nothing);
+        let unknown = |rest: usize| [b"PROXY UNKNOWN ", &*vec![b'x'; rest], b"\r\n"].concat();
+        check(&unknown(107 - 16), None);
+        assert_eq!(find(&unknown(108 - 16)), Found::Nothing);
     }
 }

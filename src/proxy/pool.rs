@@ -1,5 +1,7 @@
 //! Idle connections to the servers of one group.
 
+use std::net::SocketAddr;
+
 use slab::Slab;
 
 use super::socket::Socket;
@@ -16,6 +18,8 @@ pub struct Connection<N: Net> {
     pub requests: u64,
     /// When it was made.
     pub opened: Time,
+    /// The local address that it had to be made from: `proxy_bind`.
+    pub bind: Option<SocketAddr>,
 }
 
 struct Idle<N: Net> {
@@ -62,9 +66,18 @@ impl<N: Net> Pool<N> {
             && now - connection.opened < self.limits.age
     }
 
-    /// Takes the connection to `server` that has idled least: the likeliest to be alive.
-    pub fn take(&mut self, server: ServerId) -> Option<Connection<N>> {
-        let place = self.order.iter().rposition(|&key| self.idle[key].server == server)?;
+    /// Takes the connection from `bind` to `server` that has idled least: the likeliest to be alive.
+    pub fn take(&mut self, server: ServerId, bind: Option<SocketAddr>) -> Option<Connection<N>> {
+        self.remove_last(|idle| idle.server == server && idle.connection.bind == bind)
+    }
+
+    /// Removes a connection to `server`, if there is one.
+    pub fn remove_one_of(&mut self, server: ServerId) -> Option<Connection<N>> {
+        self.remove_last(|idle| idle.server == server)
+    }
+
+    fn remove_last(&mut self, which: impl Fn(&Idle<N>) -> bool) -> Option<Connection<N>> {
+        let place = self.order.iter().rposition(|&key| which(&self.idle[key]))?;
         let key = self.order.remove(place);
         Some(self.idle.remove(key).connection)
     }

@@ -24,13 +24,17 @@ pub fn look<N: Net>(client: &Client<N>, context: &Context<N>) -> Preface {
     if client.facts.requests > 0 || differs {
         return Preface::No;
     }
-    let server = context.listen(client.facts.listener).and_then(default_server);
-    let carries = |id: &VirtualServerId| context.config().virtual_servers[id.0].h2c.is_some();
-    match server.filter(carries) {
+    match tunnel_of(client, context) {
         Some(_) if bytes.len() < PREFACE.len() => Preface::Part,
         Some(server) => Preface::Whole(server),
         None => Preface::No,
     }
+}
+
+/// The server whose `h2c_tunnel` carries connections on that come in where this one did.
+pub fn tunnel_of<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<VirtualServerId> {
+    let server = context.listen(client.facts.listener).and_then(default_server)?;
+    context.config().virtual_servers[server.0].h2c.as_ref().map(|_| server)
 }
 
 /// All of it.

@@ -97,6 +97,15 @@ impl<N: Net> Session<N> {
         }
     }
 
+    /// Goes over to the newest configuration, if it is such a tunnel and its server stays. Whether it
+    /// did.
+    pub fn adopt_newest(&mut self, context: &mut Context<N>) -> bool {
+        match self {
+            Session::Http(session) => session.adopt_newest(context),
+            Session::Tcp(_) => false,
+        }
+    }
+
     /// Does everything that can be done now.
     pub fn run(&mut self, context: &mut Context<N>) -> Next {
         match self {

@@ -5,10 +5,14 @@ use std::time::Duration;
 use super::account::Account;
 use super::client::{Client, Facts};
 use super::context::Context;
-use super::transit::{Passed, Transit};
-use super::variables::{each, ip, number, seconds, server_of, show, write_line};
+use super::preface;
+use super::request::Request;
+use super::route::Site;
+use super::transit::{Passed, Route, Transit};
+use super::variables::{self, Answered, each, ip, number, seconds, server_of, show, write_line};
 use crate::address::Address;
-use crate::config::model::Config;
+use crate::buffer::Buffer;
+use crate::config::model::{Config, VirtualServerId};
 use crate::config::template::Variable;
 use crate::net::Net;
 use crate::time::{Time, WallTime};
@@ -16,7 +20,10 @@ use crate::time::{Time, WallTime};
 impl<N: Net> Transit<N> {
     /// Writes what became of the connection.
     pub(super) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
-        let Some(server) = self.stream_server() else { return };
+        let server = match self.route() {
+            Route::Stream(server) => &self.config.stream_servers[server.0],
+            Route::H2c(server) => return self.log_as_request(server, client, context),
+        };
         let scope = Scope {
             config: &self.config,
             client: &client.facts,
@@ -34,6 +41,51 @@ impl<N: Net> Transit<N> {
                 write_line(format, out, |variable, out| scope.value(variable, out));
             });
         }
+    }
+}
+
+impl<N: Net> Transit<N> {
+    /// The same for a connection that speaks HTTP/2: as the one request that its preface looks like.
+    fn log_as_request(
+        &self,
+        server: VirtualServerId,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) {
+        let model = &self.config.virtual_servers[server.0];
+        if model.outside.access_logs.is_empty() {
+            return;
+        }
+        let mut head = Buffer::default();
+        context.buffers.append(&mut head, preface::LINE);
+        let mut request = Request::broken(head, Vec::new());
+        let answer = Answered {
+            status: self.status,
+            sent: self.passed.sent,
+            body: self.passed.sent,
+            ..Answered::default()
+        };
+        let scope = variables::Scope {
+            config: &self.config,
+            site: Site { server, location: None },
+            request: &request,
+            page: None,
+            client: &client.facts,
+            remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
+            keys: context.keys.clone(),
+            account: &self.account,
+            answer,
+            started: self.began,
+            now: context.now,
+            wall: context.net.wall(context.now),
+        };
+        for to in &model.outside.access_logs {
+            let place = context.log_place(self.generation(), to.log);
+            let format = &self.config.log_formats[to.format.0];
+            context.journal.line(place, scope.now, |out| scope.write_line(format, out));
+        }
+        drop(scope);
+        context.buffers.clear(&mut request.head);
     }
 }
 

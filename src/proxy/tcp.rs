@@ -6,14 +6,13 @@ use super::opening::{Opened, open};
 use super::session::{CloseReason, Next};
 use super::transit::{Route, Transit};
 use crate::address::Address;
-use crate::config::model::{Listen, StreamServer, StreamServerId};
+use crate::config::model::{Listen, Serves, StreamServer, StreamServerId};
 use crate::net::{Event, Net};
 use crate::time::Time;
 
 /// An L4 session.
 pub struct TcpSession<N: Net> {
     client: Client<N>,
-    server: StreamServerId,
     stage: Stage<N>,
 }
 
@@ -29,19 +28,14 @@ enum Stage<N: Net> {
 impl<N: Net> TcpSession<N> {
     /// A session with a client that was just accepted.
     pub fn new(
-        mut client: Client<N>,
+        client: Client<N>,
         server: StreamServerId,
         listen: &Listen,
         context: &Context<N>,
     ) -> TcpSession<N> {
-        let model = &context.config().stream_servers[server.0];
-        if !model.tcp_nodelay {
-            client.socket.set_nodelay(false);
-            client.nodelay = false;
-        }
-        let deadline = context.now + model.header_timeout;
+        let deadline = context.now + context.config().stream_servers[server.0].header_timeout;
         let stage = if listen.proxy_protocol { Stage::Opening { deadline } } else { Stage::Ready };
-        TcpSession { client, server, stage }
+        TcpSession { client, stage }
     }
 
     /// Notes an event of the client's socket.
@@ -80,11 +74,16 @@ impl<N: Net> TcpSession<N> {
             }
         }
         if let Stage::Ready = self.stage {
-            let Some(remote) = self.remote(context) else {
+            let Some(server) = self.server(context) else {
                 return Next::Close(CloseReason::Evicted);
             };
-            let route = Route::Stream(self.server);
-            let transit = Transit::new(route, remote, &self.client, context);
+            let model = &context.config().stream_servers[server.0];
+            let remote = self.remote(model);
+            if !model.tcp_nodelay {
+                self.client.socket.set_nodelay(false);
+                self.client.nodelay = false;
+            }
+            let transit = Transit::new(Route::Stream(server), remote, &self.client, context);
             self.stage = Stage::Passing(Box::new(transit));
         }
         match &mut self.stage {
@@ -93,14 +92,21 @@ impl<N: Net> TcpSession<N> {
         }
     }
 
-    /// For whom the PROXY header speaks, if its sender may. None where the newest configuration
-    /// has no such server any more.
-    fn remote(&self, context: &Context<N>) -> Option<Option<Address>> {
-        let model: &StreamServer = context.config().stream_servers.get(self.server.0)?;
+    /// The server that the client's listener serves now: a reload may have come since it was
+    /// accepted. `None` where it passes no connections on any more.
+    fn server(&self, context: &Context<N>) -> Option<StreamServerId> {
+        match context.listen(self.client.facts.listener)?.serves {
+            Serves::Stream(server) => Some(server),
+            Serves::Http { .. } => None,
+        }
+    }
+
+    /// The client's address from its PROXY header, if the peer is trusted.
+    fn remote(&self, model: &StreamServer) -> Option<Address> {
         let facts = &self.client.facts;
         let is_trusted = model.trusted.iter().any(|trusted| trusted.covers(&facts.peer));
         let announced = facts.announced.as_ref().filter(|_| is_trusted);
-        Some(announced.map(|announced| Address::Inet(announced.source)))
+        announced.map(|announced| Address::Inet(announced.source))
     }
 
     /// Acts on the deadline, if it has passed.

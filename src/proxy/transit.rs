@@ -7,18 +7,17 @@ use std::sync::Arc;
 use super::account::Account;
 use super::attempt::{failure_of_connect, verdict_of};
 use super::client::Client;
-use super::complaints::Named;
+use super::complaints::{Named, Topic};
 use super::context::{Context, Owner, Shift, Standing};
 use super::flow::Flow;
 use super::opening::header;
+use super::preface::{LINE, tunnel_of};
 use super::session::{CloseReason, Next};
 use super::socket::Socket;
 use super::tunnel::{Closed, Tunnel};
 use crate::address::Address;
 use crate::buffer::Buffer;
-use crate::config::model::{
-    Config, Loyalty, StreamPass, StreamServer, StreamServerId, VirtualServerId,
-};
+use crate::config::model::{Config, Loyalty, StreamPass, StreamServerId, VirtualServerId};
 use crate::net::{Connect, Event, Net};
 use crate::time::Time;
 use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
@@ -100,26 +99,17 @@ impl<N: Net> Transit<N> {
 
     /// How it is passed on.
     fn pass(&self) -> &StreamPass {
-        match self.route {
-            Route::Stream(id) => &self.config.stream_servers[id.0].pass,
-            Route::H2c(id) => {
-                let pass = self.config.virtual_servers[id.0].h2c.as_ref();
-                pass.expect("only servers that have a tunnel route to it")
-            }
-        }
+        pass(&self.config, self.route)
+    }
+
+    /// Which part of the configuration sends it on.
+    pub(super) fn route(&self) -> Route {
+        self.route
     }
 
     /// The number of the configuration that it began with.
     pub(super) fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// The server of `stream {}` that it came through.
-    pub(super) fn stream_server(&self) -> Option<&StreamServer> {
-        match self.route {
-            Route::Stream(id) => Some(&self.config.stream_servers[id.0]),
-            Route::H2c(_) => None,
-        }
     }
 
     fn pick(&self, context: &mut Context<N>) -> Option<Pick> {
@@ -162,7 +152,7 @@ impl<N: Net> Transit<N> {
         context: &mut Context<N>,
     ) -> Option<Pick> {
         let Some(failure) = failure else {
-            context.complaints.tell(context.now, log::Level::Error, || {
+            context.complaints.tell(context.now, Topic::Resources, log::Level::Error, || {
                 "no descriptor or memory for a connection to a server".to_owned()
             });
             self.conclude(pick, Verdict::Abandoned, context);
@@ -331,6 +321,38 @@ impl<N: Net> Transit<N> {
         }
     }
 
+    /// Goes over to the newest configuration, where the connection would go to its server too:
+    /// there it hears of what happens to the server. Whether it did.
+    pub fn adopt_newest(&mut self, client: &Client<N>, context: &mut Context<N>) -> bool {
+        let (Stage::Connecting { pick, .. } | Stage::Open { pick, .. }) = &mut self.stage else {
+            return false;
+        };
+        let Some(virtual_server) = tunnel_of(client, context) else { return false };
+        let (config, generation) = (Arc::clone(context.config()), context.generation());
+        let old_pass = pass(&self.config, self.route);
+        let route = Route::H2c(virtual_server);
+        let group = pass(&config, route).group;
+        let (old, new) = (&self.config.groups[old_pass.group.0], &config.groups[group.0]);
+        let renamed = |server: ServerId| {
+            let address = &old.servers[server.0].address;
+            new.servers.iter().position(|server| server.address == *address).map(ServerId)
+        };
+        let Some(server) = renamed(pick.server) else { return false };
+        let now = context.now;
+        let again = context.group(generation, group).0.pick_again(server, now);
+        let Some(again) = again else { return false };
+        let before = std::mem::replace(pick, again);
+        context.conclude(self.generation, old_pass.group, before, Verdict::Abandoned);
+        self.account.rename(|_, server| match server {
+            Some(server) => renamed(server).map(|server| (group, Some(server))),
+            None => Some((group, None)),
+        });
+        self.tried = Tried::default();
+        self.tried.insert(server);
+        (self.config, self.generation, self.route) = (config, generation, route);
+        true
+    }
+
     /// Whether its owner is told by its end to come again, and nothing else is lost.
     pub fn comes_again(&self) -> bool {
         self.pass().loyalty == Loyalty::ToGroup
@@ -362,6 +384,8 @@ impl<N: Net> Transit<N> {
 
     fn account_for(&mut self, tunnel: &Tunnel<N>) {
         self.passed = Passed { received: tunnel.up.received, sent: tunnel.down.delivered };
+        // Of a connection that is logged as a request, all but the line that it begins with.
+        self.account.body_received = tunnel.up.received.saturating_sub(LINE.len() as u64);
         if let Some(attempt) = self.account.current() {
             attempt.sent = tunnel.up.delivered;
             attempt.received = tunnel.down.received;
@@ -381,7 +405,7 @@ impl<N: Net> Transit<N> {
         }
         let group = &self.config.groups[self.pass().group.0];
         let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
-        context.complaints.tell(context.now, level, || {
+        context.complaints.tell(context.now, Topic::Servers, level, || {
             let (at, words) = (Named(&group.servers[server.0]), failure.words());
             let becomes = match next {
                 Some(next) => format!("moves to {}", Named(&group.servers[next.server.0])),
@@ -394,9 +418,20 @@ impl<N: Net> Transit<N> {
     /// Tells the operator that no server can be picked at all.
     fn tell_nobody(&self, context: &mut Context<N>) {
         let name = &self.config.groups[self.pass().group.0].name;
-        context.complaints.tell(context.now, log::Level::Warn, || {
+        context.complaints.tell(context.now, Topic::Servers, log::Level::Warn, || {
             format!("upstream \"{name}\": no server can take it; a client is closed")
         });
+    }
+}
+
+/// How connections are passed on that take this route.
+fn pass(config: &Config, route: Route) -> &StreamPass {
+    match route {
+        Route::Stream(id) => &config.stream_servers[id.0].pass,
+        Route::H2c(id) => {
+            let pass = config.virtual_servers[id.0].h2c.as_ref();
+            pass.expect("only servers that have a tunnel route to it")
+        }
     }
 }
 

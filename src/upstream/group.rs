@@ -147,6 +147,20 @@ impl Group {
         Some(Pick { server, trial })
     }
 
+    /// Chooses `server` once more, for a connection that it has already: `None` unless it is well,
+    /// and a new connection might go to it too.
+    pub fn pick_again(&mut self, server: ServerId, now: Time) -> Option<Pick> {
+        let takes = |server: &Server| !server.down && server.health.is_usable(now);
+        let primary = self.servers.iter().any(|server| !server.backup && takes(server));
+        let chosen = &mut self.servers[server.0];
+        let is_well = matches!(chosen.health, Health::Up { .. }) && takes(chosen);
+        if !is_well || (chosen.backup && primary) || chosen.active >= chosen.max_connections {
+            return None;
+        }
+        chosen.active += 1;
+        Some(Pick { server, trial: false })
+    }
+
     /// Smooth weighted round robin among the servers that `fit`.
     fn in_turn(&mut self, tried: Tried, fit: impl Fn(&Server) -> bool) -> Option<ServerId> {
         let mut total = 0;

@@ -148,11 +148,13 @@ impl<N: Net> Worker<N> {
         self.listeners.adopt(&config, &mut self.context)?;
         self.context.adopt(config);
         self.checks.abandon(&mut self.context);
-        // Tunnels that follow their group cannot hear of what happens in a newer one.
         self.close_sessions(|worker, key| {
-            let session = &worker.sessions[key].session;
-            let unserved = worker.context.listen(session.listener()).is_none();
-            session.comes_again() || (session.is_idle() && unserved)
+            let session = &mut worker.sessions[key].session;
+            // Tunnels that follow their group cannot hear of what happens in a newer one.
+            if session.comes_again() {
+                return !session.adopt_newest(&mut worker.context);
+            }
+            session.is_idle() && worker.context.listen(session.listener()).is_none()
         });
         Ok(())
     }
@@ -303,7 +305,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn close_sessions(&mut self, which: impl Fn(&Worker<N>, usize) -> bool) {
+    fn close_sessions(&mut self, which: impl Fn(&mut Worker<N>, usize) -> bool) {
         let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in keys {
             if which(self, key) {

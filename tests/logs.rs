@@ -226,3 +226,84 @@ fn a_post_that_a_dead_pooled_connection_cost_is_in_the_error_log() {
         lines(&path).iter().any(|line| line.contains(&address) && line.contains("\"POST / "))
     });
 }
+
+#[test]
+fn a_change_of_protocol_is_logged_with_the_fields_that_were_sent() {
+    let answer = b"HTTP/1.1 101 Switching\r\nUpgrade: ws\r\nConnection: upgrade\r\nX-A: b\r\n\r\n";
+    let server = Upstream::playing(move |connection| {
+        connection.read_head()?;
+        connection.send(answer)
+    });
+    let conf = "log_format mine '$status $sent_http_connection $sent_http_x_a';
+        server { listen {listen}; location / { access_log {dir}/access.log mine;
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
+            proxy_pass http://{server}; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: ws\r\nConnection: upgrade\r\n\r\n");
+    assert_eq!(client.read_head().status(), 101);
+    client.finish_sending();
+    client.read_to_end();
+    assert_eq!(line(&proxy, 1), "101 upgrade b");
+}
+
+#[test]
+fn the_group_is_named_where_no_other_server_could_be_had() {
+    let servers = [Upstream::refusing("a"), Upstream::resetting(), Upstream::refusing("c")];
+    let conf = "log_format mine '$upstream_addr|$upstream_status';
+        upstream group { server {a} fail_timeout=60s; server {b} max_fails=0 backup;
+            server {c} fail_timeout=60s; }
+        server { listen {listen}; access_log {dir}/access.log mine;
+            location / { proxy_pass http://group; } }";
+    let [a, b, c] = &servers;
+    let proxy = Proxy::start(conf, &[("a", a), ("b", b), ("c", c)]);
+    proxy.client().ask(get("/"));
+    assert_eq!(line(&proxy, 1), format!("{a}, {c}, {b}|502, 502, 502"), "all were asked");
+    proxy.client().ask(get("/"));
+    assert_eq!(line(&proxy, 2), format!("{b}, group|502, 502"), "the others are out");
+    proxy.client().ask(post("/", "x"));
+    assert_eq!(line(&proxy, 3), format!("{b}|502"), "it may not move");
+}
+
+#[test]
+fn a_refused_request_is_logged_with_what_is_known_of_it() {
+    let conf = "log_format mine '$status [$request_method] [$request_uri] [$uri] [$args]';
+        server { listen {listen}; access_log {dir}/access.log mine; location / { return 200; } }";
+    let proxy = Proxy::start(conf, &[]);
+    for (n, (request, expected)) in [
+        ("GET /../x HTTP/1.1\r\nHost: a\r\n\r\n", "400 [GET] [/../x] [] [-]"),
+        ("GET /a?b HTTP/1.1\r\n\r\n", "400 [GET] [/a?b] [/a] [b]"),
+        ("\x01\x02\r\n\r\n", "400 [-] [-] [-] [-]"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        proxy.client().ask(request);
+        let got = line(&proxy, n + 1);
+        if !nginx_differs("splits the target that it refuses before or after") {
+            assert_eq!(got, *expected, "{request:?}");
+        }
+    }
+}
+
+#[test]
+fn what_clients_do_wrong_does_not_silence_what_servers_do() {
+    if nginx_differs("tells of each") {
+        return;
+    }
+    let server = Upstream::refusing("a");
+    let other = common::Port::reserve();
+    let conf = "server { listen {other} proxy_protocol; return 200; }
+        server { listen {listen}; location / { proxy_pass http://{server}; } }";
+    let address = other.address();
+    let proxy = Proxy::start(conf, &[("other", &address), ("server", &server)]);
+    for _ in 0..30 {
+        let mut client = common::Client::connect(address);
+        client.send("x");
+        assert!(client.is_closed());
+    }
+    assert_eq!(proxy.client().ask(get("/important")).status(), 502);
+    proxy.wait_for_log(&["/important"]);
+    proxy.wait_for_log(&["more clients that were turned away"]);
+    assert!(!proxy.log_text().contains("whose server failed"), "{}", proxy.log_text());
+}

@@ -108,3 +108,149 @@ fn a_reload_keeps_a_server_out_that_another_group_has_too() {
     let downs = proxy.log_text().lines().filter(|line| line.contains("is down")).count();
     assert_eq!(downs, 1, "{}", proxy.log_text());
 }
+
+/// A server that answers 404, and one that gets what takes its place; the location asks for it with
+/// this `error_page`.
+fn replacing(page: &str) -> (Upstream, Upstream, Proxy) {
+    let (failing, other) = (answering("404 None"), Upstream::named("page"));
+    let conf = "upstream t { server {failing}; } upstream p { server {other}; }
+        server { listen {listen}; error_page {page}; proxy_intercept_errors on;
+            location / { proxy_pass http://t; } location /f { proxy_pass http://p; }
+            location /with/ { proxy_pass http://p/uri/; } location /secret { return 403; } }";
+    let values: [(&str, &dyn std::fmt::Display); 3] =
+        [("failing", &failing), ("other", &other), ("page", &page)];
+    let proxy = Proxy::start(conf, &values);
+    (failing, other, proxy)
+}
+
+/// What the other server is asked for in place of what was sent.
+fn asked_instead(page: &str, request: &str) -> String {
+    let (_failing, other, proxy) = replacing(page);
+    let answer = proxy.client().ask(request);
+    assert_eq!((answer.status(), answer.text()), (404, "page".into()), "{page}");
+    let got = other.wait_for_request(1);
+    assert_eq!(other.requests().len(), 1, "one request becomes one: {:?}", other.received());
+    got.start
+}
+
+/// A path that would be two requests, were it written as it is.
+const SPLIT: &str = "/a%20HTTP/1.1%0d%0aHost:%20x%0d%0a%0d%0aGET%20/pwn";
+
+#[test]
+fn no_value_in_a_page_ends_its_request_line() {
+    if common::nginx_differs("writes decoded bytes into request lines") {
+        return;
+    }
+    let escaped = "/a%20HTTP/1.1%0D%0AHost:%20x%0D%0A%0D%0AGET%20/pwn";
+    // `a b?c` as a name in `Authorization: Basic`.
+    let fields = "Host: a\r\nAuthorization: Basic YSBiP2M6\r\nX: y z&w=#\r\n";
+    let request = format!("GET {SPLIT}%3fb%26c HTTP/1.1\r\n{fields}\r\n");
+    for (page, target) in [
+        ("404 /f?u=$uri", format!("/f?u={escaped}?b%26c")),
+        ("404 /f$uri", format!("/f{escaped}%3Fb&c")),
+        ("404 /f$uri?x", format!("/f{escaped}%3Fb&c?x")),
+        ("404 /with$uri", format!("/uri{escaped}%3Fb&c")),
+        ("404 /f/$remote_user", "/f/a%20b%3Fc".into()),
+        ("404 '/f?a b=$remote_user&$http_x'", "/f?a%20b=a%20b?c&y%20z%26w=%23".into()),
+        ("404 /f?$request_uri", format!("/f?{}", SPLIT.replace('%', "%25") + "%253fb%2526c")),
+    ] {
+        assert_eq!(asked_instead(page, &request), format!("GET {target} HTTP/1.1"), "{page}");
+    }
+}
+
+#[test]
+fn the_clients_own_query_stays_what_it_is() {
+    let request = "GET /a?b=%20c&d HTTP/1.1\r\nHost: a\r\n\r\n";
+    for page in ["404 /f?$args", "404 /f$is_args$args"] {
+        assert_eq!(asked_instead(page, request), "GET /f?b=%20c&d HTTP/1.1", "{page}");
+    }
+    assert_eq!(asked_instead("404 /f?x=$arg_b", request), "GET /f?x=%20c HTTP/1.1");
+    let bare = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(asked_instead("404 /f$is_args$args", bare), "GET /f HTTP/1.1");
+}
+
+#[test]
+fn no_value_leads_a_page_past_the_rules_of_a_location() {
+    if common::nginx_differs("does not normalise such a path") {
+        return;
+    }
+    // `../secret` and `../../x`, and a NUL.
+    for (user, status, text) in [
+        ("Li4vc2VjcmV0Og==", 403, "403 Forbidden\n"),
+        ("Li4vLi4vLi4veDo=", 404, "404 Not Found\n"),
+        ("YQBiOg==", 404, "404 Not Found\n"),
+    ] {
+        let (_failing, other, proxy) = replacing("404 /f/$remote_user");
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {user}\r\n\r\n");
+        let answer = proxy.client().ask(request);
+        assert_eq!((answer.status(), &*answer.text()), (status, text), "{user}");
+        assert!(other.got_nothing(), "{user}");
+    }
+}
+
+#[test]
+fn a_redirect_is_one_url_whatever_stands_in_it() {
+    if common::nginx_differs("writes decoded bytes into Location") {
+        return;
+    }
+    let conf = "server { listen {listen}; location / { return 302 http://new$uri; }
+        location /e { error_page 403 http://new$uri; return 403; } }";
+    let proxy = Proxy::start(conf, &[]);
+    for path in ["/x%0d%0aSet-Cookie:%20a", "/e%0d%0aSet-Cookie:%20a"] {
+        let answer = proxy.client().ask(get(path));
+        let expected = format!("http://new{}%0D%0ASet-Cookie:%20a", &path[..2]);
+        assert_eq!((answer.status(), answer.field("Location")), (302, Some(&*expected)));
+        assert_eq!(answer.field("Set-Cookie"), None);
+    }
+}
+
+#[test]
+fn a_page_for_401_carries_the_challenges() {
+    let head = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=a\r\n\
+        WWW-Authenticate: Bearer\r\nX-Other: b\r\nContent-Length: 0\r\n\r\n";
+    let (server, page) = (Upstream::answering(head), Upstream::named("page"));
+    let conf = "server { listen {listen}; proxy_intercept_errors on; error_page 401 /own;
+        location / { proxy_pass http://{server}; } location = /own { return 200 own; }
+        location /p { error_page 401 /page; proxy_pass http://{server}; }
+        location /page { proxy_pass http://{page}; } }";
+    let proxy = Proxy::start(conf, &[("server", &server), ("page", &page)]);
+    for (path, text) in [("/", "own"), ("/p", "page")] {
+        let answer = proxy.client().ask(get(path));
+        assert_eq!((answer.status(), answer.text()), (401, text.into()));
+        let challenges = answer.all("WWW-Authenticate");
+        assert_eq!(challenges[0], "Basic realm=a");
+        // nginx 1.22 keeps the first alone.
+        assert!(is_nginx() || challenges[1..] == ["Bearer"], "{challenges:?}");
+        assert_eq!(answer.field("X-Other"), None);
+    }
+}
+
+#[test]
+fn fields_that_are_added_may_tell_of_the_response() {
+    let head = "HTTP/1.1 200 OK\r\nX-From: server\r\nContent-Type: a/b\r\nLocation: http://t/x\r\n\
+        Content-Length: 0\r\n\r\n";
+    let server = Upstream::answering(head);
+    // No log format asks for any of these.
+    let conf = "upstream t { server {server}; }
+        server { listen {listen}; add_header X-Type '<$sent_http_content_type>' always;
+        add_header X-Sent '<$sent_http_location>'; add_header X-Status '<$upstream_status>';
+        add_header X-Got '<$upstream_http_x_from>'; add_header X-Time '<$upstream_response_time>';
+        location / { proxy_pass http://t; proxy_redirect http://t/ http://new/; }
+        location /own { return 200 own; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let answer = proxy.client().ask(get("/"));
+    for (name, value) in [
+        ("X-Type", "<a/b>"),
+        ("X-Sent", "<http://new/x>"),
+        ("X-Got", "<server>"),
+        ("X-Status", "<200>"),
+        ("X-Time", "<->"),
+    ] {
+        if !(common::is_nginx() && name == "X-Time") {
+            assert_eq!(answer.field(name), Some(value));
+        }
+    }
+    let own = proxy.client().ask(get("/own"));
+    assert_eq!(own.field("X-Type"), Some("<text/plain>"));
+    assert_eq!(own.field("X-Got"), Some("<>"));
+}

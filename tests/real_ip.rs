@@ -87,3 +87,49 @@ fn fields_speak_for_the_client_only_where_the_peer_is_trusted() {
     proxy.client().ask(request);
     assert_eq!(told(&server)[3], "192.0.2.9, 10.0.0.1, 127.0.0.1");
 }
+
+#[test]
+fn a_name_with_underscores_speaks_for_nobody() {
+    let spoofed = "GET / HTTP/1.1\r\nHost: a\r\nX-Real-IP: 192.0.2.9\r\nX_Real_IP: 192.0.2.66\r\n\
+        X_Forwarded_For: 192.0.2.66\r\nX_Seen: b\r\n\r\n";
+    for (underscores, seen) in [("off", ""), ("on", "b")] {
+        let server = Upstream::named("a");
+        let rules = format!(
+            "underscores_in_headers {underscores}; set_real_ip_from 127.0.0.1;
+             real_ip_header X-Real-IP;"
+        );
+        let tells = format!("{TELLS} proxy_set_header X-Heard <$http_x_seen>;");
+        let conf = "server { listen {listen}; {rules}
+                             location / { proxy_pass http://{server}; {tells} } }";
+        let values: [(&str, &dyn std::fmt::Display); 3] =
+            [("rules", &rules), ("tells", &tells), ("server", &server)];
+        Proxy::start(conf, &values).client().ask(spoofed);
+        let request = server.wait_for_request(1);
+        assert_eq!(request.field("X-Forwarded-For"), Some("192.0.2.9"), "{underscores}");
+        assert_eq!(request.field("X-Heard"), Some(&*format!("<{seen}>")));
+    }
+}
+
+#[test]
+fn answers_outside_of_all_locations_know_the_client_too() {
+    let server = Upstream::named("a");
+    let conf = "log_format who '$remote_addr $status';
+        set_real_ip_from 127.0.0.1; real_ip_header X-Client;
+        server { listen {listen}; server_name returns; access_log {dir}/access.log who;
+            return 200 $remote_addr; }
+        server { listen {listen}; server_name slash; access_log {dir}/access.log who;
+            add_header X-Who $remote_addr; location /ui/ { proxy_pass http://{server}; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let ask = |target: &str, host: &str| {
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nX-Client: 192.0.2.9\r\n\r\n");
+        proxy.client().ask(request)
+    };
+    assert_eq!(ask("/", "returns").text(), "192.0.2.9");
+    let redirected = ask("/ui", "slash");
+    assert_eq!((redirected.status(), redirected.field("X-Who")), (301, Some("192.0.2.9")));
+    let log = proxy.directory().join("access.log");
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    common::wait_until("two lines", || lines().lines().count() == 2);
+    assert_eq!(lines(), "192.0.2.9 200\n192.0.2.9 301\n");
+}

@@ -400,3 +400,46 @@ fn underscored_fields_are_dropped_unless_wanted() {
     proxy.client().ask(request);
     assert_eq!(server.wait_for_request(1).field("X_Under"), Some("1"));
 }
+
+#[test]
+fn a_request_has_one_authority_which_is_its_targets() {
+    let server = Upstream::named("a");
+    let conf = "server { listen {listen}; server_name other; return 403; }
+        server { listen {listen}; server_name pub;
+            location / { proxy_pass http://{server}; proxy_set_header Host $http_host; }
+            location /default { proxy_pass http://{server}; proxy_set_header X-Host $host; }
+            location /none { proxy_pass http://{server}; proxy_set_header Host ''; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let proxied = server.address();
+    let mut asked = 0;
+    for (target, host, expected) in [
+        ("http://pub:81/", "Host: other\r\n", "pub:81"),
+        ("http://pub/", "Connection: Host\r\nHost: other\r\n", "pub"),
+        ("/", "Host: pub:82\r\n", "pub:82"),
+        ("http://pub/default", "Host: other\r\n", &*proxied),
+        ("http://pub/none", "Host: other\r\n", &*proxied),
+    ] {
+        let answer = proxy.client().ask(format!("GET {target} HTTP/1.1\r\n{host}\r\n"));
+        assert_eq!(answer.status(), 200, "{target}");
+        asked += 1;
+        let request = server.wait_for_request(asked);
+        if !nginx_differs("hands the field on") {
+            assert_eq!(request.all("Host"), [expected], "{target} {host}");
+        }
+    }
+}
+
+#[test]
+fn a_request_without_a_host_leaves_with_one() {
+    if nginx_differs("sends none") {
+        return;
+    }
+    let server = Upstream::named("a");
+    let proxy = Proxy::before(&server, "proxy_set_header Host $http_host;");
+    for (n, request) in
+        ["GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"].iter().enumerate()
+    {
+        assert_eq!(proxy.client().ask(request).status(), 200);
+        assert_eq!(server.wait_for_request(n + 1).all("Host"), ["group"]);
+    }
+}

@@ -90,12 +90,11 @@ fn check_request(input: &[u8], wishes: &Wishes<'_>) {
         Reading::Accepted { head, .. } => head,
         other => panic!("accepted: {other:?}"),
     };
-    // There is always a Host to set if the client sent none, and chunks need HTTP/1.1.
+    // What is set has to be a host, and chunks need HTTP/1.1.
     let mut wishes = Wishes { choices: wishes.choices, set: wishes.set.clone() };
     wishes.set.retain(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
-    if wishes.chose(b'h') || field::values(&received.fields, "host").is_empty() {
-        wishes.set.push((b"Host", b"set:80"));
-    }
+    let host: &[u8] = if wishes.chose(b'h') { b"set:80" } else { b"" };
+    wishes.set.push((b"hOST", host));
     let old = wishes.chose(b'0') && request.framing != Framing::Chunked;
     let upgrade = request.upgrade.filter(|_| wishes.chose(b'u'));
     let target = [request.missing, request.at(request.path)].concat();
@@ -107,6 +106,7 @@ fn check_request(input: &[u8], wishes: &Wishes<'_>) {
         fields: request.fields(),
         options: request.options,
         set: &wishes.fields(),
+        host: b"fallback:80",
         framing: request.framing,
         expect: wishes.chose(b'e'),
         upgrade: upgrade.map(|place| request.at(place)),
@@ -116,10 +116,14 @@ fn check_request(input: &[u8], wishes: &Wishes<'_>) {
     .write(&mut out);
     let mut expected = Outgoing::of_request(&received.fields, |field| {
         wishes.sets(&field.name)
-            || (field.is("expect") && !wishes.chose(b'e'))
+            || field.is("expect")
             || (field.name.contains(&b'_') && !wishes.chose(b'_'))
     });
-    wishes.expected().for_each(|field| expected.add(field));
+    wishes.expected().filter(|field| !field.is("host")).for_each(|field| expected.add(field));
+    expected.add_own("Host", if host.is_empty() { b"fallback:80" } else { host });
+    if wishes.chose(b'e') {
+        expected.add_own("Expect", b"100-continue");
+    }
     expected.add_framing(received.framing);
     add_connection(&mut expected, wishes.persistence(), upgrade.map(|place| request.at(place)));
 
@@ -148,6 +152,7 @@ fn check_response(input: &[u8], wishes: &Wishes<'_>) {
     let mut places = Vec::new();
     let Ok(parsed) = head::parse_response(&input[..length], &mut places) else { return };
     let Ok(framing) = framing::of_response(&parsed, wishes.chose(b'h')) else { return };
+    let Ok(options) = Options::of(parsed.fields) else { return };
     let received = match oracle::response::read(&input[..length], Limits::NONE) {
         Reading::Accepted { head, .. } => head,
         other => panic!("accepted: {other:?}"),
@@ -171,7 +176,7 @@ fn check_response(input: &[u8], wishes: &Wishes<'_>) {
         status: parsed.status,
         reason: parsed.reason,
         fields: parsed.fields,
-        options: Options::of(parsed.fields),
+        options,
         hide: &hide,
         add: &wishes.fields(),
         framing,

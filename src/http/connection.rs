@@ -21,12 +21,26 @@ pub struct Options {
     pub names_fields: bool,
 }
 
+/// The `Connection` lines of a head are together longer than [`MAX_LENGTH`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
 impl Options {
     /// Reads the `Connection` lines among `fields`.
-    pub fn of(fields: Fields<'_>) -> Options {
+    ///
+    /// # Errors
+    /// More than [`MAX_LENGTH`] bytes of them.
+    pub fn of(fields: Fields<'_>) -> Result<Options, TooLong> {
         let mut options = Options::default();
-        fields.values(Known::Connection).for_each(|value| options.read(value));
-        options
+        let mut length = 0;
+        for value in fields.values(Known::Connection) {
+            length += value.len();
+            if length > MAX_LENGTH {
+                return Err(TooLong);
+            }
+            options.read(value);
+        }
+        Ok(options)
     }
 
     /// Adds what one line says.
@@ -55,18 +69,48 @@ impl Options {
     }
 }
 
-/// Whether a `Connection` line names the field `name` as hop-by-hop.
-///
-/// `Cache-Control` stays whatever is said: RFC 9110 forbids to name a field that is meant for
-/// all recipients. The fields that frame and route are remade anyway.
-pub fn names(fields: Fields<'_>, name: &[u8]) -> bool {
-    let is_named = |value| split(value).any(|option| option.eq_ignore_ascii_case(name));
-    !name.eq_ignore_ascii_case(b"cache-control") && fields.values(Known::Connection).any(is_named)
+/// The fields that the `Connection` lines of a head name as hop-by-hop, gathered once: a head
+/// may have a thousand fields to compare with.
+#[derive(Debug)]
+pub struct Named<'a> {
+    options: [&'a [u8]; MAX_OPTIONS],
+    count: usize,
+}
+
+impl<'a> Named<'a> {
+    /// Those named among `fields`, whose lines [`Options::of`] has accepted.
+    pub fn of(fields: Fields<'a>) -> Named<'a> {
+        let mut named = Named { options: [&[]; MAX_OPTIONS], count: 0 };
+        let options = fields.values(Known::Connection).flat_map(split);
+        for (place, option) in
+            named.options.iter_mut().zip(options.filter(|option| !option.is_empty()))
+        {
+            *place = option;
+            named.count += 1;
+        }
+        named
+    }
+
+    /// Whether the field `name` is among them.
+    ///
+    /// `Cache-Control` stays whatever is said: RFC 9110 forbids to name a field that is meant for
+    /// all recipients. The fields that frame and route are remade anyway.
+    pub fn has(&self, name: &[u8]) -> bool {
+        let is_named = |option: &&[u8]| option.eq_ignore_ascii_case(name);
+        !name.eq_ignore_ascii_case(b"cache-control")
+            && self.options[..self.count].iter().any(is_named)
+    }
 }
 
 fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trim)
 }
+
+/// Bytes that the values of all `Connection` lines of one head may have together. Clients and
+/// servers send some dozens; each option is compared with each field.
+pub const MAX_LENGTH: usize = 1 << 10;
+/// Options that so many bytes can hold: one byte each, and a comma between two.
+const MAX_OPTIONS: usize = MAX_LENGTH.div_ceil(2);
 
 #[cfg(test)]
 mod tests {
@@ -93,13 +137,30 @@ mod tests {
         assert!(options(&["keep-alive"]).persistent(Version::Http10));
     }
 
+    fn check(values: &[&str], length: Result<(), TooLong>, test: impl Fn(Named<'_>)) {
+        let lines: Vec<String> = values.iter().map(|v| format!("Connection: {v}\r\n")).collect();
+        let head = format!("HTTP/1.1 200\r\n{}\r\n", lines.concat());
+        let mut places = Vec::new();
+        let fields = parse_response(head.as_bytes(), &mut places).unwrap().fields;
+        assert_eq!(Options::of(fields).map(drop), length, "{values:?}");
+        test(Named::of(fields));
+    }
+
     #[test]
     fn named_fields_are_found_but_cache_control_cannot_be_named() {
-        let head = b"HTTP/1.1 200\r\nConnection: X-Trace, cache-control\r\n\r\n";
-        let mut places = Vec::new();
-        let fields = parse_response(head, &mut places).unwrap().fields;
-        assert!(names(fields, b"x-trace"));
-        assert!(!names(fields, b"x-trac"));
-        assert!(!names(fields, b"Cache-Control"));
+        check(&["X-Trace,, cache-control", "other"], Ok(()), |named| {
+            assert!(named.has(b"x-trace") && named.has(b"Other"));
+            assert!(!named.has(b"x-trac") && !named.has(b"") && !named.has(b"Cache-Control"));
+        });
+    }
+
+    #[test]
+    fn all_that_fits_is_found_and_more_is_too_long() {
+        let most = ["a"; MAX_OPTIONS - 1].join(",") + ",z";
+        let half = "b".repeat(MAX_LENGTH / 2);
+        check(&[&most, ""], Ok(()), |named| assert!(named.has(b"A") && named.has(b"z")));
+        check(&[&half, &half], Ok(()), |named| assert!(named.has(half.as_bytes())));
+        check(&[&half, &half, "c"], Err(TooLong), |_| ());
+        check(&[&most, ",,"], Err(TooLong), |_| ());
     }
 }

@@ -97,6 +97,25 @@ impl<'a> Fields<'a> {
         self.places.iter().any(is_same)
     }
 
+    /// Appends the values of all lines whose name `is_meant`, `between` between them; `None` if
+    /// there is no such line.
+    pub fn join(
+        self,
+        is_meant: impl Fn(&[u8]) -> bool,
+        between: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let mut found = None;
+        for field in self.iter().filter(|field| is_meant(field.name)) {
+            if found.is_some() {
+                out.extend_from_slice(between);
+            }
+            out.extend_from_slice(field.value);
+            found = Some(());
+        }
+        found
+    }
+
     fn at(self, from: u32, to: u32) -> &'a [u8] {
         &self.head[from as usize..to as usize]
     }

@@ -306,7 +306,8 @@ fn first_line(bytes: &[u8]) -> &[u8] {
     bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end])
 }
 
-fn is_target_byte(byte: u8) -> bool {
+/// Whether `byte` may stand in a request's target: anything else ends it, or begins another part.
+pub fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && byte != b'#'
 }
 

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::connection::{self, Options};
+use super::connection::{Named, Options};
 use super::fields::{Field, Fields, Known, Place, value_end};
 use super::framing::Framing;
-use super::head::Version;
+use super::head::{Version, is_target_byte};
 use crate::planted::{self, Bug};
 
 /// Fields to set, evaluated: names with values; an empty value removes the field.
@@ -78,9 +78,11 @@ pub struct RequestOut<'a> {
     pub options: Options,
     /// Fields that replace them.
     pub set: &'a SetFields,
+    /// The `Host` where `set` has none, or an empty one: HTTP/1.1 has exactly one.
+    pub host: &'a [u8],
     /// The body's.
     pub framing: Framing,
-    /// Pass `Expect` on.
+    /// Expect a 100.
     pub expect: bool,
     /// Ask for this upgrade.
     pub upgrade: Option<&'a [u8]>,
@@ -93,6 +95,7 @@ pub struct RequestOut<'a> {
 impl RequestOut<'_> {
     /// Appends the head.
     pub fn write(&self, out: &mut Vec<u8>) {
+        debug_assert!(self.target.iter().copied().all(is_target_byte), "whatever made it");
         out.extend_from_slice(self.method);
         out.push(b' ');
         out.extend_from_slice(self.target);
@@ -100,9 +103,16 @@ impl RequestOut<'_> {
             Version::Http10 => b" HTTP/1.0\r\n",
             Version::Http11 => b" HTTP/1.1\r\n",
         });
-        set(out, self.set);
-        self.fields.iter().filter(|field| self.passes(field)).for_each(|field| copy(out, &field));
+        let host = self.set.value(Known::Host).filter(|host| !host.is_empty());
+        line(out, b"Host", host.unwrap_or(self.host));
+        set(out, self.set, |set| set.known != Some(Known::Host));
+        let named = self.options.names_fields.then(|| Named::of(self.fields));
+        let passes = |field: &Field<'_>| self.passes(field, named.as_ref());
+        self.fields.iter().filter(passes).for_each(|field| copy(out, &field));
         framing(out, self.framing);
+        if self.expect {
+            out.extend_from_slice(b"Expect: 100-continue\r\n");
+        }
         match self.upgrade {
             Some(protocol) => upgrade(out, protocol),
             None => persistence(out, self.persistence),
@@ -110,20 +120,15 @@ impl RequestOut<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn passes(&self, field: &Field<'_>) -> bool {
+    fn passes(&self, field: &Field<'_>, named: Option<&Named<'_>>) -> bool {
         let name = field.name;
-        if is_remade(field) || self.set.fields().have_name_of(field) {
+        let is_ours = is_remade(field) || matches!(field.known, Some(Known::Expect | Known::Host));
+        if is_ours || self.set.fields().have_name_of(field) {
             return false;
         }
-        let named = self.options.names_fields
-            && connection::names(self.fields, name)
-            && !planted::is(Bug::HopByHopPassedOn);
-        match field.known {
-            Some(Known::Expect) => self.expect && !named,
-            // It routes, whatever `Connection` says.
-            Some(_) => true,
-            None => (self.underscores || memchr::memchr(b'_', name).is_none()) && !named,
-        }
+        let named =
+            named.is_some_and(|named| named.has(name)) && !planted::is(Bug::HopByHopPassedOn);
+        (self.underscores || memchr::memchr(b'_', name).is_none()) && !named
     }
 }
 
@@ -157,7 +162,8 @@ impl ResponseOut<'_> {
     /// new one and says so.
     pub fn write(&self, out: &mut Vec<u8>, mut redirect: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
         status_line(out, self.status, self.reason);
-        for field in self.fields.iter().filter(|field| self.passes(field)) {
+        let named = self.options.names_fields.then(|| Named::of(self.fields));
+        for field in self.fields.iter().filter(|field| self.passes(field, named.as_ref())) {
             let Some(at) = url_position(&field) else {
                 copy(out, &field);
                 continue;
@@ -171,7 +177,7 @@ impl ResponseOut<'_> {
             }
             out.extend_from_slice(b"\r\n");
         }
-        set(out, self.add);
+        set(out, self.add, |_| true);
         framing(out, self.framing);
         match self.upgrade {
             Some(protocol) => upgrade(out, protocol),
@@ -185,9 +191,9 @@ impl ResponseOut<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn passes(&self, field: &Field<'_>) -> bool {
+    fn passes(&self, field: &Field<'_>, named: Option<&Named<'_>>) -> bool {
         let hidden = self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(field.name));
-        let named = self.options.names_fields && connection::names(self.fields, field.name);
+        let named = named.is_some_and(|named| named.has(field.name));
         !is_remade(field) && !hidden && !named
     }
 }
@@ -221,10 +227,10 @@ fn is_remade(field: &Field<'_>) -> bool {
     }
 }
 
-/// Appends the fields that were set to something.
-fn set(out: &mut Vec<u8>, set: &SetFields) {
-    let set = set.fields().iter();
-    set.filter(|set| !set.value.is_empty() && !is_remade(set)).for_each(|set| copy(out, &set));
+/// Appends the fields that were set to something, as far as `which` lets them.
+fn set(out: &mut Vec<u8>, set: &SetFields, which: impl Fn(&Field<'_>) -> bool) {
+    let set = set.fields().iter().filter(|set| !set.value.is_empty() && !is_remade(set));
+    set.filter(which).for_each(|set| copy(out, &set));
 }
 
 /// Appends a field in the one spelling that leaves the proxy, in which most come already.
@@ -320,10 +326,11 @@ mod tests {
             target: head.target,
             version: Version::Http11,
             fields: head.fields,
-            options: Options::of(head.fields),
+            options: Options::of(head.fields).unwrap(),
             set,
+            host: b"fallback",
             framing,
-            expect: true,
+            expect: false,
             upgrade: None,
             underscores: false,
             persistence: Persistence::Implied,
@@ -337,9 +344,9 @@ mod tests {
         let text = "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: 5\r\n\
             x-hop: 1\r\nProxy-Connection: x\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\
             Transfer-Encoding: chunked\r\nX_Under: 1\r\nAccept: b\r\nAccept: c\r\nEmpty:\r\n\r\n";
-        let expected = "GET / HTTP/1.1\r\nHost: a\r\nAccept: b\r\nAccept: c\r\nEmpty: \r\n\
+        let expected = "GET / HTTP/1.1\r\nHost: b\r\nAccept: b\r\nAccept: c\r\nEmpty: \r\n\
             Transfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(request(text, &SetFields::default(), Framing::Chunked), expected);
+        assert_eq!(request(text, &set(&[("Host", "b")]), Framing::Chunked), expected);
     }
 
     #[test]
@@ -352,27 +359,32 @@ mod tests {
         assert_eq!(request(text, &set, Framing::None), expected);
     }
 
-    /// Found by the fuzz target `rewrite`: it passed although it was named.
     #[test]
-    fn an_expectation_for_one_hop_ends_at_the_proxy() {
-        let text = "POST / HTTP/1.1\r\nHost: a\r\nConnection: Expect, Host\r\n\
-            Expect: 100-continue\r\nContent-Length: 1\r\n\r\n";
-        let expected = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n";
-        assert_eq!(request(text, &SetFields::default(), Framing::Length(1)), expected);
+    fn exactly_one_host_leaves_whatever_came_and_was_set() {
+        for (received, set_to, sent) in [
+            ("Host: a\r\n", &[][..], "fallback"),
+            ("Connection: Host\r\nHost: a\r\n", &[("Host", "")], "fallback"),
+            ("", &[("hOST", "b")], "b"),
+            ("Host: a\r\n", &[("Host", "b"), ("Host", "c")], "c"),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\n{received}\r\n");
+            let expected = format!("GET / HTTP/1.1\r\nHost: {sent}\r\n\r\n");
+            assert_eq!(request(&text, &set(set_to), Framing::None), expected, "{received}");
+        }
     }
 
     #[test]
     fn a_length_is_written_in_canonical_decimal() {
         let text = "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 0010\r\n\r\n";
         let expected = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
-        assert_eq!(request(text, &SetFields::default(), Framing::Length(10)), expected);
+        assert_eq!(request(text, &set(&[("Host", "a")]), Framing::Length(10)), expected);
     }
 
     #[test]
     fn a_value_cannot_end_its_line() {
         let set = set(&[("X-A", "b\r\nX-Evil: 1")]);
         let written = request("GET / HTTP/1.0\r\n\r\n", &set, Framing::None);
-        assert_eq!(written, "GET / HTTP/1.1\r\nX-A: b  X-Evil: 1\r\n\r\n");
+        assert_eq!(written, "GET / HTTP/1.1\r\nHost: fallback\r\nX-A: b  X-Evil: 1\r\n\r\n");
     }
 
     #[test]
@@ -388,7 +400,7 @@ mod tests {
             status: head.status,
             reason: head.reason,
             fields: head.fields,
-            options: Options::of(head.fields),
+            options: Options::of(head.fields).unwrap(),
             hide: &hide,
             add: &set(&[("X-Added", "1"), ("X-Empty", "")]),
             framing: Framing::Chunked,

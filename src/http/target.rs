@@ -5,6 +5,7 @@
 use std::net::Ipv6Addr;
 
 use super::fields::alphanumerics_and;
+use super::head::is_target_byte;
 
 /// A request target, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,9 +171,30 @@ fn decode(high: u8, low: u8) -> Option<u8> {
 
 /// Adds a decoded path to `out` with everything escaped again that a path cannot hold as it is.
 pub fn escape(path: &[u8], out: &mut Vec<u8>) {
-    for &byte in path {
-        if byte <= b' ' || byte >= 0x7f || matches!(byte, b'#' | b'%' | b'?') {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    escape_those(|byte| !byte.is_ascii_graphic() || b"#%?".contains(&byte), path, out);
+}
+
+/// Adds the value of an argument to a query, so that a server that takes the query apart finds this
+/// value and nothing else.
+pub fn escape_argument(value: &[u8], out: &mut Vec<u8>) {
+    escape_those(|byte| !byte.is_ascii_graphic() || b"#%&+;".contains(&byte), value, out);
+}
+
+/// Adds a part of a query as the configuration has it: its marks stay, what no target can hold is
+/// escaped.
+pub fn escape_query(text: &[u8], out: &mut Vec<u8>) {
+    escape_those(|byte| !is_target_byte(byte), text, out);
+}
+
+/// Adds a URL for a `Location`: what would end it is escaped, everything else stays.
+pub fn escape_url(url: &[u8], out: &mut Vec<u8>) {
+    escape_those(|byte| byte <= b' ' || byte == 0x7f, url, out);
+}
+
+fn escape_those(which: impl Fn(u8) -> bool, bytes: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in bytes {
+        if which(byte) {
             out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         } else {
             out.push(byte);
@@ -321,5 +343,12 @@ mod tests {
         let mut out = Vec::new();
         escape("/a b?c#d%\u{e4}".as_bytes(), &mut out);
         assert_eq!(out, b"/a%20b%3Fc%23d%25%C3%A4");
+    }
+
+    #[test]
+    fn a_url_keeps_everything_but_what_would_end_it() {
+        let mut out = Vec::new();
+        escape_url("http://a/b%20?c=\u{e4}&d\r\nX: y".as_bytes(), &mut out);
+        assert_eq!(out, "http://a/b%20?c=\u{e4}&d%0D%0AX:%20y".as_bytes());
     }
 }

@@ -52,6 +52,7 @@ impl<N: Net> Exchange<N> {
             page: None,
             unheard: false,
         };
+        exchange.find_remote(client);
         let begun = match read {
             Ok(()) => exchange.begin(client, context),
             Err(refusal) => exchange.give_up(refusal, client, context),
@@ -76,7 +77,7 @@ impl<N: Net> Exchange<N> {
                 return Ok(());
             }
         }
-        self.remote = real_ip::remote(&self.settings().real_ip, &self.request, &client.facts);
+        self.find_remote(client);
         let limit = self.settings().max_body.unwrap_or(u64::MAX);
         if matches!(self.request.framing, Framing::Length(length) if length > limit) {
             let why = "The body is larger than allowed.";
@@ -88,6 +89,11 @@ impl<N: Net> Exchange<N> {
             client.nodelay = nodelay;
         }
         self.serve(client, context)
+    }
+
+    /// Finds out who the request is made for, by the rules of the place that it has come to.
+    fn find_remote(&mut self, client: &Client<N>) {
+        self.remote = real_ip::remote(&self.settings().real_ip, &self.request, &client.facts);
     }
 
     /// The location of the request's path; no answer at all where the path makes no sense.

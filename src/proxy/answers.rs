@@ -3,16 +3,17 @@
 use super::client::Client;
 use super::context::Context;
 use super::download::Phase;
-use super::exchange::{Ending, Exchange, Page};
+use super::error_page::{Leads, Page, leads};
+use super::exchange::{Ending, Exchange};
 use super::request::Refusal;
 use super::route;
 use super::upload::Taker;
 use crate::config::model::{ErrorPage, ErrorPageStatus, Return};
 use crate::http::answer::{is_bodiless, page, reason};
 use crate::http::connection::Options;
-use crate::http::fields::Fields;
 use crate::http::framing::Framing;
 use crate::http::rewrite::ResponseOut;
+use crate::http::target::escape_url;
 use crate::net::Net;
 use crate::upstream::group::{Pick, Verdict};
 use crate::upstream::retry::Failure;
@@ -52,12 +53,23 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
         if self.page.is_none() && self.error_page(status).is_some() {
-            return self.replace(status, client, context);
+            return self.replace(Replaced::of(status), client, context);
         }
+        self.answer_plainly(status, why, client, context);
+        Ok(())
+    }
+
+    /// Answers with a small page of our own.
+    fn answer_plainly(
+        &mut self,
+        status: u16,
+        why: &str,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) {
         let mut body = Vec::new();
         page(status, why, &mut body);
         self.answer(status, None, &body, client, context);
-        Ok(())
     }
 
     /// Answers as `return` says.
@@ -99,7 +111,7 @@ impl<N: Net> Exchange<N> {
         if url.starts_with(b"/") {
             self.scope(client, context).write_origin(&mut place);
         }
-        place.extend_from_slice(url);
+        escape_url(url, &mut place);
         let mut body = Vec::new();
         page(status, "", &mut body);
         self.answer(status, Some(&place), &body, client, context);
@@ -125,35 +137,37 @@ impl<N: Net> Exchange<N> {
     /// Serves the `error_page` for a status in its place.
     pub(super) fn replace(
         &mut self,
-        status: u16,
+        replaced: Replaced,
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Ending> {
-        let Some(found) = self.error_page(status) else { return Ok(()) };
+        let Some(found) = self.error_page(replaced.status) else { return Ok(()) };
         let tells = found.tells;
-        let mut uri = Vec::new();
-        self.scope(client, context).write(&found.uri, &mut uri);
+        let leads = leads(&found.uri, &self.scope(client, context));
         // If a server is still linked, it gave an answer that only is not wanted.
         self.end_link(Verdict::Succeeded, context);
         self.download.start_over(&mut context.buffers, context.now);
-        if !uri.starts_with(b"/") {
-            let status = match tells {
-                ErrorPageStatus::Fixed(fixed) if is_redirect(fixed) => fixed,
-                ErrorPageStatus::Fixed(_) | ErrorPageStatus::Original | ErrorPageStatus::OfPage => {
-                    302
-                }
-            };
-            self.redirect_to(status, &uri, client, context);
-            return Ok(());
-        }
-        let query = memchr::memchr(b'?', &uri).map(|at| {
-            let query = uri.split_off(at + 1);
-            uri.truncate(at);
-            query
-        });
+        let (path, query) = match leads {
+            Leads::To(path, query) => (path, query),
+            Leads::Away(url) => {
+                let status = match tells {
+                    ErrorPageStatus::Fixed(fixed) if is_redirect(fixed) => fixed,
+                    ErrorPageStatus::Fixed(_)
+                    | ErrorPageStatus::Original
+                    | ErrorPageStatus::OfPage => 302,
+                };
+                self.redirect_to(status, &url, client, context);
+                return Ok(());
+            }
+            Leads::Nowhere => {
+                self.answer_plainly(replaced.status, "", client, context);
+                return Ok(());
+            }
+        };
         let locations = &self.config.virtual_servers[self.site.server.0].locations;
-        self.site.location = route::location(locations, &uri);
-        self.page = Some(Box::new(Page { path: uri, query, original: status, tells }));
+        self.site.location = route::location(locations, &path);
+        let Replaced { status: original, challenges, location } = replaced;
+        self.page = Some(Box::new(Page { path, query, original, tells, challenges, location }));
         self.discard_body(client, context);
         self.upload.taker = Taker::Unwanted;
         self.serve(client, context)
@@ -194,47 +208,63 @@ impl<N: Net> Exchange<N> {
         self.download.status = status;
         let mut add = std::mem::take(&mut context.scratch.set);
         let mut out = std::mem::take(&mut context.scratch.head);
-        let mut date = Vec::new();
-        super::journal::http_date(context.net.wall(context.now), &mut date);
-        let scope = self.scope(client, context);
-        self.fill_added(status, &scope, &mut add);
-        add.add(b"Server", |out| out.extend_from_slice(b"switchover"));
-        add.add(b"Date", |out| out.extend_from_slice(&date));
+        let mut own = std::mem::take(&mut context.scratch.own);
+        own.clear();
+        own.add(b"Server", |out| out.extend_from_slice(b"switchover"));
+        let wall = context.net.wall(context.now);
+        own.add(b"Date", |out| super::journal::http_date(wall, out));
         if !is_bodiless(status) && !body.is_empty() {
-            add.add(b"Content-Type", |out| out.extend_from_slice(b"text/plain"));
+            own.add(b"Content-Type", |out| out.extend_from_slice(b"text/plain"));
         }
         if let Some(place) = place {
-            add.add(b"Location", |out| out.extend_from_slice(place));
+            own.add(b"Location", |out| out.extend_from_slice(place));
         }
         let length = Framing::Length(body.len() as u64);
-        ResponseOut {
-            status,
-            reason: reason(status).as_bytes(),
-            fields: Fields::default(),
-            options: Options::default(),
-            hide: &[],
-            add: &add,
-            framing: if is_bodiless(status) { Framing::None } else { length },
-            persistence: self.persistence(),
-            keep_alive: self.keep_alive(),
-            upgrade: None,
-        }
-        .write(&mut out, |_, _| false);
-        if context.keeps_response_heads(self.generation) {
-            context.buffers.append(&mut self.download.head_sent, &out);
-        }
-        self.download.say(&out, &mut context.buffers);
+        let (persistence, keep_alive) = (self.persistence(), self.keep_alive());
+        self.compose(status, client, context, &mut add, &mut out, |add, _, out| {
+            ResponseOut {
+                status,
+                reason: reason(status).as_bytes(),
+                fields: own.fields(),
+                options: Options::default(),
+                hide: &[],
+                add,
+                framing: if is_bodiless(status) { Framing::None } else { length },
+                persistence,
+                keep_alive,
+                upgrade: None,
+            }
+            .write(out, |_, _| false);
+        });
+        self.say_head(&out, context);
         if !self.request.is_head && !is_bodiless(status) {
             context.buffers.append(&mut self.download.out, body);
         }
         out.clear();
-        (context.scratch.head, context.scratch.set) = (out, add);
+        (context.scratch.head, context.scratch.set, context.scratch.own) = (out, add, own);
         self.download.phase = Phase::Ended { whole: true, framed: true };
     }
 }
 
 fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// An answer that an `error_page` takes the place of: what of it the client gets all the same.
+pub(super) struct Replaced {
+    /// Its status.
+    pub(super) status: u16,
+    /// The values of its `WWW-Authenticate` lines.
+    pub(super) challenges: Vec<Box<[u8]>>,
+    /// Its `Location`.
+    pub(super) location: Option<Vec<u8>>,
+}
+
+impl Replaced {
+    /// An answer of which nothing but the status is left.
+    fn of(status: u16) -> Replaced {
+        Replaced { status, challenges: Vec::new(), location: None }
+    }
 }
 
 /// `return 444`: nginx's number for closing without an answer.

@@ -10,6 +10,7 @@ use super::account::Account;
 use super::client::Client;
 use super::context::{Context, Shift, Standing, location, settings};
 use super::download::{Download, Phase};
+use super::error_page::Page;
 use super::pool::Connection;
 use super::request::Request;
 use super::route::Site;
@@ -17,7 +18,7 @@ use super::socket::{Moved, Socket};
 use super::upload::{RELAY_BUFFER, Upload};
 use super::variables::{Answered, Scope};
 use crate::address::Address;
-use crate::config::model::{Action, Config, ErrorPageStatus, LocationSettings, ProxyPass};
+use crate::config::model::{Action, Config, LocationSettings, ProxyPass};
 use crate::http::framing::Body;
 use crate::net::Net;
 use crate::planted::{self, Bug};
@@ -83,19 +84,6 @@ pub enum Link<N: Net> {
         /// It may carry another one, as far as the request is concerned.
         reusable: bool,
     },
-}
-
-/// A page that takes the place of an error: `error_page`.
-#[derive(Debug)]
-pub struct Page {
-    /// Its path, decoded.
-    pub path: Vec<u8>,
-    /// Its query, without the `?`.
-    pub query: Option<Vec<u8>>,
-    /// The status that it replaces.
-    pub original: u16,
-    /// What the client is told instead.
-    pub tells: ErrorPageStatus,
 }
 
 /// What an exchange wants after it was called.

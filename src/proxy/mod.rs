@@ -9,6 +9,7 @@ pub mod client;
 pub mod complaints;
 pub mod context;
 pub mod download;
+pub mod error_page;
 pub mod exchange;
 pub mod flow;
 pub mod http;

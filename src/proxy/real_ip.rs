@@ -62,7 +62,7 @@ mod tests {
         let net = |text: &str| Trusted::Net(text.parse().unwrap());
         RealIp {
             trusted: vec![net("10.0.0.0/8"), net("2001:db8::/32")],
-            source: RealIpSource::Field("x_forwarded_for".into()),
+            source: RealIpSource::Field("x-forwarded-for".into()),
             recursive,
         }
     }

@@ -5,7 +5,7 @@ use super::context::{Context, location};
 use super::exchange::{Exchange, Link};
 use super::route::prefix;
 use crate::config::model::{ProxyPass, ProxyVersion};
-use crate::http::connection::{self, Options};
+use crate::http::connection::{Named, Options};
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::head::Version;
@@ -34,7 +34,8 @@ impl<N: Net> Exchange<N> {
         let expects = waits && proxy.version == ProxyVersion::Http11;
         let expect = expects
             && set.value(Known::Expect).is_none()
-            && !connection::names(self.request.fields(), b"expect");
+            && !(self.request.options.names_fields
+                && Named::of(self.request.fields()).has(b"expect"));
         let upgrade = self.request.upgrade.filter(|_| wish.upgrade && self.page.is_none());
         let keeps = self.config.groups[proxy.group.0].keepalive > 0;
         let reusable = keeps && !wish.close && proxy.version == ProxyVersion::Http11;
@@ -48,6 +49,7 @@ impl<N: Net> Exchange<N> {
             fields: self.request.fields(),
             options: self.request.options,
             set: &set,
+            host: proxy.host.as_bytes(),
             framing: if self.page.is_some() { Framing::None } else { self.request.framing },
             expect,
             upgrade: upgrade.map(|place| self.request.at(place)),

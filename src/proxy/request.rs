@@ -5,7 +5,7 @@ use crate::http::connection::Options;
 use crate::http::fields::{Fields, Known, Place};
 use crate::http::framing::{self, Framing};
 use crate::http::head::{self, RequestHead, Version};
-use crate::http::target::{Target, host_and_port, is_host};
+use crate::http::target::{Target, TargetError, host_and_port, is_host};
 use crate::upstream::retry::is_idempotent;
 
 /// A request. Spans are of its head's bytes.
@@ -94,9 +94,13 @@ impl Request {
         self.version = parsed.version;
         self.is_head = parsed.method == b"HEAD";
         self.idempotent = is_idempotent(parsed.method);
-        let details = Details::of(bytes, &parsed)?;
-        self.path = details.path;
-        self.missing = details.missing;
+        // Before anything is refused: log lines tell of refused requests too.
+        let target = Target::parse(parsed.method, parsed.target);
+        if let Ok(target) = target {
+            self.path = span(bytes, target.path);
+            self.missing = target.missing;
+        }
+        let details = Details::of(bytes, &parsed, target)?;
         self.authority = details.authority;
         self.options = details.options;
         self.framing = details.framing;
@@ -115,13 +119,14 @@ impl Request {
         &self.head.bytes()[span.start as usize..span.end as usize]
     }
 
-    /// Appends the values of all fields of a name (lowercase, `_` for `-`), with `between` between
-    /// them; none if there is no such field.
+    /// Appends the values of all lines of the field `name`, `between` between them; `None` if there
+    /// is no such field. A name with underscores is another name.
     pub fn field(&self, name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        super::variables::join_fields(self.fields(), name, between, out)
+        let is_meant = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+        self.fields().join(is_meant, between, out)
     }
 
-    /// The host with its port, as received.
+    /// The host with its port, as received: the target's where it names one, else that of `Host`.
     pub fn authority(&self) -> Option<&[u8]> {
         self.authority.map(|span| self.at(span))
     }
@@ -152,8 +157,6 @@ impl Request {
 
 /// What a well-formed head means.
 struct Details {
-    path: Span,
-    missing: &'static [u8],
     authority: Option<Span>,
     options: Options,
     framing: Framing,
@@ -162,25 +165,27 @@ struct Details {
 }
 
 impl Details {
-    fn of(bytes: &[u8], head: &RequestHead<'_>) -> Result<Details, Refusal> {
+    fn of(
+        bytes: &[u8],
+        head: &RequestHead<'_>,
+        target: Result<Target<'_>, TargetError>,
+    ) -> Result<Details, Refusal> {
         if matches!(head.method, b"CONNECT" | b"TRACE") {
             return Err(Refusal { status: 405, why: "This method is not served here." });
         }
-        let target =
-            Target::parse(head.method, head.target).map_err(|_| bad("bad request target"))?;
+        let target = target.map_err(|_| bad("bad request target"))?;
         let host = host(head)?;
         let framing = framing::of_request(head).map_err(|e| Refusal {
             status: e.status(),
             why: "The body's length is not certain.",
         })?;
-        let options = Options::of(head.fields);
+        let options = Options::of(head.fields)
+            .map_err(|_| Refusal { status: 431, why: "The Connection field is too long." })?;
         let expects = expects_continue(head)?;
         let upgrade = head.fields.values(Known::Upgrade).next().filter(|value| !value.is_empty());
         let may_upgrade =
             options.upgrade && head.version == Version::Http11 && framing == Framing::None;
         Ok(Details {
-            path: span(bytes, target.path),
-            missing: target.missing,
             authority: target.authority.or(host).map(|authority| span(bytes, authority)),
             options,
             framing,
@@ -202,13 +207,17 @@ fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     }
 }
 
-/// HTTP/1.0 knows no expectations; HTTP/1.1 knows one.
+/// HTTP/1.0 knows no expectations; HTTP/1.1 knows one, on each of its lines.
 fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
-    match head.fields.values(Known::Expect).next() {
-        None => Ok(false),
-        Some(_) if head.version == Version::Http10 => Ok(false),
-        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),
-        Some(_) => Err(Refusal { status: 417, why: "Only 100-continue can be expected." }),
+    if head.version == Version::Http10 {
+        return Ok(false);
+    }
+    let mut expectations = head.fields.values(Known::Expect).peekable();
+    let expects = expectations.peek().is_some();
+    if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        Ok(expects)
+    } else {
+        Err(Refusal { status: 417, why: "Only 100-continue can be expected." })
     }
 }
 
@@ -293,8 +302,34 @@ mod tests {
             ),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
             ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: cake\r\n\r\n", 417),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\
+                 Expect: cake\r\n\r\n",
+                417,
+            ),
+            ("GET / HTTP/1.1\r\nHost: a\r\nExpect:\r\n\r\n", 417),
         ] {
             assert_eq!(read(text).1, Some(status), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refused_request_still_has_its_path() {
+        for text in ["GET /a HTTP/1.1\r\n\r\n", "TRACE http://a:b@c/a HTTP/1.1\r\nHost: a\r\n\r\n"]
+        {
+            let (request, refused) = read(text);
+            assert!(refused.is_some());
+            let expected: &[u8] = if text.starts_with("GET") { b"/a" } else { b"" };
+            assert_eq!(request.at(request.path), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn connection_options_beyond_the_bound_are_refused() {
+        let at_most = "a,".repeat(512);
+        for (options, status) in [(&*at_most, None), (&format!("{at_most},"), Some(431))] {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {options}\r\n\r\n");
+            assert_eq!(read(&text).1, status);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answers::Replaced;
 use super::client::Client;
 use super::context::Context;
 use super::download::{Coding, Phase};
@@ -19,6 +20,7 @@ use crate::http::head::{self, HeadScan, ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
 use crate::net::Net;
 use crate::planted::{self, Bug};
+use crate::upstream::group::Pick;
 use crate::upstream::retry::Failure;
 
 /// What a response head is.
@@ -27,8 +29,8 @@ enum Judged {
     Interim,
     Begun,
     Upgraded,
-    Moves(u16, crate::upstream::group::Pick),
-    Replaced(u16),
+    Moves(u16, Pick),
+    Replaced(Replaced),
 }
 
 impl<N: Net> Exchange<N> {
@@ -42,15 +44,7 @@ impl<N: Net> Exchange<N> {
         let mut raw = std::mem::take(&mut self.download.raw);
         let mut places = std::mem::take(&mut context.scratch.places);
         let judged = match head::parse_response(&raw.bytes()[..length], &mut places) {
-            Ok(head) => {
-                let judged = self.judge(&head, &raw.bytes()[..length], client, context);
-                if let Judged::Upgraded = judged {
-                    self.account.answered(head.status, context.now);
-                    self.download.status = head.status;
-                    self.write_interim(&head, upgrade_of(&head), context);
-                }
-                judged
-            }
+            Ok(head) => self.judge(&head, &raw.bytes()[..length], client, context),
             Err(_) => Judged::Bad,
         };
         context.scratch.places = places;
@@ -73,7 +67,7 @@ impl<N: Net> Exchange<N> {
             }
             Judged::Bad => self.fail(Failure::BadHead, client, context),
             Judged::Moves(status, next) => self.move_on(status, next, client, context),
-            Judged::Replaced(status) => self.replace(status, client, context),
+            Judged::Replaced(replaced) => self.replace(replaced, client, context),
         }
     }
 
@@ -84,8 +78,9 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Judged {
+        let Ok(options) = Options::of(head.fields) else { return Judged::Bad };
         if head.status < 200 && !planted::is(Bug::InterimTakenForFinal) {
-            return self.judge_interim(head, context);
+            return self.judge_interim(head, options, context);
         }
         let to_head = self.request.is_head;
         let Ok(framing) = framing::of_response(head, to_head) else { return Judged::Bad };
@@ -98,40 +93,61 @@ impl<N: Net> Exchange<N> {
             return Judged::Moves(head.status, next);
         }
         self.account.answered(head.status, context.now);
-        if intercepts && self.error_page(head.status).is_some() {
-            return Judged::Replaced(head.status);
-        }
         if context.keeps_response_heads(self.generation) {
+            context.buffers.clear(&mut self.download.head_received);
             context.buffers.append(&mut self.download.head_received, bytes);
         }
-        self.write_head(head, framing, client, context);
+        if intercepts && self.error_page(head.status).is_some() {
+            return Judged::Replaced(replaced(head));
+        }
+        self.write_head(head, options, framing, client, context);
         Judged::Begun
     }
 
     /// 1xx: passed on to those who know it. RFC 9110, section 15.2.
-    fn judge_interim(&mut self, head: &ResponseHead<'_>, context: &mut Context<N>) -> Judged {
+    fn judge_interim(
+        &mut self,
+        head: &ResponseHead<'_>,
+        options: Options,
+        context: &mut Context<N>,
+    ) -> Judged {
         self.download.interim += 1;
         let framed = !matches!(framing::declared(head.fields, head.version), Ok(None));
         if framed || self.download.interim > MAX_INTERIM || head.version == Version::Http10 {
             return Judged::Bad;
         }
         if head.status == 101 {
-            return self.judge_upgrade(head);
+            return self.judge_upgrade(head, options, context);
         }
         let repeated = head.status == 100
             && std::mem::replace(&mut self.download.continued, true)
             && !planted::is(Bug::ContinueRepeated);
         let knows = self.request.version == Version::Http11 || planted::is(Bug::InterimToOldClient);
         if knows && !repeated {
-            self.write_interim(head, None, context);
+            self.write_interim(head, options, None, context);
         }
         Judged::Interim
     }
 
     /// The server may change the protocol if it was asked to, and has heard all of the request.
-    fn judge_upgrade(&mut self, head: &ResponseHead<'_>) -> Judged {
-        let may = self.download.asked_upgrade && self.upload.is_sent();
-        if may && upgrade_of(head).is_some() { Judged::Upgraded } else { Judged::Bad }
+    fn judge_upgrade(
+        &mut self,
+        head: &ResponseHead<'_>,
+        options: Options,
+        context: &mut Context<N>,
+    ) -> Judged {
+        let upgrade = head.fields.values(Known::Upgrade).next();
+        if !self.download.asked_upgrade || !self.upload.is_sent() || upgrade.is_none() {
+            return Judged::Bad;
+        }
+        self.account.answered(head.status, context.now);
+        self.download.status = head.status;
+        let written = self.write_interim(head, options, upgrade, context);
+        if context.keeps_response_heads(self.generation) {
+            let out = self.download.out.bytes();
+            context.buffers.append(&mut self.download.head_sent, &out[out.len() - written..]);
+        }
+        Judged::Upgraded
     }
 
     /// Whatever both sides say from now on passes unread, behind what is in hand.
@@ -150,18 +166,21 @@ impl<N: Net> Exchange<N> {
         }
     }
 
+    /// Writes the head of an answer before the final one, or of a change of the protocol. Returns
+    /// how many bytes it has.
     fn write_interim(
         &mut self,
         head: &ResponseHead<'_>,
+        options: Options,
         upgrade: Option<&[u8]>,
         context: &mut Context<N>,
-    ) {
+    ) -> usize {
         let mut out = std::mem::take(&mut context.scratch.head);
         ResponseOut {
             status: head.status,
             reason: head.reason,
             fields: head.fields,
-            options: Options::of(head.fields),
+            options,
             hide: &[],
             add: &SetFields::default(),
             framing: Framing::None,
@@ -171,19 +190,21 @@ impl<N: Net> Exchange<N> {
         }
         .write(&mut out, |_, _| false);
         self.download.say(&out, &mut context.buffers);
+        let written = out.len();
         out.clear();
         context.scratch.head = out;
+        written
     }
 
     /// Writes the final head for the client, and knows from then on how the body is passed on.
     fn write_head(
         &mut self,
         head: &ResponseHead<'_>,
+        options: Options,
         framing: Framing,
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) {
-        let options = Options::of(head.fields);
         let (out_framing, coding) = self.passing(head, framing);
         let framed = out_framing != Framing::UntilClose;
         let status = self.told(head.status);
@@ -192,27 +213,25 @@ impl<N: Net> Exchange<N> {
         let Some(proxy) = self.proxy() else { return };
         let mut add = std::mem::take(&mut context.scratch.set);
         let mut out = std::mem::take(&mut context.scratch.head);
-        let scope = self.scope(client, context);
-        self.fill_added(status, &scope, &mut add);
         let replaced = status != head.status;
         let reason = if replaced { reason(status).as_bytes() } else { head.reason };
-        ResponseOut {
-            status,
-            reason,
-            fields: head.fields,
-            options,
-            hide: &proxy.hide_headers,
-            add: &add,
-            framing: out_framing,
-            persistence: self.persistence(),
-            keep_alive: self.keep_alive(),
-            upgrade: None,
-        }
-        .write(&mut out, |url, out| redirect(&proxy.redirects, &scope, url, out));
-        if context.keeps_response_heads(self.generation) {
-            context.buffers.append(&mut self.download.head_sent, &out);
-        }
-        self.download.say(&out, &mut context.buffers);
+        let (persistence, keep_alive) = (self.persistence(), self.keep_alive());
+        self.compose(status, client, context, &mut add, &mut out, |add, scope, out| {
+            ResponseOut {
+                status,
+                reason,
+                fields: head.fields,
+                options,
+                hide: &proxy.hide_headers,
+                add,
+                framing: out_framing,
+                persistence,
+                keep_alive,
+                upgrade: None,
+            }
+            .write(out, |url, out| redirect(&proxy.redirects, scope, url, out));
+        });
+        self.say_head(&out, context);
         out.clear();
         out.shrink_to(super::render::KEPT_SCRATCH);
         (context.scratch.head, context.scratch.set) = (out, add);
@@ -260,13 +279,48 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Evaluates `add_header` and the like for an answer with this status.
-    pub(super) fn fill_added(&self, status: u16, scope: &Scope<'_>, add: &mut SetFields) {
+    /// Appends a final head as `write` has it with the fields to add. Their values may ask for what
+    /// it says without them.
+    pub(super) fn compose(
+        &self,
+        status: u16,
+        client: &Client<N>,
+        context: &mut Context<N>,
+        add: &mut SetFields,
+        out: &mut Vec<u8>,
+        write: impl Fn(&SetFields, &Scope<'_>, &mut Vec<u8>),
+    ) {
+        let mut without = std::mem::take(&mut context.scratch.text);
+        let mut scope = self.scope(client, context);
         add.clear();
+        if context.keeps_response_heads(self.generation) {
+            without.clear();
+            write(add, &scope, &mut without);
+            scope.answer.head = &without;
+        }
+        self.fill_added(status, &scope, add);
+        write(add, &scope, out);
+        context.scratch.text = without;
+    }
+
+    /// Evaluates `add_header`, and what is left of an answer that a page takes the place of.
+    fn fill_added(&self, status: u16, scope: &Scope<'_>, add: &mut SetFields) {
         let settings = self.settings();
         for header in settings.add_headers.iter().filter(|header| applies(header, status)) {
             add.add(&header.name, |out| scope.write(&header.value, out));
         }
+        for challenge in self.page.iter().flat_map(|page| &page.challenges) {
+            add.add(b"WWW-Authenticate", |out| out.extend_from_slice(challenge));
+        }
+    }
+
+    /// Sends a final head.
+    pub(super) fn say_head(&mut self, head: &[u8], context: &mut Context<N>) {
+        if context.keeps_response_heads(self.generation) {
+            context.buffers.clear(&mut self.download.head_sent);
+            context.buffers.append(&mut self.download.head_sent, head);
+        }
+        self.download.say(head, &mut context.buffers);
     }
 
     /// The value of the client's `Keep-Alive: timeout=`, if it is to be told.
@@ -275,9 +329,15 @@ impl<N: Net> Exchange<N> {
     }
 }
 
-/// The protocol that a head changes to.
-fn upgrade_of<'h>(head: &ResponseHead<'h>) -> Option<&'h [u8]> {
-    head.fields.values(Known::Upgrade).next()
+/// What is left of an answer that a page takes the place of: RFC 9110, section 11.6.1, wants a
+/// challenge in each 401.
+fn replaced(head: &ResponseHead<'_>) -> Replaced {
+    let challenges = head
+        .fields
+        .iter()
+        .filter(|field| head.status == 401 && field.name.eq_ignore_ascii_case(b"www-authenticate"));
+    let challenges = challenges.map(|field| field.value.into()).collect();
+    Replaced { status: head.status, challenges, location: None }
 }
 
 /// Statuses that `add_header` applies to without `always`.

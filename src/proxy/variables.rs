@@ -9,14 +9,13 @@ use std::time::Duration;
 use super::account::{Account, Attempt};
 use super::client::Facts;
 use super::context::location;
-use super::exchange::Page;
+use super::error_page::Page;
 use super::opening::Announced;
-use super::request::Request;
+use super::request::{Request, Span};
 use super::route::Site;
 use crate::address::Address;
-use crate::config::model::{Action, Config, Escape, LogFormat, ProxyPass};
+use crate::config::model::{Action, Config, Escape, HeadLimits, LogFormat, ProxyPass};
 use crate::config::template::{Part, Template, Variable};
-use crate::http::fields::Fields;
 use crate::http::head::{self, Version};
 use crate::http::rewrite::decimal;
 use crate::http::target::{host_and_port, normalise};
@@ -82,19 +81,29 @@ impl Scope<'_> {
         write_line(format, out, |variable, value| self.value(variable, value));
     }
 
-    /// Appends a variable's value; none where it has none.
-    fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
+    /// Appends a variable's value; `None` where it has none.
+    pub(super) fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
         match variable {
             Variable::Host => self.host(out),
+            // RFC 9112, section 3.2.2: the target's host replaces that of `Host`.
+            Variable::Http(name) if **name == *"host" => {
+                out.extend_from_slice(self.request.authority()?);
+            }
             // RFC 6265, section 5.4: pairs of cookies are joined otherwise than lists.
             Variable::Http(name) if **name == *"cookie" => {
-                self.field_of_request(name, b"; ", out)?;
+                self.request.field(name, b"; ", out)?;
             }
-            Variable::Http(name) => self.field_of_request(name, b", ", out)?,
+            Variable::Http(name) => {
+                let underscores = self.limits().underscores;
+                let is_meant = |field: &[u8]| {
+                    is_named(field, name) && (underscores || memchr::memchr(b'_', field).is_none())
+                };
+                self.request.fields().join(is_meant, b", ", out)?;
+            }
             Variable::ProxyHost => out.extend_from_slice(self.proxy()?.host.as_bytes()),
             Variable::ProxyPort => out.extend_from_slice(self.proxy()?.port.as_bytes()),
             Variable::ProxyAddXForwardedFor => {
-                if self.field_of_request("x_forwarded_for", b", ", out).is_some() {
+                if self.request.field("x-forwarded-for", b", ", out).is_some() {
                     out.extend_from_slice(b", ");
                 }
                 ip(self.remote, out);
@@ -113,8 +122,12 @@ impl Scope<'_> {
             Variable::ServerName => self.server_name(out),
             Variable::Scheme => out.extend_from_slice(b"http"),
             Variable::Request => out.extend_from_slice(self.request.line()),
-            Variable::RequestMethod => out.extend_from_slice(self.request.at(self.request.method)),
-            Variable::RequestUri => self.request_uri(out),
+            Variable::RequestMethod => out.extend_from_slice(self.known(self.request.method)?),
+            Variable::RequestUri => {
+                self.known(self.request.target)?;
+                out.extend_from_slice(self.request.missing);
+                out.extend_from_slice(self.request.at(self.request.path));
+            }
             Variable::Uri => self.uri(out)?,
             Variable::Args => out.extend_from_slice(self.query()?),
             Variable::Arg(name) => out.extend_from_slice(self.argument(name)?),
@@ -149,10 +162,7 @@ impl Scope<'_> {
             Variable::UpstreamStatus => each(self.account, out, |of| of.status, number)?,
             Variable::UpstreamConnectTime => each(self.account, out, |of| of.connect, seconds)?,
             Variable::UpstreamHeaderTime => each(self.account, out, |of| of.header, seconds)?,
-            Variable::UpstreamResponseTime => {
-                let so_far = |of: &Attempt| self.now - of.began;
-                each(self.account, out, |of| Some(of.response.unwrap_or(so_far(of))), seconds)?
-            }
+            Variable::UpstreamResponseTime => each(self.account, out, |of| of.response, seconds)?,
             Variable::UpstreamResponseLength => {
                 each(self.account, out, |of| Some(of.length), number)?
             }
@@ -205,21 +215,29 @@ impl Scope<'_> {
         }
     }
 
-    fn request_uri(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.request.missing);
-        out.extend_from_slice(self.request.at(self.request.path));
+    fn limits(&self) -> &HeadLimits {
+        &self.config.virtual_servers[self.site.server.0].limits
     }
 
+    /// A part of the request line; `None` where the line could not be read.
+    fn known(&self, part: Span) -> Option<&[u8]> {
+        Some(self.request.at(part)).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// The decoded path: empty where it leads nowhere, `None` where there is none.
     fn uri(&self, out: &mut Vec<u8>) -> Option<()> {
         if let Some(page) = self.page {
             out.extend_from_slice(&page.path);
             return Some(());
         }
+        self.known(self.request.target)?;
         let (path, _) = self.request.path_and_query();
         let path = if path.is_empty() { b"/" } else { path };
         let start = out.len();
-        let merge = self.config.virtual_servers[self.site.server.0].limits.merge_slashes;
-        normalise(path, merge, out).map_err(|_| out.truncate(start)).ok()
+        if normalise(path, self.limits().merge_slashes, out).is_err() {
+            out.truncate(start);
+        }
+        Some(())
     }
 
     fn argument(&self, name: &str) -> Option<&[u8]> {
@@ -256,7 +274,7 @@ impl Scope<'_> {
     /// The name in `Authorization: Basic`.
     fn user(&self, out: &mut Vec<u8>) -> Option<()> {
         let mut value = Vec::new();
-        self.field_of_request("authorization", b", ", &mut value)?;
+        self.request.field("authorization", b", ", &mut value)?;
         let (scheme, credentials) = value.split_at_checked(b"Basic ".len())?;
         if !scheme.eq_ignore_ascii_case(b"Basic ") {
             return None;
@@ -265,10 +283,6 @@ impl Scope<'_> {
         let name = decoded.split(|&b| b == b':').next()?;
         out.extend_from_slice(name);
         Some(())
-    }
-
-    fn field_of_request(&self, name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        self.request.field(name, between, out)
     }
 }
 
@@ -371,24 +385,7 @@ fn ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the values of all lines whose name is `name` with `_` for `-`.
-pub(super) fn join_fields(
-    fields: Fields<'_>,
-    name: &str,
-    between: &[u8],
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    let mut found = None;
-    for field in fields.iter().filter(|field| is_named(field.name, name)) {
-        if found.is_some() {
-            out.extend_from_slice(between);
-        }
-        out.extend_from_slice(field.value);
-        found = Some(());
-    }
-    found
-}
-
+/// Whether a variable's name means this field: in lowercase, with `_` for `-`.
 fn is_named(field: &[u8], variable: &str) -> bool {
     let plain = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
     field.len() == variable.len() && field.iter().copied().map(plain).eq(variable.bytes())
@@ -397,7 +394,7 @@ fn is_named(field: &[u8], variable: &str) -> bool {
 fn field_of_response(head: &[u8], name: &str, out: &mut Vec<u8>) -> Option<()> {
     let mut places = Vec::new();
     let head = head::parse_response(head, &mut places).ok()?;
-    join_fields(head.fields, name, b", ", out)
+    head.fields.join(|field| is_named(field, name), b", ", out)
 }
 
 /// Escapes what stands behind `start`: hardly ever anything.

@@ -69,6 +69,8 @@ pub enum Fault {
     Expectation,
     /// 6.1: no space behind the status.
     NoReason,
+    /// The `Connection` lines are together longer than a kibibyte.
+    LongConnection,
 }
 
 impl Fault {
@@ -93,6 +95,7 @@ impl Fault {
             Fault::TooLarge => &[400, 431],
             Fault::Coding => &[400, 501],
             Fault::Expectation => &[417],
+            Fault::LongConnection => &[431],
         }
     }
 }

@@ -94,6 +94,9 @@ fn head(lines: &[&[u8]], faults: &mut Vec<Fault>, doubts: &mut Vec<Fault>) -> Op
     if version == Version::Current && !expectations.iter().all(&continues) {
         doubts.push(Fault::Expectation);
     }
+    if values(&fields, "connection").iter().map(|value| value.len()).sum::<usize>() > 1024 {
+        doubts.push(Fault::LongConnection);
+    }
     let options = connection_options(&fields);
     let says = |option: &str| options.iter().any(|other| other == option.as_bytes());
     Some(Request {

@@ -108,7 +108,7 @@ impl Builder {
                 "proxy_protocol" => RealIpSource::ProxyProtocol,
                 name => {
                     field_name(word)?;
-                    RealIpSource::Field(name.to_ascii_lowercase().replace('-', "_").into())
+                    RealIpSource::Field(name.to_ascii_lowercase().into())
                 }
             };
         }
@@ -220,7 +220,7 @@ impl Default for Level {
             tcp_nodelay: true,
             real_ip: RealIp {
                 trusted: Vec::new(),
-                source: RealIpSource::Field("x_real_ip".into()),
+                source: RealIpSource::Field("x-real-ip".into()),
                 recursive: false,
             },
             add_headers: Vec::new(),

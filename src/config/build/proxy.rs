@@ -386,15 +386,10 @@ pub(super) const NEVER: NextUpstream = NextUpstream {
     timeout_after: None,
 };
 
-/// Fields for nginx itself; `Date` and `Server` pass, which nginx hides to send its own.
-const HIDDEN: [&str; 6] = [
-    "x-pad",
-    "x-accel-expires",
-    "x-accel-redirect",
-    "x-accel-limit-rate",
-    "x-accel-buffering",
-    "x-accel-charset",
-];
+/// Fields for nginx itself. `Date` and `Server` pass, which nginx hides to send its own, and so does
+/// `X-Accel-Redirect`, which it follows: without it the answer would be an empty one.
+const HIDDEN: [&str; 5] =
+    ["x-pad", "x-accel-expires", "x-accel-limit-rate", "x-accel-buffering", "x-accel-charset"];
 /// Why `~` is refused.
 pub(super) const NO_REGEX: &str = "there are no regular expressions";
 /// The largest response head that may be asked for.

@@ -89,7 +89,7 @@ pub struct RealIp {
 /// `real_ip_header`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RealIpSource {
-    /// A field, lowercase, with underscores for dashes: a list of addresses.
+    /// The lowercase name of a field, which holds a list of addresses.
     Field(Box<str>),
     /// The PROXY header of the connection.
     ProxyProtocol,

@@ -165,7 +165,7 @@ fn what_nobody_says_is_as_in_nginx_or_ours_on_purpose() {
             tcp_nodelay: true,
             real_ip: RealIp {
                 trusted: vec![],
-                source: RealIpSource::Field("x_real_ip".into()),
+                source: RealIpSource::Field("x-real-ip".into()),
                 recursive: false,
             },
             add_headers: vec![],

@@ -95,7 +95,7 @@ fn addresses_are_covered_by_networks_in_either_family() {
     assert!(covers("10.200.0.1:5") && covers("[::ffff:10.0.0.1]:5"));
     assert!(!covers("11.0.0.1:5") && !covers("[::1]:5"));
     assert!(real_ip.trusted.iter().any(|t| t.covers(&crate::address::Address::Unix("".into()))));
-    assert_eq!(real_ip.source, RealIpSource::Field("x_client_ip".into()));
+    assert_eq!(real_ip.source, RealIpSource::Field("x-client-ip".into()));
     assert!(config.listens[0].proxy_protocol);
 }
 

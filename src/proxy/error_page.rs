@@ -1,0 +1,142 @@
+//! `error_page`: where the request goes that takes the place of one that was refused or failed.
+//!
+//! A template and the values in it become a target here. The template alone says where the query
+//! begins, and no value can end the target, leave the path's tree or add an argument to the query.
+
+use super::variables::Scope;
+use crate::config::model::ErrorPageStatus;
+use crate::config::template::{Part, Template, Variable};
+use crate::http::target::{escape, escape_argument, escape_query, normalise};
+
+/// A page that takes the place of an error.
+#[derive(Debug)]
+pub struct Page {
+    /// Its path, decoded and normalised.
+    pub path: Vec<u8>,
+    /// Its query, without the `?`, as it is sent.
+    pub query: Option<Vec<u8>>,
+    /// The status that it replaces.
+    pub original: u16,
+    /// What the client is told instead.
+    pub tells: ErrorPageStatus,
+    /// What the answer that it replaces says in `WWW-Authenticate`.
+    pub challenges: Vec<Box<[u8]>>,
+    /// Where the redirect that it replaces leads to.
+    pub location: Option<Vec<u8>>,
+}
+
+/// Where an `error_page` leads.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// To a page of the same server: its decoded path, and its query without the `?`.
+    To(Vec<u8>, Option<Vec<u8>>),
+    /// To another URL: the client is redirected.
+    Away(Vec<u8>),
+    /// To nothing that could be asked for: a path above the root, or one with a NUL.
+    Nowhere,
+}
+
+/// Finds out where `template` leads with the values of the moment.
+pub(super) fn leads(template: &Template, scope: &Scope<'_>) -> Leads {
+    let mut whole = Vec::new();
+    scope.write(template, &mut whole);
+    if whole.first() != Some(&b'/') {
+        return Leads::Away(whole);
+    }
+    let (path, query) = assemble(template, |variable, out| scope.value(variable, out));
+    // Values may hold dot segments: the path is brought to the form that locations are chosen by.
+    let (mut escaped, mut normal) = (Vec::new(), Vec::new());
+    escape(&path, &mut escaped);
+    match normalise(&escaped, false, &mut normal) {
+        Ok(()) => Leads::To(normal, query),
+        Err(_) => Leads::Nowhere,
+    }
+}
+
+/// The path, decoded, and the query, as it is sent.
+fn assemble(
+    template: &Template,
+    value: impl Fn(&Variable, &mut Vec<u8>) -> Option<()>,
+) -> (Vec<u8>, Option<Vec<u8>>) {
+    let mut path = Vec::new();
+    let mut query: Option<Vec<u8>> = None;
+    for part in &template.parts {
+        match (part, &mut query) {
+            (Part::Text(text), None) => match memchr::memchr(b'?', text) {
+                Some(at) => {
+                    path.extend_from_slice(&text[..at]);
+                    let mut begun = Vec::new();
+                    escape_query(&text[at + 1..], &mut begun);
+                    query = Some(begun);
+                }
+                None => path.extend_from_slice(text),
+            },
+            (Part::Text(text), Some(query)) => escape_query(text, query),
+            // The mark that begins a query where there is one: `/page$is_args$args`.
+            (Part::Variable(Variable::IsArgs), None) => {
+                let mut mark = Vec::new();
+                let _ = value(&Variable::IsArgs, &mut mark);
+                query = (!mark.is_empty()).then(Vec::new);
+            }
+            (Part::Variable(variable), None) => drop(value(variable, &mut path)),
+            (Part::Variable(variable @ (Variable::Args | Variable::Arg(_))), Some(query)) => {
+                // Parts of the client's own query: escaped already, and free of other bytes.
+                let _ = value(variable, query);
+            }
+            (Part::Variable(variable), Some(query)) => {
+                let mut plain = Vec::new();
+                let _ = value(variable, &mut plain);
+                escape_argument(&plain, query);
+            }
+        }
+    }
+    (path, query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Layer;
+    use crate::config::template::Constants;
+
+    /// The path and the query of a template in which `$uri`, `$args` and so on have this value.
+    fn check(template: &str, value: &str, path: &str, query: Option<&str>) {
+        let constants = Constants { hostname: "h".into() };
+        let template = Template::compile(template, Layer::Http, &constants).unwrap();
+        let (got, got_query) = assemble(&template, |_, out| {
+            out.extend_from_slice(value.as_bytes());
+            Some(())
+        });
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        assert_eq!((text(got), got_query.map(text)), (path.into(), query.map(Into::into)));
+    }
+
+    #[test]
+    fn the_template_alone_begins_the_query() {
+        check("/f", "", "/f", None);
+        check("/f$uri", "/a?b", "/f/a?b", None);
+        check("/f$uri?c", "/a?b", "/f/a?b", Some("c"));
+        check("/f?a=b?c", "", "/f", Some("a=b?c"));
+        check("/f?", "", "/f", Some(""));
+        check("/f$is_args", "?", "/f", Some(""));
+        check("/f$is_args", "", "/f", None);
+    }
+
+    #[test]
+    fn a_value_in_a_query_is_one_argument() {
+        let split = "/a HTTP/1.1\r\nHost: x\r\n\r\nGET /b&c=d#e%20";
+        let escaped = "/a%20HTTP/1.1%0D%0AHost:%20x%0D%0A%0D%0AGET%20/b%26c=d%23e%2520";
+        for variable in ["uri", "remote_user", "request_uri", "http_x", "host"] {
+            let query = format!("u={escaped}&v");
+            check(&format!("/f?u=${variable}&v"), split, "/f", Some(&query));
+        }
+        for byte in 1..=255 {
+            let mut query = Vec::new();
+            escape_argument(&[byte], &mut query);
+            assert!(query.iter().all(|&byte| crate::http::head::is_target_byte(byte)));
+            assert!(!query.contains(&b'&'), "{byte}");
+        }
+        check("/f?$args&b=$arg_b", "c=%20", "/f", Some("c=%20&b=c=%20"));
+        check("/f?a b\u{e4}#&c", "", "/f", Some("a%20b\u{e4}%23&c"));
+    }
+}

@@ -45,6 +45,14 @@ impl Template {
         Ok(template)
     }
 
+    /// Whether it asks for fields of a response.
+    pub fn reads_response_head(&self) -> bool {
+        let reads = |part: &Part| {
+            matches!(part, Part::Variable(Variable::SentHttp(_) | Variable::UpstreamHttp(_)))
+        };
+        self.parts.iter().any(reads)
+    }
+
     fn push_text(&mut self, text: &str) {
         if text.is_empty() {
             return;

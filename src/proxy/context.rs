@@ -19,10 +19,7 @@ use super::socket::Socket;
 use super::spare::{Boxes, Vectors};
 use crate::address::Address;
 use crate::buffer::{Buffer, BufferPool};
-use crate::config::model::{
-    self, Action, Config, GroupId, Listen, Location, LocationSettings, LogId,
-};
-use crate::config::template::{Part, Variable};
+use crate::config::model::{self, Config, GroupId, Listen, Location, LocationSettings, LogId};
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Accepted, Connect, Net, Token};
@@ -186,7 +183,7 @@ impl<N: Net> Context<N> {
         }
         let id = self.generations.last().map_or(0, |old| old.id + 1);
         let logs = config.access_logs.iter().map(|log| self.journal.open(log)).collect();
-        let keeps_response_heads = reads_response_heads(&config);
+        let keeps_response_heads = config.reads_response_heads();
         self.generations.push(Generation { id, config, groups, logs, keeps_response_heads });
         self.retire();
     }
@@ -460,35 +457,6 @@ impl Default for Tuning {
         // Below 64 KiB the calls for a pipe cost more than the copy.
         Tuning { relay_rounds: 16, splice_from: 64 << 10 }
     }
-}
-
-/// Whether anything that is evaluated once a response has come asks for its fields.
-fn reads_response_heads(config: &Config) -> bool {
-    let servers = config.virtual_servers.iter();
-    let settings = servers.flat_map(|server| {
-        server.locations.iter().map(|location| &location.settings).chain([&server.outside])
-    });
-    let of_settings = settings.flat_map(|settings| {
-        let added = settings.add_headers.iter().map(|header| &header.value);
-        added.chain(settings.error_pages.iter().map(|page| &page.uri))
-    });
-    let locations = config.virtual_servers.iter().flat_map(|server| &server.locations);
-    let of_actions = locations.flat_map(|location| match &location.action {
-        Action::Proxy(proxy) => {
-            let set = proxy.set_headers.iter().map(|header| &header.value);
-            let redirects =
-                proxy.redirects.iter().flat_map(|redirect| [&redirect.from, &redirect.to]);
-            set.chain(redirects).collect()
-        }
-        Action::Return(answer) => answer.text.iter().collect(),
-        Action::NotFound => Vec::new(),
-    });
-    let of_logs = config.log_formats.iter().map(|format| &format.line);
-    let mut parts =
-        of_settings.chain(of_actions).chain(of_logs).flat_map(|template| &template.parts);
-    parts.any(|part| {
-        matches!(part, Part::Variable(Variable::SentHttp(_) | Variable::UpstreamHttp(_)))
-    })
 }
 
 /// Settings of a site's location, or of its virtual server outside of all.

@@ -84,7 +84,6 @@ impl<N: Net> Transit<N> {
             let format = &self.config.log_formats[to.format.0];
             context.journal.line(place, scope.now, |out| scope.write_line(format, out));
         }
-        drop(scope);
         context.buffers.clear(&mut request.head);
     }
 }

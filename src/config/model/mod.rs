@@ -3,6 +3,7 @@
 //! Nothing here knows where in a file it came from, and nothing here changes once it is built.
 //! Indices (`GroupId`, `LogId` …) point into the vectors of the same [`Config`].
 
+mod asks;
 mod proxy;
 mod stream;
 

@@ -1,0 +1,35 @@
+//! What a configuration may ask for while it is at work.
+
+use super::{Action, Config};
+use crate::config::template::Template;
+
+impl Config {
+    /// Whether anything that is evaluated once a response has come asks for its fields.
+    pub fn reads_response_heads(&self) -> bool {
+        let lines = self.log_formats.iter().map(|format| &format.line);
+        lines.chain(self.values_of_answers()).any(Template::reads_response_head)
+    }
+
+    /// The values of what is added to answers, of pages in place of errors and of requests for them.
+    fn values_of_answers(&self) -> impl Iterator<Item = &Template> {
+        let locations = self.virtual_servers.iter().flat_map(|server| &server.locations);
+        let outside = self.virtual_servers.iter().map(|server| &server.outside);
+        let settings = outside.chain(locations.clone().map(|location| &location.settings));
+        let of_settings = settings.flat_map(|settings| {
+            let added = settings.add_headers.iter().map(|header| &header.value);
+            added.chain(settings.error_pages.iter().map(|page| &page.uri))
+        });
+        let of_actions = locations.flat_map(|location| -> Vec<&Template> {
+            match &location.action {
+                Action::Proxy(proxy) => {
+                    let set = proxy.set_headers.iter().map(|header| &header.value);
+                    let redirects = proxy.redirects.iter();
+                    set.chain(redirects.flat_map(|pair| [&pair.from, &pair.to])).collect()
+                }
+                Action::Return(answer) => answer.text.iter().collect(),
+                Action::NotFound => Vec::new(),
+            }
+        });
+        of_settings.chain(of_actions)
+    }
+}

@@ -1,11 +1,18 @@
 //! What is written down: access lines, formats, state changes, files that are moved away.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, PipeReader, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use common::{Proxy, Upstream, get, nginx_differs, ok, post, wait_until};
+use common::{Client, Port, Proxy, Upstream, get, nginx_differs, ok, post, wait_until};
+use rustix::fs::OFlags;
 
 /// One server and a log in `format`.
 fn logging(server: &Upstream, format: &str) -> Proxy {
@@ -225,6 +232,230 @@ fn a_post_that_a_dead_pooled_connection_cost_is_in_the_error_log() {
     wait_until("the lost request in the log", || {
         lines(&path).iter().any(|line| line.contains(&address) && line.contains("\"POST / "))
     });
+}
+
+/// The program with this standard error stream, ended when dropped.
+struct Quiet {
+    child: std::process::Child,
+    port: Port,
+    directory: tempfile::TempDir,
+}
+
+impl Quiet {
+    fn start(conf: &str, stderr: impl Into<Stdio>, environment: &[(&str, &str)]) -> Quiet {
+        let (port, directory) = (Port::reserve(), tempfile::tempdir().unwrap());
+        let file = directory.path().join("proxy.conf");
+        let dir = directory.path().display().to_string();
+        let text = conf.replace("{listen}", &port.address().to_string()).replace("{dir}", &dir);
+        fs::write(&file, format!("pid {dir}/pid; {text}")).unwrap();
+        let mut command = Command::new(common::binary());
+        command.arg("-c").arg(&file).envs(environment.iter().copied());
+        let child = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+        let mut quiet = Quiet { child, port, directory };
+        wait_until("the proxy to start", || {
+            assert_eq!(quiet.child.try_wait().unwrap(), None, "it ended");
+            std::net::TcpStream::connect(quiet.port.address()).is_ok()
+        });
+        quiet
+    }
+
+    /// One request, with as long a line as the log may get.
+    fn ask(&self) -> u16 {
+        let path = format!("/{}", "x".repeat(1000));
+        Client::connect(self.port.address()).ask(get(&path)).status()
+    }
+
+    fn ends_in_order(mut self) {
+        common::signal(self.child.id(), "TERM");
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Quiet {
+    /// A test that fails leaves no process behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Logs a line of a thousand bytes for each request, wherever that goes.
+const TALKATIVE: &str = "events {} http { log_format long '$request'; server { listen {listen};
+    access_log {log} long flush=1ms; return 200; } }";
+
+/// Another open description of the same pipe, which never makes us wait.
+fn impatient(pipe: impl AsFd, options: &mut fs::OpenOptions) -> File {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
+    let path = format!("/proc/self/fd/{}", pipe.as_fd().as_raw_fd());
+    options.custom_flags(flags).open(path).unwrap()
+}
+
+/// A pipe without any room, and how many bytes are in it.
+fn full_pipe() -> (PipeReader, OwnedFd, usize) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut filler = impatient(&writer, File::options().write(true));
+    let mut total = 0;
+    loop {
+        match std::io::Write::write(&mut filler, &[b'x'; 4096]) {
+            Ok(n) => total += n,
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::WouldBlock);
+                return (reader, writer.into(), total);
+            }
+        }
+    }
+}
+
+/// Reads until a line holds this text; returns all lines, complete ones only.
+fn read_until(reader: &PipeReader, text: &str) -> Vec<String> {
+    let mut reader = impatient(reader, File::options().read(true));
+    let mut bytes = Vec::new();
+    let whole = |bytes: &[u8]| -> Vec<String> {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(str::to_owned).collect()
+    };
+    wait_until(&format!("a line with {text:?}"), || {
+        if let Err(e) = reader.read_to_end(&mut bytes) {
+            assert_eq!(e.kind(), ErrorKind::WouldBlock);
+        }
+        whole(&bytes).iter().any(|line| line.contains(text))
+    });
+    whole(&bytes)
+}
+
+/// How many lines were lost, by the line that says so.
+fn told_as_lost(lines: &[String]) -> usize {
+    let line = lines.iter().find(|line| line.contains("lines were lost")).expect("a loss");
+    let number = line.split("lines were lost").next().unwrap().trim().rsplit(' ').next().unwrap();
+    number.parse().unwrap()
+}
+
+#[test]
+fn a_stderr_without_room_costs_lines_and_neither_time_nor_the_process() {
+    if nginx_differs("waits for room") {
+        return;
+    }
+    for flags in [OFlags::empty(), OFlags::NONBLOCK] {
+        let (reader, writer, filled) = full_pipe();
+        rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+        let conf = TALKATIVE.replace("{log}", "/dev/stderr");
+        let quiet = Quiet::start(&conf, writer.try_clone().unwrap(), &[]);
+        let asked = 600;
+        for _ in 0..asked {
+            assert_eq!(quiet.ask(), 200);
+        }
+        // Nobody has changed how others write to the same pipe.
+        assert_eq!(rustix::fs::fcntl_getfl(&writer).unwrap() & OFlags::NONBLOCK, flags);
+        let lines = read_until(&reader, "lines were lost");
+        let bytes: usize = lines.iter().map(String::len).sum();
+        assert!(bytes > filled, "{bytes} of {filled}");
+        let written = lines.iter().filter(|line| line.contains("GET /xxx")).count();
+        assert_eq!(written + told_as_lost(&lines), asked);
+        assert!(lines.iter().any(|line| line.contains("\"/dev/stderr\" has no room")));
+        quiet.ends_in_order();
+    }
+}
+
+#[test]
+fn a_socket_as_stderr_costs_lines_and_no_time_either() {
+    if nginx_differs("waits for room") {
+        return;
+    }
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let conf = TALKATIVE.replace("{log}", "/dev/stderr");
+    let quiet = Quiet::start(&conf, OwnedFd::from(theirs), &[]);
+    for _ in 0..1000 {
+        assert_eq!(quiet.ask(), 200);
+    }
+    let mut ours = std::io::BufReader::new(ours);
+    let mut line = String::new();
+    while !line.contains("lines were lost") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut ours, &mut line).unwrap() > 0);
+    }
+    quiet.ends_in_order();
+}
+
+#[test]
+fn a_full_disk_under_a_log_is_told_and_costs_nothing_else() {
+    if nginx_differs("tells it otherwise") {
+        return;
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let conf = format!("error_log stderr; error_log /dev/full; {TALKATIVE}");
+    let quiet = Quiet::start(&conf.replace("{log}", "/dev/full"), writer, &[]);
+    assert_eq!(quiet.ask(), 200);
+    read_until(&reader, "cannot write to \"/dev/full\": No space left");
+    assert_eq!(quiet.ask(), 200);
+    quiet.ends_in_order();
+}
+
+#[test]
+fn logs_may_be_fifos_whether_or_not_somebody_reads() {
+    if nginx_differs("waits for a reader") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let log = path.display();
+    let conf = format!("error_log {log}.e info; error_log {log}; {TALKATIVE}")
+        .replace("{log}", &log.to_string());
+    let quiet = Quiet::start(&conf, Stdio::null(), &[]);
+    assert_eq!(quiet.ask(), 200);
+    for _ in 0..2 {
+        let reader = File::options()
+            .read(true)
+            .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap())
+            .open(&path)
+            .unwrap();
+        let mut text = Vec::new();
+        wait_until("the line", || {
+            let _ = (&reader).read_to_end(&mut text);
+            text.windows(5).any(|part| part == b"GET /")
+        });
+        drop(reader);
+        assert_eq!(quiet.ask(), 200);
+    }
+    quiet.ends_in_order();
+}
+
+#[test]
+fn stderr_has_the_format_of_files_whatever_it_is() {
+    if nginx_differs("writes other messages") {
+        return;
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let conf = "error_log stderr info; error_log {dir}/e.log info; events {}
+        http { server { listen {listen}; return 200; } }";
+    // Inherited from a service, but these are not the journal's numbers.
+    let quiet = Quiet::start(conf, writer, &[("JOURNAL_STREAM", "1:2")]);
+    let lines = read_until(&reader, "listening on");
+    let path = quiet.directory.path().join("e.log");
+    wait_until("the same lines in the file", || {
+        fs::read_to_string(&path).unwrap() == lines.concat()
+    });
+    let line = lines.iter().find(|line| line.contains("listening on")).unwrap();
+    let words: Vec<&str> = line.split(' ').collect();
+    let process = format!("{}#0:", quiet.child.id());
+    assert_eq!((words[2], words[3], words[4]), ("[info]", process.as_str(), "listening"), "{line}");
+    quiet.ends_in_order();
+}
+
+#[test]
+fn the_journal_gets_priorities_and_no_time() {
+    if nginx_differs("knows no journal") {
+        return;
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let found = rustix::fs::fstat(&writer).unwrap();
+    let conf = "error_log stderr info; events {} http { server { listen {listen}; return 200; } }";
+    let stream = format!("{}:{}", found.st_dev, found.st_ino);
+    let quiet = Quiet::start(conf, writer, &[("JOURNAL_STREAM", &stream)]);
+    let lines = read_until(&reader, "listening on");
+    assert!(lines.iter().all(|line| line.starts_with("<6>")), "{lines:?}");
+    assert!(lines.contains(&format!("<6>listening on {}\n", quiet.port.address())), "{lines:?}");
+    quiet.ends_in_order();
 }
 
 #[test]

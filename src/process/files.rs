@@ -1,53 +1,19 @@
 //! Files that the process appends to or leaves behind: logs and the pid file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ProcessError;
+use super::sink::Sink;
 use crate::config::model::{AccessLog, PidFile};
-
-/// Opens a log file for appending; creates it where there is none. The standard streams are
-/// meant by their paths even where they cannot be opened by them (sockets, other owners).
-///
-/// # Errors
-/// Whatever the system says, with the path.
-pub fn open_log(path: &Path) -> Result<File, ProcessError> {
-    let opened = match path.to_str() {
-        Some("/dev/stdout") => io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        Some("/dev/stderr") => io::stderr().as_fd().try_clone_to_owned().map(File::from),
-        Some(_) | None => OpenOptions::new().append(true).create(true).mode(0o644).open(path),
-    };
-    opened.map_err(|reason| ProcessError::Open { path: path.into(), reason })
-}
-
-/// Whether the standard error stream goes to a file or another device than a terminal.
-pub fn stderr_is_file() -> bool {
-    let stderr = io::stderr();
-    let kind = stderr.as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
-    let is_file = |kind: fs::FileType| kind.is_file() || kind.is_char_device();
-    !stderr.is_terminal() && kind.is_ok_and(|kind| is_file(kind.file_type()))
-}
+use crate::time::Time;
 
 /// Access logs, open.
 #[derive(Debug, Default)]
 pub struct AccessLogs {
-    files: Vec<LogFile>,
-}
-
-#[derive(Debug)]
-struct LogFile {
-    path: PathBuf,
-    state: LogState,
-}
-
-#[derive(Debug)]
-enum LogState {
-    Open(File),
-    /// Opening or writing failed, and that has been said; lines are lost until it works again.
-    Failing(Option<File>),
+    sinks: Vec<Sink>,
+    /// Logs of an earlier configuration that cannot be opened, which has been said.
+    missing: Vec<PathBuf>,
 }
 
 impl AccessLogs {
@@ -56,63 +22,77 @@ impl AccessLogs {
     /// # Errors
     /// The first that cannot be opened.
     pub fn open(logs: &[AccessLog]) -> Result<AccessLogs, ProcessError> {
-        let mut files = Vec::new();
-        for log in logs {
-            let state = LogState::Open(open_log(&log.path)?);
-            files.push(LogFile { path: log.path.clone(), state });
+        let sinks = logs.iter().map(|log| Sink::open(&log.path)).collect::<Result<_, _>>()?;
+        Ok(AccessLogs { sinks, missing: Vec::new() })
+    }
+
+    /// Uses these logs from now on. What still waits for an earlier one is not forgotten.
+    pub fn install(&mut self, new: AccessLogs) {
+        let earlier = std::mem::replace(self, new);
+        for old in earlier.sinks.into_iter().filter(|old| !old.is_settled()) {
+            match self.sinks.iter_mut().find(|sink| sink.path() == old.path()) {
+                Some(sink) => sink.take_over(old),
+                None => self.sinks.push(old),
+            }
         }
-        Ok(AccessLogs { files })
     }
 
     /// Opens all files again, which may have been renamed; one that cannot be opened is kept.
     pub fn reopen(&mut self) {
-        for file in &mut self.files {
-            match open_log(&file.path) {
-                Ok(opened) => file.state = LogState::Open(opened),
-                Err(error) => log::error!("{error}"),
+        self.missing.clear();
+        for sink in &mut self.sinks {
+            if let Err(error) = sink.reopen() {
+                log::error!("{error}");
             }
         }
     }
 
     /// Writes lines to a log and clears them, whether or not it worked. A log of an earlier
     /// configuration, which an old request may still have, is opened for it.
-    pub fn write(&mut self, path: &Path, lines: &mut Vec<u8>) {
-        let index = self.files.iter().position(|file| file.path == path);
-        let index = index.unwrap_or_else(|| {
-            let state = match open_log(path) {
-                Ok(file) => LogState::Open(file),
-                Err(error) => {
-                    log::error!("{error}");
-                    LogState::Failing(None)
-                }
-            };
-            self.files.push(LogFile { path: path.into(), state });
-            self.files.len() - 1
-        });
-        if let Some(file) = self.files.get_mut(index) {
-            file.write(lines);
+    pub fn write(&mut self, path: &Path, lines: &mut Vec<u8>, now: Time) {
+        if let Some(sink) = self.sink(path) {
+            sink.write(lines, now);
+            tell_news(sink);
         }
         lines.clear();
     }
+
+    /// Writes what waits and finds room. Returns when to call this again, whatever happens.
+    pub fn flush(&mut self, now: Time) -> Time {
+        for sink in &mut self.sinks {
+            sink.flush(now);
+            tell_news(sink);
+        }
+        self.sinks.iter().map(Sink::next_try).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Writes what waits, before the process ends; waits for room itself, but not for long.
+    pub fn finish(&mut self) {
+        for sink in &mut self.sinks {
+            sink.finish();
+            tell_news(sink);
+        }
+    }
+
+    fn sink(&mut self, path: &Path) -> Option<&mut Sink> {
+        let known = self.sinks.iter().position(|sink| sink.path() == path);
+        if known.is_none() && !self.missing.iter().any(|missing| missing == path) {
+            match Sink::open(path) {
+                Ok(sink) => self.sinks.push(sink),
+                Err(error) => {
+                    log::error!("{error}");
+                    self.missing.push(path.into());
+                }
+            }
+            return self.sinks.last_mut().filter(|sink| sink.path() == path);
+        }
+        self.sinks.get_mut(known?)
+    }
 }
 
-impl LogFile {
-    fn write(&mut self, lines: &[u8]) {
-        self.state = match std::mem::replace(&mut self.state, LogState::Failing(None)) {
-            LogState::Open(mut file) => match file.write_all(lines) {
-                Ok(()) => LogState::Open(file),
-                Err(reason) => {
-                    let path = self.path.display();
-                    log::error!("cannot write to \"{path}\": {reason}; lines are lost");
-                    LogState::Failing(Some(file))
-                }
-            },
-            LogState::Failing(Some(mut file)) => match file.write_all(lines) {
-                Ok(()) => LogState::Open(file),
-                Err(_) => LogState::Failing(Some(file)),
-            },
-            LogState::Failing(None) => LogState::Failing(None),
-        };
+fn tell_news(sink: &mut Sink) {
+    if let Some(news) = sink.news_line() {
+        log::error!("{news}");
     }
 }
 
@@ -182,11 +162,11 @@ mod tests {
         let log = AccessLog { path: path.clone(), buffer: 1, flush: Duration::ZERO };
         let mut logs = AccessLogs::open(&[log]).unwrap();
         let mut lines = b"1\n".to_vec();
-        logs.write(&path, &mut lines);
+        logs.write(&path, &mut lines, Time::ZERO);
         assert_eq!(lines, b"");
         fs::rename(&path, dir.path().join("b.log")).unwrap();
         logs.reopen();
-        logs.write(&path, &mut b"2\n".to_vec());
+        logs.write(&path, &mut b"2\n".to_vec(), Time::ZERO);
         assert_eq!(fs::read(&path).unwrap(), b"2\n");
         assert_eq!(fs::read(dir.path().join("b.log")).unwrap(), b"1\n");
     }
@@ -195,8 +175,8 @@ mod tests {
     fn a_log_that_cannot_be_written_is_not_fatal() {
         let mut logs = AccessLogs::default();
         let mut lines = b"1\n".to_vec();
-        logs.write(Path::new("/dev/full"), &mut lines);
-        logs.write(Path::new("/no/such/dir/a.log"), &mut b"1\n".to_vec());
+        logs.write(Path::new("/dev/full"), &mut lines, Time::ZERO);
+        logs.write(Path::new("/no/such/dir/a.log"), &mut b"1\n".to_vec(), Time::ZERO);
         assert_eq!(lines, b"");
     }
 

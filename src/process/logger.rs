@@ -1,23 +1,21 @@
-//! Where messages go: stderr by `simple_logger`, files (stderr too, if it is one) by lines like
-//! nginx's.
+//! Where messages go, in nginx's format; in the journal's, where stderr is the journal's.
 //!
-//! Lines for files gather in memory until [`flush`], which the main loop calls once a turn.
+//! Lines gather in memory until [`flush`], which the main loop calls once a turn.
 //! The `log` crate wants a static; it is the only one, and it stays in this file.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use simple_logger::SimpleLogger;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::ProcessError;
-use super::files;
-use super::system;
+use super::port::{self, STDERR};
+use super::sink::Sink;
 use crate::config::model::{ErrorLog, LogSink};
+use crate::time::Time;
 
 /// The one logger.
 static LOGGER: Logger = Logger { sinks: Mutex::new(Sinks::none()) };
@@ -29,31 +27,26 @@ struct Logger {
 
 /// Open places for messages, not yet in use: see [`install`].
 pub struct Sinks {
-    stderr: Option<Stderr>,
-    files: Vec<FileSink>,
+    all: Vec<ErrorSink>,
     /// Asking for it fails while there are several threads; the last answer is kept.
     offset: UtcOffset,
+    /// When [`flush`] was last called.
+    now: Time,
 }
 
-struct Stderr {
+struct ErrorSink {
     level: LevelFilter,
-    logger: SimpleLogger,
+    style: Style,
+    sink: Sink,
 }
 
-struct FileSink {
-    level: LevelFilter,
-    path: PathBuf,
-    file: File,
-    waiting: Vec<u8>,
-    state: Writing,
-}
-
-/// Whether the latest write worked.
+/// What a line begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    Works,
-    /// And that has been said.
-    Fails,
+enum Style {
+    /// The date, the level and the process, as nginx has it.
+    Dated,
+    /// A priority: the journal knows the others.
+    Priority,
 }
 
 /// Opens all error logs, creating files that do not exist.
@@ -61,36 +54,45 @@ enum Writing {
 /// # Errors
 /// The first file that cannot be opened.
 pub fn open(logs: &[ErrorLog]) -> Result<Sinks, ProcessError> {
-    let offset = lock().offset;
-    let mut sinks = Sinks { offset, ..Sinks::none() };
+    let Sinks { offset, now, .. } = *lock();
+    let mut sinks = Sinks { offset, now, ..Sinks::none() };
     sinks.look_at_clock();
     for log in logs {
-        match &log.to {
-            // `simple_logger` panics where a write fails, as on a disk that is full.
-            LogSink::Stderr if files::stderr_is_file() => {
-                sinks.files.push(FileSink::open(log.level, Path::new(STDERR))?);
-            }
-            LogSink::Stderr => sinks.stderr = Some(Stderr::new(log.level, sinks.offset)),
-            LogSink::File(path) => sinks.files.push(FileSink::open(log.level, path)?),
-        }
+        let path = match &log.to {
+            LogSink::Stderr => Path::new(STDERR),
+            LogSink::File(path) => path,
+        };
+        sinks.all.push(ErrorSink::open(log.level, path)?);
     }
     Ok(sinks)
 }
 
-/// Uses these sinks from now on.
-pub fn install(sinks: Sinks) {
-    flush();
-    let file_levels = sinks.files.iter().map(|sink| sink.level);
-    let levels = file_levels.chain(sinks.stderr.iter().map(|stderr| stderr.level));
-    log::set_max_level(levels.max().unwrap_or(LevelFilter::Off));
-    *lock() = sinks;
+/// Uses these sinks from now on. What still waits for an earlier one is not forgotten.
+pub fn install(new: Sinks) {
+    let mut sinks = lock();
+    let earlier = std::mem::replace(&mut *sinks, new);
+    for mut old in earlier.all.into_iter().filter(|old| !old.sink.is_settled()) {
+        match sinks.all.iter_mut().find(|log| log.sink.path() == old.sink.path()) {
+            Some(log) => log.sink.take_over(old.sink),
+            None => {
+                old.level = LevelFilter::Off;
+                sinks.all.push(old);
+            }
+        }
+    }
+    log::set_max_level(sinks.level());
     // Fails only if this logger is the one already.
     let _ = log::set_logger(&LOGGER);
 }
 
-/// Writes what waits for files.
-pub fn flush() {
-    lock().flush();
+/// Writes what waits and finds room. Returns when to call this again, whatever happens.
+pub fn flush(now: Time) -> Time {
+    lock().flush(now)
+}
+
+/// Writes what waits, before the process ends; waits for room itself, but not for long.
+pub fn finish() {
+    lock().finish();
 }
 
 /// Opens all files again, which may have been renamed.
@@ -99,13 +101,11 @@ pub fn flush() {
 /// The first file that cannot be opened. Those that cannot be are kept as they were.
 pub fn reopen() -> Result<(), ProcessError> {
     let mut sinks = lock();
-    sinks.flush();
     sinks.look_at_clock();
     let mut failed = None;
-    for sink in &mut sinks.files {
-        match files::open_log(&sink.path) {
-            Ok(file) => (sink.file, sink.state) = (file, Writing::Works),
-            Err(error) => failed = failed.or(Some(error)),
+    for sink in &mut sinks.all {
+        if let Err(error) = sink.sink.reopen() {
+            failed = failed.or(Some(error));
         }
     }
     failed.map_or(Ok(()), Err)
@@ -113,22 +113,34 @@ pub fn reopen() -> Result<(), ProcessError> {
 
 /// Whether messages of that level appear on stderr.
 pub fn shows_on_stderr(level: Level) -> bool {
-    let sinks = lock();
-    let on_file = |sink: &FileSink| sink.path == Path::new(STDERR) && level <= sink.level;
-    sinks.stderr.as_ref().is_some_and(|stderr| level <= stderr.level)
-        || sinks.files.iter().any(on_file)
+    lock().all.iter().any(|sink| sink.is_stderr() && level <= sink.level)
 }
 
-/// Lets a panic leave its message in the files too.
+/// Says something to the operator on stderr, whatever logs there are. Waits for room, but not for
+/// long.
+pub fn say_on_stderr(text: &str) {
+    if let Some(mut stderr) = stderr_with(text) {
+        stderr.finish();
+    }
+}
+
+/// Lets a panic leave its message in all logs, and on stderr.
 pub fn note_panics() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        // Whoever panics may hold the lock; then there is nothing to be done.
-        if let Ok(mut sinks) = LOGGER.sinks.try_lock() {
-            sinks.gather(Level::Error, &info.to_string().replace('\n', " "));
-            sinks.flush();
+    std::panic::set_hook(Box::new(|info| {
+        let trace = Backtrace::capture();
+        let text = match trace.status() == BacktraceStatus::Captured {
+            true => format!("{info}\n{trace}"),
+            false => info.to_string(),
+        };
+        // Whoever panics may hold the lock; then there is only stderr.
+        let told = LOGGER.sinks.try_lock().is_ok_and(|mut sinks| {
+            sinks.gather(Level::Error, &text);
+            sinks.finish();
+            sinks.all.iter().any(ErrorSink::is_stderr)
+        });
+        if !told {
+            say_on_stderr(&text);
         }
-        usual(info);
     }));
 }
 
@@ -144,32 +156,24 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         let mut sinks = lock();
-        if let Some(stderr) = sinks.stderr.as_ref().filter(|sink| record.level() <= sink.level) {
-            // `simple_logger` panics where stderr cannot be written to.
-            if !system::stderr_is_broken() {
-                stderr.logger.log(record);
-            }
-        }
-        if sinks.files.iter().any(|sink| record.level() <= sink.level) {
+        if record.level() <= sinks.level() {
             sinks.gather(record.level(), &record.args().to_string());
         }
     }
 
     fn flush(&self) {
-        flush();
-    }
-}
-
-impl Stderr {
-    fn new(level: LevelFilter, offset: UtcOffset) -> Stderr {
-        let logger = SimpleLogger::new().with_level(level).with_utc_offset(offset);
-        Stderr { level, logger }
+        finish();
     }
 }
 
 impl Sinks {
     const fn none() -> Sinks {
-        Sinks { stderr: None, files: Vec::new(), offset: UtcOffset::UTC }
+        Sinks { all: Vec::new(), offset: UtcOffset::UTC, now: Time::ZERO }
+    }
+
+    /// The most talkative level.
+    fn level(&self) -> LevelFilter {
+        self.all.iter().map(|sink| sink.level).max().unwrap_or(LevelFilter::Off)
     }
 
     /// Asks for the local offset, which may have changed with the season.
@@ -178,56 +182,101 @@ impl Sinks {
     }
 
     fn gather(&mut self, level: Level, message: &str) {
-        let line = line(utc_now().to_offset(self.offset), level, message);
-        for sink in self.files.iter_mut().filter(|sink| level <= sink.level) {
-            sink.waiting.extend_from_slice(line.as_bytes());
-            if sink.waiting.len() > WAITING_LIMIT {
-                sink.write();
-            }
+        let at = utc_now().to_offset(self.offset);
+        for log in self.all.iter_mut().filter(|log| level <= log.level) {
+            log.sink.push(log.style.line(at, level, message).as_bytes(), self.now);
         }
     }
 
-    fn flush(&mut self) {
-        for sink in &mut self.files {
-            if !sink.waiting.is_empty() {
-                sink.write();
+    fn flush(&mut self, now: Time) -> Time {
+        self.now = now;
+        self.all.iter_mut().for_each(|log| log.sink.flush(now));
+        if self.tell_news() {
+            self.all.iter_mut().for_each(|log| log.sink.flush(now));
+        }
+        // Logs of an earlier configuration are closed when they have their last lines.
+        self.all.retain(|log| log.level > LevelFilter::Off || !log.sink.is_settled());
+        self.all.iter().map(|log| log.sink.next_try()).min().unwrap_or(Time::NEVER)
+    }
+
+    fn finish(&mut self) {
+        self.all.iter_mut().for_each(|log| log.sink.finish());
+        if self.tell_news() {
+            self.all.iter_mut().for_each(|log| log.sink.finish());
+        }
+    }
+
+    /// Tells in all logs which of them fail, and what those lack that work again. Returns whether
+    /// there was anything to tell.
+    fn tell_news(&mut self) -> bool {
+        let news: Vec<String> =
+            self.all.iter_mut().filter_map(|log| log.sink.news_line()).collect();
+        for message in &news {
+            self.gather(Level::Error, message);
+            if !self.all.iter().any(ErrorSink::is_stderr)
+                && let Some(mut stderr) = stderr_with(&format!("switchover: {message}"))
+            {
+                stderr.flush(self.now);
+            }
+        }
+        !news.is_empty()
+    }
+}
+
+impl ErrorSink {
+    fn open(level: LevelFilter, path: &Path) -> Result<ErrorSink, ProcessError> {
+        let sink = Sink::open(path)?;
+        let journal = path == Path::new(STDERR) && port::stderr_is_journal();
+        let style = if journal { Style::Priority } else { Style::Dated };
+        Ok(ErrorSink { level, style, sink })
+    }
+
+    fn is_stderr(&self) -> bool {
+        self.sink.path() == Path::new(STDERR)
+    }
+}
+
+impl Style {
+    /// `2026/11/22 20:05:23 [warn] 1234#0: message`, or `<4>message`.
+    fn line(self, at: OffsetDateTime, level: Level, message: &str) -> String {
+        let message = message.replace('\n', " ");
+        match self {
+            Style::Priority => format!("<{}>{message}\n", priority(level)),
+            Style::Dated => {
+                let (year, month, day) = at.to_calendar_date();
+                let (hour, minute, second) = at.to_hms();
+                let month = u8::from(month);
+                let level = level.as_str().to_ascii_lowercase();
+                let pid = std::process::id();
+                format!(
+                    "{year:04}/{month:02}/{day:02} {hour:02}:{minute:02}:{second:02} \
+                     [{level}] {pid}#0: {message}\n"
+                )
             }
         }
     }
 }
 
-impl FileSink {
-    fn open(level: LevelFilter, path: &Path) -> Result<FileSink, ProcessError> {
-        let file = files::open_log(path)?;
-        let path = path.to_path_buf();
-        Ok(FileSink { level, path, file, waiting: Vec::new(), state: Writing::Works })
-    }
-
-    fn write(&mut self) {
-        let written = self.file.write_all(&self.waiting);
-        self.waiting.clear();
-        match (written, self.state) {
-            (Ok(()), _) => self.state = Writing::Works,
-            (Err(_), Writing::Fails) => {}
-            (Err(reason), Writing::Works) => {
-                self.state = Writing::Fails;
-                let path = self.path.display();
-                super::say(format_args!("switchover: cannot write to \"{path}\": {reason}"));
-            }
-        }
+/// The priorities of syslog(3).
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
     }
 }
 
-/// `2026/11/22 20:05:23 [warn] 1234#0: message`
-fn line(at: OffsetDateTime, level: Level, message: &str) -> String {
-    let (year, month, day) = at.to_calendar_date();
-    let (hour, minute, second) = at.to_hms();
-    let month = u8::from(month);
-    let level = level.as_str().to_ascii_lowercase();
-    let pid = std::process::id();
-    format!(
-        "{year:04}/{month:02}/{day:02} {hour:02}:{minute:02}:{second:02} [{level}] {pid}#0: {message}\n"
-    )
+/// The standard error stream, with a text that waits to be written.
+fn stderr_with(text: &str) -> Option<Sink> {
+    let mut stderr = Sink::open(Path::new(STDERR)).ok()?;
+    let journal = port::stderr_is_journal();
+    for line in text.lines() {
+        let priority =
+            if journal { format!("<{}>", priority(Level::Error)) } else { String::new() };
+        stderr.push(format!("{priority}{line}\n").as_bytes(), Time::ZERO);
+    }
+    Some(stderr)
 }
 
 #[allow(clippy::disallowed_methods)] // the logger is where the wall clock is read
@@ -235,21 +284,18 @@ fn utc_now() -> OffsetDateTime {
     SystemTime::now().into()
 }
 
-/// What the standard error stream is called where it is a file.
-const STDERR: &str = "/dev/stderr";
-/// Bytes that may wait for one file within a turn.
-const WAITING_LIMIT: usize = 64 << 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use time::macros::datetime;
 
     #[test]
-    fn lines_look_like_those_of_nginx() {
+    fn lines_look_like_those_of_nginx_or_of_the_journal() {
         let at = datetime!(2026-11-02 08:05:03 UTC);
-        let expected = format!("2026/11/02 08:05:03 [warn] {}#0: a\n", std::process::id());
-        assert_eq!(line(at, Level::Warn, "a"), expected);
+        let expected = format!("2026/11/02 08:05:03 [warn] {}#0: a b\n", std::process::id());
+        assert_eq!(Style::Dated.line(at, Level::Warn, "a\nb"), expected);
+        assert_eq!(Style::Priority.line(at, Level::Error, "a\nb"), "<3>a b\n");
+        assert_eq!(Style::Priority.line(at, Level::Debug, "a"), "<7>a\n");
     }
 
     #[test]
@@ -262,8 +308,23 @@ mod tests {
         assert_eq!(read("warn"), "");
         sinks.gather(Level::Info, "a");
         sinks.gather(Level::Warn, "b");
-        sinks.flush();
+        assert_eq!(sinks.flush(Time::ZERO), Time::NEVER);
         assert_eq!(read("info").lines().count(), 2);
         assert!(read("warn").ends_with("#0: b\n") && read("warn").lines().count() == 1);
+    }
+
+    #[test]
+    fn a_log_that_fails_is_told_in_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let log =
+            |path: &Path| ErrorLog { to: LogSink::File(path.into()), level: LevelFilter::Warn };
+        let mut sinks = open(&[log(Path::new("/dev/full")), log(&path)]).unwrap();
+        sinks.gather(Level::Warn, "a");
+        assert!(sinks.flush(Time::ZERO) > Time::ZERO);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let told: Vec<&str> = text.lines().filter_map(|line| line.split("#0: ").nth(1)).collect();
+        let [first, second] = told.as_slice() else { panic!("{text}") };
+        assert!(*first == "a" && second.starts_with("cannot write to \"/dev/full\": No space"));
     }
 }

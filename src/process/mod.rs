@@ -14,7 +14,9 @@ use arguments::{ArgumentError, Dump, Signal, Talk, Task};
 pub mod arguments;
 pub mod files;
 pub mod logger;
+pub mod port;
 mod serve;
+pub mod sink;
 pub mod system;
 
 /// Does what the command line asks for; the first argument is the program's name.
@@ -52,9 +54,9 @@ fn report(error: &ProcessError) {
             "switchover: "
         }
     };
-    logger::flush();
+    logger::finish();
     if !logger::shows_on_stderr(log::Level::Error) {
-        say(format_args!("{name}{error}"));
+        logger::say_on_stderr(&format!("{name}{error}"));
     }
 }
 

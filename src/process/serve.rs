@@ -51,13 +51,15 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     say_listening(&worker);
 
     let stage = Stage::Serving;
-    let mut running = Running { source, config, worker, signals, logs, pid, stage };
+    let mut running =
+        Running { source, config, worker, signals, logs, pid, stage, logs_wait: Time::ZERO };
     let outcome = running.until_the_end();
     running.write_logs(Lines::All);
+    running.logs.finish();
     if let Some(pid) = running.pid.take() {
         pid.remove();
     }
-    logger::flush();
+    logger::finish();
     outcome
 }
 
@@ -70,6 +72,8 @@ struct Running {
     logs: AccessLogs,
     pid: Option<WrittenPid>,
     stage: Stage,
+    /// When to try again what a log had no room for.
+    logs_wait: Time,
 }
 
 /// What is going on besides serving.
@@ -106,7 +110,6 @@ impl Running {
             }
             self.advance();
             self.write_logs(Lines::Due);
-            logger::flush();
             if let Stage::Ended = self.stage {
                 return Ok(());
             }
@@ -116,11 +119,12 @@ impl Running {
     /// When to look at things that bring no event of their own.
     fn wake_up_at(&self) -> Time {
         let now = self.worker.now();
-        match self.stage {
+        let stage = match self.stage {
             Stage::Serving | Stage::Ended => Time::NEVER,
             Stage::Loading(_) | Stage::LoadingAgain(_) => now + LOOK_AGAIN,
             Stage::Draining(deadline) => deadline.min(now + LOOK_AGAIN),
-        }
+        };
+        stage.min(self.logs_wait)
     }
 
     fn take_signals(&mut self) {
@@ -223,7 +227,7 @@ impl Running {
         self.write_logs(Lines::All);
         self.worker.reload(Arc::clone(&config))?;
         logger::install(sinks);
-        self.logs = logs;
+        self.logs.install(logs);
         loaded.notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
         raise_limits(&config.process);
         self.move_pid(&config.process);
@@ -250,10 +254,12 @@ impl Running {
     fn write_logs(&mut self, lines: Lines) {
         let now = self.worker.now();
         let journal = self.worker.journal();
+        let logs = &mut self.logs;
         match lines {
-            Lines::Due => journal.due(now).for_each(|(path, lines)| self.logs.write(path, lines)),
-            Lines::All => journal.all().for_each(|(path, lines)| self.logs.write(path, lines)),
+            Lines::Due => journal.due(now).for_each(|(path, lines)| logs.write(path, lines, now)),
+            Lines::All => journal.all().for_each(|(path, lines)| logs.write(path, lines, now)),
         }
+        self.logs_wait = logs.flush(now).min(logger::flush(now));
     }
 }
 

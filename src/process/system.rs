@@ -98,14 +98,6 @@ pub fn raise_descriptor_limit(want: u64) -> io::Result<u64> {
     Ok(raised.rlim_cur)
 }
 
-/// Whether nobody reads what is written to the standard error stream any more.
-pub fn stderr_is_broken() -> bool {
-    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one struct, one as the count, no waiting.
-    let ready = unsafe { libc::poll(&raw mut stderr, 1, 0) };
-    ready > 0 && stderr.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0
-}
-
 fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -1,0 +1,362 @@
+//! Log lines on their way out of the process: what finds no room waits, within bounds; what does
+//! not fit there either is counted, and told once there is room again.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::ProcessError;
+use super::port::Port;
+use crate::time::Time;
+
+/// One log.
+#[derive(Debug)]
+pub struct Sink {
+    path: PathBuf,
+    port: Port,
+    /// Lines, the first of which may have been written in part.
+    waiting: Vec<u8>,
+    /// Lines that were given up since the log last worked.
+    lost: u64,
+    /// Not written to before this moment.
+    again: Time,
+    state: State,
+    news: Option<News>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Works,
+    /// And that has been told.
+    Fails,
+}
+
+/// What has changed with a log.
+#[derive(Debug)]
+enum News {
+    /// It takes no more lines.
+    Fails(io::Error),
+    /// It takes lines again.
+    Works {
+        /// Lines that were given up meanwhile.
+        lost: u64,
+    },
+}
+
+impl Sink {
+    /// Opens a log: see [`Port::open`].
+    ///
+    /// # Errors
+    /// Whatever the system says, with the path.
+    pub fn open(path: &Path) -> Result<Sink, ProcessError> {
+        Ok(Sink {
+            path: path.into(),
+            port: open_port(path)?,
+            waiting: Vec::new(),
+            lost: 0,
+            again: Time::ZERO,
+            state: State::Works,
+            news: None,
+        })
+    }
+
+    /// Opens the path again, behind which there may be another file now. Lines for which the old one
+    /// has no room go there.
+    ///
+    /// # Errors
+    /// As [`Sink::open`]; the log stays as it was.
+    pub fn reopen(&mut self) -> Result<(), ProcessError> {
+        self.flush_now(Time::ZERO);
+        self.port = open_port(&self.path)?;
+        self.again = Time::ZERO;
+        Ok(())
+    }
+
+    /// Goes on where another one of the same path stopped, which is out of use.
+    pub fn take_over(&mut self, old: Sink) {
+        let Sink { path: _, port: _, waiting, lost, again: _, state, news } = old;
+        (self.waiting, self.lost, self.state, self.news) = (waiting, lost, state, news);
+    }
+
+    /// Whether no line waits or is still to be counted out.
+    pub fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.lost == 0
+    }
+
+    /// What its lines are for.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line, with its newline, to those that [`Sink::flush`] writes.
+    pub fn push(&mut self, line: &[u8], now: Time) {
+        if self.waiting.len() + line.len() > WAITING_LIMIT {
+            return self.write(line, now);
+        }
+        self.keep(line);
+    }
+
+    /// Writes lines, behind those that wait.
+    pub fn write(&mut self, lines: &[u8], now: Time) {
+        self.flush(now);
+        if !self.waiting.is_empty() || now < self.again {
+            return self.keep(lines);
+        }
+        let (written, outcome) = write(&self.port, lines);
+        let (taken, rest) = lines.split_at(written);
+        // A line that was begun is finished, however long it is.
+        let begun = match taken.last() {
+            None | Some(b'\n') => 0,
+            Some(_) => memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1),
+        };
+        let (begun, rest) = rest.split_at(begun);
+        self.waiting.extend_from_slice(begun);
+        self.keep(rest);
+        self.note(outcome, now);
+    }
+
+    /// Writes what waits, if there is room, and unless there was none a moment ago.
+    pub fn flush(&mut self, now: Time) {
+        if now >= self.again {
+            self.flush_now(now);
+        }
+    }
+
+    /// Writes what waits, for the last time: waits for room itself, but not for long.
+    pub fn finish(&mut self) {
+        self.flush_now(Time::ZERO);
+        for _ in 0..LAST_ROUNDS {
+            if self.waiting.is_empty() || !self.port.has_room(LAST_WAIT).is_ok_and(|room| room) {
+                return;
+            }
+            self.flush_now(Time::ZERO);
+        }
+    }
+
+    /// When to try again what finds no room.
+    pub fn next_try(&self) -> Time {
+        if self.waiting.is_empty() { Time::NEVER } else { self.again }
+    }
+
+    /// What to tell the operator: that the log fails, or what it lacks now that it works again.
+    pub fn news_line(&mut self) -> Option<String> {
+        let path = self.path.display();
+        match self.news.take()? {
+            News::Fails(reason) if reason.kind() == ErrorKind::WouldBlock => {
+                Some(format!("\"{path}\" has no room for more lines: they are lost"))
+            }
+            News::Fails(reason) => Some(format!("cannot write to \"{path}\": {reason}")),
+            News::Works { lost: 0 } => Some(format!("\"{path}\" can be written to again")),
+            News::Works { lost: 1 } => {
+                Some(format!("1 line was lost that \"{path}\" had no room for"))
+            }
+            News::Works { lost } => {
+                Some(format!("{lost} lines were lost that \"{path}\" had no room for"))
+            }
+        }
+    }
+
+    fn flush_now(&mut self, now: Time) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let (written, outcome) = write(&self.port, &self.waiting);
+        self.waiting.drain(..written);
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_CAPACITY {
+            self.waiting = Vec::new();
+        }
+        self.note(outcome, now);
+    }
+
+    fn note(&mut self, outcome: io::Result<()>, now: Time) {
+        let Err(reason) = outcome else {
+            if self.state == State::Fails {
+                self.state = State::Works;
+                self.news = Some(News::Works { lost: std::mem::take(&mut self.lost) });
+            }
+            return;
+        };
+        self.again = now + AGAIN;
+        let kind = reason.kind();
+        if matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+            // There may never be a reader again: nothing waits for one.
+            self.lost += lines(&self.waiting);
+            self.waiting.clear();
+        } else if kind == ErrorKind::WouldBlock && self.lost == 0 {
+            // A reader that is a little behind is no failure.
+            return;
+        }
+        self.fail(reason);
+    }
+
+    fn fail(&mut self, reason: io::Error) {
+        if self.state == State::Works {
+            self.state = State::Fails;
+            self.news = Some(News::Fails(reason));
+        }
+    }
+
+    /// Lets lines wait, as many as fit. Once one was lost, so are those that follow until nothing
+    /// waits any more: one gap, and its end is where it is told.
+    fn keep(&mut self, more: &[u8]) {
+        let room = match self.lost == 0 || self.waiting.is_empty() {
+            true => WAITING_LIMIT.saturating_sub(self.waiting.len()),
+            false => 0,
+        };
+        let fits = match more.get(..room) {
+            None => more.len(),
+            Some(most) => memchr::memrchr(b'\n', most).map_or(0, |end| end + 1),
+        };
+        let (kept, lost) = more.split_at(fits);
+        self.waiting.extend_from_slice(kept);
+        if !lost.is_empty() {
+            self.lost += lines(lost);
+            self.fail(ErrorKind::WouldBlock.into());
+        }
+    }
+}
+
+fn open_port(path: &Path) -> Result<Port, ProcessError> {
+    Port::open(path).map_err(|reason| ProcessError::Open { path: path.into(), reason })
+}
+
+/// Writes as much as there is room for; tells how much, and what kept it from more.
+fn write(port: &Port, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match port.write(rest) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(n) => written += n,
+            Err(reason) if reason.kind() == ErrorKind::Interrupted => {}
+            Err(reason) => return (written, Err(reason)),
+        }
+    }
+    (written, Ok(()))
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// Bytes that wait for one log: some thousand lines, a second of a busy access log.
+const WAITING_LIMIT: usize = 256 << 10;
+/// Storage that a log keeps while nothing waits for it.
+const KEPT_CAPACITY: usize = 16 << 10;
+/// How long a log that has no room is left alone.
+const AGAIN: Duration = Duration::from_millis(100);
+/// How often and how long the end of the process waits for a reader.
+const LAST_ROUNDS: usize = 10;
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    /// A FIFO without a reader, and a sink for it.
+    fn fifo() -> (tempfile::TempDir, Sink) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        let sink = Sink::open(&path).unwrap();
+        (dir, sink)
+    }
+
+    /// A line of this number, so long that few fill a pipe.
+    fn line(number: usize) -> Vec<u8> {
+        format!("{number:0100}\n").into_bytes()
+    }
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    /// Reads all that comes while the sink goes on; the numbers on the lines.
+    fn read_all(sink: &mut Sink, path: &Path) -> Vec<usize> {
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        let mut reader = File::options().read(true).custom_flags(flags).open(path).unwrap();
+        let mut text = Vec::new();
+        let mut now = at(1000);
+        loop {
+            let end = reader.read_to_end(&mut text).unwrap_err();
+            assert_eq!(end.kind(), ErrorKind::WouldBlock);
+            if sink.waiting.is_empty() {
+                break;
+            }
+            sink.flush(now);
+            now = now + AGAIN;
+        }
+        let text = String::from_utf8(text).unwrap();
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_finds_no_room_waits_within_bounds_and_the_rest_is_counted() {
+        for batch in [1, 7, 1000] {
+            let (dir, mut sink) = fifo();
+            let count = 6000;
+            let all: Vec<Vec<u8>> = (0..count).map(line).collect();
+            for lines in all.chunks(batch) {
+                match lines {
+                    [one] => sink.push(one, at(0)),
+                    many => sink.write(&many.concat(), at(0)),
+                }
+            }
+            sink.flush(at(1));
+            assert!(sink.waiting.len() <= WAITING_LIMIT, "{}", sink.waiting.len());
+            assert!(matches!(sink.news, Some(News::Fails(_))));
+            assert_eq!(sink.next_try(), at(100));
+            let lost = usize::try_from(sink.lost).unwrap();
+            let numbers = read_all(&mut sink, &dir.path().join("fifo"));
+            // Nothing is missing but what was counted, and that in one piece.
+            assert_eq!(numbers, (0..count - lost).collect::<Vec<usize>>());
+            let Some(News::Works { lost: told }) = sink.news else { panic!() };
+            assert_eq!((told, sink.lost, sink.next_try()), (lost as u64, 0, Time::NEVER));
+            assert!(lost > 1000, "{lost}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again_now_and_then_and_told_once() {
+        let mut sink = Sink::open(Path::new("/dev/full")).unwrap();
+        sink.push(b"1\n", at(0));
+        sink.flush(at(0));
+        assert!(matches!(sink.news.take(), Some(News::Fails(_))));
+        sink.push(b"2\n", at(50));
+        sink.flush(at(50));
+        sink.flush(at(100));
+        assert_eq!((sink.next_try(), sink.waiting.as_slice()), (at(200), &b"1\n2\n"[..]));
+        assert!(sink.news.is_none());
+        sink.finish();
+    }
+
+    #[test]
+    fn a_line_longer_than_all_that_may_wait_is_written_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let mut sink = Sink::open(&path).unwrap();
+        let long = [vec![b'x'; WAITING_LIMIT], b"\n".to_vec()].concat();
+        sink.push(b"1\n", at(0));
+        sink.push(&long, at(0));
+        assert_eq!(std::fs::read(&path).unwrap(), [b"1\n", &long[..]].concat());
+    }
+
+    #[test]
+    fn without_a_reader_nothing_waits() {
+        let (mut sink, path) = (Sink::open(Path::new("/dev/null")).unwrap(), "/proc/self/fd");
+        let (reader, writer) = std::io::pipe().unwrap();
+        let path = format!("{path}/{}", writer.as_raw_fd());
+        sink.port = Port::write_only(Path::new(&path)).unwrap();
+        drop(reader);
+        for round in 0..3 {
+            sink.push(b"1\n2\n", at(round * 100));
+            sink.flush(at(round * 100));
+            assert_eq!((sink.next_try(), sink.lost), (Time::NEVER, 2 * (round + 1)));
+        }
+        assert!(matches!(sink.news, Some(News::Fails(_))));
+    }
+}

@@ -38,6 +38,8 @@
 //! - Whatever a peer sends, what is held for it is bounded, and a waiting session holds no buffer
 //!   that is empty.
 
+#![forbid(unsafe_code)]
+
 pub mod address;
 pub mod buffer;
 pub mod config;

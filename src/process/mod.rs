@@ -117,10 +117,10 @@ fn tell(source: &Source, signal: Signal) -> Result<(), ProcessError> {
     };
     let pid = files::read_pid(&path)?;
     let number = match signal {
-        Signal::Stop => libc::SIGTERM,
-        Signal::Quit => libc::SIGQUIT,
-        Signal::Reload => libc::SIGHUP,
-        Signal::Reopen => libc::SIGUSR1,
+        Signal::Stop => signal_hook::consts::SIGTERM,
+        Signal::Quit => signal_hook::consts::SIGQUIT,
+        Signal::Reload => signal_hook::consts::SIGHUP,
+        Signal::Reopen => signal_hook::consts::SIGUSR1,
     };
     system::kill(pid, number).map_err(|reason| ProcessError::Kill { pid, reason })
 }

@@ -1,8 +1,12 @@
-//! System calls that std lacks: the only unsafe code of the program.
-#![allow(unsafe_code)]
+//! System calls that std lacks, as far as they concern the process itself.
 
-use std::ffi::{CString, NulError};
+use std::ffi::CString;
 use std::io;
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Group, Pid, Uid, User};
 
 /// A user and a group, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +19,7 @@ pub struct Ids {
 
 /// Whether the process may become any user.
 pub fn is_root() -> bool {
-    // SAFETY: takes nothing and cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    Uid::effective().is_root()
 }
 
 /// Leaves the terminal and the foreground; streams go to `/dev/null`, the directory stays.
@@ -25,17 +28,19 @@ pub fn is_root() -> bool {
 /// # Errors
 /// When the system cannot fork.
 pub fn daemonize() -> io::Result<()> {
-    // SAFETY: only forks and moves descriptors 0 to 2; no other thread holds a lock.
-    check(unsafe { libc::daemon(1, 0) })
+    fork::daemon(true, false).map(drop)
 }
 
-/// Sends a signal to a process.
+/// Sends a signal to a process; 0 only asks whether there is such a process.
 ///
 /// # Errors
 /// No such process, or not ours to signal.
 pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
-    // SAFETY: takes two numbers.
-    check(unsafe { libc::kill(pid, signal) })
+    let signal = match signal {
+        0 => None,
+        number => Some(Signal::try_from(number)?),
+    };
+    Ok(nix::sys::signal::kill(Pid::from_raw(pid), signal)?)
 }
 
 /// The numbers of a user and its own group, or of another group.
@@ -43,21 +48,20 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
 /// # Errors
 /// No such user or group.
 pub fn find_ids(user: &str, group: Option<&str>) -> io::Result<Ids> {
-    let user = c_string(user)?;
-    // SAFETY: the name ends with zero; the answer is read before anything else can replace it,
-    // as there is one thread.
-    let mut ids = unsafe {
-        let found = libc::getpwnam(user.as_ptr());
-        let found = found.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        Ids { user: found.pw_uid, group: found.pw_gid }
+    let found = User::from_name(user).map_err(absent)?.ok_or(io::ErrorKind::NotFound)?;
+    let group = match group {
+        None => found.gid,
+        Some(group) => Group::from_name(group).map_err(absent)?.ok_or(io::ErrorKind::NotFound)?.gid,
     };
-    if let Some(group) = group {
-        let group = c_string(group)?;
-        // SAFETY: as above.
-        let found = unsafe { libc::getgrnam(group.as_ptr()).as_ref().map(|found| found.gr_gid) };
-        ids.group = found.ok_or(io::ErrorKind::NotFound)?;
+    Ok(Ids { user: found.uid.as_raw(), group: group.as_raw() })
+}
+
+/// What some systems say of a name that their databases lack.
+fn absent(reason: Errno) -> io::Error {
+    match reason == Errno::ENOENT || reason == Errno::ESRCH {
+        true => io::ErrorKind::NotFound.into(),
+        false => reason.into(),
     }
-    Ok(ids)
 }
 
 /// Becomes that user for good, with all its groups.
@@ -65,14 +69,12 @@ pub fn find_ids(user: &str, group: Option<&str>) -> io::Result<Ids> {
 /// # Errors
 /// Not permitted.
 pub fn become_user(name: &str, ids: Ids) -> io::Result<()> {
-    let name = c_string(name)?;
-    // SAFETY: the name ends with zero; the calls take it and numbers. The user comes last, as
-    // after it nothing else is permitted.
-    unsafe {
-        check(libc::initgroups(name.as_ptr(), ids.group))?;
-        check(libc::setgid(ids.group))?;
-        check(libc::setuid(ids.user))
-    }
+    let name = CString::new(name)?;
+    let group = Gid::from_raw(ids.group);
+    nix::unistd::initgroups(&name, group)?;
+    nix::unistd::setgid(group)?;
+    // Last, as after it nothing else is permitted.
+    Ok(nix::unistd::setuid(Uid::from_raw(ids.user))?)
 }
 
 /// Raises the limit on open descriptors to `want`, the hard limit too where that is permitted.
@@ -81,29 +83,16 @@ pub fn become_user(name: &str, ids: Ids) -> io::Result<()> {
 /// # Errors
 /// Whatever the system says.
 pub fn raise_descriptor_limit(want: u64) -> io::Result<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: writes into a struct of its type.
-    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
-    if limit.rlim_cur >= want {
-        return Ok(limit.rlim_cur);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= want {
+        return Ok(soft);
     }
-    let raised = libc::rlimit { rlim_cur: want, rlim_max: limit.rlim_max.max(want) };
-    // SAFETY: reads from a struct of its type.
-    if check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) }).is_ok() {
+    if setrlimit(Resource::RLIMIT_NOFILE, want, hard.max(want)).is_ok() {
         return Ok(want);
     }
-    let raised = libc::rlimit { rlim_cur: want.min(limit.rlim_max), rlim_max: limit.rlim_max };
-    // SAFETY: reads from a struct of its type.
-    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) })?;
-    Ok(raised.rlim_cur)
-}
-
-fn check(result: i32) -> io::Result<()> {
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn c_string(text: &str) -> io::Result<CString> {
-    CString::new(text).map_err(|_: NulError| io::ErrorKind::InvalidInput.into())
+    let raised = want.min(hard);
+    setrlimit(Resource::RLIMIT_NOFILE, raised, hard)?;
+    Ok(raised)
 }
 
 #[cfg(test)]

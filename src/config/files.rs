@@ -1,11 +1,11 @@
 //! The files of one load: the main one, those it includes, and masks that name several.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::tree::{FILE_SIZE_LIMIT, FILES_LIMIT, TreeError};
+use super::tree::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
 
 /// A file of the configuration, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct SourceFile {
 #[derive(Debug)]
 pub struct Files {
     list: Vec<SourceFile>,
+    /// Bytes of all of them together.
+    size: u64,
     /// What relative paths of `include` start from; none: nothing may be included.
     base: Option<PathBuf>,
 }
@@ -27,30 +29,58 @@ pub struct Files {
 impl Files {
     /// Nothing yet.
     pub fn new(base: Option<PathBuf>) -> Files {
-        Files { list: Vec::new(), base }
+        Files { list: Vec::new(), size: 0, base }
     }
 
     /// Adds a text that is no file; returns its index.
     pub fn add_text(&mut self, name: &str, text: &[u8]) -> usize {
-        self.list.push(SourceFile { path: name.into(), text: Arc::new(text.to_vec()) });
-        self.list.len() - 1
+        self.add(name.into(), text.to_vec())
     }
 
-    /// Reads a file; returns its index.
+    /// Reads the main file, which may also be a pipe or a device; returns its index.
     ///
     /// # Errors
-    /// When it cannot be read, is too large or is one too many.
+    /// When it cannot be read or is too large.
+    pub fn read_main(&mut self, path: &Path) -> Result<usize, TreeError> {
+        let unreadable = |reason| TreeError::Unreadable(path.into(), reason);
+        let mut text = Vec::new();
+        let file = File::open(path).map_err(unreadable)?;
+        // Pipes and devices tell no size, and some of them never end.
+        file.take(FILE_SIZE_LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > FILE_SIZE_LIMIT {
+            return Err(TreeError::TooLarge(path.into()));
+        }
+        Ok(self.add(path.into(), text))
+    }
+
+    /// Reads an included file; returns its index.
+    ///
+    /// # Errors
+    /// When it is no regular file, cannot be read, is too large or is one too many.
     pub fn read(&mut self, path: &Path) -> Result<usize, TreeError> {
         if self.list.len() >= FILES_LIMIT {
             return Err(TreeError::TooManyFiles);
         }
-        let unreadable = |reason: io::Error| TreeError::Unreadable(path.into(), reason);
-        if fs::metadata(path).map_err(unreadable)?.len() > FILE_SIZE_LIMIT {
-            return Err(TreeError::TooLarge(path.into()));
+        // Looked at before it is opened: a pipe without a writer would block there.
+        let found = fs::metadata(path);
+        let found = found.map_err(|reason| TreeError::Unreadable(path.into(), reason))?;
+        if found.is_dir() {
+            return Err(TreeError::Directory(path.into()));
         }
-        let text = Arc::new(fs::read(path).map_err(unreadable)?);
-        self.list.push(SourceFile { path: path.into(), text });
-        Ok(self.list.len() - 1)
+        if !found.is_file() {
+            return Err(TreeError::NotAFile(path.into()));
+        }
+        let file = self.read_main(path)?;
+        if self.size > TOTAL_SIZE_LIMIT {
+            return Err(TreeError::TooMuch);
+        }
+        Ok(file)
+    }
+
+    fn add(&mut self, path: PathBuf, text: Vec<u8>) -> usize {
+        self.size += text.len() as u64;
+        self.list.push(SourceFile { path, text: Arc::new(text) });
+        self.list.len() - 1
     }
 
     /// The bytes of a file.

@@ -79,7 +79,9 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
     };
     let mut files = Files::new(base);
     let main = match &source.main {
-        Main::File(path) => files.read(path).map_err(|e| ConfigError::without_place(e.into()))?,
+        Main::File(path) => {
+            files.read_main(path).map_err(|e| ConfigError::without_place(e.into()))?
+        }
         Main::Text { name, text } => files.add_text(name, text.as_bytes()),
     };
     let extra = source.extra.as_ref().map(|text| files.add_text("command line", text.as_bytes()));

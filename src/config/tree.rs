@@ -142,8 +142,10 @@ const DEPTH_LIMIT: usize = 32;
 const INCLUDE_LIMIT: usize = 16;
 /// Files in all; `include` in a file that is included many times multiplies.
 pub const FILES_LIMIT: usize = 1000;
-/// Bytes of one file.
+/// Bytes of one file: a thousand times what people write.
 pub const FILE_SIZE_LIMIT: u64 = 16 << 20;
+/// Bytes of all files together; a file counts as often as it is included.
+pub const TOTAL_SIZE_LIMIT: u64 = 32 << 20;
 
 /// Why words are no list of directives.
 #[derive(Debug)]
@@ -166,10 +168,16 @@ pub enum TreeError {
     IncludesTooDeep,
     /// More than [`FILES_LIMIT`] files.
     TooManyFiles,
+    /// More than [`TOTAL_SIZE_LIMIT`] bytes in all files together.
+    TooMuch,
     /// `include` in a text that was not read from a file.
     IncludeInText,
     /// A file larger than [`FILE_SIZE_LIMIT`].
     TooLarge(PathBuf),
+    /// An included directory.
+    Directory(PathBuf),
+    /// An included pipe, socket or device.
+    NotAFile(PathBuf),
     /// A file that cannot be read.
     Unreadable(PathBuf, std::io::Error),
 }
@@ -182,11 +190,16 @@ impl TreeError {
             TreeError::OpenBlock => Some("add the \"}\" that closes this block".into()),
             TreeError::NoSemicolon(_) => Some("end the directive with \";\"".into()),
             TreeError::IncludeForm => Some("write \"include FILE;\"".into()),
+            TreeError::Directory(path) => {
+                Some(format!("write \"include {};\"", path.join("*.conf").display()))
+            }
             TreeError::NoName(_)
             | TreeError::TooDeep
             | TreeError::IncludesItself(_)
             | TreeError::IncludesTooDeep
             | TreeError::TooManyFiles
+            | TreeError::TooMuch
+            | TreeError::NotAFile(_)
             | TreeError::IncludeInText
             | TreeError::TooLarge(_)
             | TreeError::Unreadable(..) => None,
@@ -211,6 +224,11 @@ impl fmt::Display for TreeError {
                 write!(f, "more than {INCLUDE_LIMIT} files that include one another")
             }
             TreeError::TooManyFiles => write!(f, "more than {FILES_LIMIT} files are included"),
+            TreeError::TooMuch => {
+                write!(f, "all files together are larger than {TOTAL_SIZE_LIMIT} bytes")
+            }
+            TreeError::Directory(path) => write!(f, "\"{}\" is a directory", show(path)),
+            TreeError::NotAFile(path) => write!(f, "\"{}\" is not a regular file", show(path)),
             TreeError::IncludeInText => f.write_str("\"include\" works only in a file"),
             TreeError::TooLarge(path) => {
                 write!(f, "\"{}\" is larger than {FILE_SIZE_LIMIT} bytes", show(path))

@@ -62,6 +62,59 @@ fn files_that_multiply_by_including_are_bounded() {
 }
 
 #[test]
+fn what_is_included_is_a_regular_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("main.conf");
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for path in [Path::new("/dev/zero"), &pipe] {
+        fs::write(&main, format!("include {};", path.display())).unwrap();
+        let error = load_file(&main, None).unwrap_err().to_string();
+        let expected = format!("error: \"{}\" is not a regular file", path.display());
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.contains("main.conf:1:9"), "{error}");
+    }
+    fs::create_dir(dir.path().join("conf.d")).unwrap();
+    fs::write(&main, "include conf.d;").unwrap();
+    let error = load_file(&main, None).unwrap_err().to_string();
+    assert!(error.contains("conf.d\" is a directory"), "{error}");
+    assert!(error.contains("conf.d/*.conf;\""), "{error}");
+}
+
+#[test]
+fn a_main_file_without_end_is_read_up_to_the_limit() {
+    let error = load_file(Path::new("/dev/zero"), None).unwrap_err().to_string();
+    assert_eq!(error, "error: \"/dev/zero\" is larger than 16777216 bytes");
+    assert_eq!(load_file(Path::new("/dev/null"), None).unwrap().files[0].text.len(), 0);
+}
+
+#[test]
+fn a_pipe_can_be_the_main_file() {
+    let (read, mut write) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut write, b"server { listen 81; }").unwrap();
+    drop(write);
+    let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&read));
+    let config = load_file(Path::new(&path), None).unwrap().config;
+    assert_eq!(config.listens[0].address.to_string(), "0.0.0.0:81");
+}
+
+#[test]
+fn all_files_together_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("main.conf");
+    fs::write(dir.path().join("large"), vec![b' '; 15 << 20]).unwrap();
+    fs::write(&main, "include large; include large;\ninclude large;").unwrap();
+    let error = load_file(&main, None).unwrap_err().to_string();
+    assert!(error.starts_with("error: all files together are larger than 33554432"), "{error}");
+    assert!(error.contains("main.conf:2:9"), "{error}");
+    fs::write(&main, "include larger;").unwrap();
+    fs::write(dir.path().join("larger"), vec![b' '; (16 << 20) + 1]).unwrap();
+    let error = load_file(&main, None).unwrap_err().to_string();
+    assert!(error.contains("larger\" is larger than 16777216 bytes"), "{error}");
+}
+
+#[test]
 fn the_command_line_adds_main_directives_only() {
     let dir = tempfile::tempdir().unwrap();
     let main = dir.path().join("main.conf");

@@ -112,6 +112,22 @@ fn a_complaint_names_file_line_and_column() {
 }
 
 #[test]
+fn one_test_shows_all_errors_of_a_file() {
+    if nginx_differs("ends at the first") {
+        return;
+    }
+    let (_directory, path) = file("server {\n    lisen 80;\n    send_timeout soon;\n}\nfoo;\n");
+    let tested = run_on(&["-t"], &path);
+    check_complaint(&tested, &["proxy.conf:2:5", "lisen", "proxy.conf:3:18", "soon"]);
+    check_complaint(&tested, &["proxy.conf:5:1", "foo", "test failed"]);
+    let mut proxy = Proxy::start("server { listen {listen}; return 200; }", &[]);
+    proxy.rewrite("server { lisen 80; }\nfoo;", &[]);
+    proxy.signal("HUP");
+    proxy.wait_for_log(&["lisen", "and 1 more error", "the old configuration stays"]);
+    assert!(proxy.runs());
+}
+
+#[test]
 fn what_nginx_knows_and_we_do_not_is_called_unsupported() {
     if nginx_differs("knows it") {
         return;

@@ -1,5 +1,5 @@
-//! Any text is loaded or refused; a refusal shows a place that the text has, and what is loaded
-//! is loaded again with the same meaning.
+//! Any text is loaded or refused; a refusal shows places that the text has, in order, and what is
+//! loaded is loaded again with the same meaning.
 //!
 //! That it ends fast is left to `-timeout`.
 
@@ -24,24 +24,32 @@ fuzz_target!(|input: &[u8]| {
         Err(error) => {
             let text = error.to_string();
             assert_is_printable(&text);
-            check_place(&text, input);
+            let mut last = (0, 0);
+            for diagnostic in text.split("\n\n").filter(|part| part.starts_with("error: ")) {
+                let place = check_place(diagnostic, input);
+                assert!(place >= last, "not in order:\n{text}");
+                last = place;
+            }
+            assert_ne!(last, (0, 0), "no place at all:\n{text}");
         }
     }
 });
 
-/// The second line of a diagnostic is the place: ` --> NAME:LINE:COLUMN`.
-fn check_place(diagnostic: &str, input: &[u8]) {
+/// The second line of a diagnostic is the place, which is returned: ` --> NAME:LINE:COLUMN`.
+fn check_place(diagnostic: &str, input: &[u8]) -> (usize, usize) {
     let place = diagnostic.lines().nth(1).expect("a diagnostic has more than one line");
     let (_, place) = place.split_once(&format!("--> {NAME}:")).expect("the place names the file");
     let (line, column) = place.split_once(':').expect("a line and a column");
-    let line: usize = line.parse().expect("the line is a number");
+    let line_number: usize = line.parse().expect("the line is a number");
     let column: usize = column.parse().expect("the column is a number");
     let mut lines = input.split(|byte| *byte == b'\n');
-    let text =
-        lines.nth(line.checked_sub(1).expect("lines count from 1")).expect("the line exists");
+    let text = lines
+        .nth(line_number.checked_sub(1).expect("lines count from 1"))
+        .expect("the line exists");
     // The place may be behind the last character: where something is missing.
     let characters = String::from_utf8_lossy(text).chars().count();
     assert!((1..=characters + 1).contains(&column), "no such column:\n{diagnostic}");
+    (line_number, column)
 }
 
 fn assert_is_printable(text: &str) {

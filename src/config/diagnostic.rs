@@ -1,5 +1,6 @@
 //! How an error or a notice is shown: the place, the line with carets below it, the reason, help.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::build::error::{BuildError, Remark};
@@ -101,47 +102,130 @@ impl From<(Span, TokenError)> for Fault {
     }
 }
 
-/// Why a configuration cannot be used. Its `Display` is the whole diagnostic, of several lines.
+/// The faults of one load, which goes on so that one run shows them all.
+#[derive(Debug, Default)]
+pub struct Faults {
+    list: Vec<Fault>,
+    /// How many found no room in the list.
+    beyond: usize,
+}
+
+impl Faults {
+    /// Adds one.
+    pub fn note(&mut self, fault: Fault) {
+        if self.list.len() < FAULTS_KEPT {
+            self.list.push(fault);
+        } else {
+            self.beyond += 1;
+        }
+    }
+
+    /// Adds the fault of what went wrong; `None` then.
+    pub fn keep<T>(&mut self, outcome: Result<T, Fault>) -> Option<T> {
+        outcome.map_err(|fault| self.note(fault)).ok()
+    }
+
+    /// How many there are so far.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.beyond
+    }
+}
+
+/// Why a configuration cannot be used. Its `Display` is the whole diagnostic, of several lines for
+/// each problem.
 #[derive(Debug)]
 pub struct ConfigError {
-    /// What is wrong.
-    pub problem: Box<Problem>,
-    /// Where, unless it is the main file that cannot be read.
-    place: Option<Place>,
+    /// The first problems in the order of the file; never empty.
+    shown: Vec<Diagnostic>,
+    /// How many there are besides.
+    more: usize,
 }
 
 impl ConfigError {
-    pub(super) fn new(files: &Files, fault: Fault) -> ConfigError {
-        ConfigError { place: Some(Place::new(files, fault.at)), problem: fault.problem }
+    /// The first faults in the order of the file, each once however often its file is included.
+    pub(super) fn new(files: &Files, faults: Faults) -> ConfigError {
+        let Faults { mut list, beyond } = faults;
+        list.sort_by_cached_key(|fault| files.order(fault.at));
+        let mut seen = HashSet::new();
+        list.retain(|Fault { at, problem }| {
+            let path = files.path(at.file).to_path_buf();
+            seen.insert((path, at.line, at.column, problem.to_string()))
+        });
+        let more = list.len().saturating_sub(SHOWN) + beyond;
+        let shown = list.into_iter().take(SHOWN);
+        let shown = shown.map(|Fault { at, problem }| {
+            let place = Some(Place::new(files, at));
+            Diagnostic { problem, place }
+        });
+        ConfigError { shown: shown.collect(), more }
     }
 
     pub(super) fn without_place(problem: Problem) -> ConfigError {
-        ConfigError { problem: Box::new(problem), place: None }
+        let problem = Box::new(problem);
+        ConfigError { shown: vec![Diagnostic { problem, place: None }], more: 0 }
     }
-}
 
-impl ConfigError {
-    /// The same in one line, for logs: `REASON in FILE:LINE`.
+    /// The first problem.
+    pub fn problem(&self) -> &Problem {
+        &self.first().problem
+    }
+
+    /// The same in one line, for logs: `REASON in FILE:LINE, and 2 more errors`.
     pub fn brief(&self) -> String {
-        let place = self.place.as_ref().map(|p| format!(" in {}:{}", p.path, p.at.line));
-        one_line(&format!("{}{}", self.problem, place.unwrap_or_default()))
+        let Diagnostic { problem, place } = self.first();
+        let place = place.as_ref().map(|p| format!(" in {}:{}", p.path, p.at.line));
+        let first = one_line(&format!("{problem}{}", place.unwrap_or_default()));
+        match self.shown.len() - 1 + self.more {
+            0 => first,
+            others => format!("{first}, and {}", more_errors(others)),
+        }
+    }
+
+    fn first(&self) -> &Diagnostic {
+        self.shown.first().expect("an error has a problem")
     }
 }
 
 impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.shown.iter().enumerate() {
+            let gap = if index == 0 { "" } else { "\n\n" };
+            write!(f, "{gap}{diagnostic}")?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\n\nand {}", more_errors(more)),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn more_errors(number: usize) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} more error{ending}")
+}
+
+/// One problem as it is shown.
+#[derive(Debug)]
+struct Diagnostic {
+    problem: Box<Problem>,
+    /// Where, unless it is the main file that cannot be read.
+    place: Option<Place>,
+}
+
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", one_line(&self.problem.to_string()))?;
         if let Some(place) = &self.place {
             place.show(f)?;
         }
         if let Some(help) = self.problem.help() {
-            write!(f, "\n  help: {help}")?;
+            write!(f, "\n  help: {}", one_line(&help))?;
         }
         Ok(())
     }
 }
-
-impl std::error::Error for ConfigError {}
 
 /// Something to know although it is no error: `MESSAGE in FILE:LINE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,5 +291,9 @@ fn printable(c: char) -> char {
     if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 
+/// Faults that are kept until they are sorted; a file with more of them is no configuration.
+const FAULTS_KEPT: usize = 1000;
+/// Problems that are shown in full: about as many as a reader works off before the next run.
+const SHOWN: usize = 20;
 /// Characters shown of a line.
 const LINE_SHOWN: usize = 160;

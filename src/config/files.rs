@@ -1,10 +1,11 @@
 //! The files of one load: the main one, those it includes, and masks that name several.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::token::Span;
 use super::tree::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
 
 /// A file of the configuration, as it was read.
@@ -20,6 +21,8 @@ pub struct SourceFile {
 #[derive(Debug)]
 pub struct Files {
     list: Vec<SourceFile>,
+    /// Which `include` each of them comes from; `None` for what the command line names.
+    included_at: Vec<Option<Span>>,
     /// Bytes of all of them together.
     size: u64,
     /// What relative paths of `include` start from; none: nothing may be included.
@@ -29,12 +32,12 @@ pub struct Files {
 impl Files {
     /// Nothing yet.
     pub fn new(base: Option<PathBuf>) -> Files {
-        Files { list: Vec::new(), size: 0, base }
+        Files { list: Vec::new(), included_at: Vec::new(), size: 0, base }
     }
 
     /// Adds a text that is no file; returns its index.
     pub fn add_text(&mut self, name: &str, text: &[u8]) -> usize {
-        self.add(name.into(), text.to_vec())
+        self.add(name.into(), text.to_vec(), None)
     }
 
     /// Reads the main file, which may also be a pipe or a device; returns its index.
@@ -42,22 +45,14 @@ impl Files {
     /// # Errors
     /// When it cannot be read or is too large.
     pub fn read_main(&mut self, path: &Path) -> Result<usize, TreeError> {
-        let unreadable = |reason| TreeError::Unreadable(path.into(), reason);
-        let mut text = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        // Pipes and devices tell no size, and some of them never end.
-        file.take(FILE_SIZE_LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
-        if text.len() as u64 > FILE_SIZE_LIMIT {
-            return Err(TreeError::TooLarge(path.into()));
-        }
-        Ok(self.add(path.into(), text))
+        Ok(self.add(path.into(), contents(path)?, None))
     }
 
-    /// Reads an included file; returns its index.
+    /// Reads the file that an `include` names; returns its index.
     ///
     /// # Errors
     /// When it is no regular file, cannot be read, is too large or is one too many.
-    pub fn read(&mut self, path: &Path) -> Result<usize, TreeError> {
+    pub fn read(&mut self, path: &Path, include: Span) -> Result<usize, TreeError> {
         if self.list.len() >= FILES_LIMIT {
             return Err(TreeError::TooManyFiles);
         }
@@ -70,15 +65,16 @@ impl Files {
         if !found.is_file() {
             return Err(TreeError::NotAFile(path.into()));
         }
-        let file = self.read_main(path)?;
-        if self.size > TOTAL_SIZE_LIMIT {
+        let text = contents(path)?;
+        if self.size + text.len() as u64 > TOTAL_SIZE_LIMIT {
             return Err(TreeError::TooMuch);
         }
-        Ok(file)
+        Ok(self.add(path.into(), text, Some(include)))
     }
 
-    fn add(&mut self, path: PathBuf, text: Vec<u8>) -> usize {
+    fn add(&mut self, path: PathBuf, text: Vec<u8>, include: Option<Span>) -> usize {
         self.size += text.len() as u64;
+        self.included_at.push(include);
         self.list.push(SourceFile { path, text: Arc::new(text) });
         self.list.len() - 1
     }
@@ -91,6 +87,21 @@ impl Files {
     /// Where a file was read from.
     pub fn path(&self, file: usize) -> &Path {
         self.list.get(file).map_or(Path::new("?"), |f| &f.path)
+    }
+
+    /// Orders places as they are read, included files in the place of their `include`: lines and
+    /// columns, from the outermost file inwards.
+    pub fn order(&self, at: Span) -> Vec<(usize, usize)> {
+        let mut order = vec![(at.line, at.column)];
+        let mut file = at.file;
+        while let Some(include) = self.included_at.get(file).copied().flatten() {
+            order.push((include.line, include.column));
+            file = include.file;
+        }
+        // The command line comes behind the main file.
+        order.push((file, 0));
+        order.reverse();
+        order
     }
 
     /// Whether a path leads to that file.
@@ -133,6 +144,19 @@ impl Files {
     pub fn into_list(self) -> Vec<SourceFile> {
         self.list
     }
+}
+
+/// What a file holds.
+fn contents(path: &Path) -> Result<Vec<u8>, TreeError> {
+    let unreadable = |reason| TreeError::Unreadable(path.into(), reason);
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    // Pipes and devices tell no size, and some of them never end.
+    file.take(FILE_SIZE_LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > FILE_SIZE_LIMIT {
+        return Err(TreeError::TooLarge(path.into()));
+    }
+    Ok(text)
 }
 
 /// The entries of all these directories whose names fit.

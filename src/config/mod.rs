@@ -71,7 +71,7 @@ pub struct Loaded {
 /// Reads, understands and resolves a configuration. Blocks while names are resolved.
 ///
 /// # Errors
-/// The first thing that is not right, with its place.
+/// Everything that is not right, with its place.
 pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
     let base = match &source.main {
         Main::File(path) => Some(path.parent().unwrap_or(Path::new("")).to_path_buf()),
@@ -98,7 +98,7 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
 /// for tests, benchmarks and fuzzing.
 ///
 /// # Errors
-/// The first thing that is not right, with its place.
+/// Everything that is not right, with its place.
 pub fn parse_text(name: &str, text: &[u8]) -> Result<Loaded, ConfigError> {
     let mut files = Files::new(None);
     let main = files.add_text(name, text);
@@ -122,7 +122,7 @@ fn finish(
             let notices = remarks.into_iter().map(|r| Notice::new(&files, r)).collect();
             Ok(Loaded { config, files: files.into_list(), notices })
         }
-        Err(fault) => Err(ConfigError::new(&files, fault)),
+        Err(faults) => Err(ConfigError::new(&files, faults)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::diagnostic::{Fault, Faults};
 use super::files::Files;
 use super::token::{Lexer, Span, Token, Word};
 
@@ -18,26 +18,44 @@ pub struct Directive {
     pub block: Option<Vec<Directive>>,
     /// Where its name stands.
     pub at: Span,
+    /// Whether it can be built from. Those that were refused stay where they are, so that what
+    /// they would have said is not reported as missing.
+    pub sound: bool,
 }
 
-/// Reads the file with the given index, and all that it includes.
-///
-/// # Errors
-/// Anything that is not a list of directives, and included files that cannot be read.
-pub fn parse(files: &mut Files, file: usize) -> Result<Vec<Directive>, Fault> {
-    let mut parser = Parser { files, including: vec![file] };
+impl Directive {
+    /// Stands for directives that could not be read.
+    fn unread(at: Span) -> Directive {
+        Directive { name: String::new(), args: Vec::new(), block: None, at, sound: false }
+    }
+
+    /// Whether it stands for directives that could not be read.
+    pub fn is_unread(&self) -> bool {
+        !self.sound && self.name.is_empty()
+    }
+}
+
+/// Reads the file with the given index, and all that it includes. What is no list of directives ends
+/// the reading of its own file only; faults are noted, and what could not be read leaves a directive
+/// that is not sound.
+pub fn parse(files: &mut Files, file: usize, faults: &mut Faults) -> Vec<Directive> {
+    let mut parser = Parser { files, including: vec![file], faults, full: false };
     let mut directives = Vec::new();
-    parser.file(file, 0, &mut directives)?;
-    Ok(directives)
+    parser.file(file, 0, &mut directives);
+    directives
 }
 
 struct Parser<'f> {
     files: &'f mut Files,
     /// The files being read, outermost first.
     including: Vec<usize>,
+    faults: &'f mut Faults,
+    /// A limit of all files together is reached: no other file is read.
+    full: bool,
 }
 
 /// What ends a list of directives.
+#[derive(Clone, Copy)]
 enum Ends {
     AtEndOfFile,
     /// At the `}` of the block that was opened here.
@@ -45,9 +63,10 @@ enum Ends {
 }
 
 impl Parser<'_> {
-    fn file(&mut self, file: usize, depth: usize, into: &mut Vec<Directive>) -> Result<(), Fault> {
+    fn file(&mut self, file: usize, depth: usize, into: &mut Vec<Directive>) {
         let text = self.files.text(file);
-        self.list(&mut Lexer::new(file, &text), depth, Ends::AtEndOfFile, into)
+        let read = self.list(&mut Lexer::new(file, &text), depth, Ends::AtEndOfFile, into);
+        self.faults.keep(read);
     }
 
     fn list(
@@ -58,81 +77,106 @@ impl Parser<'_> {
         into: &mut Vec<Directive>,
     ) -> Result<(), Fault> {
         loop {
-            let name = match (lexer.token()?, &ends) {
-                (Some(Token::Word(word)), _) => word,
-                (Some(Token::Close(_)), Ends::AtBrace(_)) => return Ok(()),
-                (Some(Token::Close(at)), Ends::AtEndOfFile) => {
-                    return Err(Fault::new(at, TreeError::StrayClose));
+            let read = self.directive(lexer, depth, ends, into);
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(fault) => {
+                    into.push(Directive::unread(fault.at));
+                    return Err(fault);
                 }
-                (Some(Token::Semicolon(at)), _) => {
-                    return Err(Fault::new(at, TreeError::NoName(';')));
-                }
-                (Some(Token::Open(at)), _) => return Err(Fault::new(at, TreeError::NoName('{'))),
-                (None, Ends::AtEndOfFile) => return Ok(()),
-                (None, Ends::AtBrace(open)) => return Err(Fault::new(*open, TreeError::OpenBlock)),
-            };
-            let directive = self.directive(lexer, name, depth)?;
-            if directive.name == "include" {
-                self.include(&directive, depth, into)?;
-            } else {
-                into.push(directive);
             }
         }
     }
 
+    /// Reads one directive, and whether there was one before the end of the list.
     fn directive(
         &mut self,
         lexer: &mut Lexer<'_>,
-        name: Word,
         depth: usize,
-    ) -> Result<Directive, Fault> {
-        let mut directive =
-            Directive { name: name.text, args: Vec::new(), block: None, at: name.at };
-        loop {
+        ends: Ends,
+        into: &mut Vec<Directive>,
+    ) -> Result<bool, Fault> {
+        let name = match (lexer.token()?, ends) {
+            (Some(Token::Word(word)), _) => word,
+            (Some(Token::Close(_)), Ends::AtBrace(_)) => return Ok(false),
+            (Some(Token::Close(at)), Ends::AtEndOfFile) => {
+                return Err(Fault::new(at, TreeError::StrayClose));
+            }
+            (Some(Token::Semicolon(at)), _) => {
+                return Err(Fault::new(at, TreeError::NoName(';')));
+            }
+            (Some(Token::Open(at)), _) => return Err(Fault::new(at, TreeError::NoName('{'))),
+            (None, Ends::AtEndOfFile) => return Ok(false),
+            (None, Ends::AtBrace(open)) => return Err(Fault::new(open, TreeError::OpenBlock)),
+        };
+        let (name, at) = (name.text, name.at);
+        let mut args = Vec::new();
+        let (block, whole) = loop {
             match lexer.token()? {
-                Some(Token::Word(word)) => directive.args.push(word),
-                Some(Token::Semicolon(_)) => return Ok(directive),
+                Some(Token::Word(word)) => args.push(word),
+                Some(Token::Semicolon(_)) => break (None, Ok(true)),
                 Some(Token::Open(at)) if depth >= DEPTH_LIMIT => {
                     return Err(Fault::new(at, TreeError::TooDeep));
                 }
                 Some(Token::Open(at)) => {
                     let mut block = Vec::new();
-                    self.list(lexer, depth + 1, Ends::AtBrace(at), &mut block)?;
-                    directive.block = Some(block);
-                    return Ok(directive);
+                    let whole = self.list(lexer, depth + 1, Ends::AtBrace(at), &mut block);
+                    break (Some(block), whole.map(|()| true));
                 }
                 Some(Token::Close(_)) | None => {
-                    return Err(Fault::new(directive.at, TreeError::NoSemicolon(directive.name)));
+                    return Err(Fault::new(at, TreeError::NoSemicolon(name)));
                 }
             }
+        };
+        let directive = Directive { name, args, block, at, sound: true };
+        if directive.name == "include" {
+            self.include(&directive, depth, into);
+        } else {
+            into.push(directive);
+        }
+        whole
+    }
+
+    fn include(&mut self, directive: &Directive, depth: usize, into: &mut Vec<Directive>) {
+        let included = self.matching(directive).and_then(|(at, paths)| {
+            for path in paths {
+                let file = self.open(at, &path)?;
+                self.including.push(file);
+                self.file(file, depth, into);
+                self.including.pop();
+            }
+            Ok(())
+        });
+        if self.faults.keep(included).is_none() {
+            into.push(Directive::unread(directive.at));
         }
     }
 
-    fn include(
-        &mut self,
-        directive: &Directive,
-        depth: usize,
-        into: &mut Vec<Directive>,
-    ) -> Result<(), Fault> {
+    /// The files that an `include` names, and where it names them.
+    fn matching(&self, directive: &Directive) -> Result<(Span, Vec<PathBuf>), Fault> {
         let (Some(mask), 1, None) =
             (directive.args.first(), directive.args.len(), &directive.block)
         else {
             return Err(Fault::new(directive.at, TreeError::IncludeForm));
         };
-        for path in self.files.matching(&mask.text).map_err(|e| Fault::new(mask.at, e))? {
-            let cycle = self.including.iter().any(|file| self.files.is(*file, &path));
-            if cycle {
-                return Err(Fault::new(mask.at, TreeError::IncludesItself(path)));
-            }
-            if self.including.len() > INCLUDE_LIMIT {
-                return Err(Fault::new(mask.at, TreeError::IncludesTooDeep));
-            }
-            let file = self.files.read(&path).map_err(|e| Fault::new(mask.at, e))?;
-            self.including.push(file);
-            self.file(file, depth, into)?;
-            self.including.pop();
+        if self.full {
+            return Ok((mask.at, Vec::new()));
         }
-        Ok(())
+        let paths = self.files.matching(&mask.text).map_err(|e| Fault::new(mask.at, e))?;
+        Ok((mask.at, paths))
+    }
+
+    fn open(&mut self, at: Span, path: &Path) -> Result<usize, Fault> {
+        if self.including.iter().any(|file| self.files.is(*file, path)) {
+            return Err(Fault::new(at, TreeError::IncludesItself(path.into())));
+        }
+        if self.including.len() > INCLUDE_LIMIT {
+            return Err(Fault::new(at, TreeError::IncludesTooDeep));
+        }
+        let read = self.files.read(path, at);
+        self.full |= matches!(read, Err(TreeError::TooManyFiles | TreeError::TooMuch));
+        read.map_err(|e| Fault::new(at, e))
     }
 }
 

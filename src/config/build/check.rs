@@ -4,60 +4,99 @@ use std::collections::HashSet;
 
 use super::Placed;
 use super::error::{BuildError, Remark};
-use crate::config::diagnostic::Fault;
-use crate::config::directives::{self, Contexts, KNOWN, Kind, Known};
-use crate::config::nearest;
+use crate::config::diagnostic::{Fault, Faults};
+use crate::config::directives::{self, Contexts, Kind, Known};
 use crate::config::tree::Directive;
 use crate::config::unsupported;
 
-/// Checks directives of the command line.
-pub(super) fn main_only(directives: &[Directive]) -> Result<(), Fault> {
-    block(directives, Contexts::MAIN, &mut Vec::new())
+/// What a check of directives finds.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) faults: Faults,
+    pub(super) remarks: Vec<Placed>,
+    pub(super) gaps: Gaps,
 }
 
-/// Checks a whole file.
-pub(super) fn file(directives: &[Directive], remarks: &mut Vec<Placed>) -> Result<(), Fault> {
-    let is_http = |directive: &Directive| directive.name == "http";
-    let only_http = |directive: &Directive| {
-        directives::find(&directive.name, Contexts::HTTP).is_some()
-            && directives::find(&directive.name, Contexts::MAIN).is_none()
-    };
-    // A file that holds what stands in `http {}`, without `http {}`, is its inside.
-    let fragment = !directives.iter().any(is_http) && directives.iter().any(only_http);
-    let contexts = if fragment { Contexts::MAIN.or(Contexts::HTTP) } else { Contexts::MAIN };
-    block(directives, contexts, remarks)
+/// What directives that were refused, or not even read, might have defined.
+#[derive(Default)]
+pub(super) struct Gaps {
+    /// First arguments of refused directives, in lowercase.
+    names: HashSet<String>,
+    /// Not all of the text was read.
+    unread: bool,
 }
 
-fn block(
-    directives: &[Directive],
-    contexts: Contexts,
-    remarks: &mut Vec<Placed>,
-) -> Result<(), Fault> {
-    let mut seen = HashSet::new();
-    for directive in directives {
-        let known = match directives::find(&directive.name, contexts) {
-            Some(known) => known,
-            None => return Err(not_here(directive)),
+impl Gaps {
+    /// Whether a name may only be unknown because of another error.
+    pub(super) fn may_define(&self, name: &str) -> bool {
+        self.unread || self.names.contains(&name.to_lowercase())
+    }
+}
+
+impl Findings {
+    /// Checks directives of the command line.
+    pub(super) fn main_only(&mut self, directives: &mut [Directive]) {
+        self.block(directives, Contexts::MAIN);
+        // They are checked again, with all others.
+        self.remarks.clear();
+    }
+
+    /// Checks a whole file.
+    pub(super) fn file(&mut self, directives: &mut [Directive]) {
+        let is_http = |directive: &Directive| directive.name == "http";
+        let only_http = |directive: &Directive| {
+            directives::find(&directive.name, Contexts::HTTP).is_some()
+                && directives::find(&directive.name, Contexts::MAIN).is_none()
         };
-        let first = seen.insert(directive.name.as_str());
-        form(directive, known)?;
+        // A file that holds what stands in `http {}`, without `http {}`, is its inside.
+        let fragment = !directives.iter().any(is_http) && directives.iter().any(only_http);
+        let contexts = if fragment { Contexts::MAIN.or(Contexts::HTTP) } else { Contexts::MAIN };
+        self.block(directives, contexts);
+    }
+
+    fn block(&mut self, directives: &mut [Directive], contexts: Contexts) {
+        let mut seen = HashSet::new();
+        for directive in directives {
+            if !directive.sound {
+                self.gaps.unread |= directive.is_unread();
+                continue;
+            }
+            if let Err(fault) = self.directive(directive, contexts, &mut seen) {
+                self.faults.note(fault);
+                self.gaps.names.extend(directive.args.first().map(|word| word.text.to_lowercase()));
+                directive.sound = false;
+            }
+        }
+    }
+
+    fn directive(
+        &mut self,
+        directive: &mut Directive,
+        contexts: Contexts,
+        seen: &mut HashSet<&'static str>,
+    ) -> Result<(), Fault> {
+        let Some(known) = directives::find(&directive.name, contexts) else {
+            return Err(not_here(directive));
+        };
+        let is_first = seen.insert(known.name);
+        let formed = form(directive, known);
+        if let (Kind::Block | Kind::Blocks, Some(inside)) = (known.kind, &mut directive.block) {
+            self.block(inside, contexts_inside(known.name, contexts));
+        }
+        formed?;
         match known.kind {
-            Kind::Once | Kind::Block if !first => {
+            Kind::Once | Kind::Block if !is_first => {
                 let error = BuildError::Duplicate(directive.name.clone());
                 return Err(Fault::new(directive.at, error));
             }
-            Kind::Once | Kind::Many => {}
-            Kind::Block | Kind::Blocks => {
-                let inside = directive.block.as_deref().unwrap_or_default();
-                block(inside, contexts_inside(known.name, contexts), remarks)?;
-            }
+            Kind::Once | Kind::Many | Kind::Block | Kind::Blocks => {}
             Kind::Hint => {
-                remarks.push((Some(directive.at), Remark::Hint(directive.name.clone())));
+                self.remarks.push((Some(directive.at), Remark::Hint(directive.name.clone())));
             }
             Kind::Only(word) => only(directive, word)?,
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What may stand inside of a block that stands in `around`.
@@ -80,10 +119,7 @@ fn not_here(directive: &Directive) -> Fault {
     let error = match (directives::contexts_of(&name), unsupported::reason(&name)) {
         (Some(allowed), _) => BuildError::Misplaced { name, allowed },
         (None, Some(reason)) => BuildError::Unsupported { what: name, reason },
-        (None, None) => {
-            let nearest = nearest(&name, KNOWN.iter().map(|known| known.name));
-            BuildError::UnknownDirective { name, nearest }
-        }
+        (None, None) => BuildError::UnknownDirective(name),
     };
     Fault::new(directive.at, error)
 }

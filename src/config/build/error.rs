@@ -2,19 +2,15 @@
 
 use std::fmt;
 
-use super::super::directives::{Contexts, contexts_of};
 use crate::address::Address;
+use crate::config::directives::{Contexts, KNOWN, contexts_of};
+use crate::config::nearest;
 
 /// Why directives make no configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildError {
     /// A name that nobody knows.
-    UnknownDirective {
-        /// As written.
-        name: String,
-        /// A known one that looks like it.
-        nearest: Option<&'static str>,
-    },
+    UnknownDirective(String),
     /// A directive that may not stand here.
     Misplaced {
         /// Its name.
@@ -142,7 +138,8 @@ impl BuildError {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         let help = match self {
-            BuildError::UnknownDirective { nearest, .. } => {
+            BuildError::UnknownDirective(name) => {
+                let nearest = nearest(name, KNOWN.iter().map(|known| known.name));
                 return nearest.map(|name| format!("did you mean \"{name}\"?"));
             }
             BuildError::Misplaced { allowed, .. } => {
@@ -215,7 +212,7 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BuildError::UnknownDirective { name, .. } => write!(f, "unknown directive \"{name}\""),
+            BuildError::UnknownDirective(name) => write!(f, "unknown directive \"{name}\""),
             BuildError::Misplaced { name, .. } => write!(f, "\"{name}\" is not allowed here"),
             BuildError::Unsupported { what, reason } => {
                 write!(f, "\"{what}\" is not supported by switchover: {reason}")

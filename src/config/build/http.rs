@@ -26,94 +26,84 @@ pub(super) struct Level {
 
 impl Builder {
     /// All virtual servers, and where they listen.
-    pub(super) fn http(
-        &mut self,
-        http: Scope<'_>,
-        listens: &mut Listens,
-    ) -> Result<Vec<VirtualServer>, Fault> {
+    pub(super) fn http(&mut self, http: Scope<'_>, listens: &mut Listens) -> Vec<VirtualServer> {
         self.combined_format();
-        self.log_formats(http)?;
-        self.upstreams(http)?;
+        self.log_formats(http);
+        self.upstreams(http);
         let mut level = Level::default();
-        self.head_limits(http, &mut level.limits)?;
-        self.settings(http, &mut level)?;
+        self.head_limits(http, &mut level.limits);
+        self.settings(http, &mut level);
         self.servers(http, &level, listens)
     }
 
     /// Applies what `http {}` and `server {}` say about request heads.
-    pub(super) fn head_limits(
-        &mut self,
-        scope: Scope<'_>,
-        limits: &mut HeadLimits,
-    ) -> Result<(), Fault> {
-        set(&mut limits.header_timeout, scope.time("client_header_timeout")?);
-        let size = scope.size("client_header_buffer_size", 1, HEAD_LIMIT)?;
-        set(&mut limits.header_buffer, size);
+    pub(super) fn head_limits(&mut self, scope: Scope<'_>, limits: &mut HeadLimits) {
+        self.set(&mut limits.header_timeout, scope.time("client_header_timeout"));
+        let size = scope.size("client_header_buffer_size", 1, HEAD_LIMIT);
+        self.set(&mut limits.header_buffer, size);
         if let Some(directive) = scope.one("large_client_header_buffers") {
             let (count, size) = (first(directive), second(directive));
             let name = "large_client_header_buffers";
-            limits.large_buffers = within(count, value::number(&count.text), name, 1, 1024)?;
-            limits.large_buffer_size = within(size, value::size(&size.text), name, 1, HEAD_LIMIT)?;
+            let count = within(count, value::number(&count.text), name, 1, 1024);
+            self.set(&mut limits.large_buffers, count.map(Some));
+            let size = within(size, value::size(&size.text), name, 1, HEAD_LIMIT);
+            self.set(&mut limits.large_buffer_size, size.map(Some));
         }
-        set(&mut limits.underscores, scope.switch("underscores_in_headers")?);
-        set(&mut limits.merge_slashes, scope.switch("merge_slashes")?);
-        Ok(())
+        self.set(&mut limits.underscores, scope.switch("underscores_in_headers"));
+        self.set(&mut limits.merge_slashes, scope.switch("merge_slashes"));
     }
 
     /// Applies what all three levels can say.
-    pub(super) fn settings(&mut self, scope: Scope<'_>, level: &mut Level) -> Result<(), Fault> {
+    pub(super) fn settings(&mut self, scope: Scope<'_>, level: &mut Level) {
         let settings = &mut level.settings;
-        if let Some(bytes) = scope.size::<u64>("client_max_body_size", 0, u64::MAX)? {
-            settings.max_body = (bytes > 0).then_some(bytes);
-        }
-        set(&mut settings.body_timeout, scope.time("client_body_timeout")?);
-        set(&mut settings.send_timeout, scope.time("send_timeout")?);
+        let max_body = scope.size::<u64>("client_max_body_size", 0, u64::MAX);
+        let limited = |bytes: Option<u64>| bytes.map(|bytes| (bytes > 0).then_some(bytes));
+        self.set(&mut settings.max_body, max_body.map(limited));
+        self.set(&mut settings.body_timeout, scope.time("client_body_timeout"));
+        self.set(&mut settings.send_timeout, scope.time("send_timeout"));
         if let Some(directive) = scope.one("keepalive_timeout") {
-            let idle = super::scope::time(first(directive))?;
-            settings.keepalive_timeout = (idle > Duration::ZERO).then_some(idle);
-            let told = others(directive).first().map(super::scope::time).transpose()?;
-            settings.keepalive_header = told.filter(|told| *told > Duration::ZERO);
+            let lasting = |time: Duration| (time > Duration::ZERO).then_some(time);
+            let idle = super::scope::time(first(directive));
+            self.set(&mut settings.keepalive_timeout, idle.map(|idle| Some(lasting(idle))));
+            let told = others(directive).first().map(super::scope::time).transpose();
+            let told = told.map(|told| Some(told.and_then(lasting)));
+            self.set(&mut settings.keepalive_header, told);
         }
-        set(&mut settings.keepalive_requests, scope.number("keepalive_requests", 0, u64::MAX)?);
-        set(&mut settings.keepalive_time, scope.time("keepalive_time")?);
-        set(
-            &mut settings.lingering_close,
-            scope.word("lingering_close").map(lingering).transpose()?,
-        );
-        set(&mut settings.lingering_time, scope.time("lingering_time")?);
-        set(&mut settings.lingering_timeout, scope.time("lingering_timeout")?);
-        set(&mut settings.tcp_nodelay, scope.switch("tcp_nodelay")?);
-        self.real_ip(scope, &mut settings.real_ip)?;
-        set(&mut settings.add_headers, self.list(scope, "add_header", Builder::add_header)?);
-        set(&mut settings.error_pages, self.list(scope, "error_page", Builder::error_page)?);
-        set(&mut settings.access_logs, self.access_logs(scope)?);
-        self.proxy_settings(scope, &mut level.proxy)
+        let requests = scope.number("keepalive_requests", 0, u64::MAX);
+        self.set(&mut settings.keepalive_requests, requests);
+        self.set(&mut settings.keepalive_time, scope.time("keepalive_time"));
+        let close = scope.word("lingering_close").map(lingering).transpose();
+        self.set(&mut settings.lingering_close, close);
+        self.set(&mut settings.lingering_time, scope.time("lingering_time"));
+        self.set(&mut settings.lingering_timeout, scope.time("lingering_timeout"));
+        self.set(&mut settings.tcp_nodelay, scope.switch("tcp_nodelay"));
+        self.real_ip(scope, &mut settings.real_ip);
+        set(&mut settings.add_headers, self.list(scope, "add_header", Builder::add_header));
+        set(&mut settings.error_pages, self.list(scope, "error_page", Builder::error_page));
+        set(&mut settings.access_logs, self.access_logs(scope));
+        self.proxy_settings(scope, &mut level.proxy);
     }
 
     /// Reads all directives of a name; none if there is none, so that the outer level's stay.
     pub(super) fn list<T>(
-        &self,
+        &mut self,
         scope: Scope<'_>,
         name: &str,
         read: fn(&Builder, &Directive) -> Result<T, Fault>,
-    ) -> Result<Option<Vec<T>>, Fault> {
-        let list: Vec<T> = scope.many(name).map(|d| read(self, d)).collect::<Result<_, _>>()?;
-        Ok((!list.is_empty()).then_some(list))
+    ) -> Option<Vec<T>> {
+        let mut list = None;
+        for directive in scope.many(name) {
+            let list = list.get_or_insert_with(Vec::new);
+            list.extend(self.keep(read(self, directive)));
+        }
+        list
     }
 
-    fn real_ip(&self, scope: Scope<'_>, real_ip: &mut RealIp) -> Result<(), Fault> {
-        set(&mut real_ip.trusted, self.list(scope, "set_real_ip_from", Builder::trusted)?);
-        if let Some(word) = scope.word("real_ip_header") {
-            real_ip.source = match word.text.as_str() {
-                "proxy_protocol" => RealIpSource::ProxyProtocol,
-                name => {
-                    field_name(word)?;
-                    RealIpSource::Field(name.to_ascii_lowercase().into())
-                }
-            };
-        }
-        set(&mut real_ip.recursive, scope.switch("real_ip_recursive")?);
-        Ok(())
+    fn real_ip(&mut self, scope: Scope<'_>, real_ip: &mut RealIp) {
+        set(&mut real_ip.trusted, self.list(scope, "set_real_ip_from", Builder::trusted));
+        let source = scope.word("real_ip_header").map(real_ip_source).transpose();
+        self.set(&mut real_ip.source, source);
+        self.set(&mut real_ip.recursive, scope.switch("real_ip_recursive"));
     }
 
     fn add_header(&self, directive: &Directive) -> Result<AddHeader, Fault> {
@@ -147,6 +137,15 @@ impl Builder {
         let statuses = codes.iter().map(|word| status(word, 300, 599)).collect::<Result<_, _>>()?;
         Ok(ErrorPage { statuses, tells, uri: self.template(uri)? })
     }
+}
+
+/// `real_ip_header`.
+fn real_ip_source(word: &Word) -> Result<RealIpSource, Fault> {
+    if word.text == "proxy_protocol" {
+        return Ok(RealIpSource::ProxyProtocol);
+    }
+    field_name(word)?;
+    Ok(RealIpSource::Field(word.text.to_ascii_lowercase().into()))
 }
 
 /// `=` or `=CODE` of `error_page`.

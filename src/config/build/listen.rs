@@ -8,7 +8,7 @@ use super::error::BuildError;
 use super::scope::{Scope, at, first, others, switch, time, unsupported, within};
 use super::upstream::{not_found, resolve};
 use crate::address::Address;
-use crate::config::diagnostic::Fault;
+use crate::config::diagnostic::{Fault, Faults};
 use crate::config::model::{Layer, Listen, Serves, StreamServerId, TcpKeepalive, VirtualServerId};
 use crate::config::token::{Span, Word};
 use crate::config::tree::Directive;
@@ -50,18 +50,17 @@ impl Builder {
         block: Span,
         server: VirtualServerId,
         listens: &mut Listens,
-    ) -> Result<(), Fault> {
+    ) {
         let serves = Serves::Http { servers: vec![server], default: server };
-        if scope.one("listen").is_none() {
+        // Where a `listen` was refused, nothing is known of the address.
+        if scope.one("listen").is_none() && scope.is_whole() {
             let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80);
-            listens.add(Found::new(Address::Inet(any), serves.clone(), block))?;
+            self.keep(listens.add(Found::new(Address::Inet(any), serves.clone(), block)));
         }
         for line in scope.many("listen") {
-            for found in self.listen(line, &serves)? {
-                listens.add(found)?;
-            }
+            let added = self.listen(line, &serves, listens);
+            self.keep(added);
         }
-        Ok(())
     }
 
     /// Adds what one server of `stream {}` listens on.
@@ -71,19 +70,22 @@ impl Builder {
         block: Span,
         server: StreamServerId,
         listens: &mut Listens,
-    ) -> Result<(), Fault> {
-        if scope.one("listen").is_none() {
-            return Err(Fault::new(block, BuildError::NoListen));
+    ) {
+        if scope.one("listen").is_none() && scope.is_whole() {
+            self.faults.note(Fault::new(block, BuildError::NoListen));
         }
         for line in scope.many("listen") {
-            for found in self.listen(line, &Serves::Stream(server))? {
-                listens.add(found)?;
-            }
+            let added = self.listen(line, &Serves::Stream(server), listens);
+            self.keep(added);
         }
-        Ok(())
     }
 
-    fn listen(&mut self, line: &Directive, serves: &Serves) -> Result<Vec<Found>, Fault> {
+    fn listen(
+        &mut self,
+        line: &Directive,
+        serves: &Serves,
+        listens: &mut Listens,
+    ) -> Result<(), Fault> {
         let word = first(line);
         let place = value::listen_place(&word.text).map_err(|e| Fault::new(word.at, e))?;
         let place = match place {
@@ -97,15 +99,14 @@ impl Builder {
         }
         let addresses = resolve(&place, 80, &mut self.around.names)
             .ok_or_else(|| not_found(word, "listen", &word.text))?;
-        let mut all = Vec::new();
         for address in addresses {
             let mut found = Found::new(address, serves.clone(), word.at);
             for parameter in others(line) {
                 option(parameter, &mut found)?;
             }
-            all.push(found);
+            listens.add(found)?;
         }
-        Ok(all)
+        Ok(())
     }
 }
 
@@ -179,18 +180,19 @@ impl Listens {
     }
 
     /// All sockets, none of which keeps another from being bound.
-    pub(super) fn finish(self) -> Result<Vec<Listen>, Fault> {
+    pub(super) fn finish(self, faults: &mut Faults) -> Vec<Listen> {
         for narrow in &self.list {
-            for wide in &self.list {
+            let covers = |wide: &&Found| {
                 let both_reuse = narrow.listen.reuse_port && wide.listen.reuse_port;
-                if covers(&wide.listen, &narrow.listen) && !both_reuse {
-                    let (at, wide) = (narrow.at, wide.listen.address.clone());
-                    let error = BuildError::ListenOverlap(narrow.listen.address.clone(), wide);
-                    return Err(Fault::new(at, error));
-                }
+                covers(&wide.listen, &narrow.listen) && !both_reuse
+            };
+            if let Some(wide) = self.list.iter().find(covers) {
+                let (narrow_address, wide) = (&narrow.listen.address, &wide.listen.address);
+                let error = BuildError::ListenOverlap(narrow_address.clone(), wide.clone());
+                faults.note(Fault::new(narrow.at, error));
             }
         }
-        Ok(self.list.into_iter().map(|found| found.listen).collect())
+        self.list.into_iter().map(|found| found.listen).collect()
     }
 }
 

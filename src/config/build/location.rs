@@ -13,14 +13,10 @@ use crate::config::tree::Directive;
 
 impl Builder {
     /// All locations of a server, nested ones behind their parents.
-    pub(super) fn locations(
-        &mut self,
-        server: Scope<'_>,
-        level: &Level,
-    ) -> Result<Vec<Location>, Fault> {
+    pub(super) fn locations(&mut self, server: Scope<'_>, level: &Level) -> Vec<Location> {
         let mut locations = Vec::new();
-        self.nested(server, None, level, &mut locations)?;
-        Ok(locations)
+        self.nested(server, None, level, &mut locations);
+        locations
     }
 
     /// The locations of a block, and those inside them.
@@ -30,23 +26,30 @@ impl Builder {
         parent: Option<&Matcher>,
         level: &Level,
         into: &mut Vec<Location>,
-    ) -> Result<(), Fault> {
+    ) {
         let mut siblings = Vec::new();
         for directive in scope.many("location") {
-            siblings.push((directive, matcher(directive)?));
+            match self.keep(matcher(directive)) {
+                Some(matcher) => siblings.push((directive, matcher)),
+                None => self.refused_location(directive, level),
+            }
         }
         for (directive, matcher) in &siblings {
             let word = pattern(directive);
-            inside_parent(word, matcher, parent)?;
-            let duplicate = into.iter().any(|known| known.matcher == *matcher);
-            if duplicate {
-                return at(word, BuildError::DuplicateLocation(shown(matcher)));
+            if self.keep(fits(word, matcher, parent, into)).is_none() {
+                self.refused_location(directive, level);
+                continue;
             }
             let first = into.len();
-            self.location(directive, matcher, level, into)?;
+            self.location(directive, matcher, level, into);
             self.drop_hidden(word, matcher, &siblings, first, into);
         }
-        Ok(())
+    }
+
+    /// Looks for other faults inside of a location whose own paths are not right.
+    fn refused_location(&mut self, directive: &Directive, level: &Level) {
+        let everything = Matcher::Prefix(Box::default());
+        self.location(directive, &everything, level, &mut Vec::new());
     }
 
     fn location(
@@ -55,24 +58,23 @@ impl Builder {
         matcher: &Matcher,
         outer: &Level,
         into: &mut Vec<Location>,
-    ) -> Result<(), Fault> {
+    ) {
         let scope = Scope::of(directive);
         let mut level = outer.clone();
-        self.settings(scope, &mut level)?;
-        let action = match (self.answer(scope)?, scope.word("proxy_pass")) {
-            (Some(answer), url) => {
-                // The URL must be right even if no request gets there.
-                url.map(|url| self.proxy_pass(url, matcher, &level.proxy)).transpose()?;
-                Action::Return(answer)
-            }
-            (None, Some(url)) => {
-                Action::Proxy(Box::new(self.proxy_pass(url, matcher, &level.proxy)?))
-            }
+        self.settings(scope, &mut level);
+        // The URL must be right even if no request gets there.
+        let proxy = scope.word("proxy_pass").and_then(|url| {
+            let proxy = self.proxy_pass(url, matcher, &level.proxy);
+            self.keep(proxy)
+        });
+        let action = match (self.answer(scope), proxy) {
+            (Some(answer), _) => Action::Return(answer),
+            (None, Some(proxy)) => Action::Proxy(Box::new(proxy)),
             (None, None) => Action::NotFound,
         };
         let settings = level.settings.clone();
         into.push(Location { matcher: matcher.clone(), action, settings });
-        self.nested(scope, Some(matcher), &level, into)
+        self.nested(scope, Some(matcher), &level, into);
     }
 
     /// Removes nested locations for which nginx would never look inside this one, because a
@@ -103,12 +105,8 @@ impl Builder {
     }
 
     /// The first `return` of a block.
-    pub(super) fn answer(&self, scope: Scope<'_>) -> Result<Option<Return>, Fault> {
-        let all: Vec<Return> = scope
-            .many("return")
-            .map(|directive| self.return_(directive))
-            .collect::<Result<_, _>>()?;
-        Ok(all.into_iter().next())
+    pub(super) fn answer(&mut self, scope: Scope<'_>) -> Option<Return> {
+        self.list(scope, "return", Builder::return_)?.into_iter().next()
     }
 
     fn return_(&self, directive: &Directive) -> Result<Return, Fault> {
@@ -149,6 +147,20 @@ fn matcher(directive: &Directive) -> Result<Matcher, Fault> {
         "~" | "~*" => unsupported(word, NO_REGEX),
         other => at(word, BuildError::Choice { found: other.into(), allowed: "=, ^~" }),
     }
+}
+
+/// Whether a location can stand where it does.
+fn fits(
+    word: &Word,
+    matcher: &Matcher,
+    parent: Option<&Matcher>,
+    known: &[Location],
+) -> Result<(), Fault> {
+    inside_parent(word, matcher, parent)?;
+    if known.iter().any(|known| known.matcher == *matcher) {
+        return at(word, BuildError::DuplicateLocation(shown(matcher)));
+    }
+    Ok(())
 }
 
 /// Whether a nested location begins with its parent's prefix.

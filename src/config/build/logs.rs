@@ -44,16 +44,20 @@ impl Builder {
     }
 
     /// All formats of `http {}` or `stream {}`.
-    pub(super) fn log_formats(&mut self, scope: Scope<'_>) -> Result<(), Fault> {
+    pub(super) fn log_formats(&mut self, scope: Scope<'_>) {
         for directive in scope.many("log_format") {
             let name = first(directive);
+            let line = self.keep(self.log_format(directive));
             if self.logs.find(&name.text).is_some() {
-                return at(name, BuildError::DuplicateFormat(name.text.clone()));
+                let error = BuildError::DuplicateFormat(name.text.clone());
+                self.faults.note(Fault::new(name.at, error));
+                continue;
             }
-            let format = self.log_format(directive)?;
-            self.logs.formats.push(format);
+            // Its name is known even if its line is not right.
+            let (escape, line) = line.unwrap_or((Escape::Default, Template::default()));
+            let name = name.text.as_str().into();
+            self.logs.formats.push(LogFormat { name, escape, line });
         }
-        Ok(())
     }
 
     /// The formats that come from now on are another layer's.
@@ -61,7 +65,7 @@ impl Builder {
         self.logs.first = self.logs.formats.len();
     }
 
-    fn log_format(&self, directive: &Directive) -> Result<LogFormat, Fault> {
+    fn log_format(&self, directive: &Directive) -> Result<(Escape, Template), Fault> {
         let mut pieces = others(directive);
         let mut escape = Escape::Default;
         if let [word, rest @ ..] = pieces
@@ -82,29 +86,31 @@ impl Builder {
         for piece in pieces {
             line.parts.append(&mut self.template(piece)?.parts);
         }
-        Ok(LogFormat { name: first(directive).text.as_str().into(), escape, line })
+        Ok((escape, line))
     }
 
     /// The access logs of a level, or none if the level does not say.
-    pub(super) fn access_logs(&mut self, scope: Scope<'_>) -> Result<Option<Vec<LogTo>>, Fault> {
-        let mut logs = None;
+    pub(super) fn access_logs(&mut self, scope: Scope<'_>) -> Option<Vec<LogTo>> {
+        let (mut logs, mut off) = (None, false);
         for directive in scope.many("access_log") {
             let list = logs.get_or_insert_with(Vec::new);
-            let off = first(directive).text == "off";
-            match (off, others(directive).first()) {
-                (true, None) => {}
-                (true, Some(word)) => {
-                    return at(word, BuildError::UnknownParameter(word.text.clone()));
-                }
-                (false, _) => list.push(self.access_log(directive)?),
+            if first(directive).text != "off" {
+                let log = self.access_log(directive);
+                list.extend(self.keep(log).flatten());
+                continue;
+            }
+            off = true;
+            if let Some(word) = others(directive).first() {
+                let error = BuildError::UnknownParameter(word.text.clone());
+                self.faults.note(Fault::new(word.at, error));
             }
         }
-        let off = scope.many("access_log").any(|directive| first(directive).text == "off");
         // nginx: `off` among others at one level cancels them all.
-        Ok(if off { Some(Vec::new()) } else { logs })
+        if off { Some(Vec::new()) } else { logs }
     }
 
-    fn access_log(&mut self, directive: &Directive) -> Result<LogTo, Fault> {
+    /// One log; none if its format was refused.
+    fn access_log(&mut self, directive: &Directive) -> Result<Option<LogTo>, Fault> {
         let path = first(directive);
         if path.text.starts_with("syslog:") {
             return unsupported(path, "access logs go to files");
@@ -132,6 +138,9 @@ impl Builder {
                 }
                 None if place == 0 => {
                     format = self.logs.find(&word.text);
+                    if format.is_none() && self.gaps.may_define(&word.text) {
+                        return Ok(None);
+                    }
                     if format.is_none() {
                         return at(word, BuildError::UnknownFormat(word.text.clone()));
                     }
@@ -148,7 +157,7 @@ impl Builder {
                 LogId(self.logs.files.len() - 1)
             }
         };
-        Ok(LogTo { log, format })
+        Ok(Some(LogTo { log, format }))
     }
 }
 

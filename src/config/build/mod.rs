@@ -1,7 +1,8 @@
 //! Directives become the model: contexts, defaults, inheritance, cross-checks.
 //!
 //! First every directive is checked against the table of those that are understood; after that,
-//! builders look for what they need and can rely on its form.
+//! builders look for what they need and can rely on its form. A fault is noted where it is found, and
+//! building goes on as if nothing had been said there, so that one load finds them all.
 
 mod check;
 pub(in crate::config) mod error;
@@ -18,13 +19,14 @@ mod upstream;
 
 use std::path::PathBuf;
 
-use super::diagnostic::Fault;
+use super::diagnostic::{Fault, Faults};
 use super::files::Files;
 use super::model::{Config, Layer, LogSink};
 use super::names::Names;
 use super::template::{Constants, Template};
 use super::token::{Span, Word};
 use super::tree;
+use check::{Findings, Gaps};
 use error::Remark;
 use scope::Scope;
 
@@ -45,6 +47,8 @@ struct Builder {
     /// What is being built.
     layer: Layer,
     remarks: Vec<Placed>,
+    faults: Faults,
+    gaps: Gaps,
     groups: upstream::Groups,
     logs: logs::Logs,
 }
@@ -55,39 +59,45 @@ pub(super) fn build(
     main: usize,
     extra: Option<usize>,
     around: Surroundings,
-) -> Result<(Config, Vec<Placed>), Fault> {
+) -> Result<(Config, Vec<Placed>), Faults> {
+    let mut found = Findings::default();
     let mut directives = match extra {
-        Some(extra) => tree::parse(files, extra)?,
+        Some(extra) => tree::parse(files, extra, &mut found.faults),
         None => Vec::new(),
     };
-    let mut remarks = Vec::new();
-    check::main_only(&directives)?;
-    directives.append(&mut tree::parse(files, main)?);
-    check::file(&directives, &mut remarks)?;
+    found.main_only(&mut directives);
+    directives.append(&mut tree::parse(files, main, &mut found.faults));
+    found.file(&mut directives);
 
     let main = Scope(&directives);
     let http = main.one("http").map_or(main, Scope::of);
     let mut builder = Builder {
         around,
         layer: Layer::Http,
-        remarks,
+        remarks: found.remarks,
+        faults: found.faults,
+        gaps: found.gaps,
         groups: upstream::Groups::default(),
         logs: logs::Logs::new(),
     };
-    let process = builder.process(main)?;
+    let process = builder.process(main);
     let mut listens = listen::Listens::default();
-    let virtual_servers = builder.http(http, &mut listens)?;
+    let virtual_servers = builder.http(http, &mut listens);
     builder.layer = Layer::Stream;
     let stream_servers = match main.one("stream").map(Scope::of) {
-        Some(stream) => builder.stream(stream, &mut listens)?,
+        Some(stream) => builder.stream(stream, &mut listens),
         None => Vec::new(),
     };
+    let listens = listens.finish(&mut builder.faults);
+    if builder.faults.count() > 0 {
+        return Err(builder.faults);
+    }
     if virtual_servers.is_empty() && stream_servers.is_empty() {
         builder.remarks.push((None, Remark::NothingToServe));
     }
     let config = Config {
         process,
-        listens: listens.finish()?,
+        listens,
         virtual_servers,
         stream_servers,
         groups: builder.groups.finish(),
@@ -100,6 +110,18 @@ pub(super) fn build(
 impl Builder {
     fn remark(&mut self, at: Span, remark: Remark) {
         self.remarks.push((Some(at), remark));
+    }
+
+    /// Notes the fault of what went wrong; `None` then.
+    fn keep<T>(&mut self, outcome: Result<T, Fault>) -> Option<T> {
+        self.faults.keep(outcome)
+    }
+
+    /// Replaces what is inherited by what the level says, if it says anything that is right.
+    fn set<T>(&mut self, inherited: &mut T, here: Result<Option<T>, Fault>) {
+        if let Some(Some(here)) = self.keep(here) {
+            *inherited = here;
+        }
     }
 
     /// A value with variables.

@@ -9,30 +9,36 @@ use crate::config::tree::Directive;
 
 impl Builder {
     /// How the process runs.
-    pub(super) fn process(&mut self, main: Scope<'_>) -> Result<Process, Fault> {
+    pub(super) fn process(&mut self, main: Scope<'_>) -> Process {
         let events = main.one("events").map_or(Scope(&[]), Scope::of);
-        let connections = events.number("worker_connections", 8, 10_000_000)?;
-        let memory = events.size("worker_buffer_memory", LEAST_MEMORY, u64::MAX)?;
-        main.switch("master_process")?;
-        self.worker_processes(main)?;
-        Ok(Process {
+        self.keep(main.switch("master_process"));
+        let workers = self.worker_processes(main);
+        self.keep(workers);
+        let mut process = Process {
             pid: match main.word("pid") {
                 None => PidFile::Default(self.around.prefix.join("switchover.pid")),
                 Some(word) if word.text == "off" => PidFile::Off,
                 Some(word) => PidFile::At(self.path(word)),
             },
-            error_logs: self.error_logs(main)?,
-            daemon: main.switch("daemon")?.unwrap_or(false),
+            error_logs: self.error_logs(main),
+            daemon: false,
             user: main.one("user").map(|directive| User {
                 name: first(directive).text.clone(),
                 group: others(directive).first().map(|word| word.text.clone()),
             }),
-            rlimit_nofile: main.number("worker_rlimit_nofile", 1, u64::MAX)?,
-            shutdown_timeout: main.time("worker_shutdown_timeout")?,
-            worker_connections: connections.unwrap_or(WORKER_CONNECTIONS),
-            splice: main.switch("splice")?.unwrap_or(true),
-            buffer_memory: memory.unwrap_or(BUFFER_MEMORY),
-        })
+            rlimit_nofile: self.keep(main.number("worker_rlimit_nofile", 1, u64::MAX)).flatten(),
+            shutdown_timeout: self.keep(main.time("worker_shutdown_timeout")).flatten(),
+            worker_connections: WORKER_CONNECTIONS,
+            splice: true,
+            buffer_memory: BUFFER_MEMORY,
+        };
+        self.set(&mut process.daemon, main.switch("daemon"));
+        self.set(&mut process.splice, main.switch("splice"));
+        let connections = events.number("worker_connections", 8, 10_000_000);
+        self.set(&mut process.worker_connections, connections);
+        let memory = events.size("worker_buffer_memory", LEAST_MEMORY, u64::MAX);
+        self.set(&mut process.buffer_memory, memory);
+        process
     }
 
     fn worker_processes(&mut self, main: Scope<'_>) -> Result<(), Fault> {
@@ -44,37 +50,33 @@ impl Builder {
     }
 
     /// The `error_log`s of all contexts: a line does not know which server it is about.
-    fn error_logs(&mut self, main: Scope<'_>) -> Result<Vec<ErrorLog>, Fault> {
+    fn error_logs(&mut self, main: Scope<'_>) -> Vec<ErrorLog> {
         let mut logs = Vec::new();
-        self.gather_error_logs(main, Depth::Main, &mut logs)?;
+        self.gather_error_logs(main, Depth::Main, &mut logs);
         if logs.is_empty() {
             let to = self.around.error_log.clone();
             logs.push(ErrorLog { to, level: log::LevelFilter::Info });
         }
-        Ok(logs)
+        logs
     }
 
-    fn gather_error_logs(
-        &mut self,
-        scope: Scope<'_>,
-        depth: Depth,
-        logs: &mut Vec<ErrorLog>,
-    ) -> Result<(), Fault> {
-        for directive in scope.0 {
+    fn gather_error_logs(&mut self, scope: Scope<'_>, depth: Depth, logs: &mut Vec<ErrorLog>) {
+        for directive in scope.all() {
             match directive.name.as_str() {
                 "error_log" => {
                     if depth == Depth::Inside {
                         self.remark(directive.at, Remark::ErrorLogEverywhere);
                     }
-                    add_error_log(logs, self.error_log(directive)?);
+                    if let Some(log) = self.keep(self.error_log(directive)) {
+                        add_error_log(logs, log);
+                    }
                 }
                 "http" | "stream" | "server" | "location" => {
-                    self.gather_error_logs(Scope::of(directive), Depth::Inside, logs)?;
+                    self.gather_error_logs(Scope::of(directive), Depth::Inside, logs);
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 
     fn error_log(&self, directive: &Directive) -> Result<ErrorLog, Fault> {

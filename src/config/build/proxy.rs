@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::Builder;
 use super::error::BuildError;
 use super::http::{field_name, set};
-use super::scope::{Scope, at, first, others, second, switch, unsupported, within};
+use super::scope::{Scope, at, first, others, second, unsupported, within};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Layer, Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
+    Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
 };
 use crate::config::template::{Part, Template, Variable};
 use crate::config::token::Word;
@@ -47,28 +47,41 @@ enum Rule {
 
 impl Builder {
     /// Applies what a level says.
-    pub(super) fn proxy_settings(
-        &mut self,
-        scope: Scope<'_>,
-        level: &mut ProxyLevel,
-    ) -> Result<(), Fault> {
-        set(&mut level.version, scope.word("proxy_http_version").map(version).transpose()?);
-        let set_headers = self.list(scope, "proxy_set_header", Builder::set_header)?;
-        set(&mut level.set_headers, set_headers);
-        set(&mut level.hide_headers, self.list(scope, "proxy_hide_header", Builder::lower_name)?);
-        set(&mut level.pass_headers, self.list(scope, "proxy_pass_header", Builder::lower_name)?);
-        set(&mut level.redirects, self.list(scope, "proxy_redirect", Builder::redirect_rule)?);
-        set(&mut level.connect_timeout, scope.time("proxy_connect_timeout")?);
-        set(&mut level.send_timeout, scope.time("proxy_send_timeout")?);
-        set(&mut level.read_timeout, scope.time("proxy_read_timeout")?);
-        self.next_upstream(scope, &mut level.next)?;
-        set(&mut level.head_limit, scope.size("proxy_buffer_size", 1, HEAD_LIMIT)?);
-        set(&mut level.replay_limit, scope.size("proxy_replay_buffer_size", 0, REPLAY_LIMIT)?);
-        set(&mut level.ignore_client_abort, scope.switch("proxy_ignore_client_abort")?);
-        set(&mut level.bind, scope.one("proxy_bind").map(bind).transpose()?);
-        set(&mut level.socket_keepalive, scope.switch("proxy_socket_keepalive")?);
-        set(&mut level.intercept_errors, scope.switch("proxy_intercept_errors")?);
-        buffering(scope)
+    pub(super) fn proxy_settings(&mut self, scope: Scope<'_>, level: &mut ProxyLevel) {
+        self.set(&mut level.version, scope.word("proxy_http_version").map(version).transpose());
+        set(&mut level.set_headers, self.list(scope, "proxy_set_header", Builder::set_header));
+        set(&mut level.hide_headers, self.list(scope, "proxy_hide_header", Builder::lower_name));
+        set(&mut level.pass_headers, self.list(scope, "proxy_pass_header", Builder::lower_name));
+        set(&mut level.redirects, self.list(scope, "proxy_redirect", Builder::redirect_rule));
+        self.set(&mut level.connect_timeout, scope.time("proxy_connect_timeout"));
+        self.set(&mut level.send_timeout, scope.time("proxy_send_timeout"));
+        self.set(&mut level.read_timeout, scope.time("proxy_read_timeout"));
+        self.next_upstream(scope, &mut level.next);
+        self.set(&mut level.head_limit, scope.size("proxy_buffer_size", 1, HEAD_LIMIT));
+        let replay_limit = scope.size("proxy_replay_buffer_size", 0, REPLAY_LIMIT);
+        self.set(&mut level.replay_limit, replay_limit);
+        self.set(&mut level.ignore_client_abort, scope.switch("proxy_ignore_client_abort"));
+        self.set(&mut level.bind, scope.one("proxy_bind").map(bind).transpose());
+        self.set(&mut level.socket_keepalive, scope.switch("proxy_socket_keepalive"));
+        self.set(&mut level.intercept_errors, scope.switch("proxy_intercept_errors"));
+        self.buffering(scope);
+    }
+
+    /// Directives whose values must be right although nothing depends on them.
+    fn buffering(&mut self, scope: Scope<'_>) {
+        // Bodies always stream through buffers of fixed size, so a client sees no difference.
+        self.keep(scope.switch("proxy_buffering"));
+        self.keep(scope.size::<u64>("proxy_busy_buffers_size", 0, u64::MAX));
+        if let Some(directive) = scope.one("proxy_buffers") {
+            let (count, size) = (first(directive), second(directive));
+            let name = "proxy_buffers";
+            self.keep(within::<u64>(count, value::number(&count.text), name, 2, u64::MAX));
+            self.keep(within::<u64>(size, value::size(&size.text), name, 1, u64::MAX));
+        }
+        let on = self.keep(scope.switch("proxy_request_buffering")).flatten();
+        if let (Some(true), Some(word)) = (on, scope.word("proxy_request_buffering")) {
+            self.faults.note(Fault::new(word.at, BuildError::RequestBuffering));
+        }
     }
 
     fn set_header(&self, directive: &Directive) -> Result<SetHeader, Fault> {
@@ -96,18 +109,19 @@ impl Builder {
         }
     }
 
-    fn next_upstream(&self, scope: Scope<'_>, next: &mut NextUpstream) -> Result<(), Fault> {
-        if let Some(directive) = scope.one("proxy_next_upstream") {
-            *next = NextUpstream { tries: next.tries, timeout_after: next.timeout_after, ..NEVER };
-            for word in &directive.args {
-                next_case(word, next)?;
-            }
-            if directive.args.iter().any(|word| word.text == "off") {
-                *next =
-                    NextUpstream { tries: next.tries, timeout_after: next.timeout_after, ..NEVER };
-            }
-        }
-        limits_of_next(scope, next)
+    fn next_upstream(&mut self, scope: Scope<'_>, next: &mut NextUpstream) {
+        let cases = scope.one("proxy_next_upstream").map(|directive| next_cases(directive, *next));
+        self.set(next, cases.transpose());
+        self.limits_of_next(scope, next);
+    }
+
+    /// `proxy_next_upstream_tries` and `_timeout`.
+    pub(super) fn limits_of_next(&mut self, scope: Scope<'_>, next: &mut NextUpstream) {
+        let tries = scope.number("proxy_next_upstream_tries", 0, u32::MAX.into());
+        self.set(&mut next.tries, tries);
+        let limit = scope.time("proxy_next_upstream_timeout");
+        let limit = limit.map(|time| time.map(|time| (time > Duration::ZERO).then_some(time)));
+        self.set(&mut next.timeout_after, limit);
     }
 
     /// The `proxy_pass` of a location, with everything around it.
@@ -118,7 +132,7 @@ impl Builder {
         level: &ProxyLevel,
     ) -> Result<ProxyPass, Fault> {
         let target = Target::of_url(url)?;
-        let group = self.groups.find(&target, Layer::Http, &mut self.around.names)?;
+        let group = self.group_of(&target)?;
         self.groups.used(group, level.connect_timeout);
         let mut set_headers = level.set_headers.clone();
         if !set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(b"host")) {
@@ -271,14 +285,15 @@ fn version(word: &Word) -> Result<ProxyVersion, Fault> {
     }
 }
 
-/// `proxy_next_upstream_tries` and `_timeout`.
-pub(super) fn limits_of_next(scope: Scope<'_>, next: &mut NextUpstream) -> Result<(), Fault> {
-    let tries = scope.number("proxy_next_upstream_tries", 0, u32::MAX.into())?;
-    set(&mut next.tries, tries);
-    if let Some(limit) = scope.time("proxy_next_upstream_timeout")? {
-        next.timeout_after = (limit > Duration::ZERO).then_some(limit);
+/// `proxy_next_upstream` of `http {}`; the limits stay.
+fn next_cases(directive: &Directive, limits: NextUpstream) -> Result<NextUpstream, Fault> {
+    let never = NextUpstream { tries: limits.tries, timeout_after: limits.timeout_after, ..NEVER };
+    let mut next = never;
+    for word in &directive.args {
+        next_case(word, &mut next)?;
     }
-    Ok(())
+    let off = directive.args.iter().any(|word| word.text == "off");
+    Ok(if off { never } else { next })
 }
 
 fn next_case(word: &Word, next: &mut NextUpstream) -> Result<(), Fault> {
@@ -323,22 +338,6 @@ pub(super) fn bind(directive: &Directive) -> Result<Option<SocketAddr>, Fault> {
             let found = word.text.clone();
             at(word, BuildError::Choice { found, allowed: "IP, IP:PORT, off" })
         }
-    }
-}
-
-/// Directives whose values must be right although nothing depends on them.
-fn buffering(scope: Scope<'_>) -> Result<(), Fault> {
-    // Bodies always stream through buffers of fixed size, so a client sees no difference.
-    scope.switch("proxy_buffering")?;
-    scope.size::<u64>("proxy_busy_buffers_size", 0, u64::MAX)?;
-    if let Some(directive) = scope.one("proxy_buffers") {
-        let (count, size) = (first(directive), second(directive));
-        within::<u64>(count, value::number(&count.text), "proxy_buffers", 2, u64::MAX)?;
-        within::<u64>(size, value::size(&size.text), "proxy_buffers", 1, u64::MAX)?;
-    }
-    match scope.word("proxy_request_buffering") {
-        Some(word) if switch(word)? => at(word, BuildError::RequestBuffering),
-        Some(_) | None => Ok(()),
     }
 }
 

@@ -8,8 +8,8 @@ use crate::config::token::Word;
 use crate::config::tree::Directive;
 use crate::config::value;
 
-/// The directives of one block, already known to be allowed in it, with the right number of
-/// arguments.
+/// The directives of one block. Those that are sound are known to be allowed in it, with the right
+/// number of arguments; the others are not seen.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'t>(pub(super) &'t [Directive]);
 
@@ -19,9 +19,19 @@ impl<'t> Scope<'t> {
         Scope(directive.block.as_deref().unwrap_or_default())
     }
 
+    /// All sound directives.
+    pub(super) fn all(self) -> impl Iterator<Item = &'t Directive> {
+        self.0.iter().filter(|directive| directive.sound)
+    }
+
     /// All directives of that name.
     pub(super) fn many(self, name: &str) -> impl Iterator<Item = &'t Directive> {
-        self.0.iter().filter(move |directive| directive.name == name)
+        self.all().filter(move |directive| directive.name == name)
+    }
+
+    /// Whether no directive was refused: what is missing was never there.
+    pub(super) fn is_whole(self) -> bool {
+        self.0.iter().all(|directive| directive.sound)
     }
 
     /// The directive of that name.

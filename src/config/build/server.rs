@@ -22,41 +22,69 @@ impl Builder {
         http: Scope<'_>,
         level: &Level,
         listens: &mut Listens,
-    ) -> Result<Vec<VirtualServer>, Fault> {
+    ) -> Vec<VirtualServer> {
         let mut servers = Vec::new();
         let mut places = Vec::new();
         for directive in http.many("server") {
             let scope = Scope::of(directive);
             let id = VirtualServerId(servers.len());
-            self.listens(scope, directive.at, id, listens)?;
+            self.listens(scope, directive.at, id, listens);
             places.push(name_places(scope, directive.at));
-            servers.push(self.server(scope, level.clone())?);
+            servers.push(self.server(scope, level.clone()));
         }
         for listen in listens.so_far() {
             self.conflicting_names(listen, &servers, &places);
         }
-        Ok(servers)
+        servers
     }
 
-    fn server(&mut self, scope: Scope<'_>, mut level: Level) -> Result<VirtualServer, Fault> {
-        self.head_limits(scope, &mut level.limits)?;
-        self.settings(scope, &mut level)?;
+    fn server(&mut self, scope: Scope<'_>, mut level: Level) -> VirtualServer {
+        self.head_limits(scope, &mut level.limits);
+        self.settings(scope, &mut level);
         let mut names = Vec::new();
         for word in scope.many("server_name").flat_map(|directive| &directive.args) {
-            names.push(self.server_name(word)?);
+            names.extend(self.keep(self.server_name(word)));
         }
         if names.is_empty() {
             names.push(ServerName::Exact("".into()));
         }
-        let locations = self.locations(scope, &level)?;
-        Ok(VirtualServer {
+        let faults = self.faults.count();
+        let locations = self.locations(scope, &level);
+        let whole = scope.is_whole()
+            && scope.many("location").all(|location| Scope::of(location).is_whole())
+            && self.faults.count() == faults;
+        VirtualServer {
             names,
-            h2c: h2c_tunnel(scope, &locations)?,
-            answer: self.answer(scope)?,
+            h2c: self.h2c_tunnel(scope, &locations, whole),
+            answer: self.answer(scope),
             locations,
             limits: level.limits,
             outside: level.settings,
-        })
+        }
+    }
+
+    /// `h2c_tunnel`: connections go where requests for anything would go. A location that was refused
+    /// might be that one.
+    fn h2c_tunnel(
+        &mut self,
+        scope: Scope<'_>,
+        locations: &[Location],
+        whole: bool,
+    ) -> Option<StreamPass> {
+        let word = scope.word("h2c_tunnel")?;
+        if self.keep(scope.switch("h2c_tunnel")) != Some(Some(true)) {
+            return None;
+        }
+        let is_root = |location: &&Location| location.matcher == Matcher::Prefix((*b"/").into());
+        match locations.iter().find(is_root).map(|location| &location.action) {
+            Some(Action::Proxy(proxy)) => Some(super::stream::tunnel_of(proxy)),
+            Some(Action::Return(_) | Action::NotFound) | None => {
+                if whole {
+                    self.faults.note(Fault::new(word.at, BuildError::TunnelNowhere));
+                }
+                None
+            }
+        }
     }
 
     fn server_name(&self, word: &Word) -> Result<ServerName, Fault> {
@@ -102,21 +130,6 @@ impl Builder {
                     self.remark(*at, remark);
                 }
             }
-        }
-    }
-}
-
-/// `h2c_tunnel`: connections go where requests for anything would go.
-fn h2c_tunnel(scope: Scope<'_>, locations: &[Location]) -> Result<Option<StreamPass>, Fault> {
-    if scope.switch("h2c_tunnel")? != Some(true) {
-        return Ok(None);
-    }
-    let is_root = |location: &&Location| location.matcher == Matcher::Prefix((*b"/").into());
-    match locations.iter().find(is_root).map(|location| &location.action) {
-        Some(Action::Proxy(proxy)) => Ok(Some(super::stream::tunnel_of(proxy))),
-        Some(Action::Return(_) | Action::NotFound) | None => {
-            let word = scope.word("h2c_tunnel").expect("it was just read");
-            at(word, BuildError::TunnelNowhere)
         }
     }
 }

@@ -9,12 +9,12 @@ use super::Builder;
 use super::error::BuildError;
 use super::http::set;
 use super::listen::Listens;
-use super::proxy::{NEVER, Target, bind, limits_of_next};
+use super::proxy::{NEVER, Target, bind};
 use super::scope::{Scope, at, first, switch};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    HalfClose, Layer, LogTo, Loyalty, NextUpstream, ProxyPass, ProxyProtocol, StreamPass,
-    StreamServer, StreamServerId, Trusted,
+    HalfClose, LogTo, Loyalty, NextUpstream, ProxyPass, ProxyProtocol, StreamPass, StreamServer,
+    StreamServerId, Trusted,
 };
 use crate::config::token::Word;
 use crate::config::tree::Directive;
@@ -31,59 +31,61 @@ struct Level {
 
 impl Builder {
     /// All servers of `stream {}`, and where they listen.
-    pub(super) fn stream(
-        &mut self,
-        stream: Scope<'_>,
-        listens: &mut Listens,
-    ) -> Result<Vec<StreamServer>, Fault> {
+    pub(super) fn stream(&mut self, stream: Scope<'_>, listens: &mut Listens) -> Vec<StreamServer> {
         self.begin_formats();
-        self.log_formats(stream)?;
-        self.upstreams(stream)?;
+        self.log_formats(stream);
+        self.upstreams(stream);
         let mut outer = Level::default();
-        self.stream_settings(stream, &mut outer)?;
+        self.stream_settings(stream, &mut outer);
         let mut servers = Vec::new();
         for directive in stream.many("server") {
-            let scope = Scope::of(directive);
             let id = StreamServerId(servers.len());
-            self.stream_listens(scope, directive.at, id, listens)?;
-            let mut level = outer.clone();
-            self.stream_settings(scope, &mut level)?;
-            let Some(word) = scope.word("proxy_pass") else {
-                return Err(Fault::new(directive.at, BuildError::NoPass));
-            };
-            let target = Target::of_address(word)?;
-            level.pass.group = self.groups.find(&target, Layer::Stream, &mut self.around.names)?;
-            self.groups.used(level.pass.group, level.pass.connect_timeout);
-            servers.push(StreamServer {
-                pass: level.pass,
-                header_timeout: level.header_timeout,
-                trusted: level.trusted,
-                tcp_nodelay: level.tcp_nodelay,
-                access_logs: level.access_logs,
-            });
+            self.stream_listens(Scope::of(directive), directive.at, id, listens);
+            servers.push(self.stream_server(directive, outer.clone()));
         }
-        Ok(servers)
+        servers
     }
 
-    fn stream_settings(&mut self, scope: Scope<'_>, level: &mut Level) -> Result<(), Fault> {
+    fn stream_server(&mut self, directive: &Directive, mut level: Level) -> StreamServer {
+        let scope = Scope::of(directive);
+        self.stream_settings(scope, &mut level);
+        let group = match scope.word("proxy_pass") {
+            Some(word) => {
+                Target::of_address(word).and_then(|target| self.group_of(&target)).map(Some)
+            }
+            None if scope.is_whole() => Err(Fault::new(directive.at, BuildError::NoPass)),
+            None => Ok(None),
+        };
+        self.set(&mut level.pass.group, group);
+        self.groups.used(level.pass.group, level.pass.connect_timeout);
+        StreamServer {
+            pass: level.pass,
+            header_timeout: level.header_timeout,
+            trusted: level.trusted,
+            tcp_nodelay: level.tcp_nodelay,
+            access_logs: level.access_logs,
+        }
+    }
+
+    fn stream_settings(&mut self, scope: Scope<'_>, level: &mut Level) {
         let pass = &mut level.pass;
-        set(&mut pass.connect_timeout, scope.time("proxy_connect_timeout")?);
-        set(&mut pass.timeout, scope.time("proxy_timeout")?);
-        set(&mut pass.buffer, scope.size("proxy_buffer_size", 1, BUFFER_LIMIT)?);
-        if let Some(on) = scope.switch("proxy_next_upstream")? {
+        self.set(&mut pass.connect_timeout, scope.time("proxy_connect_timeout"));
+        self.set(&mut pass.timeout, scope.time("proxy_timeout"));
+        self.set(&mut pass.buffer, scope.size("proxy_buffer_size", 1, BUFFER_LIMIT));
+        if let Some(on) = self.keep(scope.switch("proxy_next_upstream")).flatten() {
             (pass.next.error, pass.next.timeout) = (on, on);
         }
-        limits_of_next(scope, &mut pass.next)?;
+        self.limits_of_next(scope, &mut pass.next);
         let half_close = |on| if on { HalfClose::Passed } else { HalfClose::EndsBoth };
-        set(&mut pass.half_close, scope.switch("proxy_half_close")?.map(half_close));
-        set(&mut pass.announces, scope.word("proxy_protocol").map(announces).transpose()?);
-        set(&mut pass.bind, scope.one("proxy_bind").map(bind).transpose()?);
-        set(&mut pass.socket_keepalive, scope.switch("proxy_socket_keepalive")?);
-        set(&mut level.header_timeout, scope.time("proxy_protocol_timeout")?);
-        set(&mut level.trusted, self.list(scope, "set_real_ip_from", Builder::trusted)?);
-        set(&mut level.tcp_nodelay, scope.switch("tcp_nodelay")?);
-        set(&mut level.access_logs, self.access_logs(scope)?);
-        Ok(())
+        let passed = scope.switch("proxy_half_close").map(|on| on.map(half_close));
+        self.set(&mut pass.half_close, passed);
+        self.set(&mut pass.announces, scope.word("proxy_protocol").map(announces).transpose());
+        self.set(&mut pass.bind, scope.one("proxy_bind").map(bind).transpose());
+        self.set(&mut pass.socket_keepalive, scope.switch("proxy_socket_keepalive"));
+        self.set(&mut level.header_timeout, scope.time("proxy_protocol_timeout"));
+        set(&mut level.trusted, self.list(scope, "set_real_ip_from", Builder::trusted));
+        self.set(&mut level.tcp_nodelay, scope.switch("tcp_nodelay"));
+        set(&mut level.access_logs, self.access_logs(scope));
     }
 
     /// One `set_real_ip_from`.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Builder;
 use super::error::BuildError;
-use super::http::set;
 use super::proxy::Target;
 use super::scope::{Scope, at, first, others, time, unsupported, within};
 use crate::address::Address;
@@ -28,40 +27,75 @@ pub(super) struct Groups {
 
 impl Builder {
     /// All `upstream {}` blocks of `http {}` or `stream {}`.
-    pub(super) fn upstreams(&mut self, scope: Scope<'_>) -> Result<(), Fault> {
+    pub(super) fn upstreams(&mut self, scope: Scope<'_>) {
         for directive in scope.many("upstream") {
             let name = first(directive);
+            let group = self.upstream(directive);
             if self.groups.block(self.layer, &name.text).is_some() {
-                return at(name, BuildError::DuplicateUpstream(name.text.clone()));
+                let error = BuildError::DuplicateUpstream(name.text.clone());
+                self.faults.note(Fault::new(name.at, error));
+                continue;
             }
-            let group = self.upstream(directive)?;
             self.groups.blocks.push(GroupId(self.groups.groups.len()));
             self.groups.groups.push(group);
+        }
+    }
+
+    fn upstream(&mut self, directive: &Directive) -> Group {
+        let name = first(directive);
+        let scope = Scope::of(directive);
+        let mut group = Group::new(&name.text, self.layer);
+        let outcome = self.server_lines(scope, name, &mut group.servers);
+        self.keep(outcome);
+        self.set(&mut group.keepalive, scope.number("keepalive", 0, KEEPALIVE_LIMIT));
+        let requests = scope.number("keepalive_requests", 1, u64::MAX);
+        self.set(&mut group.keepalive_requests, requests);
+        self.set(&mut group.keepalive_time, scope.time("keepalive_time"));
+        self.set(&mut group.keepalive_timeout, scope.time("keepalive_timeout"));
+        group
+    }
+
+    fn server_lines(
+        &mut self,
+        scope: Scope<'_>,
+        name: &Word,
+        servers: &mut Vec<Server>,
+    ) -> Result<(), Fault> {
+        let mut whole = scope.is_whole();
+        for line in scope.many("server") {
+            let line_servers = self.server_line(line);
+            match self.keep(line_servers) {
+                Some(mut more) => servers.append(&mut more),
+                None => whole = false,
+            }
+            if servers.len() > GROUP_LIMIT {
+                return at(first(line), BuildError::TooManyServers(name.text.clone()));
+            }
+        }
+        if !whole {
+            return Ok(());
+        }
+        if servers.is_empty() {
+            return at(name, BuildError::NoServers(name.text.clone()));
+        }
+        if servers.iter().all(|server| server.backup) {
+            return at(name, BuildError::OnlyBackups(name.text.clone()));
         }
         Ok(())
     }
 
-    fn upstream(&mut self, directive: &Directive) -> Result<Group, Fault> {
-        let name = first(directive);
-        let scope = Scope::of(directive);
-        let mut group = Group::new(&name.text, self.layer);
-        for line in scope.many("server") {
-            group.servers.append(&mut self.server_line(line)?);
-            if group.servers.len() > GROUP_LIMIT {
-                return at(first(line), BuildError::TooManyServers(name.text.clone()));
-            }
+    /// The group that a `proxy_pass` means.
+    pub(super) fn group_of(&mut self, target: &Target<'_>) -> Result<GroupId, Fault> {
+        if let Place::Inet(Host::Name(name), None) = &target.place
+            && self.groups.block(self.layer, name).is_none()
+            && self.gaps.may_define(name)
+        {
+            // Its `upstream {}` was refused, which is said there.
+            let id = GroupId(self.groups.groups.len());
+            self.groups.groups.push(Group::new(name, self.layer));
+            return Ok(id);
         }
-        if group.servers.is_empty() {
-            return at(name, BuildError::NoServers(name.text.clone()));
-        }
-        if group.servers.iter().all(|server| server.backup) {
-            return at(name, BuildError::OnlyBackups(name.text.clone()));
-        }
-        set(&mut group.keepalive, scope.number("keepalive", 0, KEEPALIVE_LIMIT)?);
-        set(&mut group.keepalive_requests, scope.number("keepalive_requests", 1, u64::MAX)?);
-        set(&mut group.keepalive_time, scope.time("keepalive_time")?);
-        set(&mut group.keepalive_timeout, scope.time("keepalive_timeout")?);
-        Ok(group)
+        self.groups.find(target, self.layer, &mut self.around.names)
     }
 
     fn server_line(&mut self, directive: &Directive) -> Result<Vec<Server>, Fault> {
@@ -133,7 +167,7 @@ impl Groups {
     }
 
     /// The group that a `proxy_pass` means: a block of that name, or one of its own.
-    pub(super) fn find(
+    fn find(
         &mut self,
         target: &Target<'_>,
         layer: Layer,

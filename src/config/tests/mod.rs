@@ -4,6 +4,7 @@ mod article;
 mod broken;
 mod contexts;
 mod inheritance;
+mod several;
 mod sources;
 mod stream;
 

@@ -132,8 +132,8 @@ fn what_nginx_knows_and_we_do_not_is_called_unsupported() {
     if nginx_differs("knows it") {
         return;
     }
-    let (_directory, path) = file("server {\n    listen 127.0.0.1:8090;\n    gzip on;\n}\n");
-    check_complaint(&run_on(&["-t"], &path), &["proxy.conf:3:5", "gzip", "not supported"]);
+    let (_directory, path) = file("server {\n    listen 127.0.0.1:8090;\n    expires 1h;\n}\n");
+    check_complaint(&run_on(&["-t"], &path), &["proxy.conf:3:5", "expires", "not supported"]);
 }
 
 #[test]

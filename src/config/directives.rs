@@ -85,6 +85,10 @@ pub enum Kind {
     Hint,
     /// Supported with this argument only, which asks for nothing.
     Only(&'static str),
+    /// Asks for what is never done, for this reason: a warning says so, except for `off`.
+    Undone(&'static str),
+    /// Means nothing in a location that passes requests on, and is refused elsewhere.
+    BesideProxyPass,
 }
 
 /// The directive of that name that may stand in one of these contexts.
@@ -112,6 +116,8 @@ const STREAM_SERVER: Contexts = Contexts::STREAM_SERVER;
 const STREAMS: Contexts = STREAM.or(STREAM_SERVER);
 /// Where both sides of a proxy are set.
 const PROXIES: Contexts = LOCATIONS.or(STREAMS);
+/// Where TLS is set.
+const TLS: Contexts = SERVERS.or(STREAMS);
 /// As many arguments as anybody likes.
 const ANY: usize = usize::MAX;
 
@@ -135,6 +141,10 @@ const fn hint(name: &'static str, contexts: Contexts) -> Known {
 
 const fn only(name: &'static str, contexts: Contexts, word: &'static str) -> Known {
     known(name, contexts, 1, ANY, Kind::Only(word))
+}
+
+const fn undone(name: &'static str, contexts: Contexts, reason: &'static str) -> Known {
+    known(name, contexts, 1, ANY, Kind::Undone(reason))
 }
 
 /// Every directive that is understood. A name may stand twice, with other contexts.
@@ -214,6 +224,7 @@ pub const KNOWN: &[Known] = &[
     one("proxy_protocol_timeout", STREAMS),
     hint("debug_points", MAIN),
     hint("env", MAIN),
+    hint("load_module", MAIN),
     hint("lock_file", MAIN),
     hint("pcre_jit", MAIN),
     hint("thread_pool", MAIN),
@@ -234,6 +245,14 @@ pub const KNOWN: &[Known] = &[
     hint("connection_pool_size", SERVERS),
     hint("default_type", LOCATIONS),
     hint("directio", LOCATIONS),
+    hint("gzip_buffers", LOCATIONS),
+    hint("gzip_comp_level", LOCATIONS),
+    hint("gzip_disable", LOCATIONS),
+    hint("gzip_http_version", LOCATIONS),
+    hint("gzip_min_length", LOCATIONS),
+    hint("gzip_proxied", LOCATIONS),
+    hint("gzip_types", LOCATIONS),
+    hint("gzip_vary", LOCATIONS),
     hint("index", LOCATIONS),
     hint("log_not_found", LOCATIONS),
     hint("log_subrequest", LOCATIONS),
@@ -261,20 +280,57 @@ pub const KNOWN: &[Known] = &[
     hint("server_names_hash_bucket_size", HTTP),
     hint("server_names_hash_max_size", HTTP),
     hint("server_tokens", LOCATIONS),
+    // No listener has TLS: `listen … ssl` is refused.
+    hint("ssl_alpn", TLS),
+    hint("ssl_buffer_size", TLS),
+    hint("ssl_certificate", TLS),
+    hint("ssl_certificate_cache", TLS),
+    hint("ssl_certificate_compression", TLS),
+    hint("ssl_certificate_key", TLS),
+    hint("ssl_ciphers", TLS),
+    hint("ssl_client_certificate", TLS),
+    hint("ssl_conf_command", TLS),
+    hint("ssl_crl", TLS),
+    hint("ssl_dhparam", TLS),
+    hint("ssl_early_data", TLS),
+    hint("ssl_ecdh_curve", TLS),
+    hint("ssl_ech_file", TLS),
+    hint("ssl_handshake_timeout", TLS),
+    hint("ssl_key_log", TLS),
+    hint("ssl_ocsp", TLS),
+    hint("ssl_ocsp_cache", TLS),
+    hint("ssl_ocsp_responder", TLS),
+    hint("ssl_password_file", TLS),
+    hint("ssl_prefer_server_ciphers", TLS),
+    hint("ssl_protocols", TLS),
+    hint("ssl_reject_handshake", TLS),
+    hint("ssl_session_cache", TLS),
+    hint("ssl_session_ticket_key", TLS),
+    hint("ssl_session_tickets", TLS),
+    hint("ssl_session_timeout", TLS),
+    hint("ssl_stapling", TLS),
+    hint("ssl_stapling_file", TLS),
+    hint("ssl_stapling_responder", TLS),
+    hint("ssl_stapling_verify", TLS),
+    hint("ssl_trusted_certificate", TLS),
+    hint("ssl_verify_client", TLS),
+    hint("ssl_verify_depth", TLS),
     hint("tcp_nopush", LOCATIONS),
     hint("types", LOCATIONS),
     hint("types_hash_bucket_size", LOCATIONS),
     hint("types_hash_max_size", LOCATIONS),
     hint("variables_hash_bucket_size", HTTP.or(STREAM)),
     hint("variables_hash_max_size", HTTP.or(STREAM)),
+    undone("gzip", LOCATIONS, "bodies pass through unchanged"),
+    undone("gzip_static", LOCATIONS, "files are not served"),
+    known("try_files", SERVER.or(LOCATION), 2, ANY, Kind::BesideProxyPass),
+    only("allow", PROXIES, "all"),
     only("auth_basic", LOCATIONS, "off"),
     only("autoindex", LOCATIONS, "off"),
     only("charset", LOCATIONS, "off"),
     only("chunked_transfer_encoding", LOCATIONS, "on"),
     only("client_body_in_file_only", LOCATIONS, "off"),
     only("gunzip", LOCATIONS, "off"),
-    only("gzip", LOCATIONS, "off"),
-    only("gzip_static", LOCATIONS, "off"),
     only("http2", SERVERS, "off"),
     only("http3", SERVERS, "off"),
     only("ignore_invalid_headers", SERVERS, "on"),

@@ -44,7 +44,6 @@ const GROUPS: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "try_files",
             "alias",
             "disable_symlinks",
             "dav_methods",
@@ -110,7 +109,6 @@ const GROUPS: &[(&[&str], &str)] = &[
     ),
     (
         &[
-            "load_module",
             "working_directory",
             "ssl_engine",
             "google_perftools_profiles",
@@ -162,7 +160,6 @@ const FAMILIES: &[(&str, &str)] = &[
     ("limit_req", LIMITS),
     ("limit_conn", LIMITS),
     ("limit_rate", LIMITS),
-    ("gzip", CONTENT),
     ("gunzip", CONTENT),
     ("sub_filter", CONTENT),
     ("ssi", CONTENT),

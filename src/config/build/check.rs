@@ -55,13 +55,14 @@ impl Findings {
     }
 
     fn block(&mut self, directives: &mut [Directive], contexts: Contexts) {
-        let mut seen = HashSet::new();
+        let passes_on = directives.iter().any(|directive| directive.name == "proxy_pass");
+        let mut around = Around { contexts, seen: HashSet::new(), passes_on };
         for directive in directives {
             if !directive.sound {
                 self.gaps.unread |= directive.is_unread();
                 continue;
             }
-            if let Err(fault) = self.directive(directive, contexts, &mut seen) {
+            if let Err(fault) = self.directive(directive, &mut around) {
                 self.faults.note(fault);
                 self.gaps.names.extend(directive.args.first().map(|word| word.text.to_lowercase()));
                 directive.sound = false;
@@ -69,19 +70,14 @@ impl Findings {
         }
     }
 
-    fn directive(
-        &mut self,
-        directive: &mut Directive,
-        contexts: Contexts,
-        seen: &mut HashSet<&'static str>,
-    ) -> Result<(), Fault> {
-        let Some(known) = directives::find(&directive.name, contexts) else {
+    fn directive(&mut self, directive: &mut Directive, around: &mut Around) -> Result<(), Fault> {
+        let Some(known) = directives::find(&directive.name, around.contexts) else {
             return Err(not_here(directive));
         };
-        let is_first = seen.insert(known.name);
+        let is_first = around.seen.insert(known.name);
         let formed = form(directive, known);
         if let (Kind::Block | Kind::Blocks, Some(inside)) = (known.kind, &mut directive.block) {
-            self.block(inside, contexts_inside(known.name, contexts));
+            self.block(inside, contexts_inside(known.name, around.contexts));
         }
         formed?;
         match known.kind {
@@ -91,12 +87,36 @@ impl Findings {
             }
             Kind::Once | Kind::Many | Kind::Block | Kind::Blocks => {}
             Kind::Hint => {
-                self.remarks.push((Some(directive.at), Remark::Hint(directive.name.clone())));
+                self.remarks.push((Some(directive.at), Remark::Hint(known.name)));
             }
             Kind::Only(word) => only(directive, word)?,
+            Kind::Undone(reason) => {
+                let off = matches!(directive.args.as_slice(), [word] if word.text == "off");
+                if !off {
+                    let remark = Remark::Undone { name: known.name, reason };
+                    self.remarks.push((Some(directive.at), remark));
+                }
+            }
+            Kind::BesideProxyPass if !around.passes_on => {
+                return Err(Fault::new(directive.at, BuildError::TryFiles));
+            }
+            Kind::BesideProxyPass => {
+                let reason = "every request is passed on, files are not looked for";
+                let remark = Remark::Undone { name: known.name, reason };
+                self.remarks.push((Some(directive.at), remark));
+            }
         }
         Ok(())
     }
+}
+
+/// What is known of the block that a directive stands in.
+struct Around {
+    contexts: Contexts,
+    /// The directives before it.
+    seen: HashSet<&'static str>,
+    /// Whether there is a `proxy_pass` beside it.
+    passes_on: bool,
 }
 
 /// What may stand inside of a block that stands in `around`.
@@ -129,9 +149,15 @@ fn form(directive: &Directive, known: &Known) -> Result<(), Fault> {
     let name = || directive.name.clone();
     let error = match (known.kind, directive.block.is_some()) {
         (Kind::Block | Kind::Blocks, false) => BuildError::NeedsBlock(name()),
-        (Kind::Once | Kind::Many | Kind::Only(_), true) => BuildError::NoBlock(name()),
+        (
+            Kind::Once | Kind::Many | Kind::Only(_) | Kind::Undone(_) | Kind::BesideProxyPass,
+            true,
+        ) => BuildError::NoBlock(name()),
         (Kind::Block | Kind::Blocks, true)
-        | (Kind::Once | Kind::Many | Kind::Only(_), false)
+        | (
+            Kind::Once | Kind::Many | Kind::Only(_) | Kind::Undone(_) | Kind::BesideProxyPass,
+            false,
+        )
         | (Kind::Hint, true | false) => {
             let Known { least, most, .. } = *known;
             if (least..=most).contains(&directive.args.len()) {

@@ -128,8 +128,8 @@ pub enum BuildError {
     Status(String),
     /// `return` with one argument that is neither a status nor a URL.
     ReturnUrl(String),
-    /// `proxy_request_buffering on`.
-    RequestBuffering,
+    /// `try_files` where requests are not passed on.
+    TryFiles,
     /// No absolute path or URL.
     ErrorPageUri(String),
 }
@@ -195,7 +195,10 @@ impl BuildError {
             BuildError::InsideExact(_) => "move it out",
             BuildError::ServerName(_) => "\"*\" may only be the first or the last label",
             BuildError::ReturnUrl(_) => "write \"return CODE [TEXT]\" or \"return URL\"",
-            BuildError::RequestBuffering => "write \"off\" or remove the directive",
+            BuildError::TryFiles => {
+                "give the location a \"proxy_pass\"; a site that only serves files, such as the \
+                 distribution's sites-enabled/default, has to go"
+            }
             BuildError::ErrorPageUri(_) => "write \"/PATH\" or \"http://…\"",
             BuildError::Unsupported { .. }
             | BuildError::Arguments { .. }
@@ -287,8 +290,8 @@ impl fmt::Display for BuildError {
             BuildError::ServerName(name) => write!(f, "\"{name}\" is no server name"),
             BuildError::Status(text) => write!(f, "\"{text}\" is not a possible status here"),
             BuildError::ReturnUrl(text) => write!(f, "\"{text}\" is neither a status nor a URL"),
-            BuildError::RequestBuffering => {
-                f.write_str("request bodies are always streamed, so they cannot be buffered first")
+            BuildError::TryFiles => {
+                f.write_str("\"try_files\" is not supported by switchover: files are not served")
             }
             BuildError::ErrorPageUri(uri) => write!(f, "\"{uri}\" is neither a path nor a URL"),
         }
@@ -311,7 +314,14 @@ fn arguments(least: usize, most: usize) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Remark {
     /// A resource hint.
-    Hint(String),
+    Hint(&'static str),
+    /// What is asked for and never done.
+    Undone {
+        /// The directive.
+        name: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// `error_log` inside `http {}`.
     ErrorLogEverywhere,
     /// More workers asked for than there are.
@@ -328,9 +338,22 @@ impl Remark {
     pub(in crate::config) fn level(&self) -> log::Level {
         match self {
             Remark::Hint(_) | Remark::ErrorLogEverywhere | Remark::OneWorker => log::Level::Info,
-            Remark::ConflictingName(..) | Remark::HiddenLocation(_) | Remark::NothingToServe => {
-                log::Level::Warn
-            }
+            Remark::Undone { .. }
+            | Remark::ConflictingName(..)
+            | Remark::HiddenLocation(_)
+            | Remark::NothingToServe => log::Level::Warn,
+        }
+    }
+
+    /// Whether it says the same wherever it is said: once is enough.
+    pub(in crate::config) fn is_general(&self) -> bool {
+        match self {
+            Remark::Hint(_)
+            | Remark::Undone { .. }
+            | Remark::ErrorLogEverywhere
+            | Remark::OneWorker
+            | Remark::NothingToServe => true,
+            Remark::ConflictingName(..) | Remark::HiddenLocation(_) => false,
         }
     }
 }
@@ -339,6 +362,7 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Remark::Hint(name) => write!(f, "\"{name}\" has no meaning for switchover"),
+            Remark::Undone { name, reason } => write!(f, "\"{name}\" has no effect: {reason}"),
             Remark::ErrorLogEverywhere => {
                 f.write_str("this \"error_log\" gets the messages of all servers")
             }

@@ -104,7 +104,19 @@ pub(super) fn build(
         access_logs: builder.logs.files,
         log_formats: builder.logs.formats,
     };
-    Ok((config, builder.remarks))
+    Ok((config, each_once(builder.remarks)))
+}
+
+/// Remarks without those that say again what was said.
+fn each_once(remarks: Vec<Placed>) -> Vec<Placed> {
+    let mut kept: Vec<Placed> = Vec::new();
+    for (at, remark) in remarks {
+        let is_said = remark.is_general() && kept.iter().any(|(_, said)| *said == remark);
+        if !is_said {
+            kept.push((at, remark));
+        }
+    }
+    kept
 }
 
 impl Builder {

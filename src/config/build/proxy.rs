@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Builder;
-use super::error::BuildError;
+use super::error::{BuildError, Remark};
 use super::http::{field_name, set};
 use super::scope::{Scope, at, first, others, second, unsupported, within};
 use crate::config::diagnostic::Fault;
@@ -79,8 +79,10 @@ impl Builder {
             self.keep(within::<u64>(size, value::size(&size.text), name, 1, u64::MAX));
         }
         let on = self.keep(scope.switch("proxy_request_buffering")).flatten();
-        if let (Some(true), Some(word)) = (on, scope.word("proxy_request_buffering")) {
-            self.faults.note(Fault::new(word.at, BuildError::RequestBuffering));
+        if let (Some(true), Some(directive)) = (on, scope.one("proxy_request_buffering")) {
+            let name = "proxy_request_buffering";
+            let reason = "request bodies are always streamed";
+            self.remark(directive.at, Remark::Undone { name, reason });
         }
     }
 

@@ -744,25 +744,6 @@ error: 127.0.0.1:80 is covered by 0.0.0.0:80 already
 }
 
 #[test]
-fn buffering_of_requests_is_refused_with_the_reason() {
-    refused(
-        r"server {
-    location / {
-        proxy_request_buffering on;
-    }
-}",
-        r#"
-error: request bodies are always streamed, so they cannot be buffered first
- --> a.conf:3:33
-  |
-3 |         proxy_request_buffering on;
-  |                                 ^^
-  help: write "off" or remove the directive
-"#,
-    );
-}
-
-#[test]
 fn an_unknown_log_format_is_marked() {
     refused(
         r"server { access_log a.log main; }",
@@ -859,16 +840,43 @@ error: "include" works only in a file
 }
 
 #[test]
-fn compression_is_refused_but_off_is_not() {
+fn files_are_not_served() {
     refused(
-        r"gzip off;
-server { gzip on; }",
+        r"server {
+    location / { try_files $uri =404; }
+}",
         r#"
-error: "gzip on" is not supported by switchover: bodies pass through unchanged
+error: "try_files" is not supported by switchover: files are not served
+ --> a.conf:2:18
+  |
+2 |     location / { try_files $uri =404; }
+  |                  ^^^^^^^^^
+  help: give the location a "proxy_pass"; a site that only serves files, such as the distribution's sites-enabled/default, has to go
+"#,
+    );
+}
+
+#[test]
+fn access_may_be_open_to_all_only() {
+    refused(
+        r"allow all;
+server { deny all; }",
+        r#"
+error: "deny" is not supported by switchover: access is not controlled here
  --> a.conf:2:10
   |
-2 | server { gzip on; }
+2 | server { deny all; }
   |          ^^^^
+"#,
+    );
+    refused(
+        r"server { allow 10.0.0.0/8; }",
+        r#"
+error: "allow 10.0.0.0/8" is not supported by switchover: access is not controlled here
+ --> a.conf:1:10
+  |
+1 | server { allow 10.0.0.0/8; }
+  |          ^^^^^
 "#,
     );
 }

@@ -95,7 +95,7 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("proxy_buffering", "off", "maybe"),
     ("proxy_buffers", "8 8k", "8 large"),
     ("proxy_busy_buffers_size", "8k", "large"),
-    ("proxy_request_buffering", "off", "on"),
+    ("proxy_request_buffering", "off", "maybe"),
     ("proxy_ignore_client_abort", "on", "maybe"),
     ("proxy_bind", "127.0.0.1", "nowhere"),
     ("proxy_socket_keepalive", "on", "maybe"),
@@ -161,6 +161,24 @@ fn hints_are_accepted_with_a_notice_that_shows_their_place() {
         notices("server {\n sendfile on;\n types { text/html html; }\n}"),
         "\"sendfile\" has no meaning for switchover in a.conf:2\n\
          \"types\" has no meaning for switchover in a.conf:3"
+    );
+}
+
+#[test]
+fn what_is_asked_for_and_never_done_is_a_warning() {
+    assert_eq!(
+        notices(
+            "load_module a.so;\nload_module b.so;\ngzip on;\ngzip_types a/b;\nssl_protocols TLSv1.3;
+             server {\n ssl_certificate a;\n gzip on;\n location / { proxy_pass http://127.0.0.1;
+             try_files $uri @a;\n proxy_request_buffering on; }\n location /a { gzip off; allow all; }\n}"
+        ),
+        "\"load_module\" has no meaning for switchover in a.conf:1\n\
+         \"gzip\" has no effect: bodies pass through unchanged in a.conf:3\n\
+         \"gzip_types\" has no meaning for switchover in a.conf:4\n\
+         \"ssl_protocols\" has no meaning for switchover in a.conf:5\n\
+         \"ssl_certificate\" has no meaning for switchover in a.conf:7\n\
+         \"try_files\" has no effect: every request is passed on, files are not looked for in a.conf:10\n\
+         \"proxy_request_buffering\" has no effect: request bodies are always streamed in a.conf:11"
     );
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::sources::load_file;
-use crate::config::{ConfigError, parse_text};
+use crate::config::{ConfigError, Loaded, parse_text};
 
 /// What is wrong with a text.
 #[track_caller]
@@ -232,4 +232,103 @@ fn the_first_twenty_errors_are_shown_and_the_others_counted() {
         let brief = format!("unknown directive \"foo\" in a.conf:1, and {others} more errors");
         assert_eq!(error.brief(), brief);
     }
+}
+
+/// The file of Debian's package, its comments left out.
+const DEBIAN: &str = "user www-data;
+worker_processes auto;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+include {dir}/modules-enabled/*.conf;
+
+events {
+\tworker_connections 768;
+}
+
+http {
+\tsendfile on;
+\ttcp_nopush on;
+\ttypes_hash_max_size 2048;
+
+\tinclude {dir}/mime.types;
+\tdefault_type application/octet-stream;
+
+\tssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; # Dropping SSLv3, ref: POODLE
+\tssl_prefer_server_ciphers on;
+
+\taccess_log /var/log/nginx/access.log;
+
+\tgzip on;
+
+\tinclude {dir}/conf.d/*.conf;
+\tinclude {dir}/sites-enabled/*;
+}
+";
+
+/// The site that comes with it.
+const DEBIAN_SITE: &str = "server {
+\tlisten 80 default_server;
+\tlisten [::]:80 default_server;
+
+\troot /var/www/html;
+
+\tindex index.html index.htm index.nginx-debian.html;
+
+\tserver_name _;
+
+\tlocation / {
+\t\ttry_files $uri $uri/ =404;
+\t}
+}
+";
+
+/// A load of Debian's files with this site.
+fn debian(site: &str) -> Result<Loaded, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("nginx.conf", &DEBIAN.replace("{dir}", &dir.path().display().to_string()));
+    write("modules-enabled/50-mod-http-echo.conf", "load_module modules/ngx_http_echo_module.so;");
+    write("mime.types", "types {\n    text/html html htm shtml;\n}");
+    fs::create_dir(dir.path().join("conf.d")).unwrap();
+    write("sites-enabled/default", site);
+    load_file(&dir.path().join("nginx.conf"), None)
+}
+
+#[test]
+fn of_debians_stock_files_only_the_site_that_serves_files_is_refused() {
+    let error = debian(DEBIAN_SITE).unwrap_err();
+    let expected = ["12: \"try_files\" is not supported by switchover: files are not served"];
+    assert_eq!(brief(&error), expected);
+    assert!(error.to_string().contains("sites-enabled/default, has to go"), "{error}");
+}
+
+#[test]
+fn a_site_added_to_debians_stock_files_is_loaded_with_a_word_on_each_thing_without_effect() {
+    let site = DEBIAN_SITE.replace("try_files $uri $uri/ =404", "proxy_pass http://127.0.0.1:8080");
+    let loaded = debian(&site).unwrap();
+    let said = |level| {
+        let notices = loaded.notices.iter().filter(|notice| notice.level == level);
+        let names = notices.map(|notice| notice.text.split('"').nth(1).unwrap_or(&notice.text));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(said(log::Level::Warn), "gzip");
+    assert_eq!(
+        said(log::Level::Info),
+        "load_module sendfile tcp_nopush types_hash_max_size types default_type ssl_protocols \
+         ssl_prefer_server_ciphers root index"
+    );
+}
+
+#[test]
+fn all_that_debians_stock_files_cannot_have_is_said_at_once() {
+    let site = DEBIAN_SITE.replace("listen 80 default_server", "listen 443 ssl");
+    let site = site.replace("server_name _", "server_name ~x; auth_basic closed; deny all");
+    let error = debian(&site).unwrap_err();
+    let lines: Vec<String> =
+        brief(&error).iter().map(|error| error.split('"').nth(1).unwrap().to_string()).collect();
+    assert_eq!(lines, ["ssl", "~x", "auth_basic closed", "deny", "try_files"]);
 }

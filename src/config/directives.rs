@@ -34,10 +34,17 @@ impl Contexts {
         self.0 & other.0 != 0
     }
 
-    /// `"http {}" or "server {}"`.
-    pub fn names(self) -> String {
-        let names: Vec<&str> =
-            CONTEXT_NAMES.iter().filter(|(c, _)| self.meets(*c)).map(|(_, name)| *name).collect();
+    /// `"http {}" or "server {}"`, for a reader who looks at a block of `around`.
+    pub fn names(self, around: Contexts) -> String {
+        let is_ambiguous = |context| around.meets(IN_STREAM) && TWOFOLD.meets(context);
+        let names: Vec<String> = CONTEXT_NAMES
+            .iter()
+            .filter(|(context, _)| self.meets(*context))
+            .map(|(context, name)| {
+                let of_http = if is_ambiguous(*context) { " of \"http {}\"" } else { "" };
+                format!("{name}{of_http}")
+            })
+            .collect();
         names.join(" or ")
     }
 }
@@ -54,6 +61,12 @@ const CONTEXT_NAMES: [(Contexts, &str); 9] = [
     (Contexts::STREAM_UPSTREAM, "\"upstream {}\" of \"stream {}\""),
     (Contexts::STREAM_SERVER, "\"server {}\" of \"stream {}\""),
 ];
+
+/// All of `stream {}`.
+pub const IN_STREAM: Contexts =
+    Contexts::STREAM.or(Contexts::STREAM_UPSTREAM).or(Contexts::STREAM_SERVER);
+/// Blocks of `http {}` whose names `stream {}` has too.
+const TWOFOLD: Contexts = Contexts::UPSTREAM.or(Contexts::SERVER);
 
 /// A directive that is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,8 +290,8 @@ pub const KNOWN: &[Known] = &[
     hint("send_lowat", LOCATIONS),
     hint("sendfile", LOCATIONS),
     hint("sendfile_max_chunk", LOCATIONS),
-    hint("server_names_hash_bucket_size", HTTP),
-    hint("server_names_hash_max_size", HTTP),
+    hint("server_names_hash_bucket_size", HTTP.or(STREAM)),
+    hint("server_names_hash_max_size", HTTP.or(STREAM)),
     hint("server_tokens", LOCATIONS),
     // No listener has TLS: `listen … ssl` is refused.
     hint("ssl_alpn", TLS),

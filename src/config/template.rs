@@ -105,8 +105,11 @@ fn variable(name: &str, layer: Layer) -> Result<Variable, TemplateError> {
             Some(field) if !field.is_empty() && layer == Layer::Http => {
                 return Ok(family(field.into()));
             }
-            Some(field) if !field.is_empty() => return elsewhere(),
-            Some(_) | None => {}
+            Some(_) if layer == Layer::Http => {
+                return Err(TemplateError::NoField { family: prefix });
+            }
+            Some(_) => return elsewhere(),
+            None => {}
         }
     }
     let is_capture = name.bytes().all(|b| b.is_ascii_digit());
@@ -190,7 +193,7 @@ const HTTP: &[Layer] = &[Layer::Http];
 const STREAM: &[Layer] = &[Layer::Stream];
 
 /// Variables that nginx has and we do not.
-const LACKING: [&str; 34] = [
+const LACKING: [&str; 36] = [
     "ancient_browser",
     "binary_remote_addr",
     "connection_time",
@@ -223,21 +226,26 @@ const LACKING: [&str; 34] = [
     "request_port",
     "slice_range",
     "uid_got",
+    "uid_reset",
     "uid_set",
-    "upstream_cache_status",
+    "upstream_last_server_name",
+    "upstream_queue_time",
 ];
 
 /// What such variables begin with.
-const LACKING_FAMILIES: [&str; 11] = [
+const LACKING_FAMILIES: [&str; 14] = [
     "cookie_",
     "date_",
     "fastcgi_",
     "geoip_",
     "memcached_",
+    "jwt_",
+    "proxy_protocol_tlv_",
     "secure_link",
     "sent_trailer_",
     "ssl_",
     "tcpinfo_",
+    "upstream_cache_",
     "upstream_cookie_",
     "upstream_trailer_",
 ];
@@ -255,6 +263,11 @@ pub enum TemplateError {
         name: String,
         /// A known one that looks like it.
         nearest: Option<&'static str>,
+    },
+    /// The free part of a variable's name is missing.
+    NoField {
+        /// What the name begins with: `http_`.
+        family: &'static str,
     },
     /// A variable that nginx has and we do not.
     Unsupported(String),
@@ -276,6 +289,12 @@ impl TemplateError {
             TemplateError::Unknown { nearest, .. } => {
                 nearest.map(|name| format!("did you mean \"${name}\"?"))
             }
+            TemplateError::NoField { family: family @ "arg_" } => {
+                Some(format!("write \"${family}NAME\", NAME being an argument of the query"))
+            }
+            TemplateError::NoField { family } => Some(format!(
+                "write \"${family}NAME\", NAME being a field's: ${family}content_type for Content-Type"
+            )),
             TemplateError::Unsupported(_) => None,
             TemplateError::Elsewhere { layer: Layer::Stream, .. } => {
                 Some("requests are not read in \"stream {}\"".into())
@@ -293,6 +312,9 @@ impl fmt::Display for TemplateError {
             TemplateError::NoName => f.write_str("a \"$\" must be followed by a variable's name"),
             TemplateError::OpenBrace => f.write_str("the \"${\" of a variable is never closed"),
             TemplateError::Unknown { name, .. } => write!(f, "unknown variable \"${name}\""),
+            TemplateError::NoField { family } => {
+                write!(f, "variable \"${family}\" lacks the rest of its name")
+            }
             TemplateError::Unsupported(name) => {
                 write!(f, "variable \"${name}\" is not supported by switchover")
             }
@@ -474,6 +496,15 @@ mod tests {
         assert_eq!(compile("${}"), Err(TemplateError::NoName));
         assert_eq!(compile("$1"), Err(TemplateError::Unsupported("1".into())));
         assert_eq!(compile("$ssl_cipher"), Err(TemplateError::Unsupported("ssl_cipher".into())));
+        for family in ["arg_", "http_", "sent_http_", "upstream_http_"] {
+            let error = compile(&format!("a${family}")).unwrap_err();
+            assert_eq!(error, TemplateError::NoField { family });
+            assert_eq!(
+                error.to_string(),
+                format!("variable \"${family}\" lacks the rest of its name")
+            );
+            assert!(error.help().unwrap().starts_with(&format!("write \"${family}NAME\"")));
+        }
         let elsewhere = TemplateError::Elsewhere { name: "protocol".into(), layer: Layer::Http };
         assert_eq!(compile("$protocol"), Err(elsewhere));
         assert_eq!(compile("$cookie_a"), Err(TemplateError::Unsupported("cookie_a".into())));

@@ -7,6 +7,21 @@ pub(super) fn reason(name: &str) -> Option<&'static str> {
     listed.or_else(family)
 }
 
+/// Why a directive of that name is refused in `stream {}`, if nginx has it there and it is known
+/// elsewhere or for another reason.
+pub(super) fn reason_in_stream(name: &str) -> Option<&'static str> {
+    match name {
+        "return" => Some("connections are passed on, never answered"),
+        "server_name" => Some("connections are not read, so no name is known"),
+        "set" => Some(VARIABLES),
+        "pass" => Some("connections go to servers, not to other listeners"),
+        "limit_conn" | "limit_conn_zone" | "limit_conn_dry_run" | "limit_conn_log_level" => {
+            Some("connections are not limited")
+        }
+        _ => None,
+    }
+}
+
 const BALANCING: &str = "servers are chosen by weighted round robin, primaries before backups";
 const REWRITING: &str = "requests are not rewritten or tested; use locations and \"return\"";
 const FILES: &str = "files are not served";
@@ -84,6 +99,7 @@ const GROUPS: &[(&[&str], &str)] = &[
     ),
     (&["mail"], "only \"http {}\" and \"stream {}\" are supported"),
     (&["proxy_upload_rate", "proxy_download_rate"], LIMITS),
+    (&["ssl_preread"], "connections are not read before they are passed on"),
     (&["proxy_requests", "proxy_responses"], "UDP is not passed on"),
     (
         &["map", "geo", "geoip_country", "geoip_city", "split_clients", "map_hash_max_size"],

@@ -122,6 +122,9 @@ pub enum Host {
 /// An empty host or path, a port that is none.
 pub fn place(text: &str) -> Result<Place, ValueError> {
     let bad = || ValueError::Address(text.into());
+    if text.contains("://") {
+        return Err(bad());
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         let fits = !path.is_empty() && path.len() < UNIX_PATH_LIMIT;
         return if fits {
@@ -165,6 +168,10 @@ pub fn listen_place(text: &str) -> Result<Place, ValueError> {
         let port = port_number(text).ok_or_else(|| ValueError::Port(text.into()))?;
         return Ok(Place::Inet(Host::Any, Some(port)));
     }
+    let (_, port) = text.rsplit_once(':').unwrap_or(("", text));
+    if is_port_range(port) && !text.starts_with("unix:") {
+        return Err(ValueError::PortRange(text.into()));
+    }
     place(text)
 }
 
@@ -174,6 +181,12 @@ const UNIX_PATH_LIMIT: usize = 108;
 fn port_number(digits: &str) -> Option<u16> {
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
+}
+
+/// `8000-8010`.
+fn is_port_range(text: &str) -> bool {
+    text.split_once('-')
+        .is_some_and(|(first, last)| port_number(first).is_some() && port_number(last).is_some())
 }
 
 fn named_host(text: &str) -> Option<Host> {
@@ -202,6 +215,8 @@ pub enum ValueError {
     Address(String),
     /// No port.
     Port(String),
+    /// Several ports at once.
+    PortRange(String),
     /// No path of a unix socket.
     Path(String),
 }
@@ -216,6 +231,7 @@ impl ValueError {
             ValueError::Switch(_) => "write \"on\" or \"off\"",
             ValueError::Address(_) => "write HOST, HOST:PORT, [IPV6]:PORT or unix:PATH",
             ValueError::Port(_) => "ports are numbers up to 65535",
+            ValueError::PortRange(_) => "write one \"listen\" for each port",
             ValueError::Path(_) => "a socket's path has 1 to 107 bytes",
         };
         Some(help.into())
@@ -231,6 +247,9 @@ impl fmt::Display for ValueError {
             ValueError::Switch(text) => write!(f, "\"{text}\" is neither \"on\" nor \"off\""),
             ValueError::Address(text) => write!(f, "\"{text}\" is not an address"),
             ValueError::Port(text) => write!(f, "\"{text}\" is not a port"),
+            ValueError::PortRange(text) => {
+                write!(f, "ranges of ports, such as \"{text}\", are not supported by switchover")
+            }
             ValueError::Path(text) => write!(f, "\"{text}\" is not the path of a unix socket"),
         }
     }

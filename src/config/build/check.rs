@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Placed;
 use super::error::{BuildError, Remark};
 use crate::config::diagnostic::{Fault, Faults};
-use crate::config::directives::{self, Contexts, Kind, Known};
+use crate::config::directives::{self, Contexts, IN_STREAM, Kind, Known};
 use crate::config::tree::Directive;
 use crate::config::unsupported;
 
@@ -72,7 +72,7 @@ impl Findings {
 
     fn directive(&mut self, directive: &mut Directive, around: &mut Around) -> Result<(), Fault> {
         let Some(known) = directives::find(&directive.name, around.contexts) else {
-            return Err(not_here(directive));
+            return Err(not_here(directive, around.contexts));
         };
         let is_first = around.seen.insert(known.name);
         let formed = form(directive, known);
@@ -134,10 +134,15 @@ fn contexts_inside(name: &str, around: Contexts) -> Contexts {
 }
 
 /// Why a directive cannot stand where it does.
-fn not_here(directive: &Directive) -> Fault {
+fn not_here(directive: &Directive, around: Contexts) -> Fault {
     let name = directive.name.clone();
+    if let Some(reason) = unsupported::reason_in_stream(&name)
+        && around.meets(IN_STREAM)
+    {
+        return Fault::new(directive.at, BuildError::NotInStream { name, reason });
+    }
     let error = match (directives::contexts_of(&name), unsupported::reason(&name)) {
-        (Some(allowed), _) => BuildError::Misplaced { name, allowed },
+        (Some(allowed), _) => BuildError::Misplaced { name, allowed, around },
         (None, Some(reason)) => BuildError::Unsupported { what: name, reason },
         (None, None) => BuildError::UnknownDirective(name),
     };

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::address::Address;
 use crate::config::directives::{Contexts, KNOWN, contexts_of};
+use crate::config::model::Layer;
 use crate::config::nearest;
 
 /// Why directives make no configuration.
@@ -17,11 +18,20 @@ pub enum BuildError {
         name: String,
         /// Where it may.
         allowed: Contexts,
+        /// Where it stands.
+        around: Contexts,
     },
     /// What nginx knows and we do not.
     Unsupported {
         /// The directive, parameter or form.
         what: String,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// What nginx has in `stream {}` too, and we do not.
+    NotInStream {
+        /// The directive.
+        name: String,
         /// What is missing.
         reason: &'static str,
     },
@@ -95,6 +105,13 @@ pub enum BuildError {
     OnlyBackups(String),
     /// An `upstream` with more servers than allowed.
     TooManyServers(String),
+    /// The name of an `upstream` that belongs to the other layer.
+    UpstreamElsewhere {
+        /// Its name.
+        name: String,
+        /// Where it is defined.
+        layer: Layer,
+    },
     /// A port behind the name of an `upstream`.
     UpstreamPort(String),
     /// Something else than `http://…` in `proxy_pass`.
@@ -142,8 +159,8 @@ impl BuildError {
                 let nearest = nearest(name, KNOWN.iter().map(|known| known.name));
                 return nearest.map(|name| format!("did you mean \"{name}\"?"));
             }
-            BuildError::Misplaced { allowed, .. } => {
-                return Some(format!("it may stand in {}", allowed.names()));
+            BuildError::Misplaced { allowed, around, .. } => {
+                return Some(format!("it may stand in {}", allowed.names(*around)));
             }
             BuildError::Choice { allowed, .. } => return Some(format!("write one of: {allowed}")),
             BuildError::UnknownParameter(text) => {
@@ -175,6 +192,12 @@ impl BuildError {
             BuildError::TooManyServers(_) => {
                 "a name that resolves to many addresses counts as many"
             }
+            BuildError::UpstreamElsewhere { layer: Layer::Http, .. } => {
+                "define it in \"stream {}\" as well: the two share no servers"
+            }
+            BuildError::UpstreamElsewhere { layer: Layer::Stream, .. } => {
+                "define it in \"http {}\" as well: the two share no servers"
+            }
             BuildError::UpstreamPort(_) => {
                 "remove the port: the \"server\" lines of the upstream have theirs"
             }
@@ -201,6 +224,7 @@ impl BuildError {
             }
             BuildError::ErrorPageUri(_) => "write \"/PATH\" or \"http://…\"",
             BuildError::Unsupported { .. }
+            | BuildError::NotInStream { .. }
             | BuildError::Arguments { .. }
             | BuildError::Range { .. }
             | BuildError::DuplicateUpstream(_)
@@ -219,6 +243,9 @@ impl fmt::Display for BuildError {
             BuildError::Misplaced { name, .. } => write!(f, "\"{name}\" is not allowed here"),
             BuildError::Unsupported { what, reason } => {
                 write!(f, "\"{what}\" is not supported by switchover: {reason}")
+            }
+            BuildError::NotInStream { name, reason } => {
+                write!(f, "\"{name}\" is not supported in \"stream {{}}\" by switchover: {reason}")
             }
             BuildError::Duplicate(name) => write!(f, "\"{name}\" is given twice"),
             BuildError::Arguments { name, least, most } => {
@@ -262,6 +289,12 @@ impl fmt::Display for BuildError {
             BuildError::TooManyServers(name) => {
                 let most = super::super::model::GROUP_LIMIT;
                 write!(f, "upstream \"{name}\" has more than {most} servers")
+            }
+            BuildError::UpstreamElsewhere { name, layer: Layer::Http } => {
+                write!(f, "upstream \"{name}\" is defined in \"http {{}}\", not in \"stream {{}}\"")
+            }
+            BuildError::UpstreamElsewhere { name, layer: Layer::Stream } => {
+                write!(f, "upstream \"{name}\" is defined in \"stream {{}}\", not in \"http {{}}\"")
             }
             BuildError::UpstreamPort(name) => {
                 write!(f, "\"{name}\" is an upstream and cannot have a port here")

@@ -49,6 +49,8 @@ struct Builder {
     remarks: Vec<Placed>,
     faults: Faults,
     gaps: Gaps,
+    /// The names of all `upstream {}` blocks, and where they stand.
+    upstream_names: Vec<(Layer, String)>,
     groups: upstream::Groups,
     logs: logs::Logs,
 }
@@ -77,6 +79,7 @@ pub(super) fn build(
         remarks: found.remarks,
         faults: found.faults,
         gaps: found.gaps,
+        upstream_names: upstream::names(http, main.one("stream").map(Scope::of)),
         groups: upstream::Groups::default(),
         logs: logs::Logs::new(),
     };

@@ -177,9 +177,13 @@ impl<'a> Target<'a> {
     /// `proxy_pass` of `stream {}`: a name or an address.
     pub(super) fn of_address(word: &'a Word) -> Result<Target<'a>, Fault> {
         known_at_load(word)?;
+        let bad = || at(word, BuildError::PassAddress(word.text.clone()));
+        if word.text.contains("://") {
+            return bad();
+        }
         let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
         if matches!(place, Place::Inet(_, Some(0)) | Place::Inet(Host::Any, _)) {
-            return at(word, BuildError::PassAddress(word.text.clone()));
+            return bad();
         }
         Ok(Target { word, authority: &word.text, place, uri: None })
     }

@@ -95,7 +95,19 @@ impl Builder {
             self.groups.groups.push(Group::new(name, self.layer));
             return Ok(id);
         }
-        self.groups.find(target, self.layer, &mut self.around.names)
+        let found = self.groups.find(target, self.layer, &mut self.around.names);
+        found.map_err(|fault| self.elsewhere(target).unwrap_or(fault))
+    }
+
+    /// The fault of a name that only the other layer has an `upstream {}` for.
+    fn elsewhere(&self, target: &Target<'_>) -> Option<Fault> {
+        let Place::Inet(Host::Name(name), None) = &target.place else { return None };
+        let known = |(layer, known): &&(Layer, String)| {
+            *layer != self.layer && known.eq_ignore_ascii_case(name)
+        };
+        let (layer, name) = self.upstream_names.iter().find(known)?;
+        let error = BuildError::UpstreamElsewhere { name: name.clone(), layer: *layer };
+        Some(Fault::new(target.word.at, error))
     }
 
     fn server_line(&mut self, directive: &Directive) -> Result<Vec<Server>, Fault> {
@@ -125,6 +137,16 @@ impl Builder {
             .ok_or_else(|| not_found(word, "upstream", &word.text))?;
         Ok(addresses.into_iter().map(|address| Server { address, ..model.clone() }).collect())
     }
+}
+
+/// The names of all `upstream {}` blocks.
+pub(super) fn names(http: Scope<'_>, stream: Option<Scope<'_>>) -> Vec<(Layer, String)> {
+    let of = |layer, scope: Scope<'_>| {
+        let blocks = scope.many("upstream");
+        blocks.map(move |block| (layer, first(block).text.clone())).collect::<Vec<_>>()
+    };
+    let stream = stream.map(|stream| of(Layer::Stream, stream)).unwrap_or_default();
+    [of(Layer::Http, http), stream].concat()
 }
 
 fn server_parameter(word: &Word, server: &mut Server) -> Result<(), Fault> {

@@ -888,3 +888,36 @@ fn carets_follow_tabs_and_wide_characters() {
         "\nerror: unknown directive \"listn\"\n --> a.conf:2:19\n  |\n2 | \tserver_name 'ä'; listn 80;\n  | \t                 ^^^^^\n  help: did you mean \"listen\"?\n",
     );
 }
+
+#[test]
+fn a_range_of_ports_is_not_supported() {
+    for text in ["8182-8183", "127.0.0.1:8182-8183", "[::1]:8182-8183"] {
+        let expected = format!(
+            r#"
+error: ranges of ports, such as "{text}", are not supported by switchover
+ --> a.conf:1:17
+  |
+1 | server {{ listen {text}; }}
+  |                 {}
+  help: write one "listen" for each port
+"#,
+            "^".repeat(text.len())
+        );
+        refused(&format!("server {{ listen {text}; }}"), &expected);
+    }
+}
+
+#[test]
+fn a_url_is_no_address() {
+    for (text, message) in [
+        ("server { listen http://a:80; }", "\"http://a:80\" is not an address"),
+        ("upstream a { server http://a:80; }", "\"http://a:80\" is not an address"),
+        (
+            "stream { server { listen 1; proxy_pass http://a:80; } }",
+            "\"http://a:80\" is nothing to connect to",
+        ),
+    ] {
+        let error = parse_text("a.conf", text.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("error: {message}\n")), "{error}");
+    }
+}

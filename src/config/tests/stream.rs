@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::broken::refused;
 use super::{config, notices};
 use crate::config::model::*;
+use crate::config::parse_text;
 
 #[test]
 fn a_stream_server_has_nginx_defaults_but_for_the_half_close() {
@@ -150,7 +151,7 @@ fn a_stream_has_no_port_that_goes_without_saying() {
         ("stream { server { listen 1; proxy_pass 127.0.0.1; } }", 40),
         ("stream { upstream g { server 127.0.0.1; } }", 30),
     ] {
-        let error = crate::config::parse_text("a.conf", text.as_bytes()).unwrap_err().to_string();
+        let error = parse_text("a.conf", text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("\"127.0.0.1\" has no port"), "{error}");
         assert!(error.contains(&format!("a.conf:1:{column}")), "{error}");
     }
@@ -193,6 +194,69 @@ error: "h2c_tunnel" needs a server to carry connections to
 1 | server { h2c_tunnel on; location /a { proxy_pass http://127.0.0.1:1; } }
   |                     ^^
   help: give the server a "location / { proxy_pass …; }"
+"#,
+    );
+}
+
+#[test]
+fn what_http_has_and_a_stream_lacks_is_not_called_misplaced() {
+    refused(
+        "stream {\n    server { listen 1; return 200; }\n}",
+        r#"
+error: "return" is not supported in "stream {}" by switchover: connections are passed on, never answered
+ --> a.conf:2:24
+  |
+2 |     server { listen 1; return 200; }
+  |                        ^^^^^^
+"#,
+    );
+    for name in ["server_name", "set", "pass", "limit_conn"] {
+        let text = format!("stream {{ server {{ listen 1; {name} a b; }} }}");
+        let error = parse_text("a.conf", text.as_bytes()).unwrap_err().to_string();
+        let message = format!("error: \"{name}\" is not supported in \"stream {{}}\"");
+        assert!(error.starts_with(&message), "{error}");
+    }
+}
+
+#[test]
+fn a_directive_of_http_that_stands_in_a_stream_is_sent_to_blocks_of_http() {
+    for (text, help) in [
+        (
+            "stream { server { listen 1; keepalive_timeout 5; } }",
+            "\"http {}\" or \"upstream {}\" of \"http {}\" or \"server {}\" of \"http {}\" or \"location {}\"",
+        ),
+        ("stream { upstream a { keepalive 5; } }", "\"upstream {}\" of \"http {}\""),
+        ("http { server { proxy_timeout 5; } }", "\"stream {}\" or \"server {}\" of \"stream {}\""),
+    ] {
+        let error = parse_text("a.conf", text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("is not allowed here"), "{error}");
+        assert!(error.ends_with(&format!("help: it may stand in {help}")), "{error}");
+    }
+}
+
+#[test]
+fn an_upstream_of_the_other_layer_is_named_as_such() {
+    refused(
+        "http { upstream a { server 127.0.0.1; } }\nstream { server { listen 1; proxy_pass A; } }",
+        r#"
+error: upstream "a" is defined in "http {}", not in "stream {}"
+ --> a.conf:2:40
+  |
+2 | stream { server { listen 1; proxy_pass A; } }
+  |                                        ^
+  help: define it in "stream {}" as well: the two share no servers
+"#,
+    );
+    refused(
+        "stream { upstream a { server 127.0.0.1:1; } }
+http { server { location / { proxy_pass http://a; } } }",
+        r#"
+error: upstream "a" is defined in "stream {}", not in "http {}"
+ --> a.conf:2:41
+  |
+2 | http { server { location / { proxy_pass http://a; } } }
+  |                                         ^^^^^^^^
+  help: define it in "http {}" as well: the two share no servers
 "#,
     );
 }

@@ -279,6 +279,36 @@ fn a_client_that_pipelines_much_and_ends_gets_its_answers_and_an_end() {
 }
 
 #[test]
+fn a_body_that_is_refused_gets_its_answer_though_the_end_comes_with_it() {
+    if nginx_differs("takes the end for a client that left") {
+        return;
+    }
+    let server = Upstream::silent();
+    let proxy = Proxy::before(&server, "client_max_body_size 10;");
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let bodies = [
+        ("3\r\nabc\r\nno chunk\r\n", 400),
+        ("b\r\nhello world\r\n", 413),
+        ("b\r\nhello world\r\n0\r\n\r\n", 413),
+    ];
+    for (n, (body, status)) in bodies.into_iter().enumerate() {
+        let (mut whole, mut later) = (proxy.client(), proxy.client());
+        later.send(head);
+        server.wait_for_connections(2 * n + 1);
+        at_once(&proxy, || {
+            whole.send([head, body].concat());
+            whole.finish_sending();
+            later.send(body);
+            later.finish_sending();
+        });
+        for mut client in [whole, later] {
+            let answer = client.try_read_response();
+            assert_eq!(answer.map(|answer| answer.status()).ok(), Some(status), "{body:?}");
+        }
+    }
+}
+
+#[test]
 fn a_client_that_resets_while_its_server_takes_nothing_frees_it() {
     let (end, ended) = mpsc::channel::<()>();
     let ended = std::sync::Mutex::new(ended);

@@ -10,6 +10,7 @@ use super::exchange::{Ending, Exchange, Link};
 use super::real_ip;
 use super::request::{Refusal, Request};
 use super::route::{self, Site};
+use super::stop::Stop;
 use super::upload::Upload;
 use crate::config::model::{Action, VirtualServerId};
 use crate::http::framing::{Body, Framing};
@@ -55,12 +56,16 @@ impl<N: Net> Exchange<N> {
         exchange.find_remote(client);
         let begun = match read {
             Ok(()) => exchange.begin(client, context),
-            Err(refusal) => exchange.give_up(refusal, client, context),
+            Err(refusal) => Err(exchange.give_up(refusal, client, context)),
+        };
+        let begun = match begun {
+            Ok(()) | Err(Stop::Turned) => Ok(()),
+            Err(Stop::Over(ending)) => Err(ending),
         };
         Some((exchange, begun))
     }
 
-    fn begin(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Ending> {
+    fn begin(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Stop> {
         let config = Arc::clone(&self.config);
         let server = &config.virtual_servers[self.site.server.0];
         if let Some(answer) = &server.answer {
@@ -68,7 +73,7 @@ impl<N: Net> Exchange<N> {
         }
         let Some(place) = self.find_location(self.site.server, context) else {
             let why = "The path leads out of the tree.";
-            return self.give_up(Refusal { status: 400, why }, client, context);
+            return Err(self.give_up(Refusal { status: 400, why }, client, context));
         };
         match place {
             Place::Location(found) => self.site.location = found,
@@ -81,7 +86,7 @@ impl<N: Net> Exchange<N> {
         let limit = self.settings().max_body.unwrap_or(u64::MAX);
         if matches!(self.request.framing, Framing::Length(length) if length > limit) {
             let why = "The body is larger than allowed.";
-            return self.give_up(Refusal { status: 413, why }, client, context);
+            return Err(self.give_up(Refusal { status: 413, why }, client, context));
         }
         let nodelay = self.settings().tcp_nodelay;
         if nodelay != client.nodelay {
@@ -133,14 +138,14 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         let config = Arc::clone(&self.config);
         match location(&config, self.site).map(|location| &location.action) {
             Some(Action::Proxy(_)) => self.ask(client, context),
             Some(Action::Return(answer)) => self.answer_return(answer, client, context),
             Some(Action::NotFound) | None => {
                 let status = self.page.as_ref().map_or(404, |page| page.original);
-                self.answer_status(status, "", client, context)
+                Err(self.answer_status(status, "", client, context))
             }
         }
     }

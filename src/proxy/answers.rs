@@ -7,6 +7,7 @@ use super::error_page::{Leads, Page, leads};
 use super::exchange::{Ending, Exchange};
 use super::request::Refusal;
 use super::route;
+use super::stop::Stop;
 use super::upload::Taker;
 use crate::config::model::{ErrorPage, ErrorPageStatus, Return};
 use crate::http::answer::{is_bodiless, page, reason};
@@ -25,12 +26,11 @@ impl<N: Net> Exchange<N> {
         refusal: Refusal,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Stop {
         match self.download.phase {
             Phase::AwaitingHead { .. } => {}
             Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
-                self.cut(context);
-                return Ok(());
+                return self.cut(context);
             }
         }
         self.drop_link(context);
@@ -51,12 +51,12 @@ impl<N: Net> Exchange<N> {
         why: &str,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Stop {
         if self.page.is_none() && self.error_page(status).is_some() {
             return self.replace(Replaced::of(status), client, context);
         }
         self.answer_plainly(status, why, client, context);
-        Ok(())
+        Stop::Turned
     }
 
     /// Answers with a small page of our own.
@@ -78,16 +78,16 @@ impl<N: Net> Exchange<N> {
         answer: &Return,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         let status = answer.status;
         if status == CLOSE_SILENTLY {
             self.download.status = status;
-            return Err(Ending::Close);
+            return Err(Ending::Close.into());
         }
         self.download.status = self.told(status);
         let mut text = Vec::new();
         match &answer.text {
-            None if status >= 300 => return self.answer_status(status, "", client, context),
+            None if status >= 300 => return Err(self.answer_status(status, "", client, context)),
             None => {}
             Some(template) => self.scope(client, context).write(template, &mut text),
         }
@@ -140,8 +140,8 @@ impl<N: Net> Exchange<N> {
         replaced: Replaced,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
-        let Some(found) = self.error_page(replaced.status) else { return Ok(()) };
+    ) -> Stop {
+        let Some(found) = self.error_page(replaced.status) else { return Stop::Turned };
         let tells = found.tells;
         let leads = leads(&found.uri, &self.scope(client, context));
         // If a server is still linked, it gave an answer that only is not wanted.
@@ -157,11 +157,11 @@ impl<N: Net> Exchange<N> {
                     | ErrorPageStatus::OfPage => 302,
                 };
                 self.redirect_to(status, &url, client, context);
-                return Ok(());
+                return Stop::Turned;
             }
             Leads::Nowhere => {
                 self.answer_plainly(replaced.status, "", client, context);
-                return Ok(());
+                return Stop::Turned;
             }
         };
         let locations = &self.config.virtual_servers[self.site.server.0].locations;
@@ -170,7 +170,7 @@ impl<N: Net> Exchange<N> {
         self.page = Some(Box::new(Page { path, query, original, tells, challenges, location }));
         self.discard_body(client, context);
         self.upload.taker = Taker::Unwanted;
-        self.serve(client, context)
+        Stop::behind(self.serve(client, context))
     }
 
     /// A response with a listed status: the next server may do better.
@@ -180,7 +180,7 @@ impl<N: Net> Exchange<N> {
         next: Pick,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Stop {
         let failure = Failure::Status(status);
         self.account.answered(status, context.now);
         self.account.ended(Some(status), context.now);
@@ -190,7 +190,7 @@ impl<N: Net> Exchange<N> {
         let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Succeeded };
         self.end_link(verdict, context);
         self.download.start_over(&mut context.buffers, context.now);
-        self.attempt(next, client, context)
+        Stop::behind(self.attempt(next, client, context))
     }
 
     /// Writes an answer. It is the response from then on.

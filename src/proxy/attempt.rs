@@ -6,9 +6,10 @@ use super::client::Client;
 use super::complaints::{Named, Topic};
 use super::context::{Context, Owner};
 use super::download::Phase;
-use super::exchange::{Ending, Exchange, Link};
+use super::exchange::{Exchange, Link};
 use super::pool::Connection;
 use super::request::Refusal;
+use super::stop::Stop;
 use super::upload::Replay;
 use crate::buffer::Buffer;
 use crate::config::model::{self, ProxyVersion};
@@ -24,7 +25,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         self.tried = Tried::default();
         self.tries = 0;
         self.first_attempt = context.now;
@@ -35,11 +36,11 @@ impl<N: Net> Exchange<N> {
         }
         if version == ProxyVersion::Http10 && self.request.framing == Framing::Chunked {
             let why = "A body without a length cannot be passed on with proxy_http_version 1.0.";
-            return self.give_up(Refusal { status: 411, why }, client, context);
+            return Err(self.give_up(Refusal { status: 411, why }, client, context));
         }
         match self.pick(context) {
             Some(pick) => self.attempt(pick, client, context),
-            None => self.nobody(client, context),
+            None => Err(self.nobody(client, context)),
         }
     }
 
@@ -55,7 +56,7 @@ impl<N: Net> Exchange<N> {
         pick: Pick,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         let mut pick = pick;
         loop {
             if !planted::is(Bug::SameServerAgain) {
@@ -68,7 +69,7 @@ impl<N: Net> Exchange<N> {
             let Err((failed, failure)) = self.open(pick, client, context) else { return Ok(()) };
             match self.after_failed_open(failed, failure, context) {
                 Ok(next) => pick = next,
-                Err(refusal) => return self.give_up(refusal, client, context),
+                Err(refusal) => return Err(self.give_up(refusal, client, context)),
             }
         }
     }
@@ -145,7 +146,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Ending> {
+    ) -> Result<bool, Stop> {
         let Link::Connecting { socket, .. } = &mut self.link else { return Ok(false) };
         match socket.connected() {
             Ok(false) => Ok(false),
@@ -163,18 +164,13 @@ impl<N: Net> Exchange<N> {
             }
             Err(e) => {
                 let failure = failure_of_connect(&e).unwrap_or(Failure::Unreachable);
-                self.fail(failure, client, context)?;
-                Ok(true)
+                Err(self.fail(failure, client, context))
             }
         }
     }
 
     /// Another request found the server down that this one still connects to.
-    pub fn server_fell(
-        &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    pub fn server_fell(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Stop {
         self.fail(Failure::MarkedDown, client, context)
     }
 
@@ -184,13 +180,10 @@ impl<N: Net> Exchange<N> {
         failure: Failure,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Stop {
         match self.download.phase {
             Phase::AwaitingHead { .. } => self.fail(failure, client, context),
-            Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
-                self.cut(context);
-                Ok(())
-            }
+            Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => self.cut(context),
         }
     }
 
@@ -199,7 +192,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Stop {
         let why = "The body did not come in time.";
         self.give_up(Refusal { status: 408, why }, client, context)
     }
@@ -211,21 +204,21 @@ impl<N: Net> Exchange<N> {
         failure: Failure,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Stop {
         let untouched = self.download.is_untouched();
         let reused = matches!(self.link, Link::Open { reused: true, .. })
             && !planted::is(Bug::DeadPooledBlamed);
         if reused && untouched && matches!(failure, Failure::Reset | Failure::Closed) {
             return self.resend(failure, client, context);
         }
-        let Some(server) = self.server() else { return Ok(()) };
+        let Some(server) = self.server() else { return Stop::Turned };
         let next = self.next_after(failure, context);
         self.tell_failure(server, failure, next.as_ref(), context);
         self.end_link(verdict_of(failure), context);
         self.account.ended(Some(failure.status()), context.now);
         self.download.start_over(&mut context.buffers, context.now);
         match next {
-            Some(next) => self.attempt(next, client, context),
+            Some(next) => Stop::behind(self.attempt(next, client, context)),
             None => {
                 self.note_if_others_are_out(failure, context);
                 self.give_up(exhausted(failure), client, context)
@@ -240,7 +233,7 @@ impl<N: Net> Exchange<N> {
         failure: Failure,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Stop {
         let may = self.proxy().is_some_and(|proxy| may_resend(self.repeatable(), &proxy.next));
         if !may {
             if let Some(server) = self.server() {
@@ -251,14 +244,14 @@ impl<N: Net> Exchange<N> {
         }
         let Link::Open { connection, pick, .. } = std::mem::replace(&mut self.link, Link::None)
         else {
-            return Ok(());
+            return Stop::Turned;
         };
         context.close(connection.socket);
         self.download.start_over(&mut context.buffers, context.now);
         match self.begin_connect(pick, client, context) {
-            Ok(()) => Ok(()),
+            Ok(()) => Stop::Turned,
             Err((failed, failure)) => match self.after_failed_open(failed, failure, context) {
-                Ok(next) => self.attempt(next, client, context),
+                Ok(next) => Stop::behind(self.attempt(next, client, context)),
                 Err(refusal) => self.give_up(refusal, client, context),
             },
         }
@@ -308,7 +301,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// No server can be picked at all.
-    fn nobody(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Ending> {
+    fn nobody(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Stop {
         if let Some(group) = self.proxy().map(|proxy| proxy.group) {
             self.account.begin(group, None, context.now);
             self.account.ended(Some(502), context.now);

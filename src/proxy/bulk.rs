@@ -5,6 +5,7 @@ use super::context::Context;
 use super::download::{Coding, Phase};
 use super::exchange::{Ending, Exchange, Link};
 use super::socket::Moved;
+use super::stop::Stop;
 use super::upload::{Replay, Taker};
 use crate::net::Net;
 
@@ -15,7 +16,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<Option<bool>, Ending> {
+    ) -> Result<Option<bool>, Stop> {
         let download = &mut self.download;
         let Phase::Body { body, coding: Coding::AsIs, .. } = &mut download.phase else {
             return Ok(None);
@@ -53,7 +54,7 @@ impl<N: Net> Exchange<N> {
         match moved {
             Moved::Wait => return Ok(Some(false)),
             Moved::End => self.server_ended(client, context)?,
-            Moved::Failed(_) | Moved::Bytes(_) => self.cut(context),
+            Moved::Failed(_) | Moved::Bytes(_) => return Err(self.cut(context)),
         }
         Ok(Some(true))
     }
@@ -63,7 +64,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Ending> {
+    ) -> Result<bool, Stop> {
         let download = &mut self.download;
         if self.unheard {
             download.drop_pipe(context);
@@ -87,7 +88,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<Option<bool>, Ending> {
+    ) -> Result<Option<bool>, Stop> {
         let upload = &mut self.upload;
         if upload.is_piping() {
             return Ok(Some(false));
@@ -113,7 +114,7 @@ impl<N: Net> Exchange<N> {
         upload.drop_pipe(context);
         match moved {
             Moved::Wait => Ok(Some(false)),
-            Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Err(Ending::ClientLeft),
+            Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Err(Ending::ClientLeft.into()),
         }
     }
 

@@ -6,11 +6,12 @@ use std::io::Write as _;
 use super::client::Client;
 use super::complaints::Topic;
 use super::context::{Context, location};
-use super::exchange::{Ending, Exchange, Link};
+use super::exchange::{Exchange, Link};
 use super::pipes::Piped;
 use super::pool::Connection;
 use super::request::Refusal;
 use super::socket::Moved;
+use super::stop::Stop;
 use super::tunnel::Tunnel;
 use super::upload::{RELAY_BUFFER, Taker};
 use crate::buffer::{Buffer, BufferPool};
@@ -182,7 +183,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Ending> {
+    ) -> Result<bool, Stop> {
         let coding = match &self.download.phase {
             Phase::Tunnel(_) | Phase::Ended { .. } => return Ok(false),
             Phase::Body { coding, .. } => Some(*coding),
@@ -207,9 +208,7 @@ impl<N: Net> Exchange<N> {
             Some(Coding::AsIs | Coding::DataOnly) | None => {
                 if download.raw.len() >= RELAY_BUFFER && context.buffers.is_exhausted() {
                     let why = "The proxy has no memory for a response head of this size now.";
-                    return self
-                        .give_up(Refusal { status: 503, why }, client, context)
-                        .map(|()| true);
+                    return Err(self.give_up(Refusal { status: 503, why }, client, context));
                 }
                 let capacity = (download.raw.len() + 1).max(RELAY_BUFFER);
                 context.buffers.make_room(&mut download.raw, capacity);
@@ -245,22 +244,21 @@ impl<N: Net> Exchange<N> {
             }
             Moved::Failed(_) => {
                 context.buffers.settle(&mut download.raw);
-                match self.download.phase {
-                    Phase::AwaitingHead { .. } => self.fail(Failure::Reset, client, context)?,
+                Err(match self.download.phase {
+                    Phase::AwaitingHead { .. } => self.fail(Failure::Reset, client, context),
                     Phase::Body { .. } if planted::is(Bug::RetriedAfterFirstByte) => {
-                        self.fail(Failure::Reset, client, context)?;
+                        self.fail(Failure::Reset, client, context)
                     }
                     Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
                         self.cut(context)
                     }
-                }
-                Ok(true)
+                })
             }
         }
     }
 
     /// Makes sense of the bytes in hand.
-    fn digest(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Ending> {
+    fn digest(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Stop> {
         // Each turn but the last takes an interim response, and those are counted.
         loop {
             match &mut self.download.phase {
@@ -272,14 +270,13 @@ impl<N: Net> Exchange<N> {
                     };
                     let limits = HeadLimits { line: proxy.head_limit, total: proxy.head_limit };
                     match scan.end(bytes, limits) {
-                        Err(_) => return self.fail(Failure::BadHead, client, context),
+                        Err(_) => return Err(self.fail(Failure::BadHead, client, context)),
                         Ok(None) => return Ok(()),
                         Ok(Some(length)) => self.take_head(length, client, context)?,
                     }
                 }
                 Phase::Body { .. } => {
-                    self.digest_body(context);
-                    return Ok(());
+                    return self.digest_body(context);
                 }
                 Phase::Tunnel(_) | Phase::Ended { .. } => return Ok(()),
             }
@@ -287,7 +284,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The body's part of what came with the head, or its end if there is none.
-    pub(super) fn begun(&mut self, context: &mut Context<N>) {
+    pub(super) fn begun(&mut self, context: &mut Context<N>) -> Result<(), Stop> {
         match &self.download.phase {
             Phase::Body { coding: Coding::Chunks, .. } => {
                 let raw = std::mem::take(&mut self.download.raw);
@@ -298,21 +295,22 @@ impl<N: Net> Exchange<N> {
                 let count = context.scratch.bulk.len();
                 self.chunk(count, context);
             }
-            Phase::Body { .. } => self.digest_body(context),
+            Phase::Body { .. } => return self.digest_body(context),
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => {}
         }
+        Ok(())
     }
 
     /// Finds out which bytes in hand may go to the client.
-    fn digest_body(&mut self, context: &mut Context<N>) {
+    fn digest_body(&mut self, context: &mut Context<N>) -> Result<(), Stop> {
         let download = &mut self.download;
-        let Phase::Body { body, coding, .. } = &mut download.phase else { return };
+        let Phase::Body { body, coding, .. } = &mut download.phase else { return Ok(()) };
         let keep = match coding {
             Coding::AsIs => Keep::Framing,
             Coding::DataOnly | Coding::Chunks => Keep::Data,
         };
         let bytes = &mut download.raw.bytes_mut()[download.ready..];
-        let Ok(scan) = body.scan(bytes, keep) else { return self.cut(context) };
+        let Ok(scan) = body.scan(bytes, keep) else { return Err(self.cut(context)) };
         let done = body.is_done();
         download.raw.cut(download.ready + scan.kept, download.ready + scan.consumed);
         download.ready += scan.kept;
@@ -322,6 +320,7 @@ impl<N: Net> Exchange<N> {
         if done {
             self.response_complete(context);
         }
+        Ok(())
     }
 
     /// Puts `count` bytes that were read into a chunk.
@@ -377,7 +376,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         // A reset is told only once: a write, or an event, may have been told of it before this
         // read, which then looks like an orderly end.
         let reset = match &self.link {
@@ -386,11 +385,8 @@ impl<N: Net> Exchange<N> {
         };
         let reset = reset || self.upload.taker == Taker::Broken;
         match &mut self.download.phase {
-            Phase::AwaitingHead { .. } => self.fail(Failure::Closed, client, context),
-            Phase::Body { body: Body::UntilClose, .. } if reset => {
-                self.cut(context);
-                Ok(())
-            }
+            Phase::AwaitingHead { .. } => Err(self.fail(Failure::Closed, client, context)),
+            Phase::Body { body: Body::UntilClose, .. } if reset => Err(self.cut(context)),
             Phase::Body { body: Body::UntilClose, coding, .. } => {
                 if *coding == Coding::Chunks && !planted::is(Bug::LastChunkLost) {
                     context.buffers.append(&mut self.download.raw, b"0\r\n\r\n");
@@ -403,16 +399,13 @@ impl<N: Net> Exchange<N> {
                 self.response_complete(context);
                 Ok(())
             }
-            Phase::Body { .. } => {
-                self.cut(context);
-                Ok(())
-            }
+            Phase::Body { .. } => Err(self.cut(context)),
             Phase::Tunnel(_) | Phase::Ended { .. } => Ok(()),
         }
     }
 
     /// The response ends before its end: the client gets what is in hand, and has to see it.
-    pub(super) fn cut(&mut self, context: &mut Context<N>) {
+    pub(super) fn cut(&mut self, context: &mut Context<N>) -> Stop {
         let framed = match &self.download.phase {
             Phase::Body { framed, .. } => *framed,
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => false,
@@ -424,6 +417,7 @@ impl<N: Net> Exchange<N> {
         self.download.raw.truncate(self.download.ready);
         self.download.phase = Phase::Ended { whole: false, framed };
         self.drop_link(context);
+        Stop::Turned
     }
 
     /// Writes to the client what may go. Whether anything moved.
@@ -431,7 +425,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Ending> {
+    ) -> Result<bool, Stop> {
         let download = &mut self.download;
         if !download.is_pending() {
             return Ok(false);

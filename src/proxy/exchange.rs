@@ -15,6 +15,7 @@ use super::pool::Connection;
 use super::request::Request;
 use super::route::Site;
 use super::socket::{Moved, Socket};
+use super::stop::Stop;
 use super::upload::{RELAY_BUFFER, Upload};
 use super::variables::{Answered, Scope};
 use crate::address::Address;
@@ -132,16 +133,16 @@ impl<N: Net> Exchange<N> {
     pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
         for _ in 0..context.tuning.relay_rounds {
             match self.round(client, context) {
-                Ok(true) => {}
+                Ok(true) | Err(Stop::Turned) => {}
                 Ok(false) => return Progress::Wait,
-                Err(ending) => return Progress::Over(ending),
+                Err(Stop::Over(ending)) => return Progress::Over(ending),
             }
         }
         Progress::Again
     }
 
     /// Tries each direction once. Whether anything moved.
-    fn round(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Ending> {
+    fn round(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
         if self.is_tunnel() {
             return self.relay(client, context);
         }
@@ -151,17 +152,20 @@ impl<N: Net> Exchange<N> {
         moved |= self.receive(client, context)?;
         moved |= self.deliver(client, context)?;
         if self.download.is_over() {
-            return Err(self.ending(client, context));
+            return Err(self.ending(client, context).into());
         }
         Ok(moved)
     }
 
     /// Moves bytes through the tunnel that the exchange has become. Whether any moved.
-    fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Ending> {
+    fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
         let Phase::Tunnel(tunnel) = &mut self.download.phase else { return Ok(false) };
-        let Link::Open { connection, .. } = &mut self.link else { return Err(Ending::Close) };
+        let Link::Open { connection, .. } = &mut self.link else {
+            return Err(Ending::Close.into());
+        };
         // Who has to see a reset gets one by the tunnel's own doing.
-        tunnel.pass(&mut client.socket, &mut connection.socket, context).map_err(|_| Ending::Close)
+        let passed = tunnel.pass(&mut client.socket, &mut connection.socket, context);
+        passed.map_err(|_| Ending::Close.into())
     }
 
     /// Finds out whether a client that is said to have left has done so: its late answer must
@@ -170,14 +174,15 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         if self.unheard || planted::is(Bug::LeavingUnnoticed) {
             return Ok(());
         }
         if client.socket.is_broken() {
             return self.client_left();
         }
-        if !client.socket.is_ending() || !self.upload.body.is_done() {
+        // A refusal is told to the end: what was refused had come before the client's end did.
+        if !client.socket.is_ending() || !self.upload.body.is_done() || self.download.refused {
             return Ok(());
         }
         while client.input.len() < RELAY_BUFFER {
@@ -196,13 +201,13 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The client left: so does the exchange, unless it was told not to mind.
-    pub(super) fn client_left(&mut self) -> Result<(), Ending> {
+    pub(super) fn client_left(&mut self) -> Result<(), Stop> {
         let ignored = self.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
         if ignored && self.upload.body.is_done() {
             self.unheard = true;
             return Ok(());
         }
-        Err(Ending::ClientLeft)
+        Err(Ending::ClientLeft.into())
     }
 
     /// How a response that has been delivered leaves the client's connection.
@@ -244,24 +249,24 @@ impl<N: Net> Exchange<N> {
         let Some((_, waiting)) = first.filter(|&(deadline, _)| deadline <= context.now) else {
             return Progress::Wait;
         };
-        let acted = match waiting {
+        let stop = match waiting {
             Waiting::Connect => self.fail(Failure::ConnectTimedOut, client, context),
             Waiting::ServerTakes => self.server_stalls(Failure::SendTimedOut, client, context),
             Waiting::ServerAnswers => self.server_stalls(Failure::ReadTimedOut, client, context),
             Waiting::ClientSends => self.client_is_silent(client, context),
-            Waiting::ClientTakes => Err(Ending::TimedOut),
+            Waiting::ClientTakes => Ending::TimedOut.into(),
             Waiting::Tunnel => {
                 if let (Phase::Tunnel(tunnel), Link::Open { connection, .. }) =
                     (&self.download.phase, &mut self.link)
                 {
                     tunnel.give_up(&mut client.socket, &mut connection.socket);
                 }
-                Err(Ending::Close)
+                Ending::Close.into()
             }
         };
-        match acted {
-            Ok(()) => self.run(client, context),
-            Err(ending) => Progress::Over(ending),
+        match stop {
+            Stop::Turned => self.run(client, context),
+            Stop::Over(ending) => Progress::Over(ending),
         }
     }
 

@@ -13,6 +13,7 @@ use super::route::default_server;
 use super::session::{CloseReason, Next};
 use super::socket::Moved;
 use super::spare::Boxed;
+use super::stop::Stop;
 use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
 use crate::config::model::{self, Lingering, Listen, LocationSettings};
@@ -181,8 +182,8 @@ impl<N: Net> HttpSession<N> {
     pub fn shift(&mut self, context: &mut Context<N>) -> Next {
         let progress = match &mut self.stage {
             Stage::Serving(exchange) => match exchange.server_fell(&mut self.client, context) {
-                Ok(()) => exchange.run(&mut self.client, context),
-                Err(ending) => Progress::Over(ending),
+                Stop::Turned => exchange.run(&mut self.client, context),
+                Stop::Over(ending) => Progress::Over(ending),
             },
             Stage::Carrying(transit) => return transit.shift(&mut self.client, context),
             Stage::Opening { .. }

@@ -26,6 +26,7 @@ pub mod route;
 pub mod session;
 pub mod socket;
 pub mod spare;
+pub mod stop;
 pub mod stream_log;
 pub mod tcp;
 pub mod transit;

@@ -6,8 +6,9 @@ use super::answers::Replaced;
 use super::client::Client;
 use super::context::Context;
 use super::download::{Coding, Phase};
-use super::exchange::{Ending, Exchange, Link};
+use super::exchange::{Exchange, Link};
 use super::flow::Flow;
+use super::stop::Stop;
 use super::tunnel::Tunnel;
 use super::upload::RELAY_BUFFER;
 use super::variables::Scope;
@@ -40,7 +41,7 @@ impl<N: Net> Exchange<N> {
         length: usize,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         let mut raw = std::mem::take(&mut self.download.raw);
         let mut places = std::mem::take(&mut context.scratch.places);
         let judged = match head::parse_response(&raw.bytes()[..length], &mut places) {
@@ -58,16 +59,15 @@ impl<N: Net> Exchange<N> {
             }
             Judged::Begun => {
                 self.upload.stop_recording(&mut context.buffers);
-                self.begun(context);
-                Ok(())
+                self.begun(context)
             }
             Judged::Upgraded => {
                 self.become_tunnel(client, context);
                 Ok(())
             }
-            Judged::Bad => self.fail(Failure::BadHead, client, context),
-            Judged::Moves(status, next) => self.move_on(status, next, client, context),
-            Judged::Replaced(replaced) => self.replace(replaced, client, context),
+            Judged::Bad => Err(self.fail(Failure::BadHead, client, context)),
+            Judged::Moves(status, next) => Err(self.move_on(status, next, client, context)),
+            Judged::Replaced(replaced) => Err(self.replace(replaced, client, context)),
         }
     }
 

@@ -10,6 +10,7 @@ use super::exchange::{Ending, Exchange, Link};
 use super::pipes::Piped;
 use super::request::Refusal;
 use super::socket::Moved;
+use super::stop::Stop;
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
@@ -182,14 +183,13 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Ending> {
+    ) -> Result<bool, Stop> {
         match self.link {
             Link::Open { .. } if self.upload.taker != Taker::Broken => {}
             Link::Open { .. } | Link::Connecting { .. } | Link::None => return Ok(false),
         }
         if self.is_spoilt() {
-            self.fail(Failure::Closed, client, context)?;
-            return Ok(true);
+            return Err(self.fail(Failure::Closed, client, context));
         }
         let mut moved = false;
         // What has come of the body leaves with the head, in one write.
@@ -272,7 +272,7 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Ending> {
+    ) -> Result<bool, Stop> {
         if client.input.len() > self.upload.ready {
             let before = (self.upload.ready, client.input.len());
             self.scan_body(client, context)?;
@@ -299,7 +299,7 @@ impl<N: Net> Exchange<N> {
                 context.buffers.settle(&mut client.input);
                 Ok(false)
             }
-            Moved::End | Moved::Failed(_) => Err(Ending::ClientLeft),
+            Moved::End | Moved::Failed(_) => Err(Ending::ClientLeft.into()),
         }
     }
 
@@ -308,12 +308,12 @@ impl<N: Net> Exchange<N> {
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         let upload = &mut self.upload;
         let bytes = &mut client.input.bytes_mut()[upload.ready..];
         let Ok(scan) = upload.body.scan(bytes, Keep::Framing) else {
             let why = "The body is not made of chunks.";
-            return self.give_up(Refusal { status: 400, why }, client, context);
+            return Err(self.give_up(Refusal { status: 400, why }, client, context));
         };
         client.input.cut(upload.ready + scan.kept, upload.ready + scan.consumed);
         upload.ready += scan.kept;
@@ -326,12 +326,12 @@ impl<N: Net> Exchange<N> {
         bytes: u64,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Stop> {
         self.account.body_received += bytes;
         let limit = self.settings().max_body;
         if limit.is_some_and(|limit| self.account.body_received > limit) {
             let why = "The body is larger than allowed.";
-            return self.give_up(Refusal { status: 413, why }, client, context);
+            return Err(self.give_up(Refusal { status: 413, why }, client, context));
         }
         Ok(())
     }

@@ -104,12 +104,14 @@ pub enum Bug {
     CloseOverheard,
     /// Draining leaves idle clients as they are.
     DrainForgetsIdle,
+    /// A request that was refused within its body is read on, up to its client's end.
+    RefusedBodyReadOn,
 }
 
 #[cfg(feature = "planted")]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 48] = [
+    pub const ALL: [Bug; 49] = [
         Bug::ReplayNotRewound,
         Bug::ReplayOverflowUnnoticed,
         Bug::BufferNotReturned,
@@ -158,6 +160,7 @@ impl Bug {
         Bug::HopByHopPassedOn,
         Bug::CloseOverheard,
         Bug::DrainForgetsIdle,
+        Bug::RefusedBodyReadOn,
     ];
 }
 

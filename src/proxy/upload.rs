@@ -275,7 +275,10 @@ impl<N: Net> Exchange<N> {
     ) -> Result<bool, Stop> {
         if client.input.len() > self.upload.ready {
             let before = (self.upload.ready, client.input.len());
-            self.scan_body(client, context)?;
+            match self.scan_body(client, context) {
+                Err(Stop::Turned) if planted::is(Bug::RefusedBodyReadOn) => {}
+                scanned => scanned?,
+            }
             if before != (self.upload.ready, client.input.len()) || self.upload.body.is_done() {
                 return Ok(true);
             }

@@ -2,14 +2,16 @@
 //!
 //! At each byte of each connection the segment is split there, the network resets, the client
 //! leaves, sends its FIN, stops sending or stops reading, and the server closes, resets or hangs.
-//! Each event, read, write, wait, connect and accept has every fault of its own once. The model of
-//! the random runs judges; a split, and whatever else only changes when bytes are seen, must change
-//! no result.
+//! Each event, read, write, wait, connect and accept has every fault of its own once. All
+//! of it happens with segments that arrive one by one, together, and with the end behind them. The
+//! model of the random runs judges; a split, and whatever else only changes when bytes are seen, must
+//! change no result.
 
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Act, Blow, BlowKind, Condition, EndId, Family, Fate, Faults, Leaves, Pace, SimNet, Then,
+    Act, Blow, BlowKind, Coalescing, Condition, Delivery, EndId, Family, Fate, Faults, Leaves,
+    Pace, SimNet, Then,
 };
 
 use super::common::model::judge;
@@ -31,6 +33,7 @@ fn a_slip_that_shows_at_one_byte_only_is_found() {
     let slips = [
         (Bug::ChunkEndsEarly, "PUT in chunks", "split at"),
         (Bug::EndBehindShortReadLost, "POST with a length", "its client sends its FIN at"),
+        (Bug::RefusedBodyReadOn, "POST in bad chunks, and FIN", "no fault, WithEnd"),
     ];
     for (bug, name, fault) in slips {
         let scenes = scenes();
@@ -56,6 +59,7 @@ impl Tally {
     fn play(&mut self, scene: &Scene, what: &str, world: World, same: Option<&Told>) -> Seen {
         let setup = Setup::new(1, 1);
         let mut net = SimNet::new(1, world.faults);
+        net.world_mut().coalesce(scene.coalescing);
         if let Some(blow) = world.blow {
             net.world_mut().strike_bytes(blow);
         }
@@ -81,7 +85,7 @@ impl Tally {
         };
         run.net().heal();
         complaints.extend(silence(&mut run).err().unwrap_or_default());
-        self.note(scene.name, what, complaints);
+        self.note(scene.name, &format!("{what}, {:?}", scene.coalescing), complaints);
         seen
     }
 }
@@ -113,7 +117,14 @@ impl World {
 
 fn result(net: &SimNet) -> Told {
     let exchanges = net.clients().iter().flat_map(|client| client.exchanges());
-    let ids = |server: usize| net.servers()[server].deliveries().iter().map(|got| got.id).collect();
+    // How much of a request reaches a server before it is refused depends on how it comes.
+    let asks = net.clients().iter().flat_map(|client| &client.plan().asks);
+    let refused: Vec<u32> = asks.filter(|ask| ask.is_misframed()).map(|ask| ask.id).collect();
+    let counts = |got: &&Delivery| got.request_whole || !refused.contains(&got.id);
+    let ids = |server: usize| {
+        let deliveries = net.servers()[server].deliveries().iter();
+        deliveries.filter(counts).map(|got| got.id).collect()
+    };
     Told {
         outcomes: exchanges.map(|exchange| format!("{:?}", exchange.outcome)).collect(),
         deliveries: (0..net.servers().len()).map(ids).collect(),
@@ -121,7 +132,17 @@ fn result(net: &SimNet) -> Told {
 }
 
 fn every_fault_of(scene: &Scene, tally: &mut Tally) {
-    let plain = tally.play(scene, "no fault", World::quiet(), None);
+    let mut same = None;
+    for coalescing in [Coalescing::Never, Coalescing::Always, Coalescing::WithEnd] {
+        let scene = Scene { coalescing, ..scene.clone() };
+        let plain = tally.play(&scene, "no fault", World::quiet(), same.as_ref());
+        every_fault_beside(&scene, &plain, tally);
+        same.get_or_insert(plain.result);
+    }
+}
+
+/// Everything that may happen besides what happens in the plain run.
+fn every_fault_beside(scene: &Scene, plain: &Seen, tally: &mut Tally) {
     for (end, &sent) in plain.sent.iter().enumerate() {
         for after in 1..sent {
             let what = format!("split at {after} of #{end}");
@@ -133,7 +154,7 @@ fn every_fault_of(scene: &Scene, tally: &mut Tally) {
             tally.play(scene, &what, World::blow(end, after, BlowKind::Reset), None);
         }
     }
-    families(scene, &plain, tally);
+    families(scene, plain, tally);
     for condition in [Condition::Refusing, Condition::Dark, Condition::Dead, Condition::Hanging] {
         let scene = Scene { condition, ..scene.clone() };
         tally.play(&scene, &format!("{condition:?}"), World::quiet(), None);

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Blow, BlowKind, EndId, Family, Faults, IncidentKind, Owner, Reach, Received, SimNet,
+    Blow, BlowKind, Coalescing, EndId, Family, Faults, IncidentKind, Owner, Reach, Received, SimNet,
 };
 use switchover::worker::Tuning;
 
@@ -45,6 +45,8 @@ struct Scene {
     buffer: usize,
     /// Sockets hold a few dozen bytes, as chance has it by this seed: who stops reading is felt.
     small: Option<u64>,
+    /// Which segments arrive together.
+    coalescing: Coalescing,
 }
 
 /// What is put into a world.
@@ -110,6 +112,12 @@ fn scenes_of(kind: Kind) -> Vec<Scene> {
 }
 
 fn every_fault_of(scene: &Scene, tally: &mut Tally) {
+    for coalescing in [Coalescing::Never, Coalescing::Always, Coalescing::WithEnd] {
+        every_fault_beside(&Scene { coalescing, ..scene.clone() }, tally);
+    }
+}
+
+fn every_fault_beside(scene: &Scene, tally: &mut Tally) {
     let home = scene.home();
     let plain = scene.check("no fault", World::of(scene), Expected::Whole(home), tally);
     for (end, &sent) in plain.sent.iter().enumerate() {
@@ -279,6 +287,7 @@ impl Scene {
             reach: [Reach::Listening; 2],
             buffer: 16 << 10,
             small: None,
+            coalescing: Coalescing::AsItComes,
         }
     }
 
@@ -318,12 +327,14 @@ impl Scene {
 
     fn check(&self, what: &str, world: World, expected: Expected, tally: &mut Tally) -> Played {
         let mut played = self.play(world);
-        tally.note(&self.name, what, self.judge(&mut played.play, expected));
+        let what = format!("{what}, {:?}", self.coalescing);
+        tally.note(&self.name, &what, self.judge(&mut played.play, expected));
         played
     }
 
     fn play(&self, world: World) -> Played {
         let net = SimNet::new(world.seed, world.faults);
+        net.world_mut().coalesce(self.coalescing);
         for (place, reach) in self.reach.into_iter().enumerate() {
             net.world_mut().machine(&server_address(place), Owner::Hand);
             net.world_mut().set_reach(&server_address(place), reach);

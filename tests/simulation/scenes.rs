@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Act, AnswerFraming, Ask, Body, ClientPlan, Condition, Fate, Manners, Pace, Then, Version,
+    Act, AnswerFraming, Ask, Body, ClientPlan, Coalescing, Condition, Fate, Leaves, Manners, Pace,
+    Then, Version,
 };
 use switchover::time::Time;
 
@@ -18,6 +19,8 @@ pub(crate) struct Scene {
     pub(crate) act: Act,
     /// How the primary is from the beginning.
     pub(crate) condition: Condition,
+    /// Which segments arrive together.
+    pub(crate) coalescing: Coalescing,
 }
 
 impl Scene {
@@ -27,6 +30,7 @@ impl Scene {
             clients: vec![client(Time::ZERO, asks)],
             act: Act::plain(LENGTH),
             condition: Condition::Well,
+            coalescing: Coalescing::AsItComes,
         }
     }
 
@@ -63,6 +67,8 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let cut = Fate::Cut { after: 0, reset: true };
     let mut posts = body("POST", sized, false);
     posts.push(Ask::get(2));
+    let misframed =
+        |leaves| Ask { leaves, ..body("POST", Body::Misframed(LENGTH), false).remove(0) };
     let two = vec![Ask { method: "HEAD", ..Ask::get(1) }, Ask::get(2)];
     vec![
         Scene::new("GET", get()),
@@ -75,6 +81,8 @@ pub(crate) fn scenes() -> Vec<Scene> {
         Scene::new("POST with a length", body("POST", sized, false)),
         Scene::new("PUT in chunks", body("PUT", chunked, false)),
         Scene::new("POST that waits for its 100", body("POST", sized, true)),
+        Scene::new("POST in bad chunks", vec![misframed(Leaves::Never)]),
+        Scene::new("POST in bad chunks, and FIN", vec![misframed(Leaves::HalfCloses)]),
         Scene::new("early answer", body("PUT", sized, false)).answered(|act| act.early = true),
         Scene::new("103 before the answer", get()).answered(|act| act.interim = true),
         Scene::new("two requests, one after the other", version(Version::Http11)),

@@ -49,6 +49,8 @@ pub enum Body {
     Sized(usize),
     /// So many bytes, in chunks.
     Chunked(usize),
+    /// So many bytes, in chunks, and behind them what is no chunk: it must be refused.
+    Misframed(usize),
 }
 
 /// Whether a client goes away in the middle of an exchange.
@@ -179,6 +181,11 @@ impl Ask {
         }
     }
 
+    /// Whether its body breaks the rules.
+    pub fn is_misframed(&self) -> bool {
+        matches!(self.body, Body::Misframed(_))
+    }
+
     /// Whether it may reach servers more than once.
     pub fn is_repeatable(&self) -> bool {
         ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"].contains(&self.method)
@@ -188,7 +195,7 @@ impl Ask {
     pub fn body_length(&self) -> usize {
         match self.body {
             Body::Nothing => 0,
-            Body::Sized(length) | Body::Chunked(length) => length,
+            Body::Sized(length) | Body::Chunked(length) | Body::Misframed(length) => length,
         }
     }
 
@@ -216,7 +223,9 @@ impl Ask {
         match self.body {
             Body::Nothing => {}
             Body::Sized(length) => head.push_str(&format!("Content-Length: {length}\r\n")),
-            Body::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Body::Chunked(_) | Body::Misframed(_) => {
+                head.push_str("Transfer-Encoding: chunked\r\n");
+            }
         }
         head.push_str("\r\n");
         head.into_bytes()
@@ -227,13 +236,14 @@ impl Ask {
         match self.body {
             Body::Nothing => Vec::new(),
             Body::Sized(length) => text.slice(0, length),
-            Body::Chunked(length) => {
+            Body::Chunked(length) | Body::Misframed(length) => {
                 let mut out = Vec::new();
                 for (place, chunk) in text.slice(0, length).chunks(CHUNK).enumerate() {
                     let zeros = if place % 3 == 2 { "0" } else { "" };
                     add_chunk(&mut out, &format!("{zeros}{:x}", chunk.len()), chunk);
                 }
-                out.extend_from_slice(b"0\r\n\r\n");
+                let right = matches!(self.body, Body::Chunked(_));
+                out.extend_from_slice(if right { b"0\r\n\r\n" } else { b"no chunk\r\n" });
                 out
             }
         }

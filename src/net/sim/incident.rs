@@ -54,6 +54,19 @@ pub enum BlowKind {
     Split(Duration),
 }
 
+/// Which segments of one direction arrive at one moment, so that one event tells of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coalescing {
+    /// Whichever chance lets.
+    AsItComes,
+    /// None: each arrives by itself.
+    Never,
+    /// A segment, and whatever is sent while it is under way.
+    Always,
+    /// The last bytes, and the end behind them.
+    WithEnd,
+}
+
 /// The longest that the worker has let something last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Longest {

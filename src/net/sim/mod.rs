@@ -44,7 +44,7 @@ pub use ask::{Answer, Ask, Body, Exchange, Leaves, Outcome, Version};
 pub use client::{Client, ClientPlan};
 pub use end::{ActorId, EndId, Owner};
 pub use faults::{Family, Faults};
-pub use incident::{Blow, BlowKind, Incident, IncidentKind, Longest};
+pub use incident::{Blow, BlowKind, Coalescing, Incident, IncidentKind, Longest};
 pub use pace::Pace;
 pub use pipe::SimPipe;
 pub use reader::{Flaw, Framing, Head, Piece, Reader, Side};

@@ -7,7 +7,7 @@ use super::agenda::{Happening, Segment, Wake, describe};
 use super::end::{ActorId, EndId, Fin, Idle, Owner, Phase};
 use super::events::Cause;
 use super::faults::Family;
-use super::incident::{BlowKind, IncidentKind};
+use super::incident::{BlowKind, Coalescing, IncidentKind};
 use super::world::{Reach, World};
 
 impl World {
@@ -115,11 +115,22 @@ impl World {
         if gone < blow.after { blow.after - gone } else { usize::MAX }
     }
 
-    /// Puts a segment on its way to the peer of `from`; it arrives behind all earlier ones.
+    /// Puts a segment on its way to the peer of `from`; it arrives behind all earlier ones, or with
+    /// the last of them.
     fn dispatch(&mut self, from: EndId, segment: Segment) {
         let jitter = self.end(from).latency / 4;
         let travels = self.end(from).latency + self.rng.duration(Duration::ZERO..=jitter);
-        let at = (self.now + travels).max(self.end(from).last_arrival);
+        let (alone, last) = (self.now + travels, self.end(from).last_arrival);
+        let joins = match self.coalescing {
+            Coalescing::AsItComes | Coalescing::Never => false,
+            Coalescing::Always => last > self.now,
+            Coalescing::WithEnd => last > self.now && matches!(segment, Segment::Fin),
+        };
+        let at = match self.coalescing {
+            _ if joins => last,
+            Coalescing::AsItComes => alone.max(last),
+            Coalescing::Never | Coalescing::Always | Coalescing::WithEnd => alone.max(last + APART),
+        };
         self.end_mut(from).last_arrival = at;
         if let Some(to) = self.end(from).peer {
             self.plan(at, Happening::Arrival(to, segment));
@@ -372,6 +383,8 @@ impl World {
     }
 }
 
+/// So much later is another moment.
+const APART: Duration = Duration::from_micros(1);
 /// Bytes of an ordinary segment.
 const SEGMENT: usize = 1460;
 /// How long the system waits before it tries a connect again; doubles each time.

@@ -12,7 +12,7 @@ use super::agenda::{Agenda, Happening, Wake};
 use super::end::{ActorId, End, EndId, Fin, Idle, Owner, Phase};
 use super::events::News;
 use super::faults::{Family, Faults};
-use super::incident::{Blow, BlowKind, Incident, IncidentKind, Longest};
+use super::incident::{Blow, BlowKind, Coalescing, Incident, IncidentKind, Longest};
 use super::rng::Rng;
 use super::trace::Trace;
 use crate::address::Address;
@@ -40,6 +40,7 @@ pub struct World {
     progress: u64,
     longest: Longest,
     pub(super) blow: Option<Blow>,
+    pub(super) coalescing: Coalescing,
     next_port: u16,
 }
 
@@ -102,6 +103,7 @@ impl World {
             progress: 0,
             longest: Longest::default(),
             blow: None,
+            coalescing: Coalescing::AsItComes,
             next_port: FIRST_PORT,
         }
     }
@@ -161,6 +163,11 @@ impl World {
     /// Plans what happens to some bytes, before their connection is made.
     pub fn strike_bytes(&mut self, blow: Blow) {
         self.blow = Some(blow);
+    }
+
+    /// Says which segments arrive together from now on.
+    pub fn coalesce(&mut self, coalescing: Coalescing) {
+        self.coalescing = coalescing;
     }
 
     /// Bytes that each end has sent so far, in the order in which the ends were made.

@@ -64,11 +64,18 @@ impl Judge<'_> {
     fn exchange(&self, client: &Client, exchange: &Exchange) -> Result<(), &'static str> {
         self.deadline(exchange)?;
         self.cut_request(exchange)?;
+        self.misframed(exchange)?;
         match exchange.outcome {
             Outcome::Unasked => Err("was never asked"),
             Outcome::Waiting => Err("has no end"),
             Outcome::Left => Ok(()),
             Outcome::Whole(answer) => self.whole(client, exchange, answer),
+            // An early answer, which its own request has spoilt.
+            Outcome::Cut(_) | Outcome::Reset
+                if exchange.ask.is_misframed() && exchange.answered.is_some() =>
+            {
+                Ok(())
+            }
             Outcome::Cut(answer) => self.cut(client, exchange, answer),
             Outcome::Closed => self.closed(client, exchange),
             Outcome::Reset if self.answer_was_cut(exchange) || more_was_asked(client, exchange) => {
@@ -181,6 +188,7 @@ impl Judge<'_> {
                 };
                 if excused { Ok(()) } else { Err("failed although a server was there") }
             }
+            400 if exchange.ask.is_misframed() => Ok(()),
             408 if to - from >= self.setup.header_timeout.min(self.setup.body_timeout) => Ok(()),
             408 => Err("was called late and was not"),
             _ => Err("got an answer that nothing explains"),
@@ -302,10 +310,32 @@ impl Judge<'_> {
     /// Whether the client sends its FIN on this connection before all is answered: to the proxy
     /// that is a client which has left.
     fn half_closes(&self, client: &Client, exchange: &Exchange) -> bool {
-        client
+        !self.is_refused_first(client, exchange)
+            && client
+                .exchanges()
+                .iter()
+                .any(|other| other.end == exchange.end && other.ask.leaves.half_closes())
+    }
+
+    /// Whether the FIN came behind what has to be refused, and was not noticed before: then it
+    /// excuses nothing.
+    fn is_refused_first(&self, client: &Client, exchange: &Exchange) -> bool {
+        let answered = |other: &Exchange| matches!(other.outcome, Outcome::Whole(_));
+        let mut before = client
             .exchanges()
             .iter()
-            .any(|other| other.end == exchange.end && other.ask.leaves.half_closes())
+            .filter(|other| other.end == exchange.end && other.before < exchange.before);
+        exchange.ask.is_misframed() && exchange.sent.is_some() && before.all(answered)
+    }
+
+    /// What breaks the rules is whole to no server.
+    fn misframed(&self, exchange: &Exchange) -> Result<(), &'static str> {
+        let mut deliveries = self.net.servers().iter().flat_map(|server| server.deliveries());
+        let taken = |got: &Delivery| got.id == exchange.ask.id && got.request_whole;
+        if exchange.ask.is_misframed() && deliveries.any(taken) {
+            return Err("broke the rules, and a server took it for whole");
+        }
+        Ok(())
     }
 
     /// A request that its client's FIN has cut is whole to nobody, and let go of at once.

@@ -155,7 +155,10 @@ impl Maker {
         let old = matches!(version, Version::Http10 | Version::Http10KeepAlive);
         let length = self.rng.pick(&[0, 1, 100, 900, 3000, 5000]);
         let body = match method {
-            "PUT" | "POST" if !old && self.rng.one_in(2) => Body::Chunked(length),
+            "PUT" | "POST" if !old && self.rng.one_in(2) => match self.rng.one_in(8) {
+                true => Body::Misframed(length),
+                false => Body::Chunked(length),
+            },
             "PUT" | "POST" => Body::Sized(length),
             _ if self.rng.one_in(10) => Body::Sized(length),
             _ => Body::Nothing,

@@ -106,12 +106,16 @@ pub enum Bug {
     DrainForgetsIdle,
     /// A request that was refused within its body is read on, up to its client's end.
     RefusedBodyReadOn,
+    /// A tunnel that is cut ends for its client like a whole one, by FIN.
+    TunnelCutInOrder,
+    /// A server that was asked to switch, and has not yet, is left by FIN.
+    UpgradeLeftInOrder,
 }
 
 #[cfg(feature = "planted")]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 49] = [
+    pub const ALL: [Bug; 51] = [
         Bug::ReplayNotRewound,
         Bug::ReplayOverflowUnnoticed,
         Bug::BufferNotReturned,
@@ -161,6 +165,8 @@ impl Bug {
         Bug::CloseOverheard,
         Bug::DrainForgetsIdle,
         Bug::RefusedBodyReadOn,
+        Bug::TunnelCutInOrder,
+        Bug::UpgradeLeftInOrder,
     ];
 }
 

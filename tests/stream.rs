@@ -249,6 +249,27 @@ fn silence_ends_the_tunnel_after_proxy_timeout_and_blames_nobody() {
 }
 
 #[test]
+fn silence_in_the_middle_of_a_tunnel_looks_like_a_cut_to_both() {
+    if is_nginx() {
+        return;
+    }
+    let server = Upstream::playing(|connection| {
+        connection.send("part")?;
+        let mut byte = [0];
+        connection.read_some(&mut byte)?;
+        let end = connection.read_some(&mut byte).map_err(|why| why.kind());
+        assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
+        Ok(())
+    });
+    let proxy = alone(&server, "proxy_timeout 200ms;");
+    let mut client = proxy.client();
+    client.send("x");
+    assert_eq!(client.read_exactly(4), b"part");
+    let end = client.read_some(&mut [0]).map_err(|why| why.kind());
+    assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
+}
+
+#[test]
 fn the_server_is_told_of_the_client_in_either_version() {
     for (version, length) in [("on", 0), ("v1", 0), ("v2", 28)] {
         let server = Upstream::playing(echo);

@@ -259,7 +259,7 @@ impl<N: Net> Exchange<N> {
                 if let (Phase::Tunnel(tunnel), Link::Open { connection, .. }) =
                     (&self.download.phase, &mut self.link)
                 {
-                    tunnel.give_up(&mut client.socket, &mut connection.socket);
+                    tunnel.cut(&mut client.socket, &mut connection.socket);
                 }
                 Ending::Close.into()
             }
@@ -397,11 +397,17 @@ impl<N: Net> Exchange<N> {
 
     /// Closes the connection to the server with a verdict.
     pub(super) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
-        let (socket, pick) = match std::mem::replace(&mut self.link, Link::None) {
+        let (mut socket, pick) = match std::mem::replace(&mut self.link, Link::None) {
             Link::None => return,
             Link::Connecting { socket, pick, .. } => (socket, pick),
             Link::Open { connection, pick, .. } => (connection.socket, pick),
         };
+        // A server that is about to switch would take our end for all that the client has to say.
+        let switches = self.download.asked_upgrade
+            && matches!(self.download.phase, Phase::AwaitingHead { .. });
+        if switches && !planted::is(Bug::UpgradeLeftInOrder) {
+            socket.reset_on_close();
+        }
         context.close(socket);
         self.conclude(pick, verdict, context);
     }

@@ -284,7 +284,7 @@ impl<N: Net> Transit<N> {
             }
             // Silence is nobody's failure.
             Stage::Open { socket, tunnel, .. } => {
-                tunnel.give_up(&mut client.socket, socket);
+                tunnel.cut(&mut client.socket, socket);
                 Next::Close(CloseReason::Done)
             }
             Stage::Nowhere => Next::Close(CloseReason::Done),

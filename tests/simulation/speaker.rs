@@ -24,6 +24,8 @@ pub(crate) enum Leaves {
     Finishes,
     /// By a reset, once so much is said.
     ResetsAfter(usize),
+    /// By a reset so long after its opening, whether or not that was answered.
+    ResetsUnanswered(Duration),
 }
 
 /// One long pause.
@@ -142,13 +144,14 @@ impl Speaker {
             self.opening.drain(..count);
             self.refused |= count == 0 && world.is_dead(self.end);
         }
-        if !self.may_speak(world.now()) {
-            return;
-        }
         let all = match self.part.leaves {
             Leaves::Finishes => self.part.says,
             Leaves::ResetsAfter(count) => count,
+            Leaves::ResetsUnanswered(after) => return self.leave_unanswered(after, world),
         };
+        if !self.may_speak(world.now()) {
+            return;
+        }
         let wants = (self.up_to_pause(Doing::Speaking, all) - self.said).min(portion);
         if wants > 0 {
             let bytes: Vec<u8> = (self.said..self.said + wants).map(|at| byte(name, at)).collect();
@@ -174,11 +177,21 @@ impl Speaker {
             && !self.is_pausing(Doing::Speaking, self.said, now)
     }
 
+    fn leave_unanswered(&mut self, after: Duration, world: &mut World) {
+        let now = world.now();
+        if self.opening.is_empty()
+            && now >= *self.resumes.get_or_insert(now + after)
+            && !self.finished
+        {
+            self.leave(world);
+        }
+    }
+
     fn leave(&mut self, world: &mut World) {
         self.finished = true;
         match self.part.leaves {
             Leaves::Finishes => world.finish(self.end),
-            Leaves::ResetsAfter(_) => {
+            Leaves::ResetsAfter(_) | Leaves::ResetsUnanswered(_) => {
                 world.abort(self.end);
                 self.ended = Some(Received::Broken);
             }
@@ -215,9 +228,11 @@ impl Speaker {
         self.heard.get(self.skips..).unwrap_or_default()
     }
 
-    /// Whether it was told in HTTP that nobody could be reached.
+    /// Whether it was told in HTTP that nobody could be reached, as far as its connection lasted.
     pub(crate) fn was_refused_in_http(&self) -> bool {
-        self.heard.starts_with(b"HTTP/1.1 50")
+        let seen = self.heard.len().min(REFUSAL.len());
+        let whole = seen == REFUSAL.len() || (seen > 0 && self.ended == Some(Received::Broken));
+        whole && self.heard[..seen] == REFUSAL[..seen]
     }
 
     /// Whether it knows how its connection ended, and has nothing to do any more.
@@ -241,6 +256,9 @@ impl Speaker {
         Some(format!("byte {at} is of something else"))
     }
 }
+
+/// What every answer begins with that tells of no server.
+const REFUSAL: &[u8] = b"HTTP/1.1 50";
 
 /// What stands at a place of what somebody says.
 fn byte(name: usize, at: usize) -> u8 {

@@ -8,10 +8,20 @@ use switchover::worker::Tuning;
 
 use crate::common::setup::server_address;
 use crate::play::{Kind, OTHER, Play, Talk};
-use crate::speaker::{Leaves, Part, Tempo};
+use crate::speaker::{Doing, Leaves, Part, Pause, Tempo};
 
 /// Seeds that are always run.
 const SEEDS: u64 = 1000;
+
+/// Seeds whose runs have failed at some time, as they were then.
+const SEEDS_THAT_FAILED: [u64; 4] = [
+    // A server that had not switched yet was left by FIN, and took that for all of the talk.
+    912_003_378,
+    650_001_054,
+    660_001_447,
+    // Judged wrongly: a refusal of which the network let only the beginning pass.
+    640_001_648,
+];
 
 #[test]
 fn every_stream_seed_keeps_every_promise() {
@@ -27,7 +37,15 @@ fn every_stream_seed_keeps_every_promise() {
     }
 }
 
-fn run(seed: u64, show: bool) -> Vec<String> {
+#[test]
+fn stream_seeds_that_failed_do_so_no_more() {
+    for seed in SEEDS_THAT_FAILED {
+        assert_eq!(run(seed, false), [""; 0], "SEED={seed}");
+    }
+}
+
+/// Plays one seed; returns everything that the proxy did wrong.
+pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
     let (mut play, restless) = random(seed, show);
     play.begin();
     for _ in 0..STEPS {
@@ -55,13 +73,22 @@ fn random(seed: u64, show: bool) -> (Play, bool) {
     let reach = rng.pick(&[Reach::Listening, Reach::Refusing, Reach::Dark]);
     net.world_mut().set_reach(&server_address(0), reach);
     let kind = rng.pick(&[Kind::Stream, Kind::Stream, Kind::Http2, Kind::Upgrade]);
-    let text = kind.text(rng.pick(&[64, 4096, 16384]), SILENCE);
+    // Chance of their own, so that all else is as it was before there were pauses.
+    let mut pauses = Rng::new(seed ^ 0x5eed_517e);
+    let silent = pauses.one_in(3);
+    let patience = if silent { IMPATIENT } else { SILENCE };
+    let text = kind.text(rng.pick(&[64, 4096, 16384]), patience);
     let tuning = Tuning { relay_rounds: rng.pick(&[1, 16]), ..Tuning::default() };
     let mut part = || {
         let says = rng.pick(&[0, 1, 50, 1000, most]);
         let reset = rng.one_in(6);
         let leaves = if reset { Leaves::ResetsAfter(says / 2) } else { Leaves::Finishes };
-        Part { leaves, ..Part::saying(says) }
+        let pause = (silent && pauses.one_in(4)).then(|| Pause {
+            of: pauses.pick(&[Doing::Speaking, Doing::Hearing]),
+            after: pauses.within(0..=says),
+            lasts: PAUSE,
+        });
+        Part { leaves, pause, ..Part::saying(says) }
     };
     let mut talk = || {
         let (client, server) = (part(), part());
@@ -104,6 +131,7 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
         Kind::Upgrade => troubled || play.talks.iter().any(fails),
     };
     let resets = [client_part, server_part].iter().any(|part| part.leaves != Leaves::Finishes);
+    let pauses = [client_part, server_part].iter().any(|part| part.pause.is_some());
     // Who was not carried anywhere may have been told so in HTTP.
     if servers.is_empty() && !client.was_refused_in_http() && !client.heard.is_empty() {
         wrong.push("it heard somebody, but nobody spoke".to_owned());
@@ -117,7 +145,7 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
             continue;
         }
         wrong.extend(server.check(talk, client_part));
-        if !troubled && !resets {
+        if !troubled && !resets && !pauses {
             for (name, side) in [("client", client), ("server", server)] {
                 if side.ended != Some(Received::End) {
                     wrong.push(format!("the {name}'s end is {:?}", side.ended));
@@ -135,5 +163,7 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
 
 /// Steps until everything has been said and every timeout but that of silence has passed.
 const STEPS: usize = 2_000;
-/// How long nothing may move in a tunnel.
+/// How long nothing may move in a tunnel: longer than all of it lasts, or shorter than a pause.
 const SILENCE: Duration = Duration::from_secs(60);
+const IMPATIENT: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_secs(6);

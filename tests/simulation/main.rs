@@ -24,28 +24,42 @@ const SEEDS: u64 = 2000;
 
 #[test]
 fn every_seed_keeps_every_promise() {
+    each_of(SEEDS, "every_seed", |seed, show| run_seed(seed, show).err().unwrap_or_default());
+}
+
+/// Runs `SEED` if it is set, or `SEEDS`, or so many seeds.
+///
+/// # Panics
+/// When a run complained of anything.
+fn each_of(seeds: u64, test: &str, run: fn(u64, bool) -> Vec<String>) {
     if let Some(seed) = number("SEED") {
-        return replay(seed);
+        let complaints = run(seed, true);
+        assert!(complaints.is_empty(), "seed {seed}:\n{}", complaints.join("\n"));
+        return;
     }
-    let (from, to) = range().unwrap_or((0, SEEDS));
+    let (from, to) = range().unwrap_or((0, seeds));
     let failed: Vec<u64> = std::thread::scope(|scope| {
-        let halves = [0, 1].map(|half| scope.spawn(move || failures(from + half..to)));
+        let halves = [0, 1].map(|half| scope.spawn(move || failures(from + half..to, test, run)));
         halves.into_iter().flat_map(|half| half.join().expect("it catches panics")).collect()
     });
     assert!(failed.is_empty(), "{} seeds failed, the first: {:?}", failed.len(), failed.first());
 }
 
 /// Runs every second seed of the range; returns those that failed, told with their command.
-fn failures(seeds: std::ops::Range<u64>) -> Vec<u64> {
+fn failures(
+    seeds: std::ops::Range<u64>,
+    test: &str,
+    run: fn(u64, bool) -> Vec<String>,
+) -> Vec<u64> {
     let mut failed = Vec::new();
     for seed in seeds.step_by(2) {
-        let complaints = match catch_unwind(|| run_seed(seed, false)) {
-            Ok(Ok(_)) => continue,
-            Ok(Err(complaints)) => complaints,
-            Err(_) => vec!["a panic, told above".to_owned()],
-        };
+        let complaints = catch_unwind(|| run(seed, false))
+            .unwrap_or_else(|_| vec!["a panic, told above".to_owned()]);
+        if complaints.is_empty() {
+            continue;
+        }
         failed.push(seed);
-        eprintln!("\nSEED={seed} cargo test --test simulation every_seed");
+        eprintln!("\nSEED={seed} cargo test --test simulation {test}");
         for complaint in complaints {
             eprintln!("  {complaint}");
         }
@@ -54,12 +68,6 @@ fn failures(seeds: std::ops::Range<u64>) -> Vec<u64> {
         }
     }
     failed
-}
-
-fn replay(seed: u64) {
-    if let Err(complaints) = run_seed(seed, true) {
-        panic!("seed {seed}:\n{}", complaints.join("\n"));
-    }
 }
 
 #[test]

@@ -25,16 +25,7 @@ const SEEDS_THAT_FAILED: [u64; 4] = [
 
 #[test]
 fn every_stream_seed_keeps_every_promise() {
-    let (from, to) = crate::range().unwrap_or((0, SEEDS));
-    let one = crate::number("SEED");
-    for seed in one.map_or(from..to, |seed| seed..seed + 1) {
-        let complaints = run(seed, one.is_some());
-        assert!(
-            complaints.is_empty(),
-            "SEED={seed} cargo test --test simulation every_stream\n{}",
-            complaints.join("\n")
-        );
-    }
+    crate::each_of(SEEDS, "every_stream", run);
 }
 
 #[test]

@@ -86,10 +86,17 @@ impl Client {
     /// Waits for the proxy to close; any byte before that is an answer nobody asked for.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
-        match self.reader.some(&mut byte) {
+        let closed = match self.reader.some(&mut byte) {
             Ok(n) => n == 0,
-            Err(why) => why.kind() == ErrorKind::ConnectionReset,
+            Err(why) => {
+                eprintln!("in place of a close: {why}");
+                why.kind() == ErrorKind::ConnectionReset
+            }
+        };
+        if !closed {
+            eprintln!("seen instead of a close: {}", self.seen());
         }
+        closed
     }
 
     /// Whether nothing comes for this long.

@@ -69,9 +69,16 @@ impl Wire {
 
 impl Read for &Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Wire::Tcp(stream) => (&*stream).read(into),
-            Wire::Unix(stream) => (&*stream).read(into),
+        // A process that is stopped for a while finds its reads interrupted.
+        loop {
+            let read = match self {
+                Wire::Tcp(stream) => (&*stream).read(into),
+                Wire::Unix(stream) => (&*stream).read(into),
+            };
+            match read {
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
         }
     }
 }

@@ -5,12 +5,13 @@
 //! ```text
 //! process      arguments, logs, signals, the loop around the worker
 //!   worker     one thread's listeners, sessions, timers; one turn after another
-//!     proxy    sessions: the only code that reads and writes streams
+//!     proxy    sessions: what is read, decided and passed on for one client
 //!       http      heads, framing, chunks: bytes in, meaning out
-//!       upstream  who is picked, who is out, what may be repeated
-//!     net      the network that a worker runs on: mio, or a simulation
+//!       transport sockets, pools, pipes: what passes unread
+//!         upstream  which server is picked, which is out, what may be repeated
+//!         net       the network that a worker runs on: mio, or a simulation
 //! config       bytes → words → tree → model
-//! time, address, buffer
+//! time, address, buffer, recycle
 //! ```
 //!
 //! Dependencies point downwards; `tests/tidy.rs` keeps them so. `http`, `upstream` and `config` hold no
@@ -48,6 +49,8 @@ pub mod net;
 pub mod planted;
 pub mod process;
 pub mod proxy;
+pub mod recycle;
 pub mod time;
+pub mod transport;
 pub mod upstream;
 pub mod worker;

@@ -7,25 +7,51 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may use of the others, from the bottom up. Nobody may use `process`.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     // Says nothing but `false` in the program: see its head.
     ("planted", &[]),
     ("time", &[]),
     ("address", &[]),
     ("buffer", &[]),
+    ("recycle", &[]),
     ("config", &["time", "address"]),
     ("http", &["planted", "time", "address", "buffer"]),
     ("upstream", &["planted", "time", "address", "buffer", "config"]),
     ("net", &["time", "address", "config"]),
-    ("proxy", &["planted", "time", "address", "buffer", "config", "http", "upstream", "net"]),
-    (
-        "worker",
-        &["planted", "time", "address", "buffer", "config", "http", "upstream", "net", "proxy"],
-    ),
+    ("transport", &["planted", "time", "address", "buffer", "config", "upstream", "net"]),
+    ("proxy", BELOW_PROXY),
+    ("worker", BELOW_WORKER),
     (
         "process",
         &["time", "address", "buffer", "config", "http", "upstream", "net", "proxy", "worker"],
     ),
+];
+
+const BELOW_PROXY: &[&str] = &[
+    "planted",
+    "time",
+    "address",
+    "buffer",
+    "recycle",
+    "config",
+    "http",
+    "upstream",
+    "net",
+    "transport",
+];
+
+const BELOW_WORKER: &[&str] = &[
+    "planted",
+    "time",
+    "address",
+    "buffer",
+    "recycle",
+    "config",
+    "http",
+    "upstream",
+    "net",
+    "transport",
+    "proxy",
 ];
 
 /// The parts of `config` that others than `process` may see.

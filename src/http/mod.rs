@@ -5,6 +5,7 @@ pub mod chunked;
 pub mod connection;
 pub mod fields;
 pub mod framing;
+pub mod h2_preface;
 pub mod head;
 pub mod rewrite;
 pub mod target;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::client::Client;
-use super::context::{Context, location};
+use super::context::Context;
 use super::download::Download;
-use super::exchange::{Ending, Exchange, Link};
+use super::exchange::{Exchange, Link};
 use super::real_ip;
 use super::request::{Refusal, Request};
-use super::route::{self, Site};
-use super::stop::Stop;
+use super::route::{self, Site, location_of};
+use super::stop::{Ending, Stop};
 use super::upload::Upload;
 use crate::config::model::{Action, VirtualServerId};
 use crate::http::framing::{Body, Framing};
@@ -29,25 +29,25 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Option<(Exchange<N>, Result<(), Ending>)> {
-        let config = Arc::clone(context.config());
-        let listen = context.listen(client.facts.listener)?;
+        let config = Arc::clone(context.servers.config());
+        let listen = context.servers.listen(client.facts.listener)?;
         let server = match read {
             Ok(()) => route::virtual_server(&config, listen, &request)?,
             Err(_) => route::default_server(listen)?,
         };
         let framing = if read.is_ok() { request.framing } else { Framing::None };
         let mut exchange = Exchange {
-            generation: context.generation(),
+            generation: context.servers.generation(),
             config,
             site: Site { server, location: None },
             request,
             started,
             link: Link::None,
-            upload: Upload::new(Body::new(framing), context.now),
-            download: Download::new(context.now),
+            upload: Upload::new(Body::new(framing), context.io.now),
+            download: Download::new(context.io.now),
             account: Account::default(),
             tried: Tried::default(),
-            first_attempt: context.now,
+            first_attempt: context.io.now,
             tries: 0,
             remote: None,
             page: None,
@@ -140,7 +140,7 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<(), Stop> {
         let config = Arc::clone(&self.config);
-        match location(&config, self.site).map(|location| &location.action) {
+        match location_of(&config, self.site).map(|location| &location.action) {
             Some(Action::Proxy(_)) => self.ask(client, context),
             Some(Action::Return(answer)) => self.answer_return(answer, client, context),
             Some(Action::NotFound) | None => {

@@ -3,11 +3,12 @@
 use super::client::Client;
 use super::context::Context;
 use super::download::Phase;
-use super::error_page::{Leads, Page, leads};
-use super::exchange::{Ending, Exchange};
+use super::error_page::{Leads, leads};
+use super::exchange::Exchange;
+use super::page::Page;
 use super::request::Refusal;
 use super::route;
-use super::stop::Stop;
+use super::stop::{Ending, Stop};
 use super::upload::Taker;
 use crate::config::model::{ErrorPage, ErrorPageStatus, Return};
 use crate::http::answer::{is_bodiless, page, reason};
@@ -34,7 +35,7 @@ impl<N: Net> Exchange<N> {
             }
         }
         self.drop_link(context);
-        self.download.start_over(&mut context.buffers, context.now);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
         // All but what a server is to blame for: what follows such a request is not read.
         let blames_client = matches!(refusal.status, 400..=499 | 501 | 503 | 505);
         self.download.refused |= blames_client;
@@ -146,7 +147,7 @@ impl<N: Net> Exchange<N> {
         let leads = leads(&found.uri, &self.scope(client, context));
         // If a server is still linked, it gave an answer that only is not wanted.
         self.end_link(Verdict::Succeeded, context);
-        self.download.start_over(&mut context.buffers, context.now);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
         let (path, query) = match leads {
             Leads::To(path, query) => (path, query),
             Leads::Away(url) => {
@@ -182,14 +183,14 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Stop {
         let failure = Failure::Status(status);
-        self.account.answered(status, context.now);
-        self.account.ended(Some(status), context.now);
+        self.account.answered(status, context.io.now);
+        self.account.ended(Some(status), context.io.now);
         if let Some(server) = self.server() {
             self.tell_failure(server, failure, Some(&next), context);
         }
         let verdict = if failure.counts() { Verdict::Failed(failure) } else { Verdict::Succeeded };
         self.end_link(verdict, context);
-        self.download.start_over(&mut context.buffers, context.now);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
         Stop::behind(self.attempt(next, client, context))
     }
 
@@ -211,7 +212,7 @@ impl<N: Net> Exchange<N> {
         let mut own = std::mem::take(&mut context.scratch.own);
         own.clear();
         own.add(b"Server", |out| out.extend_from_slice(b"switchover"));
-        let wall = context.net.wall(context.now);
+        let wall = context.io.net.wall(context.io.now);
         own.add(b"Date", |out| super::journal::http_date(wall, out));
         if !is_bodiless(status) && !body.is_empty() {
             own.add(b"Content-Type", |out| out.extend_from_slice(b"text/plain"));
@@ -238,7 +239,7 @@ impl<N: Net> Exchange<N> {
         });
         self.say_head(&out, context);
         if !self.request.is_head && !is_bodiless(status) {
-            context.buffers.append(&mut self.download.out, body);
+            context.io.buffers.append(&mut self.download.out, body);
         }
         out.clear();
         (context.scratch.head, context.scratch.set, context.scratch.own) = (out, add, own);

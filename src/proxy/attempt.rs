@@ -1,13 +1,10 @@
 //! One try after another: pick a server, reuse a connection or make one, and judge what happens.
 
-use std::io::ErrorKind;
-
 use super::client::Client;
 use super::complaints::{Named, Topic};
-use super::context::{Context, Owner};
+use super::context::Context;
 use super::download::Phase;
 use super::exchange::{Exchange, Link};
-use super::pool::Connection;
 use super::request::Refusal;
 use super::stop::Stop;
 use super::upload::Replay;
@@ -16,6 +13,9 @@ use crate::config::model::{self, ProxyVersion};
 use crate::http::framing::Framing;
 use crate::net::{Connect, Net};
 use crate::planted::{self, Bug};
+use crate::transport::dial::failure_of_connect;
+use crate::transport::io::Owner;
+use crate::transport::pool::Connection;
 use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
 
@@ -28,7 +28,7 @@ impl<N: Net> Exchange<N> {
     ) -> Result<(), Stop> {
         self.tried = Tried::default();
         self.tries = 0;
-        self.first_attempt = context.now;
+        self.first_attempt = context.io.now;
         let Some(proxy) = self.proxy() else { return Ok(()) };
         let (version, limit) = (proxy.version, proxy.replay_limit);
         if self.request.idempotent || proxy.next.non_idempotent {
@@ -46,8 +46,8 @@ impl<N: Net> Exchange<N> {
 
     fn pick(&mut self, context: &mut Context<N>) -> Option<Pick> {
         let group = self.proxy()?.group;
-        let now = context.now;
-        context.group(self.generation, group).0.pick(self.tried, now)
+        let now = context.io.now;
+        context.servers.group(self.generation, group).0.pick(self.tried, now)
     }
 
     /// Tries `pick`, and others after it while they fail at once.
@@ -64,7 +64,7 @@ impl<N: Net> Exchange<N> {
             }
             self.tries += 1;
             if let Some(group) = self.proxy().map(|proxy| proxy.group) {
-                self.account.begin(group, Some(pick.server), context.now);
+                self.account.begin(group, Some(pick.server), context.io.now);
             }
             let Err((failed, failure)) = self.open(pick, client, context) else { return Ok(()) };
             match self.after_failed_open(failed, failure, context) {
@@ -83,7 +83,7 @@ impl<N: Net> Exchange<N> {
     ) -> Result<Pick, Refusal> {
         let Some(failure) = failure else {
             self.conclude(failed, Verdict::Abandoned, context);
-            context.complaints.tell(context.now, Topic::Resources, log::Level::Error, || {
+            context.complaints.tell(context.io.now, Topic::Resources, log::Level::Error, || {
                 let request = self.request_words();
                 format!("no descriptor or memory for a connection; {request} gets 502")
             });
@@ -93,7 +93,7 @@ impl<N: Net> Exchange<N> {
         let next = self.next_after(failure, context);
         self.tell_failure(failed.server, failure, next.as_ref(), context);
         self.conclude(failed, verdict_of(failure), context);
-        self.account.ended(Some(failure.status()), context.now);
+        self.account.ended(Some(failure.status()), context.io.now);
         if next.is_none() {
             self.note_if_others_are_out(failure, context);
         }
@@ -109,14 +109,15 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Result<(), (Pick, Option<Failure>)> {
         let Some(proxy) = self.proxy() else { return Err((pick, None)) };
-        let idle = context.group(self.generation, proxy.group).1.take(pick.server, proxy.bind);
+        let idle =
+            context.servers.group(self.generation, proxy.group).1.take(pick.server, proxy.bind);
         let Some(mut connection) = idle else { return self.begin_connect(pick, client, context) };
         connection.requests += 1;
         let token = connection.socket.token();
         if !planted::is(Bug::OwnerNotChanged) {
-            context.owners[token.0] = Owner::Upstream(client.facts.session);
+            context.io.owners[token.0] = Owner::Upstream(client.facts.session);
         }
-        self.account.connected(context.now);
+        self.account.connected(context.io.now);
         self.link = Link::Open { connection, pick, reused: true, reusable: true };
         self.render(client, context);
         Ok(())
@@ -131,7 +132,7 @@ impl<N: Net> Exchange<N> {
         let Some(proxy) = self.proxy() else { return Err((pick, None)) };
         let address = &self.config.groups[proxy.group.0].servers[pick.server.0].address;
         let how = Connect { bind: proxy.bind, keepalive: proxy.socket_keepalive };
-        let deadline = context.now + proxy.connect_timeout;
+        let deadline = context.io.now + proxy.connect_timeout;
         match context.connect(address, &how, Owner::Upstream(client.facts.session)) {
             Ok(socket) => {
                 self.link = Link::Connecting { socket, pick, deadline };
@@ -151,11 +152,12 @@ impl<N: Net> Exchange<N> {
         match socket.connected() {
             Ok(false) => Ok(false),
             Ok(true) => {
-                self.account.connected(context.now);
+                self.account.connected(context.io.now);
                 if let Link::Connecting { socket, pick, .. } =
                     std::mem::replace(&mut self.link, Link::None)
                 {
-                    let (opened, bind) = (context.now, self.proxy().and_then(|proxy| proxy.bind));
+                    let (opened, bind) =
+                        (context.io.now, self.proxy().and_then(|proxy| proxy.bind));
                     let connection = Connection { socket, requests: 1, opened, bind };
                     self.link = Link::Open { connection, pick, reused: false, reusable: true };
                 }
@@ -215,8 +217,8 @@ impl<N: Net> Exchange<N> {
         let next = self.next_after(failure, context);
         self.tell_failure(server, failure, next.as_ref(), context);
         self.end_link(verdict_of(failure), context);
-        self.account.ended(Some(failure.status()), context.now);
-        self.download.start_over(&mut context.buffers, context.now);
+        self.account.ended(Some(failure.status()), context.io.now);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
         match next {
             Some(next) => Stop::behind(self.attempt(next, client, context)),
             None => {
@@ -246,8 +248,8 @@ impl<N: Net> Exchange<N> {
         else {
             return Stop::Turned;
         };
-        context.close(connection.socket);
-        self.download.start_over(&mut context.buffers, context.now);
+        context.io.close(connection.socket);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
         match self.begin_connect(pick, client, context) {
             Ok(()) => Stop::Turned,
             Err((failed, failure)) => match self.after_failed_open(failed, failure, context) {
@@ -264,7 +266,8 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Option<Pick> {
         let proxy = self.proxy()?;
-        let progress = Progress { attempts: self.tries, elapsed: context.now - self.first_attempt };
+        let progress =
+            Progress { attempts: self.tries, elapsed: context.io.now - self.first_attempt };
         may_move(failure, self.repeatable(), progress, &proxy.next).then(|| self.pick(context))?
     }
 
@@ -272,15 +275,16 @@ impl<N: Net> Exchange<N> {
     /// request might have moved and the servers that are left cannot be picked.
     fn note_if_others_are_out(&mut self, failure: Failure, context: &Context<N>) {
         let Some(proxy) = self.proxy() else { return };
-        let progress = Progress { attempts: self.tries, elapsed: context.now - self.first_attempt };
+        let progress =
+            Progress { attempts: self.tries, elapsed: context.io.now - self.first_attempt };
         let mut servers = self.config.groups[proxy.group.0].servers.iter().enumerate();
         let is_left = |(index, server): (usize, &model::Server)| {
             !server.down && !self.tried.contains(ServerId(index))
         };
         if may_move(failure, self.repeatable(), progress, &proxy.next) && servers.any(is_left) {
             let group = proxy.group;
-            self.account.begin(group, None, context.now);
-            self.account.ended(Some(502), context.now);
+            self.account.begin(group, None, context.io.now);
+            self.account.ended(Some(502), context.io.now);
         }
     }
 
@@ -303,10 +307,10 @@ impl<N: Net> Exchange<N> {
     /// No server can be picked at all.
     fn nobody(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Stop {
         if let Some(group) = self.proxy().map(|proxy| proxy.group) {
-            self.account.begin(group, None, context.now);
-            self.account.ended(Some(502), context.now);
+            self.account.begin(group, None, context.io.now);
+            self.account.ended(Some(502), context.io.now);
             let name = &self.config.groups[group.0].name;
-            context.complaints.tell(context.now, Topic::Servers, log::Level::Warn, || {
+            context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
                 let request = self.request_words();
                 format!("upstream \"{name}\": no server can take it; {request} gets 502")
             });
@@ -325,11 +329,11 @@ impl<N: Net> Exchange<N> {
     ) {
         let Some(proxy) = self.proxy() else { return };
         if failure == Failure::MarkedDown && next.is_some() {
-            return context.complaints.count(context.now);
+            return context.complaints.count(context.io.now);
         }
         let group = &self.config.groups[proxy.group.0];
         let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
-        context.complaints.tell(context.now, Topic::Servers, level, || {
+        context.complaints.tell(context.io.now, Topic::Servers, level, || {
             let (name, request) = (&group.name, self.request_words());
             let (at, words) = (Named(&group.servers[server.0]), failure.words());
             let becomes = match next {
@@ -358,24 +362,6 @@ impl<N: Net> Exchange<N> {
         let shown = line[..line.len().min(SHOWN_OF_LINE)].escape_ascii();
         format!("\"{shown}\"")
     }
-}
-
-/// What a failed connect says of the server; none when the lack is ours.
-pub fn failure_of_connect(error: &std::io::Error) -> Option<Failure> {
-    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    if error.raw_os_error().is_some_and(|code| exhausted.contains(&code)) {
-        return None;
-    }
-    if error.kind() == ErrorKind::AddrNotAvailable {
-        return Some(Failure::NoLocalAddress);
-    }
-    let refused = error.kind() == ErrorKind::ConnectionRefused;
-    let timed_out = error.kind() == ErrorKind::TimedOut;
-    Some(match (refused, timed_out) {
-        (true, _) => Failure::Refused,
-        (_, true) => Failure::ConnectTimedOut,
-        (false, false) => Failure::Unreachable,
-    })
 }
 
 /// What a failed attempt says of its server.

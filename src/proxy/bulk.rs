@@ -3,11 +3,11 @@
 use super::client::Client;
 use super::context::Context;
 use super::download::{Coding, Phase};
-use super::exchange::{Ending, Exchange, Link};
-use super::socket::Moved;
-use super::stop::Stop;
+use super::exchange::{Exchange, Link};
+use super::stop::{Ending, Stop};
 use super::upload::{Replay, Taker};
 use crate::net::Net;
+use crate::transport::socket::Moved;
 
 impl<N: Net> Exchange<N> {
     /// Moves bytes of the response's body into a pipe, if so many are still to come that it is
@@ -27,12 +27,12 @@ impl<N: Net> Exchange<N> {
         let Link::Open { connection, .. } = &mut self.link else { return Ok(None) };
         let copied = !download.out.is_empty() || !download.raw.is_empty();
         let expected = body.unread();
-        if copied || self.unheard || expected < context.tuning.splice_from {
-            download.drop_pipe(context);
+        if copied || self.unheard || expected < context.io.tuning.splice_from {
+            download.drop_pipe(&mut context.io);
             return Ok(None);
         }
         if download.piped.is_none() {
-            download.piped = context.pipes.take(&mut context.net);
+            download.piped = context.io.pipes.take(&mut context.io.net);
         }
         let Some(piped) = &mut download.piped else { return Ok(None) };
         let moved = piped.fill(&mut connection.socket, expected);
@@ -40,7 +40,7 @@ impl<N: Net> Exchange<N> {
             let count = count as u64;
             body.pass_unread(count);
             let done = body.is_done();
-            download.since = context.now;
+            download.since = context.io.now;
             if let Some(attempt) = self.account.current() {
                 attempt.received += count;
                 attempt.length += count;
@@ -50,7 +50,7 @@ impl<N: Net> Exchange<N> {
             }
             return Ok(Some(true));
         }
-        download.drop_pipe(context);
+        download.drop_pipe(&mut context.io);
         match moved {
             Moved::Wait => return Ok(Some(false)),
             Moved::End => self.server_ended(client, context)?,
@@ -67,14 +67,14 @@ impl<N: Net> Exchange<N> {
     ) -> Result<bool, Stop> {
         let download = &mut self.download;
         if self.unheard {
-            download.drop_pipe(context);
+            download.drop_pipe(&mut context.io);
             return Ok(true);
         }
         let Some(piped) = &mut download.piped else { return Ok(false) };
         match piped.drain(&mut client.socket) {
             Moved::Bytes(count) => {
                 download.sent += count as u64;
-                download.since = context.now;
+                download.since = context.io.now;
                 Ok(true)
             }
             Moved::Wait => Ok(false),
@@ -96,22 +96,22 @@ impl<N: Net> Exchange<N> {
         let expected = upload.body.unread();
         let kept = matches!(upload.replay, Replay::Whole { .. });
         let copied = !client.input.is_empty() || upload.is_pending();
-        if copied || kept || expected < context.tuning.splice_from {
-            upload.drop_pipe(context);
+        if copied || kept || expected < context.io.tuning.splice_from {
+            upload.drop_pipe(&mut context.io);
             return Ok(None);
         }
         if upload.piped.is_none() {
-            upload.piped = context.pipes.take(&mut context.net);
+            upload.piped = context.io.pipes.take(&mut context.io.net);
         }
         let Some(piped) = &mut upload.piped else { return Ok(None) };
         let moved = piped.fill(&mut client.socket, expected);
         if let Moved::Bytes(count) = moved {
             upload.body.pass_unread(count as u64);
-            upload.since = context.now;
+            upload.since = context.io.now;
             self.count_body(count as u64, client, context)?;
             return Ok(Some(true));
         }
-        upload.drop_pipe(context);
+        upload.drop_pipe(&mut context.io);
         match moved {
             Moved::Wait => Ok(Some(false)),
             Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Err(Ending::ClientLeft.into()),
@@ -126,7 +126,7 @@ impl<N: Net> Exchange<N> {
         match piped.drain(&mut connection.socket) {
             Moved::Bytes(count) => {
                 upload.sent = true;
-                upload.since = context.now;
+                upload.since = context.io.now;
                 if let Some(attempt) = self.account.current() {
                     attempt.sent += count as u64;
                 }
@@ -136,7 +136,7 @@ impl<N: Net> Exchange<N> {
             Moved::End | Moved::Failed(_) => {
                 // The server may have answered before it closed: reading tells.
                 upload.taker = Taker::Broken;
-                upload.drop_pipe(context);
+                upload.drop_pipe(&mut context.io);
                 true
             }
         }

@@ -2,12 +2,12 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::opening::Announced;
-use super::socket::Socket;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::net::Net;
 use crate::time::Time;
+use crate::transport::proxy_protocol::ProxiedFrom;
+use crate::transport::socket::Socket;
 
 /// A client's connection and the bytes read from it.
 pub struct Client<N: Net> {
@@ -33,7 +33,7 @@ pub struct Facts {
     /// The address that it reached.
     pub local: Address,
     /// What its PROXY header said.
-    pub announced: Option<Box<Announced>>,
+    pub proxied: Option<Box<ProxiedFrom>>,
     /// The listener that it came through.
     pub listener: u32,
     /// When it was accepted.

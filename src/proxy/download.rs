@@ -5,14 +5,12 @@ use std::io::Write as _;
 
 use super::client::Client;
 use super::complaints::Topic;
-use super::context::{Context, location};
+use super::context::Context;
 use super::exchange::{Exchange, Link};
-use super::pipes::Piped;
-use super::pool::Connection;
 use super::request::Refusal;
-use super::socket::Moved;
+use super::route::location_of;
+use super::servers::At;
 use super::stop::Stop;
-use super::tunnel::Tunnel;
 use super::upload::{RELAY_BUFFER, Taker};
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
@@ -21,6 +19,11 @@ use crate::http::head::{HeadLimits, HeadScan};
 use crate::net::Net;
 use crate::planted::{self, Bug};
 use crate::time::Time;
+use crate::transport::io::Io;
+use crate::transport::pipe::Piped;
+use crate::transport::pool::Connection;
+use crate::transport::socket::Moved;
+use crate::transport::tunnel::Tunnel;
 use crate::upstream::group::Verdict;
 use crate::upstream::retry::Failure;
 
@@ -162,17 +165,17 @@ impl<N: Net> Download<N> {
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, context: &mut Context<N>) {
+    pub fn release(&mut self, io: &mut Io<N>) {
         for buffer in [&mut self.raw, &mut self.out, &mut self.head_sent, &mut self.head_received] {
-            context.buffers.clear(buffer);
+            io.buffers.clear(buffer);
         }
-        self.drop_pipe(context);
+        self.drop_pipe(io);
     }
 
     /// Gives the pipe back; what is in it reaches nobody.
-    pub fn drop_pipe(&mut self, context: &mut Context<N>) {
+    pub fn drop_pipe(&mut self, io: &mut Io<N>) {
         if let Some(piped) = self.piped.take() {
-            context.pipes.give(piped);
+            io.pipes.give(piped);
         }
     }
 }
@@ -202,16 +205,16 @@ impl<N: Net> Exchange<N> {
         let moved = match coding {
             Some(Coding::Chunks) if download.is_pending() => return Ok(false),
             Some(Coding::Chunks) => {
-                context.scratch.bulk.resize(RELAY_BUFFER, 0);
-                connection.socket.read(&mut context.scratch.bulk)
+                context.io.scratch.resize(RELAY_BUFFER, 0);
+                connection.socket.read(&mut context.io.scratch)
             }
             Some(Coding::AsIs | Coding::DataOnly) | None => {
-                if download.raw.len() >= RELAY_BUFFER && context.buffers.is_exhausted() {
+                if download.raw.len() >= RELAY_BUFFER && context.io.buffers.is_exhausted() {
                     let why = "The proxy has no memory for a response head of this size now.";
                     return Err(self.give_up(Refusal { status: 503, why }, client, context));
                 }
                 let capacity = (download.raw.len() + 1).max(RELAY_BUFFER);
-                context.buffers.make_room(&mut download.raw, capacity);
+                context.io.buffers.make_room(&mut download.raw, capacity);
                 connection.socket.read(download.raw.room())
             }
         };
@@ -219,7 +222,7 @@ impl<N: Net> Exchange<N> {
             Moved::Bytes(count) => {
                 // While the client takes nothing its silence counts, whatever the server says.
                 if !download.is_pending() {
-                    download.since = context.now;
+                    download.since = context.io.now;
                 }
                 if let Some(attempt) = self.account.current() {
                     attempt.received += count as u64;
@@ -234,16 +237,16 @@ impl<N: Net> Exchange<N> {
                 Ok(true)
             }
             Moved::Wait => {
-                context.buffers.settle(&mut download.raw);
+                context.io.buffers.settle(&mut download.raw);
                 Ok(false)
             }
             Moved::End => {
-                context.buffers.settle(&mut download.raw);
+                context.io.buffers.settle(&mut download.raw);
                 self.server_ended(client, context)?;
                 Ok(true)
             }
             Moved::Failed(_) => {
-                context.buffers.settle(&mut download.raw);
+                context.io.buffers.settle(&mut download.raw);
                 Err(match self.download.phase {
                     Phase::AwaitingHead { .. } => self.fail(Failure::Reset, client, context),
                     Phase::Body { .. } if planted::is(Bug::RetriedAfterFirstByte) => {
@@ -264,7 +267,7 @@ impl<N: Net> Exchange<N> {
             match &mut self.download.phase {
                 Phase::AwaitingHead { scan } => {
                     let bytes = self.download.raw.bytes();
-                    let proxy = match &location(&self.config, self.site).map(|at| &at.action) {
+                    let proxy = match &location_of(&self.config, self.site).map(|at| &at.action) {
                         Some(crate::config::model::Action::Proxy(proxy)) => proxy,
                         Some(_) | None => return Ok(()),
                     };
@@ -288,11 +291,11 @@ impl<N: Net> Exchange<N> {
         match &self.download.phase {
             Phase::Body { coding: Coding::Chunks, .. } => {
                 let raw = std::mem::take(&mut self.download.raw);
-                context.scratch.bulk.clear();
-                context.scratch.bulk.extend_from_slice(raw.bytes());
+                context.io.scratch.clear();
+                context.io.scratch.extend_from_slice(raw.bytes());
                 self.download.raw = raw;
-                context.buffers.clear(&mut self.download.raw);
-                let count = context.scratch.bulk.len();
+                context.io.buffers.clear(&mut self.download.raw);
+                let count = context.io.scratch.len();
                 self.chunk(count, context);
             }
             Phase::Body { .. } => return self.digest_body(context),
@@ -336,9 +339,9 @@ impl<N: Net> Exchange<N> {
         // 16 digits are enough for any count.
         let _ = write!(rest, "{count:x}\r\n");
         let length = 20 - rest.len();
-        let (pool, raw) = (&mut context.buffers, &mut self.download.raw);
+        let (pool, raw) = (&mut context.io.buffers, &mut self.download.raw);
         pool.append(raw, &line[..length]);
-        pool.append(raw, &context.scratch.bulk[..count]);
+        pool.append(raw, &context.io.scratch[..count]);
         pool.append(raw, b"\r\n");
         self.download.ready = raw.len();
     }
@@ -349,7 +352,7 @@ impl<N: Net> Exchange<N> {
         let surplus = self.download.raw.len() > self.download.ready;
         self.download.raw.truncate(self.download.ready);
         self.download.phase = Phase::Ended { whole: true, framed };
-        self.account.ended(None, context.now);
+        self.account.ended(None, context.io.now);
         let Link::Open { connection, pick, reusable, .. } =
             std::mem::replace(&mut self.link, Link::None)
         else {
@@ -364,10 +367,11 @@ impl<N: Net> Exchange<N> {
         match self.proxy().map(|proxy| proxy.group).filter(|_| clean) {
             Some(group) => {
                 if let Some(connection) = silent(connection, context) {
-                    context.keep(self.generation, group, server, connection);
+                    let at = At { generation: self.generation, group, server };
+                    context.servers.keep(at, connection, &mut context.io);
                 }
             }
-            None => context.close(connection.socket),
+            None => context.io.close(connection.socket),
         }
     }
 
@@ -389,7 +393,7 @@ impl<N: Net> Exchange<N> {
             Phase::Body { body: Body::UntilClose, .. } if reset => Err(self.cut(context)),
             Phase::Body { body: Body::UntilClose, coding, .. } => {
                 if *coding == Coding::Chunks && !planted::is(Bug::LastChunkLost) {
-                    context.buffers.append(&mut self.download.raw, b"0\r\n\r\n");
+                    context.io.buffers.append(&mut self.download.raw, b"0\r\n\r\n");
                     self.download.ready = self.download.raw.len();
                 }
                 self.response_complete(context);
@@ -410,7 +414,7 @@ impl<N: Net> Exchange<N> {
             Phase::Body { framed, .. } => *framed,
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => false,
         };
-        context.complaints.tell(context.now, Topic::Servers, log::Level::Warn, || {
+        context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
             let (from, request) = (self.server_words(), self.request_words());
             format!("{from}: the answer to {request} is cut short")
         });
@@ -442,13 +446,13 @@ impl<N: Net> Exchange<N> {
         match moved {
             Moved::Bytes(count) => {
                 download.sent += count as u64;
-                download.since = context.now;
+                download.since = context.io.now;
                 let of_out = count.min(download.out.len());
                 download.out.consume(of_out);
                 download.raw.consume(count - of_out);
                 download.ready -= count - of_out;
-                context.buffers.settle(&mut download.out);
-                context.buffers.settle(&mut download.raw);
+                context.io.buffers.settle(&mut download.out);
+                context.io.buffers.settle(&mut download.raw);
                 Ok(true)
             }
             Moved::Wait => Ok(false),
@@ -469,7 +473,7 @@ fn silent<N: Net>(
     match connection.socket.read(&mut [0; 1]) {
         Moved::Wait => Some(connection),
         Moved::Bytes(_) | Moved::End | Moved::Failed(_) => {
-            context.close(connection.socket);
+            context.io.close(connection.socket);
             None
         }
     }

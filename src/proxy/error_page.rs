@@ -4,26 +4,8 @@
 //! begins, and no value can end the target, leave the path's tree or add an argument to the query.
 
 use super::variables::Scope;
-use crate::config::model::ErrorPageStatus;
 use crate::config::template::{Part, Template, Variable};
 use crate::http::target::{escape, escape_argument, escape_query, normalise};
-
-/// A page that takes the place of an error.
-#[derive(Debug)]
-pub struct Page {
-    /// Its path, decoded and normalised.
-    pub path: Vec<u8>,
-    /// Its query, without the `?`, as it is sent.
-    pub query: Option<Vec<u8>>,
-    /// The status that it replaces.
-    pub original: u16,
-    /// What the client is told instead.
-    pub tells: ErrorPageStatus,
-    /// What the answer that it replaces says in `WWW-Authenticate`.
-    pub challenges: Vec<Box<[u8]>>,
-    /// Where the redirect that it replaces leads to.
-    pub location: Option<Vec<u8>>,
-}
 
 /// Where an `error_page` leads.
 #[derive(Debug, PartialEq, Eq)]

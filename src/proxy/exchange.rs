@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::client::Client;
-use super::context::{Context, Shift, Standing, location, settings};
+use super::context::Context;
 use super::download::{Download, Phase};
-use super::error_page::Page;
-use super::pool::Connection;
+use super::page::Page;
 use super::request::Request;
-use super::route::Site;
-use super::socket::{Moved, Socket};
-use super::stop::Stop;
+use super::route::{Site, location_of, settings};
+use super::servers::{At, News};
+use super::stop::{Ending, Stop};
 use super::upload::{RELAY_BUFFER, Upload};
 use super::variables::{Answered, Scope};
 use crate::address::Address;
@@ -24,6 +23,8 @@ use crate::http::framing::Body;
 use crate::net::Net;
 use crate::planted::{self, Bug};
 use crate::time::Time;
+use crate::transport::pool::Connection;
+use crate::transport::socket::{Moved, Socket};
 use crate::upstream::group::{Pick, Tried, Verdict};
 use crate::upstream::retry::Failure;
 
@@ -98,25 +99,6 @@ pub enum Progress {
     Over(Ending),
 }
 
-/// How an exchange ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The client may send its next request.
-    Keep,
-    /// The connection is closed once the client has had a chance to read the answer.
-    Linger,
-    /// The same for a request that was refused: not for long.
-    LingerBriefly,
-    /// Nothing more is to be said.
-    Close,
-    /// The response is not whole, and only a reset can show it.
-    Reset,
-    /// The client left.
-    ClientLeft,
-    /// The client took or sent nothing for too long.
-    TimedOut,
-}
-
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
@@ -131,7 +113,7 @@ enum Waiting {
 impl<N: Net> Exchange<N> {
     /// Moves everything that can be moved.
     pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
-        for _ in 0..context.tuning.relay_rounds {
+        for _ in 0..context.io.tuning.relay_rounds {
             match self.round(client, context) {
                 Ok(true) | Err(Stop::Turned) => {}
                 Ok(false) => return Progress::Wait,
@@ -164,7 +146,7 @@ impl<N: Net> Exchange<N> {
             return Err(Ending::Close.into());
         };
         // Who has to see a reset gets one by the tunnel's own doing.
-        let passed = tunnel.pass(&mut client.socket, &mut connection.socket, context);
+        let passed = tunnel.pass(&mut client.socket, &mut connection.socket, &mut context.io);
         passed.map_err(|_| Ending::Close.into())
     }
 
@@ -186,17 +168,17 @@ impl<N: Net> Exchange<N> {
             return Ok(());
         }
         while client.input.len() < RELAY_BUFFER {
-            context.buffers.make_room(&mut client.input, RELAY_BUFFER);
+            context.io.buffers.make_room(&mut client.input, RELAY_BUFFER);
             match client.socket.read(client.input.room()) {
                 Moved::Bytes(count) => client.input.filled(count),
                 Moved::Wait => break,
                 Moved::End | Moved::Failed(_) => {
-                    context.buffers.settle(&mut client.input);
+                    context.io.buffers.settle(&mut client.input);
                     return self.client_left();
                 }
             }
         }
-        context.buffers.settle(&mut client.input);
+        context.io.buffers.settle(&mut client.input);
         Ok(())
     }
 
@@ -223,11 +205,11 @@ impl<N: Net> Exchange<N> {
                 Ending::Close
             }
             Phase::Ended { whole: false, framed: false } => Ending::Reset,
-            _ if self.download.keeps_client && in_step && !context.draining => {
+            _ if self.download.keeps_client && in_step && !context.servers.draining => {
                 // Body bytes that no server wanted any more must not become the next request.
                 client.input.consume(self.upload.ready);
                 self.upload.ready = 0;
-                context.buffers.settle(&mut client.input);
+                context.io.buffers.settle(&mut client.input);
                 Ending::Keep
             }
             _ if self.download.refused => Ending::LingerBriefly,
@@ -246,7 +228,7 @@ impl<N: Net> Exchange<N> {
     /// Acts on a deadline that has passed.
     pub fn expire(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
         let first = self.waits().min_by_key(|&(deadline, _)| deadline);
-        let Some((_, waiting)) = first.filter(|&(deadline, _)| deadline <= context.now) else {
+        let Some((_, waiting)) = first.filter(|&(deadline, _)| deadline <= context.io.now) else {
             return Progress::Wait;
         };
         let stop = match waiting {
@@ -327,7 +309,7 @@ impl<N: Net> Exchange<N> {
 
     /// How the location asks servers, if it does.
     pub(super) fn proxy(&self) -> Option<&ProxyPass> {
-        match &location(&self.config, self.site)?.action {
+        match &location_of(&self.config, self.site)?.action {
             Action::Proxy(proxy) => Some(proxy),
             Action::Return(_) | Action::NotFound => None,
         }
@@ -357,22 +339,19 @@ impl<N: Net> Exchange<N> {
                 upstream_head: self.download.head_received.bytes(),
             },
             started: self.started,
-            now: context.now,
-            wall: context.net.wall(context.now),
+            now: context.io.now,
+            wall: context.io.net.wall(context.io.now),
         }
     }
 
     /// Whether the connect under way goes to this server.
-    pub fn is_moved_by(&self, shift: &Shift) -> bool {
-        let group = self.proxy().map(|proxy| proxy.group);
-        match &self.link {
-            Link::Connecting { pick, .. } => {
-                self.generation == shift.generation
-                    && group == Some(shift.group)
-                    && pick.server == shift.server
-                    && shift.standing == Standing::Out
+    pub fn is_moved_by(&self, news: &News) -> bool {
+        match (&self.link, self.proxy(), news) {
+            (Link::Connecting { pick, .. }, Some(proxy), News::Out(at)) => {
+                let (generation, group) = (self.generation, proxy.group);
+                *at == At { generation, group, server: pick.server }
             }
-            Link::Open { .. } | Link::None => false,
+            (Link::Connecting { .. } | Link::Open { .. } | Link::None, _, _) => false,
         }
     }
 
@@ -408,14 +387,14 @@ impl<N: Net> Exchange<N> {
         if switches && !planted::is(Bug::UpgradeLeftInOrder) {
             socket.reset_on_close();
         }
-        context.close(socket);
+        context.io.close(socket);
         self.conclude(pick, verdict, context);
     }
 
     /// Gives a server back with a verdict.
     pub(super) fn conclude(&mut self, pick: Pick, verdict: Verdict, context: &mut Context<N>) {
         if let Some(group) = self.proxy().map(|proxy| proxy.group) {
-            context.conclude(self.generation, group, pick, verdict);
+            context.servers.conclude(self.generation, group, pick, verdict, &mut context.io);
         }
     }
 
@@ -423,19 +402,19 @@ impl<N: Net> Exchange<N> {
     pub fn finish(&mut self, client: &Client<N>, context: &mut Context<N>) {
         self.account_for_tunnel(context);
         self.drop_link(context);
-        let now = context.now;
+        let now = context.io.now;
         self.account.ended(None, now);
         self.log(client, context);
-        self.upload.release(context);
-        self.download.release(context);
-        context.buffers.clear(&mut self.request.head);
+        self.upload.release(&mut context.io);
+        self.download.release(&mut context.io);
+        context.io.buffers.clear(&mut self.request.head);
         context.places.give(std::mem::take(&mut self.request.places));
     }
 
     /// What passed through the tunnel, if there was one; its storage goes back.
     fn account_for_tunnel(&mut self, context: &mut Context<N>) {
         let Phase::Tunnel(tunnel) = &mut self.download.phase else { return };
-        tunnel.release(context);
+        tunnel.release(&mut context.io);
         self.download.sent += tunnel.down.delivered;
         self.account.body_received += tunnel.up.received;
         if let Some(attempt) = self.account.current() {
@@ -450,10 +429,10 @@ impl<N: Net> Exchange<N> {
             self.download.status = CLIENT_LEFT;
         }
         for to in &self.settings().access_logs {
-            let place = context.log_place(self.generation, to.log);
+            let place = context.servers.log_place(self.generation, to.log);
             let mut journal = std::mem::take(&mut context.journal);
             let scope = self.scope(client, context);
-            journal.line(place, context.now, |out| {
+            journal.line(place, context.io.now, |out| {
                 scope.write_line(&self.config.log_formats[to.format.0], out);
             });
             context.journal = journal;
@@ -463,7 +442,7 @@ impl<N: Net> Exchange<N> {
     /// The body is not wanted any more: what of it is in hand is dropped, so that the connection
     /// can be kept if that was all.
     pub(super) fn discard_body(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
-        self.upload.drop_pipe(context);
+        self.upload.drop_pipe(&mut context.io);
         loop {
             client.input.consume(self.upload.ready);
             self.upload.ready = 0;
@@ -478,7 +457,7 @@ impl<N: Net> Exchange<N> {
                 break;
             }
         }
-        context.buffers.settle(&mut client.input);
+        context.io.buffers.settle(&mut client.input);
     }
 }
 

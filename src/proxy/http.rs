@@ -1,26 +1,30 @@
 //! A client's connection that speaks HTTP/1.1: one exchange after another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::Client;
 use super::complaints::Topic;
-use super::context::{Context, Shift};
-use super::exchange::{Ending, Exchange, Progress};
+use super::context::Context;
+use super::exchange::{Exchange, Progress};
+use super::linger::Linger;
+use super::next::{CloseReason, Next};
 use super::opening::{Opened, open};
-use super::preface::{self, Preface};
 use super::request::{Refusal, Request};
-use super::route::default_server;
-use super::session::{CloseReason, Next};
-use super::socket::Moved;
-use super::spare::Boxed;
-use super::stop::Stop;
+use super::route::{head_limits, settings, tunnel_of};
+use super::servers::News;
+use super::shared::Shared;
+use super::stop::{Ending, Stop};
 use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
-use crate::config::model::{self, Lingering, Listen, LocationSettings};
-use crate::http::head::{HeadLimits, HeadScan, empty_lines};
+use crate::config::model::{Lingering, Listen, LocationSettings, VirtualServerId};
+use crate::http::h2_preface::{self, Preface};
+use crate::http::head::{HeadError, HeadLimits, HeadScan, empty_lines};
 use crate::net::{Event, Net};
 use crate::planted::{self, Bug};
+use crate::recycle::Boxed;
 use crate::time::Time;
+use crate::transport::socket::Moved;
 
 /// An HTTP session.
 pub struct HttpSession<N: Net> {
@@ -46,12 +50,7 @@ enum Stage<N: Net> {
     Carrying(Box<Transit<N>>),
     /// Everything is said; what the client still sends is dropped, so that the answer is not
     /// destroyed by a reset. RFC 9112, section 9.6.
-    Lingering {
-        until: Time,
-        deadline: Time,
-        /// How long it may be silent, counted from zero: half as large as a duration.
-        timeout: Time,
-    },
+    Lingering(Linger),
 }
 
 impl<N: Net> HttpSession<N> {
@@ -79,7 +78,7 @@ impl<N: Net> HttpSession<N> {
             Stage::Opening { .. }
             | Stage::Idle { .. }
             | Stage::ReadingHead { .. }
-            | Stage::Lingering { .. } => {}
+            | Stage::Lingering(_) => {}
         }
     }
 
@@ -88,8 +87,8 @@ impl<N: Net> HttpSession<N> {
         match &self.stage {
             Stage::Opening { deadline }
             | Stage::Idle { deadline, .. }
-            | Stage::ReadingHead { deadline, .. }
-            | Stage::Lingering { deadline, .. } => *deadline,
+            | Stage::ReadingHead { deadline, .. } => *deadline,
+            Stage::Lingering(linger) => linger.deadline,
             Stage::Serving(exchange) => exchange.deadline(),
             Stage::Carrying(transit) => transit.deadline(),
         }
@@ -114,22 +113,26 @@ impl<N: Net> HttpSession<N> {
             | Stage::Idle { .. }
             | Stage::ReadingHead { .. }
             | Stage::Serving(_)
-            | Stage::Lingering { .. } => false,
+            | Stage::Lingering(_) => false,
         }
     }
 
     /// Does everything that can be done now.
-    pub fn run(&mut self, context: &mut Context<N>) -> Next {
+    pub fn run(&mut self, shared: &mut Shared<N>) -> Next {
         for _ in 0..STAGES_A_RUN {
             let step = match &mut self.stage {
-                Stage::Opening { .. } => self.open(context),
-                Stage::Carrying(transit) => Some(transit.run(&mut self.client, context)),
-                Stage::Idle { .. } | Stage::ReadingHead { .. } => self.read_head(context),
-                Stage::Serving(exchange) => {
-                    let progress = exchange.run(&mut self.client, context);
-                    self.after(progress, context)
+                Stage::Opening { .. } => self.open(&mut shared.context),
+                Stage::Carrying(transit) => {
+                    Some(transit.run(&mut self.client, &mut shared.context))
                 }
-                Stage::Lingering { .. } => self.linger(context),
+                Stage::Idle { .. } | Stage::ReadingHead { .. } => self.read_head(shared),
+                Stage::Serving(exchange) => {
+                    let progress = exchange.run(&mut self.client, &mut shared.context);
+                    self.after(progress, shared)
+                }
+                Stage::Lingering(linger) => {
+                    Some(linger.run(&mut self.client.socket, &mut shared.context.io))
+                }
             };
             if let Some(next) = step {
                 return next;
@@ -139,24 +142,24 @@ impl<N: Net> HttpSession<N> {
     }
 
     /// Acts on the deadline, if it has passed.
-    pub fn expire(&mut self, context: &mut Context<N>) -> Next {
-        if self.deadline() > context.now && !planted::is(Bug::AlarmBelieved) {
+    pub fn expire(&mut self, shared: &mut Shared<N>) -> Next {
+        if self.deadline() > shared.context.io.now && !planted::is(Bug::AlarmBelieved) {
             return Next::Wait;
         }
         match &mut self.stage {
             // Neither owes the other anything: an orderly end.
-            Stage::Opening { .. } | Stage::Idle { .. } | Stage::Lingering { .. } => {
+            Stage::Opening { .. } | Stage::Idle { .. } | Stage::Lingering(_) => {
                 Next::Close(CloseReason::Done)
             }
-            Stage::Carrying(transit) => transit.expire(&mut self.client, context),
+            Stage::Carrying(transit) => transit.expire(&mut self.client, &mut shared.context),
             Stage::ReadingHead { began, .. } => {
                 let (began, why) = (*began, "The request head did not come in time.");
-                self.refuse(began, Refusal { status: 408, why }, context);
-                self.run(context)
+                self.refuse(began, Refusal { status: 408, why }, shared);
+                self.run(shared)
             }
             Stage::Serving(exchange) => {
-                let progress = exchange.expire(&mut self.client, context);
-                self.after(progress, context).unwrap_or_else(|| self.run(context))
+                let progress = exchange.expire(&mut self.client, &mut shared.context);
+                self.after(progress, shared).unwrap_or_else(|| self.run(shared))
             }
         }
     }
@@ -167,43 +170,47 @@ impl<N: Net> HttpSession<N> {
     }
 
     /// Whether what happened to a server makes this session go elsewhere.
-    pub fn is_moved_by(&self, shift: &Shift) -> bool {
+    pub fn is_moved_by(&self, news: &News) -> bool {
         match &self.stage {
-            Stage::Serving(exchange) => exchange.is_moved_by(shift),
-            Stage::Carrying(transit) => transit.is_moved_by(shift),
+            Stage::Serving(exchange) => exchange.is_moved_by(news),
+            Stage::Carrying(transit) => transit.is_moved_by(news),
             Stage::Opening { .. }
             | Stage::Idle { .. }
             | Stage::ReadingHead { .. }
-            | Stage::Lingering { .. } => false,
+            | Stage::Lingering(_) => false,
         }
     }
 
     /// Goes elsewhere.
-    pub fn shift(&mut self, context: &mut Context<N>) -> Next {
+    pub fn shift(&mut self, shared: &mut Shared<N>) -> Next {
         let progress = match &mut self.stage {
-            Stage::Serving(exchange) => match exchange.server_fell(&mut self.client, context) {
-                Stop::Turned => exchange.run(&mut self.client, context),
-                Stop::Over(ending) => Progress::Over(ending),
-            },
-            Stage::Carrying(transit) => return transit.shift(&mut self.client, context),
+            Stage::Serving(exchange) => {
+                match exchange.server_fell(&mut self.client, &mut shared.context) {
+                    Stop::Turned => exchange.run(&mut self.client, &mut shared.context),
+                    Stop::Over(ending) => Progress::Over(ending),
+                }
+            }
+            Stage::Carrying(transit) => {
+                return transit.shift(&mut self.client, &mut shared.context);
+            }
             Stage::Opening { .. }
             | Stage::Idle { .. }
             | Stage::ReadingHead { .. }
-            | Stage::Lingering { .. } => Progress::Wait,
+            | Stage::Lingering(_) => Progress::Wait,
         };
-        self.after(progress, context).unwrap_or_else(|| self.run(context))
+        self.after(progress, shared).unwrap_or_else(|| self.run(shared))
     }
 
     /// Ends the session: closes what is open and gives back what was lent.
-    pub fn close(mut self, reason: CloseReason, context: &mut Context<N>) {
+    pub fn close(mut self, reason: CloseReason, shared: &mut Shared<N>) {
         let idle = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
         match std::mem::replace(&mut self.stage, idle) {
-            Stage::Serving(exchange) => self.finish(exchange, context),
-            Stage::Carrying(transit) => transit.finish(&mut self.client, context),
+            Stage::Serving(exchange) => self.finish(exchange, shared),
+            Stage::Carrying(transit) => transit.finish(&mut self.client, &mut shared.context),
             Stage::Opening { .. }
             | Stage::Idle { .. }
             | Stage::ReadingHead { .. }
-            | Stage::Lingering { .. } => {}
+            | Stage::Lingering(_) => {}
         }
         match reason {
             // A client that only half closed, and reads on, must not take a part for the whole.
@@ -212,12 +219,12 @@ impl<N: Net> HttpSession<N> {
             }
             CloseReason::Done | CloseReason::Evicted => {}
         }
-        context.buffers.clear(&mut self.client.input);
-        context.close(self.client.socket);
+        shared.context.io.buffers.clear(&mut self.client.input);
+        shared.context.io.close(self.client.socket);
     }
 
     /// Goes on after an exchange was called; none: there is more to do.
-    fn after(&mut self, progress: Progress, context: &mut Context<N>) -> Option<Next> {
+    fn after(&mut self, progress: Progress, shared: &mut Shared<N>) -> Option<Next> {
         let ending = match progress {
             Progress::Wait => return Some(Next::Wait),
             Progress::Again => return Some(Next::Again),
@@ -230,17 +237,21 @@ impl<N: Net> HttpSession<N> {
         let config = Arc::clone(&exchange.config);
         let site = exchange.site;
         let whole = exchange.upload.body.is_done();
-        self.finish(exchange, context);
-        let settings = super::context::settings(&config, site);
+        self.finish(exchange, shared);
+        let settings = settings(&config, site);
         let on = settings.lingering_close == Lingering::On;
         match ending {
-            Ending::Keep => self.keep(settings, context),
+            Ending::Keep => self.keep(settings, &mut shared.context),
             // Nothing was announced and nothing came that was not read: nothing can be destroyed.
             Ending::Linger if whole && on && self.is_silent() => {
                 Some(Next::Close(CloseReason::Done))
             }
-            Ending::Linger => self.begin_lingering(settings, settings.lingering_time, context),
-            Ending::LingerBriefly => self.begin_lingering(settings, REFUSED_LINGER, context),
+            Ending::Linger => {
+                self.begin_lingering(settings, settings.lingering_time, &mut shared.context)
+            }
+            Ending::LingerBriefly => {
+                self.begin_lingering(settings, REFUSED_LINGER, &mut shared.context)
+            }
             Ending::Close => Some(Next::Close(CloseReason::Done)),
             Ending::Reset => Some(Next::Close(CloseReason::Cut)),
             Ending::ClientLeft => Some(Next::Close(CloseReason::ClientLeft)),
@@ -248,9 +259,9 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    fn finish(&self, mut exchange: Boxed<Exchange<N>>, context: &mut Context<N>) {
-        exchange.finish(&self.client, context);
-        context.exchanges.clear(exchange);
+    fn finish(&self, mut exchange: Boxed<Exchange<N>>, shared: &mut Shared<N>) {
+        exchange.finish(&self.client, &mut shared.context);
+        shared.exchanges.clear(exchange);
     }
 
     /// Whether the client has sent nothing that is known of and was not used.
@@ -260,7 +271,7 @@ impl<N: Net> HttpSession<N> {
 
     fn keep(&mut self, settings: &LocationSettings, context: &mut Context<N>) -> Option<Next> {
         let late = planted::is(Bug::KeepaliveDeadlineKept);
-        let since = if late { self.client.facts.accepted } else { context.now };
+        let since = if late { self.client.facts.accepted } else { context.io.now };
         let deadline = since + settings.keepalive_timeout.unwrap_or_default();
         self.stage = Stage::Idle { deadline, skipped: 0 };
         planted::is(Bug::RestOfInputForgotten).then_some(Next::Wait)
@@ -269,64 +280,47 @@ impl<N: Net> HttpSession<N> {
     fn begin_lingering(
         &mut self,
         settings: &LocationSettings,
-        time: std::time::Duration,
+        time: Duration,
         context: &mut Context<N>,
     ) -> Option<Next> {
-        context.buffers.clear(&mut self.client.input);
+        context.io.buffers.clear(&mut self.client.input);
         match settings.lingering_close {
             Lingering::On if planted::is(Bug::LingeringLeftOut) => {
                 Some(Next::Close(CloseReason::Done))
             }
             Lingering::Off => Some(Next::Close(CloseReason::Done)),
             Lingering::On | Lingering::Always => {
-                let until = context.now + time;
-                let deadline = until.min(context.now + settings.lingering_timeout);
-                self.client.socket.finish_writing();
-                let timeout = Time::ZERO + settings.lingering_timeout;
-                self.stage = Stage::Lingering { until, deadline, timeout };
+                let (timeout, now) = (settings.lingering_timeout, context.io.now);
+                let socket = &mut self.client.socket;
+                self.stage = Stage::Lingering(Linger::begin(time, timeout, socket, now));
                 None
             }
         }
     }
 
-    fn linger(&mut self, context: &mut Context<N>) -> Option<Next> {
-        let Stage::Lingering { until, deadline, timeout } = &mut self.stage else { return None };
-        context.scratch.bulk.resize(super::upload::RELAY_BUFFER, 0);
-        for _ in 0..DISCARDED_READS {
-            match self.client.socket.read(&mut context.scratch.bulk) {
-                Moved::Bytes(_) => {
-                    *deadline = (*until).min(context.now + timeout.since(Time::ZERO))
-                }
-                Moved::Wait => return Some(Next::Wait),
-                Moved::End | Moved::Failed(_) => return Some(Next::Close(CloseReason::Done)),
-            }
-        }
-        Some(Next::Again)
-    }
-
     /// Reads until a head is whole; none: a request is being served now.
-    fn read_head(&mut self, context: &mut Context<N>) -> Option<Next> {
+    fn read_head(&mut self, shared: &mut Shared<N>) -> Option<Next> {
         loop {
-            if let Some(result) = self.scan_head(context) {
+            if let Some(result) = self.scan_head(shared) {
                 return result;
             }
             let client = &mut self.client;
             if !client.socket.is_readable() {
-                context.buffers.settle(&mut client.input);
+                shared.context.io.buffers.settle(&mut client.input);
                 return Some(Next::Wait);
             }
-            if client.input.len() >= FIRST_READ && context.buffers.is_exhausted() {
-                let began = self.began(context.now);
+            if client.input.len() >= FIRST_READ && shared.context.io.buffers.is_exhausted() {
+                let began = self.began(shared.context.io.now);
                 let why = "The proxy has no memory for a head of this size now.";
-                return self.refuse(began, Refusal { status: 503, why }, context);
+                return self.refuse(began, Refusal { status: 503, why }, shared);
             }
             let client = &mut self.client;
             let capacity = (client.input.len() + 1).max(FIRST_READ);
-            context.buffers.make_room(&mut client.input, capacity);
+            shared.context.io.buffers.make_room(&mut client.input, capacity);
             match client.socket.read(client.input.room()) {
                 Moved::Bytes(count) => client.input.filled(count),
                 Moved::Wait => {
-                    context.buffers.settle(&mut client.input);
+                    shared.context.io.buffers.settle(&mut client.input);
                     return Some(Next::Wait);
                 }
                 Moved::End | Moved::Failed(_) => return Some(Next::Close(CloseReason::Done)),
@@ -342,43 +336,47 @@ impl<N: Net> HttpSession<N> {
             | Stage::Idle { .. }
             | Stage::Serving(_)
             | Stage::Carrying(_)
-            | Stage::Lingering { .. } => now,
+            | Stage::Lingering(_) => now,
         }
     }
 
     /// Looks at the bytes in hand: `Some` when the stage has changed or the session is over.
-    fn scan_head(&mut self, context: &mut Context<N>) -> Option<Option<Next>> {
+    fn scan_head(&mut self, shared: &mut Shared<N>) -> Option<Option<Next>> {
         if self.client.input.is_empty() {
             return None;
         }
-        let Some((limits, _)) = settings(&self.client, context) else {
+        let Some((limits, timeout)) = limits(&self.client, &shared.context) else {
             return Some(Some(Next::Close(CloseReason::Evicted)));
         };
-        let (timeout, limits) = (limits.header_timeout, head_limits(limits));
         let is_new = matches!(self.stage, Stage::Idle { skipped: 0, .. });
-        match preface::look(&self.client, context) {
-            Preface::Part if is_new => return None,
-            Preface::Whole(server) if is_new => {
-                let transit = Transit::new(Route::H2c(server), None, &self.client, context);
+        let preface = match self.client.facts.requests {
+            0 if is_new => h2_preface::look(self.client.input.bytes()),
+            _ => Preface::No,
+        };
+        match (preface, tunnel(&self.client, &shared.context)) {
+            (Preface::Part, Some(_)) => return None,
+            (Preface::Whole, Some(server)) => {
+                let transit =
+                    Transit::new(Route::H2c(server), None, &self.client, &mut shared.context);
                 self.stage = Stage::Carrying(Box::new(transit));
                 return Some(None);
             }
-            Preface::No | Preface::Part | Preface::Whole(_) => {}
+            (Preface::No | Preface::Part | Preface::Whole, _) => {}
         }
         if let Stage::Idle { skipped, .. } = &mut self.stage {
-            let bytes = self.client.input.bytes();
-            match empty_lines(bytes) {
-                Ok(empty) if *skipped + empty <= MAX_SKIPPED => {
-                    *skipped += empty;
-                    self.client.input.consume(empty);
+            let empty = match empty_lines(self.client.input.bytes()) {
+                Ok(empty) if *skipped + empty <= MAX_SKIPPED => empty,
+                Ok(_) | Err(_) => {
+                    let refusal = HeadError::EmptyLines.into();
+                    return Some(self.refuse(shared.context.io.now, refusal, shared));
                 }
-                Ok(_) => return Some(self.refuse(context.now, empty_lines_refused(), context)),
-                Err(e) => return Some(self.refuse(context.now, e.into(), context)),
-            }
+            };
+            *skipped += empty;
+            self.client.input.consume(empty);
             if matches!(self.client.input.bytes(), [] | [b'\r']) {
                 return None;
             }
-            let (began, deadline) = (context.now, context.now + timeout);
+            let (began, deadline) = (shared.context.io.now, shared.context.io.now + timeout);
             self.stage = Stage::ReadingHead { scan: HeadScan::default(), began, deadline };
         }
         let Stage::ReadingHead { scan, began, .. } = &mut self.stage else { return Some(None) };
@@ -386,12 +384,14 @@ impl<N: Net> HttpSession<N> {
         match scan.request_end(self.client.input.bytes(), limits) {
             Ok(None) => None,
             Ok(Some(length)) => {
-                let mut request =
-                    Request::broken(self.take_head(length, context), context.places.take());
+                let mut request = Request::broken(
+                    self.take_head(length, &mut shared.context),
+                    shared.context.places.take(),
+                );
                 let read = request.read();
-                Some(self.serve(request, read, began, context))
+                Some(self.serve(request, read, began, shared))
             }
-            Err(e) => Some(self.refuse(began, e.into(), context)),
+            Err(e) => Some(self.refuse(began, e.into(), shared)),
         }
     }
 
@@ -411,19 +411,19 @@ impl<N: Net> HttpSession<N> {
     /// Moves the head's bytes into a buffer of their own.
     fn take_head(&mut self, length: usize, context: &mut Context<N>) -> Buffer {
         let mut head = Buffer::default();
-        context.buffers.append(&mut head, &self.client.input.bytes()[..length]);
+        context.io.buffers.append(&mut head, &self.client.input.bytes()[..length]);
         self.client.input.consume(length);
-        context.buffers.settle(&mut self.client.input);
+        context.io.buffers.settle(&mut self.client.input);
         head
     }
 
     /// Answers instead of serving; what is in hand is dropped but for the first line.
-    fn refuse(&mut self, began: Time, refusal: Refusal, context: &mut Context<N>) -> Option<Next> {
+    fn refuse(&mut self, began: Time, refusal: Refusal, shared: &mut Shared<N>) -> Option<Next> {
         let bytes = self.client.input.bytes();
         let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()).min(KEPT_OF_REFUSED);
-        let head = self.take_head(line, context);
-        context.buffers.clear(&mut self.client.input);
-        self.serve(Request::broken(head, Vec::new()), Err(refusal), began, context)
+        let head = self.take_head(line, &mut shared.context);
+        shared.context.io.buffers.clear(&mut self.client.input);
+        self.serve(Request::broken(head, Vec::new()), Err(refusal), began, shared)
     }
 
     fn serve(
@@ -431,59 +431,56 @@ impl<N: Net> HttpSession<N> {
         request: Request,
         read: Result<(), Refusal>,
         began: Time,
-        context: &mut Context<N>,
+        shared: &mut Shared<N>,
     ) -> Option<Next> {
         self.client.facts.requests += 1;
         self.client.socket.overlook_ending();
-        if read.is_err() && request.line() == preface::LINE {
-            let carries = preface::tunnel_of(&self.client, context).is_some();
-            context.complaints.tell(context.now, Topic::Clients, log::Level::Warn, || {
-                let peer = &self.client.facts.peer;
-                let why = if carries {
-                    "\"h2c_tunnel\" carries on only what a connection begins with"
-                } else {
-                    "\"h2c_tunnel on\" carries it on"
-                };
-                format!("{peer} speaks HTTP/2 and is refused: {why}")
-            });
+        if read.is_err() && request.line() == h2_preface::LINE {
+            let carries = tunnel(&self.client, &shared.context).is_some();
+            shared.context.complaints.tell(
+                shared.context.io.now,
+                Topic::Clients,
+                log::Level::Warn,
+                || {
+                    let peer = &self.client.facts.peer;
+                    let why = if carries {
+                        "\"h2c_tunnel\" carries on only what a connection begins with"
+                    } else {
+                        "\"h2c_tunnel on\" carries it on"
+                    };
+                    format!("{peer} speaks HTTP/2 and is refused: {why}")
+                },
+            );
         }
-        let begun = Exchange::new(request, read, began, &mut self.client, context);
+        let begun = Exchange::new(request, read, began, &mut self.client, &mut shared.context);
         let Some((exchange, begun)) = begun else {
             return Some(Next::Close(CloseReason::Evicted));
         };
-        self.stage = Stage::Serving(context.exchanges.put(exchange));
+        self.stage = Stage::Serving(shared.exchanges.put(exchange));
         match begun {
             Ok(()) => None,
-            Err(ending) => self.after(Progress::Over(ending), context),
+            Err(ending) => self.after(Progress::Over(ending), shared),
         }
     }
 }
 
-/// The settings that apply before a virtual server is chosen: those of the listener's default.
-fn settings<'a, N: Net>(
-    client: &Client<N>,
-    context: &'a Context<N>,
-) -> Option<(&'a model::HeadLimits, &'a LocationSettings)> {
-    let server = default_server(context.listen(client.facts.listener)?)?;
-    let server = &context.config().virtual_servers[server.0];
-    Some((&server.limits, &server.outside))
+/// The server whose `h2c_tunnel` carries connections on that come in where this one did.
+fn tunnel<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<VirtualServerId> {
+    tunnel_of(context.servers.config(), context.servers.listen(client.facts.listener)?)
+}
+
+/// How large heads may be, and how long they may take.
+fn limits<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<(HeadLimits, Duration)> {
+    let listen = context.servers.listen(client.facts.listener)?;
+    let limits = head_limits(context.servers.config(), listen)?;
+    let line = limits.large_buffer_size;
+    let total = limits.large_buffers * limits.large_buffer_size;
+    Some((HeadLimits { line, total }, limits.header_timeout))
 }
 
 /// When a client that was just accepted will have been silent for too long.
 fn first_deadline<N: Net>(client: &Client<N>, context: &Context<N>) -> Time {
-    let timeout = settings(client, context).map(|(limits, _)| limits.header_timeout);
-    context.now + timeout.unwrap_or_default()
-}
-
-fn head_limits(limits: &model::HeadLimits) -> HeadLimits {
-    HeadLimits {
-        line: limits.large_buffer_size,
-        total: limits.large_buffers * limits.large_buffer_size,
-    }
-}
-
-fn empty_lines_refused() -> Refusal {
-    crate::http::head::HeadError::EmptyLines.into()
+    context.io.now + limits(client, context).map(|(_, timeout)| timeout).unwrap_or_default()
 }
 
 /// Storage for the first read of a head: enough for all but a few.
@@ -492,9 +489,7 @@ const FIRST_READ: usize = 4 << 10;
 const MAX_SKIPPED: usize = crate::http::head::MAX_EMPTY_LINES * 2;
 /// Stages one session may go through before the others get a turn.
 const STAGES_A_RUN: usize = 16;
-/// Reads of bytes that nobody wants before the others get a turn.
-const DISCARDED_READS: usize = 8;
 /// How much of a refused request's first line is kept for the log.
 const KEPT_OF_REFUSED: usize = 4 << 10;
 /// How long a refused client may go on sending into nothing.
-const REFUSED_LINGER: std::time::Duration = std::time::Duration::from_secs(1);
+const REFUSED_LINGER: Duration = Duration::from_secs(1);

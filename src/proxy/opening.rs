@@ -1,40 +1,11 @@
-//! The PROXY header: who a connection is made for, told by whoever makes it.
-//!
-//! Read at the beginning of a client's connection (`listen … proxy_protocol`) and written at the
-//! beginning of a server's (`proxy_protocol on`).
-//! Source: <https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt>.
-
-use std::net::SocketAddr;
-
-use proxy_header::{Error, ParseConfig, ProxiedAddress, ProxyHeader};
+//! Reads what a connection begins with before anything else is: its PROXY header.
 
 use super::client::Client;
 use super::complaints::Topic;
 use super::context::Context;
-use super::socket::Moved;
-use crate::address::Address;
-use crate::config::model::ProxyProtocol;
 use crate::net::Net;
-
-/// What a PROXY header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Announced {
-    /// The client's address.
-    pub source: SocketAddr,
-    /// The address that it reached.
-    pub destination: SocketAddr,
-}
-
-/// What came of the search for a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    /// It is not whole.
-    Part,
-    /// It is so long; it may speak for nobody.
-    Header(Option<Announced>, usize),
-    /// There is none.
-    Nothing,
-}
+use crate::transport::proxy_protocol::{Found, LONGEST, find};
+use crate::transport::socket::Moved;
 
 /// How reading a header went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +22,7 @@ pub enum Opened {
 pub fn open<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
     let opened = read(client, context);
     if opened == Opened::Never {
-        context.complaints.tell(context.now, Topic::Clients, log::Level::Info, || {
+        context.complaints.tell(context.io.now, Topic::Clients, log::Level::Info, || {
             format!("{} sent no PROXY header", client.facts.peer)
         });
     }
@@ -61,176 +32,23 @@ pub fn open<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened 
 fn read<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
     loop {
         match find(client.input.bytes()) {
-            Found::Header(announced, length) => {
-                client.facts.announced = announced.map(Box::new);
+            Found::Header(proxied, length) => {
+                client.facts.proxied = proxied.map(Box::new);
                 client.input.consume(length);
-                context.buffers.settle(&mut client.input);
+                context.io.buffers.settle(&mut client.input);
                 return Opened::Yes;
             }
             Found::Part if client.input.len() < LONGEST => {}
             Found::Part | Found::Nothing => return Opened::Never,
         }
-        context.buffers.make_room(&mut client.input, LONGEST);
+        context.io.buffers.make_room(&mut client.input, LONGEST);
         match client.socket.read(client.input.room()) {
             Moved::Bytes(count) => client.input.filled(count),
             Moved::Wait => {
-                context.buffers.settle(&mut client.input);
+                context.io.buffers.settle(&mut client.input);
                 return Opened::Waits;
             }
             Moved::End | Moved::Failed(_) => return Opened::Never,
         }
-    }
-}
-
-fn find(bytes: &[u8]) -> Found {
-    // The parser waits for more where the first byte that is wrong says enough.
-    let begins = |signature: &[u8]| bytes.iter().zip(signature).all(|(byte, sign)| byte == sign);
-    if !begins(V1) && !begins(V2) {
-        return Found::Nothing;
-    }
-    if bytes.starts_with(V1) && !may_be_v1(bytes) {
-        return Found::Nothing;
-    }
-    let how = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
-    match ProxyHeader::parse(bytes, how) {
-        Ok((header, length)) => {
-            let announced = header
-                .proxied_address()
-                .map(|of| Announced { source: of.source, destination: of.destination });
-            Found::Header(announced, length)
-        }
-        Err(Error::BufferTooShort) => Found::Part,
-        Err(_) => Found::Nothing,
-    }
-}
-
-/// Whether this is a line of version 1, or the beginning of one: not longer than any can be, and with
-/// ports as the protocol writes them, for which the parser takes more.
-fn may_be_v1(bytes: &[u8]) -> bool {
-    let Some(end) = memchr::memmem::find(bytes, b"\r\n") else {
-        // The carriage return may be the last byte in hand.
-        return bytes.len() < LONGEST_V1;
-    };
-    let mut words = bytes[..end].split(|&byte| byte == b' ').skip(1);
-    let family = words.next().unwrap_or_default();
-    let is_port = |word: &[u8]| match word {
-        [b'0'] => true,
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    end + b"\r\n".len() <= LONGEST_V1
-        && (family == b"UNKNOWN" || words.skip(b"SD".len()).all(is_port))
-}
-
-/// The header that tells a server of a client at `source` that reached `destination`.
-pub fn header(version: ProxyProtocol, source: &Address, destination: &Address) -> Vec<u8> {
-    let header = match (source, destination) {
-        (Address::Inet(source), Address::Inet(destination)) => {
-            let (source, destination) = of_one_family(*source, *destination);
-            ProxyHeader::with_address(ProxiedAddress::stream(source, destination))
-        }
-        // The protocol knows unix sockets, but not what an unnamed one would be called.
-        (Address::Unix(_), _) | (_, Address::Unix(_)) => ProxyHeader::with_local(),
-    };
-    let mut out = Vec::new();
-    let written = match version {
-        ProxyProtocol::V1 => header.encode_v1(&mut out),
-        ProxyProtocol::V2 => header.encode_v2(&mut out),
-    };
-    written.expect("it has no extensions, and memory is no limit");
-    out
-}
-
-/// The same addresses in one family: a header has one for both. A client that is spoken for may
-/// have another than the listener; IPv4 goes into IPv6 as RFC 4291, section 2.5.5.2, maps it.
-fn of_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
-    let mapped = |address: SocketAddr| match address {
-        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
-        SocketAddr::V6(_) => address,
-    };
-    if source.is_ipv4() == destination.is_ipv4() {
-        (source, destination)
-    } else {
-        (mapped(source), mapped(destination))
-    }
-}
-
-/// How version 1 begins.
-const V1: &[u8] = b"PROXY ";
-/// How version 2 begins.
-const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The longest header, in bytes: room for the extensions that senders add.
-const LONGEST: usize = 4 << 10;
-/// The longest line of version 1, its end included: section 2.1 of the protocol.
-const LONGEST_V1: usize = 107;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn announced(source: &str, destination: &str) -> Option<Announced> {
-        let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-        Some(Announced { source, destination })
-    }
-
-    /// Looks for a header in `bytes`, and makes sure that every part of it is only a part.
-    fn check(bytes: &[u8], expected: Option<Announced>) {
-        assert_eq!(find(bytes), Found::Header(expected, bytes.len()), "{bytes:?}");
-        for length in 0..bytes.len() {
-            assert_eq!(find(&bytes[..length]), Found::Part, "{length} of {bytes:?}");
-        }
-        let more = [bytes, b"GET / HTTP/1.1\r\n"].concat();
-        assert_eq!(find(&more), Found::Header(expected, bytes.len()), "{bytes:?}");
-    }
-
-    #[test]
-    fn both_versions_are_read_as_they_are_written() {
-        for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
-            for (from, to) in [("1.2.3.4:5", "6.7.8.9:80"), ("[::1]:5", "[2001:db8::2]:80")] {
-                let address = |text: &str| Address::Inet(text.parse().unwrap());
-                check(&header(version, &address(from), &address(to)), announced(from, to));
-            }
-            let nobody = header(version, &Address::Unix("a".into()), &Address::Unix("b".into()));
-            check(&nobody, None);
-        }
-    }
-
-    #[test]
-    fn the_text_is_that_of_the_protocol() {
-        let address = |text: &str| Address::Inet(text.parse().unwrap());
-        let text = header(ProxyProtocol::V1, &address("1.2.3.4:5"), &address("6.7.8.9:80"));
-        assert_eq!(text, b"PROXY TCP4 1.2.3.4 6.7.8.9 5 80\r\n");
-        let other = header(ProxyProtocol::V1, &address("[2001:db8::1]:4"), &address("6.7.8.9:80"));
-        assert_eq!(other, b"PROXY TCP6 2001:db8::1 ::ffff:6.7.8.9 4 80\r\n");
-        let unix = header(ProxyProtocol::V1, &Address::Unix("a".into()), &address("6.7.8.9:80"));
-        assert_eq!(unix, b"PROXY UNKNOWN\r\n");
-    }
-
-    #[test]
-    fn anything_else_is_no_header_from_its_first_wrong_byte_on() {
-        for bytes in [
-            &b"G"[..],
-            b"PROXX",
-            b"PROXYTCP4 1.2.3.4 6.7.8.9 5 80\r\n",
-            b"PROXY TCP5 1.2.3.4 6.7.8.9 5 80\r\n",
-            b"PROXY TCP4 1.2.3 6.7.8.9 5 80\r\n..",
-            b"PROXY TCP4 1.2.3.4 6.7.8.9 5 800000\r\n",
-            b"PROXY TCP4 1.2.3.4 6.7.8.9 +11 80\r\n",
-            b"PROXY TCP4 1.2.3.4 6.7.8.9 0011 80\r\n",
-            b"PROXY TCP4 1.2.3.4 6.7.8.9 11 080\r\n",
-            b"PROXY TCP4 1.2.3.4 6.7.8.9 11 80 \r\n",
-            b"PROXY TCP4 1.2.3.4 6.7.8.9 11 80 1\r\n",
-            b"PROXY TCP4 1.2.3.4 6.7.8.9  11 80\r\n",
-            b"PROXY TCP4 01.2.3.4 6.7.8.9 11 80\r\n",
-            b"\r\n\r\n\0\r\nQUIT\r",
-            b"\r\nGET",
-        ] {
-            assert_eq!(find(bytes), Found::Nothing, "{bytes:?}");
-        }
-        let endless = [&b"PROXY TCP4 "[..], &[b'1'; 200]].concat();
-        assert_eq!(find(&endless), Found::Nothing);
-        let unknown = |rest: usize| [b"PROXY UNKNOWN ", &*vec![b'x'; rest], b"\r\n"].concat();
-        check(&unknown(107 - 16), None);
-        assert_eq!(find(&unknown(108 - 16)), Found::Nothing);
     }
 }

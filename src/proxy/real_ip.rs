@@ -14,7 +14,7 @@ pub fn remote(rules: &RealIp, request: &Request, facts: &Facts) -> Option<Addres
     }
     match &rules.source {
         RealIpSource::ProxyProtocol => {
-            facts.announced.as_ref().map(|announced| Address::Inet(announced.source))
+            facts.proxied.as_ref().map(|proxied| Address::Inet(proxied.source))
         }
         RealIpSource::Field(name) => {
             let mut list = Vec::new();

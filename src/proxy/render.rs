@@ -1,9 +1,9 @@
 //! The request's head as the server of the current attempt gets it.
 
 use super::client::Client;
-use super::context::{Context, location};
+use super::context::Context;
 use super::exchange::{Exchange, Link};
-use super::route::prefix;
+use super::route::{location_of, prefix};
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{Named, Options};
 use crate::http::fields::Known;
@@ -16,7 +16,7 @@ use crate::net::Net;
 impl<N: Net> Exchange<N> {
     /// Writes the head for the server of the current attempt, and puts the body back to its start.
     pub(super) fn render(&mut self, client: &Client<N>, context: &mut Context<N>) {
-        self.upload.rewind(&mut context.buffers, context.now);
+        self.upload.rewind(&mut context.io.buffers, context.io.now);
         let Some(proxy) = self.proxy() else { return };
         let mut set = std::mem::take(&mut context.scratch.set);
         let mut target = std::mem::take(&mut context.scratch.text);
@@ -61,7 +61,7 @@ impl<N: Net> Exchange<N> {
         }
         .write(&mut out);
         let asks_upgrade = upgrade.is_some();
-        context.buffers.append(&mut self.upload.head, &out);
+        context.io.buffers.append(&mut self.upload.head, &out);
         out.clear();
         out.shrink_to(KEPT_SCRATCH);
         (context.scratch.head, context.scratch.text, context.scratch.set) = (out, target, set);
@@ -71,7 +71,7 @@ impl<N: Net> Exchange<N> {
         }
         if waits && !expect && !self.download.continued {
             self.download.continued = true;
-            self.download.say(b"HTTP/1.1 100 Continue\r\n\r\n", &mut context.buffers);
+            self.download.say(b"HTTP/1.1 100 Continue\r\n\r\n", &mut context.io.buffers);
         }
     }
 
@@ -89,7 +89,7 @@ impl<N: Net> Exchange<N> {
             Some(page) => (&page.path[..], page.query.as_deref()),
             None => self.request.path_and_query(),
         };
-        let prefix = location(&self.config, self.site).map(prefix);
+        let prefix = location_of(&self.config, self.site).map(prefix);
         match (&proxy.uri, prefix) {
             (Some(uri), Some(prefix)) => {
                 out.extend_from_slice(uri);

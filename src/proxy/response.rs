@@ -7,9 +7,7 @@ use super::client::Client;
 use super::context::Context;
 use super::download::{Coding, Phase};
 use super::exchange::{Exchange, Link};
-use super::flow::Flow;
 use super::stop::Stop;
-use super::tunnel::Tunnel;
 use super::upload::RELAY_BUFFER;
 use super::variables::Scope;
 use crate::config::model::{AddHeader, HalfClose, Redirect};
@@ -21,6 +19,8 @@ use crate::http::head::{self, HeadScan, ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
 use crate::net::Net;
 use crate::planted::{self, Bug};
+use crate::transport::flow::Flow;
+use crate::transport::tunnel::Tunnel;
 use crate::upstream::group::Pick;
 use crate::upstream::retry::Failure;
 
@@ -53,12 +53,12 @@ impl<N: Net> Exchange<N> {
         self.download.raw = raw;
         match judged {
             Judged::Interim => {
-                context.buffers.settle(&mut self.download.raw);
+                context.io.buffers.settle(&mut self.download.raw);
                 self.download.phase = Phase::AwaitingHead { scan: HeadScan::default() };
                 Ok(())
             }
             Judged::Begun => {
-                self.upload.stop_recording(&mut context.buffers);
+                self.upload.stop_recording(&mut context.io.buffers);
                 self.begun(context)
             }
             Judged::Upgraded => {
@@ -92,10 +92,10 @@ impl<N: Net> Exchange<N> {
         {
             return Judged::Moves(head.status, next);
         }
-        self.account.answered(head.status, context.now);
-        if context.keeps_response_heads(self.generation) {
-            context.buffers.clear(&mut self.download.head_received);
-            context.buffers.append(&mut self.download.head_received, bytes);
+        self.account.answered(head.status, context.io.now);
+        if context.servers.keeps_response_heads(self.generation) {
+            context.io.buffers.clear(&mut self.download.head_received);
+            context.io.buffers.append(&mut self.download.head_received, bytes);
         }
         if intercepts && self.error_page(head.status).is_some() {
             return Judged::Replaced(replaced(head));
@@ -140,12 +140,12 @@ impl<N: Net> Exchange<N> {
         if !self.download.asked_upgrade || !self.upload.is_sent() || upgrade.is_none() {
             return Judged::Bad;
         }
-        self.account.answered(head.status, context.now);
+        self.account.answered(head.status, context.io.now);
         self.download.status = head.status;
         let written = self.write_interim(head, options, upgrade, context);
-        if context.keeps_response_heads(self.generation) {
+        if context.servers.keeps_response_heads(self.generation) {
             let out = self.download.out.bytes();
-            context.buffers.append(&mut self.download.head_sent, &out[out.len() - written..]);
+            context.io.buffers.append(&mut self.download.head_sent, &out[out.len() - written..]);
         }
         Judged::Upgraded
     }
@@ -153,7 +153,7 @@ impl<N: Net> Exchange<N> {
     /// Whatever both sides say from now on passes unread, behind what is in hand.
     fn become_tunnel(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
         let Some(group) = self.proxy().map(|proxy| proxy.group) else { return };
-        let (now, pool) = (context.now, &mut context.buffers);
+        let (now, pool) = (context.io.now, &mut context.io.buffers);
         let up = Flow::beginning_with(std::mem::take(&mut client.input));
         let mut down = Flow::beginning_with(std::mem::take(&mut self.download.raw));
         down.prepend(self.download.out.bytes(), pool);
@@ -162,7 +162,7 @@ impl<N: Net> Exchange<N> {
         let tunnel = Tunnel::new(up, down, RELAY_BUFFER, HalfClose::Passed, now);
         self.download.phase = Phase::Tunnel(Box::new(tunnel));
         if let Link::Open { pick, .. } = &mut self.link {
-            context.prove(self.generation, group, pick);
+            context.servers.succeed_early(self.generation, group, pick, &mut context.io);
         }
     }
 
@@ -189,7 +189,7 @@ impl<N: Net> Exchange<N> {
             upgrade,
         }
         .write(&mut out, |_, _| false);
-        self.download.say(&out, &mut context.buffers);
+        self.download.say(&out, &mut context.io.buffers);
         let written = out.len();
         out.clear();
         context.scratch.head = out;
@@ -263,10 +263,10 @@ impl<N: Net> Exchange<N> {
         let settings = self.settings();
         self.request.is_persistent()
             && (self.upload.body.is_done() || planted::is(Bug::UnwantedBodyParsed))
-            && !context.draining
+            && !context.servers.draining
             && settings.keepalive_timeout.is_some()
             && client.facts.requests < settings.keepalive_requests
-            && context.now - client.facts.accepted < settings.keepalive_time
+            && context.io.now - client.facts.accepted < settings.keepalive_time
     }
 
     /// What the client is told about its connection.
@@ -293,7 +293,7 @@ impl<N: Net> Exchange<N> {
         let mut without = std::mem::take(&mut context.scratch.text);
         let mut scope = self.scope(client, context);
         add.clear();
-        if context.keeps_response_heads(self.generation) {
+        if context.servers.keeps_response_heads(self.generation) {
             without.clear();
             write(add, &scope, &mut without);
             scope.answer.head = &without;
@@ -316,11 +316,11 @@ impl<N: Net> Exchange<N> {
 
     /// Sends a final head.
     pub(super) fn say_head(&mut self, head: &[u8], context: &mut Context<N>) {
-        if context.keeps_response_heads(self.generation) {
-            context.buffers.clear(&mut self.download.head_sent);
-            context.buffers.append(&mut self.download.head_sent, head);
+        if context.servers.keeps_response_heads(self.generation) {
+            context.io.buffers.clear(&mut self.download.head_sent);
+            context.io.buffers.append(&mut self.download.head_sent, head);
         }
-        self.download.say(head, &mut context.buffers);
+        self.download.say(head, &mut context.io.buffers);
     }
 
     /// The value of the client's `Keep-Alive: timeout=`, if it is to be told.

@@ -2,7 +2,8 @@
 
 use super::request::Request;
 use crate::config::model::{
-    Action, Config, Listen, Location, Matcher, ServerName, Serves, VirtualServerId,
+    Action, Config, HeadLimits, Listen, Location, LocationSettings, Matcher, ServerName, Serves,
+    VirtualServerId,
 };
 
 /// The place in the configuration that serves a request.
@@ -12,6 +13,30 @@ pub struct Site {
     pub server: VirtualServerId,
     /// The location's index in it; none outside of all of them.
     pub location: Option<usize>,
+}
+
+/// Settings of a site's location, or of its virtual server outside of all.
+pub fn settings(config: &Config, site: Site) -> &LocationSettings {
+    match location_of(config, site) {
+        Some(location) => &location.settings,
+        None => &config.virtual_servers[site.server.0].outside,
+    }
+}
+
+/// The location of a site; `None` outside of all.
+pub fn location_of(config: &Config, site: Site) -> Option<&Location> {
+    site.location.map(|index| &config.virtual_servers[site.server.0].locations[index])
+}
+
+/// The limits that apply to heads before a virtual server is chosen: those of the default one.
+pub fn head_limits<'a>(config: &'a Config, listen: &Listen) -> Option<&'a HeadLimits> {
+    default_server(listen).map(|server| &config.virtual_servers[server.0].limits)
+}
+
+/// The virtual server whose `h2c_tunnel` carries connections on that come in through this listener.
+pub fn tunnel_of(config: &Config, listen: &Listen) -> Option<VirtualServerId> {
+    let server = default_server(listen)?;
+    config.virtual_servers[server.0].h2c.as_ref().map(|_| server)
 }
 
 /// The virtual server of a listener that serves the request's host: an exact name, else the longest

@@ -1,12 +1,18 @@
 //! A session with one client, and what a worker asks of it, whatever protocol it speaks.
 
-use super::client::Client;
-use super::context::{Context, Shift};
+use super::client::{Client, Facts};
+use super::context::Context;
 use super::http::HttpSession;
+use super::next::{CloseReason, Next};
+use super::servers::News;
+use super::shared::Shared;
 use super::tcp::TcpSession;
-use crate::config::model::{Listen, Serves};
-use crate::net::{Event, Net};
+use crate::buffer::Buffer;
+use crate::config::model::Serves;
+use crate::net::{Accepted, Event, Net};
 use crate::time::Time;
+use crate::transport::io::Owner;
+use crate::transport::socket::Socket;
 
 /// One client's connection.
 pub enum Session<N: Net> {
@@ -16,40 +22,35 @@ pub enum Session<N: Net> {
     Tcp(TcpSession<N>),
 }
 
-/// What a session wants after it was called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// An event, or its deadline.
-    Wait,
-    /// To be called again after the others have had their turn: no event will come for what is
-    /// already in hand.
-    Again,
-    /// To be closed.
-    Close(CloseReason),
-}
-
-/// Why a session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// Everything that was to be said has been said.
-    Done,
-    /// The client left or its connection broke.
-    ClientLeft,
-    /// The client was silent, or took nothing, for too long.
-    TimedOut,
-    /// A response was cut short by its server: the client has to see it.
-    Cut,
-    /// Room is needed, or the worker stops.
-    Evicted,
-}
-
 impl<N: Net> Session<N> {
-    /// A session with a client that was just accepted where `listen` says.
-    pub fn new(client: Client<N>, listen: &Listen, context: &Context<N>) -> Session<N> {
-        match &listen.serves {
+    /// A session with a client that was just accepted; `None` when it cannot be registered, or its
+    /// listener serves nobody any more.
+    pub fn accept(
+        accepted: Accepted<N::Stream>,
+        (listener, session): (u32, u32),
+        number: u64,
+        context: &mut Context<N>,
+    ) -> Option<Session<N>> {
+        let Accepted { mut stream, peer, local } = accepted;
+        context.servers.listen(listener)?;
+        let token = context.io.watch(&mut stream, Owner::Client(session)).ok()?;
+        let facts = Facts {
+            session,
+            number,
+            peer,
+            local,
+            proxied: None,
+            listener,
+            accepted: context.io.now,
+            requests: 0,
+        };
+        let socket = Socket::new(stream, token);
+        let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
+        let listen = context.servers.listen(listener).expect("looked at first");
+        Some(match &listen.serves {
             Serves::Http { .. } => Session::Http(HttpSession::new(client, listen, context)),
             Serves::Stream(id) => Session::Tcp(TcpSession::new(client, *id, listen, context)),
-        }
+        })
     }
 
     /// Notes an event of the client's socket.
@@ -107,18 +108,18 @@ impl<N: Net> Session<N> {
     }
 
     /// Does everything that can be done now.
-    pub fn run(&mut self, context: &mut Context<N>) -> Next {
+    pub fn run(&mut self, shared: &mut Shared<N>) -> Next {
         match self {
-            Session::Http(session) => session.run(context),
-            Session::Tcp(session) => session.run(context),
+            Session::Http(session) => session.run(shared),
+            Session::Tcp(session) => session.run(&mut shared.context),
         }
     }
 
     /// Acts on the deadline, if it has passed.
-    pub fn expire(&mut self, context: &mut Context<N>) -> Next {
+    pub fn expire(&mut self, shared: &mut Shared<N>) -> Next {
         match self {
-            Session::Http(session) => session.expire(context),
-            Session::Tcp(session) => session.expire(context),
+            Session::Http(session) => session.expire(shared),
+            Session::Tcp(session) => session.expire(&mut shared.context),
         }
     }
 
@@ -131,26 +132,26 @@ impl<N: Net> Session<N> {
     }
 
     /// Whether what happened to a server makes this session go elsewhere.
-    pub fn is_moved_by(&self, shift: &Shift) -> bool {
+    pub fn is_moved_by(&self, news: &News) -> bool {
         match self {
-            Session::Http(session) => session.is_moved_by(shift),
-            Session::Tcp(session) => session.is_moved_by(shift),
+            Session::Http(session) => session.is_moved_by(news),
+            Session::Tcp(session) => session.is_moved_by(news),
         }
     }
 
     /// Goes elsewhere.
-    pub fn shift(&mut self, context: &mut Context<N>) -> Next {
+    pub fn shift(&mut self, shared: &mut Shared<N>) -> Next {
         match self {
-            Session::Http(session) => session.shift(context),
-            Session::Tcp(session) => session.shift(context),
+            Session::Http(session) => session.shift(shared),
+            Session::Tcp(session) => session.shift(&mut shared.context),
         }
     }
 
     /// Ends the session: closes what is open and gives back what was lent.
-    pub fn close(self, reason: CloseReason, context: &mut Context<N>) {
+    pub fn close(self, reason: CloseReason, shared: &mut Shared<N>) {
         match self {
-            Session::Http(session) => session.close(reason, context),
-            Session::Tcp(session) => session.close(context),
+            Session::Http(session) => session.close(reason, shared),
+            Session::Tcp(session) => session.close(&mut shared.context),
         }
     }
 }

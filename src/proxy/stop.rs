@@ -1,6 +1,23 @@
 //! What the callees of an exchange tell their callers when they end what these were about to go on with.
 
-use super::exchange::Ending;
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client may send its next request.
+    Keep,
+    /// The connection is closed once the client has had a chance to read the answer.
+    Linger,
+    /// The same for a request that was refused: not for long.
+    LingerBriefly,
+    /// Nothing more is to be said.
+    Close,
+    /// The response is not whole, and only a reset can show it.
+    Reset,
+    /// The client left.
+    ClientLeft,
+    /// The client took or sent nothing for too long.
+    TimedOut,
+}
 
 /// Why a callee of the exchange did not do what it was called for: what the caller holds of it is
 /// void, whatever it was about to do next.

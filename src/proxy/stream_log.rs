@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::account::Account;
 use super::client::{Client, Facts};
 use super::context::Context;
-use super::preface;
 use super::request::Request;
 use super::route::Site;
 use super::transit::{Passed, Route, Transit};
@@ -14,6 +13,7 @@ use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::config::model::{Config, VirtualServerId};
 use crate::config::template::Variable;
+use crate::http::h2_preface::LINE;
 use crate::net::Net;
 use crate::time::{Time, WallTime};
 
@@ -31,11 +31,11 @@ impl<N: Net> Transit<N> {
             account: &self.account,
             status: self.status,
             passed: self.passed,
-            now: context.now,
-            wall: context.net.wall(context.now),
+            now: context.io.now,
+            wall: context.io.net.wall(context.io.now),
         };
         for to in &server.access_logs {
-            let place = context.log_place(self.generation(), to.log);
+            let place = context.servers.log_place(self.generation(), to.log);
             context.journal.line(place, scope.now, |out| {
                 let format = &self.config.log_formats[to.format.0];
                 write_line(format, out, |variable, out| scope.value(variable, out));
@@ -57,7 +57,7 @@ impl<N: Net> Transit<N> {
             return;
         }
         let mut head = Buffer::default();
-        context.buffers.append(&mut head, preface::LINE);
+        context.io.buffers.append(&mut head, LINE);
         let mut request = Request::broken(head, Vec::new());
         let answer = Answered {
             status: self.status,
@@ -76,15 +76,15 @@ impl<N: Net> Transit<N> {
             account: &self.account,
             answer,
             started: self.began,
-            now: context.now,
-            wall: context.net.wall(context.now),
+            now: context.io.now,
+            wall: context.io.net.wall(context.io.now),
         };
         for to in &model.outside.access_logs {
-            let place = context.log_place(self.generation(), to.log);
+            let place = context.servers.log_place(self.generation(), to.log);
             let format = &self.config.log_formats[to.format.0];
             context.journal.line(place, scope.now, |out| scope.write_line(format, out));
         }
-        context.buffers.clear(&mut request.head);
+        context.io.buffers.clear(&mut request.head);
     }
 }
 
@@ -103,16 +103,16 @@ struct Scope<'a> {
 impl Scope<'_> {
     /// Appends a variable's value; none where it has none.
     fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
-        let announced = self.client.announced.as_ref();
+        let proxied = self.client.proxied.as_ref();
         match variable {
             Variable::RemoteAddr => ip(self.remote, out),
             Variable::RemotePort => number(self.remote.port()?, out),
             Variable::RealipRemoteAddr => ip(&self.client.peer, out),
             Variable::RealipRemotePort => number(self.client.peer.port()?, out),
-            Variable::ProxyProtocolAddr => show(announced?.source.ip(), out),
-            Variable::ProxyProtocolPort => number(announced?.source.port(), out),
-            Variable::ProxyProtocolServerAddr => show(announced?.destination.ip(), out),
-            Variable::ProxyProtocolServerPort => number(announced?.destination.port(), out),
+            Variable::ProxyProtocolAddr => show(proxied?.source.ip(), out),
+            Variable::ProxyProtocolPort => number(proxied?.source.port(), out),
+            Variable::ProxyProtocolServerAddr => show(proxied?.destination.ip(), out),
+            Variable::ProxyProtocolServerPort => number(proxied?.destination.port(), out),
             Variable::ServerAddr => ip(&self.client.local, out),
             Variable::ServerPort => number(self.client.local.port()?, out),
             Variable::Protocol => out.extend_from_slice(b"TCP"),

@@ -1,9 +1,10 @@
 //! A client's connection that is passed on without being read: `stream {}`.
 
 use super::client::Client;
-use super::context::{Context, Shift};
+use super::context::Context;
+use super::next::{CloseReason, Next};
 use super::opening::{Opened, open};
-use super::session::{CloseReason, Next};
+use super::servers::News;
 use super::transit::{Route, Transit};
 use crate::address::Address;
 use crate::config::model::{Listen, Serves, StreamServer, StreamServerId};
@@ -33,7 +34,8 @@ impl<N: Net> TcpSession<N> {
         listen: &Listen,
         context: &Context<N>,
     ) -> TcpSession<N> {
-        let deadline = context.now + context.config().stream_servers[server.0].header_timeout;
+        let deadline =
+            context.io.now + context.servers.config().stream_servers[server.0].header_timeout;
         let stage = if listen.proxy_protocol { Stage::Opening { deadline } } else { Stage::Ready };
         TcpSession { client, stage }
     }
@@ -77,7 +79,7 @@ impl<N: Net> TcpSession<N> {
             let Some(server) = self.server(context) else {
                 return Next::Close(CloseReason::Evicted);
             };
-            let model = &context.config().stream_servers[server.0];
+            let model = &context.servers.config().stream_servers[server.0];
             let remote = self.remote(model);
             if !model.tcp_nodelay {
                 self.client.socket.set_nodelay(false);
@@ -95,7 +97,7 @@ impl<N: Net> TcpSession<N> {
     /// The server that the client's listener serves now: a reload may have come since it was
     /// accepted. `None` where it passes no connections on any more.
     fn server(&self, context: &Context<N>) -> Option<StreamServerId> {
-        match context.listen(self.client.facts.listener)?.serves {
+        match context.servers.listen(self.client.facts.listener)?.serves {
             Serves::Stream(server) => Some(server),
             Serves::Http { .. } => None,
         }
@@ -105,13 +107,13 @@ impl<N: Net> TcpSession<N> {
     fn remote(&self, model: &StreamServer) -> Option<Address> {
         let facts = &self.client.facts;
         let is_trusted = model.trusted.iter().any(|trusted| trusted.covers(&facts.peer));
-        let announced = facts.announced.as_ref().filter(|_| is_trusted);
-        announced.map(|announced| Address::Inet(announced.source))
+        let proxied = facts.proxied.as_ref().filter(|_| is_trusted);
+        proxied.map(|proxied| Address::Inet(proxied.source))
     }
 
     /// Acts on the deadline, if it has passed.
     pub fn expire(&mut self, context: &mut Context<N>) -> Next {
-        if self.deadline() > context.now {
+        if self.deadline() > context.io.now {
             return Next::Wait;
         }
         match &mut self.stage {
@@ -126,9 +128,9 @@ impl<N: Net> TcpSession<N> {
     }
 
     /// Whether what happened to a server concerns this session.
-    pub fn is_moved_by(&self, shift: &Shift) -> bool {
+    pub fn is_moved_by(&self, news: &News) -> bool {
         match &self.stage {
-            Stage::Passing(transit) => transit.is_moved_by(shift),
+            Stage::Passing(transit) => transit.is_moved_by(news),
             Stage::Opening { .. } | Stage::Ready => false,
         }
     }
@@ -146,7 +148,7 @@ impl<N: Net> TcpSession<N> {
         if let Stage::Passing(transit) = self.stage {
             transit.finish(&mut self.client, context);
         }
-        context.buffers.clear(&mut self.client.input);
-        context.close(self.client.socket);
+        context.io.buffers.clear(&mut self.client.input);
+        context.io.close(self.client.socket);
     }
 }

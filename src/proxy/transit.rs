@@ -5,21 +5,25 @@
 use std::sync::Arc;
 
 use super::account::Account;
-use super::attempt::{failure_of_connect, verdict_of};
+use super::attempt::verdict_of;
 use super::client::Client;
 use super::complaints::{Named, Topic};
-use super::context::{Context, Owner, Shift, Standing};
-use super::flow::Flow;
-use super::opening::header;
-use super::preface::{LINE, tunnel_of};
-use super::session::{CloseReason, Next};
-use super::socket::Socket;
-use super::tunnel::{Closed, Tunnel};
+use super::context::Context;
+use super::next::{CloseReason, Next};
+use super::route::tunnel_of;
+use super::servers::News;
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::config::model::{Config, Loyalty, StreamPass, StreamServerId, VirtualServerId};
+use crate::http::h2_preface::LINE;
 use crate::net::{Connect, Event, Net};
 use crate::time::Time;
+use crate::transport::dial::failure_of_connect;
+use crate::transport::flow::Flow;
+use crate::transport::io::Owner;
+use crate::transport::proxy_protocol::header;
+use crate::transport::socket::Socket;
+use crate::transport::tunnel::{Closed, Tunnel};
 use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move};
 
@@ -80,14 +84,14 @@ impl<N: Net> Transit<N> {
         context: &mut Context<N>,
     ) -> Transit<N> {
         let mut transit = Transit {
-            config: Arc::clone(context.config()),
-            generation: context.generation(),
+            config: Arc::clone(context.servers.config()),
+            generation: context.servers.generation(),
             route,
             stage: Stage::Nowhere,
             tried: Tried::default(),
             tries: 0,
             account: Account::default(),
-            began: context.now,
+            began: context.io.now,
             status: 0,
             remote,
             passed: Passed::default(),
@@ -113,8 +117,8 @@ impl<N: Net> Transit<N> {
     }
 
     fn pick(&self, context: &mut Context<N>) -> Option<Pick> {
-        let now = context.now;
-        context.group(self.generation, self.pass().group).0.pick(self.tried, now)
+        let now = context.io.now;
+        context.servers.group(self.generation, self.pass().group).0.pick(self.tried, now)
     }
 
     /// Tries `pick`, and others after it while they fail at once.
@@ -122,18 +126,18 @@ impl<N: Net> Transit<N> {
         let group = self.pass().group;
         let mut next = pick;
         if next.is_none() {
-            self.account.begin(group, None, context.now);
+            self.account.begin(group, None, context.io.now);
             self.tell_nobody(context);
         }
         while let Some(pick) = next {
             self.tried.insert(pick.server);
             self.tries += 1;
-            self.account.begin(group, Some(pick.server), context.now);
+            self.account.begin(group, Some(pick.server), context.io.now);
             let how = Connect { bind: self.pass().bind, keepalive: self.pass().socket_keepalive };
             let address = &self.config.groups[group.0].servers[pick.server.0].address;
             match context.connect(address, &how, Owner::Upstream(client.facts.session)) {
                 Ok(socket) => {
-                    let deadline = context.now + self.pass().connect_timeout;
+                    let deadline = context.io.now + self.pass().connect_timeout;
                     self.stage = Stage::Connecting { socket, pick, deadline };
                     return;
                 }
@@ -152,29 +156,30 @@ impl<N: Net> Transit<N> {
         context: &mut Context<N>,
     ) -> Option<Pick> {
         let Some(failure) = failure else {
-            context.complaints.tell(context.now, Topic::Resources, log::Level::Error, || {
+            context.complaints.tell(context.io.now, Topic::Resources, log::Level::Error, || {
                 "no descriptor or memory for a connection to a server".to_owned()
             });
             self.conclude(pick, Verdict::Abandoned, context);
             return None;
         };
-        let progress = Progress { attempts: self.tries, elapsed: context.now - self.began };
+        let progress = Progress { attempts: self.tries, elapsed: context.io.now - self.began };
         let untouched = Repeatable { idempotent: true, sent: false, replayable: true };
         let may = may_move(failure, untouched, progress, &self.pass().next);
         let next = if may { self.pick(context) } else { None };
         self.tell(pick.server, failure, next.as_ref(), context);
         self.conclude(pick, verdict_of(failure), context);
-        self.account.ended(None, context.now);
+        self.account.ended(None, context.io.now);
         next
     }
 
     fn conclude(&self, pick: Pick, verdict: Verdict, context: &mut Context<N>) {
-        context.conclude(self.generation, self.pass().group, pick, verdict);
+        let (generation, group) = (self.generation, self.pass().group);
+        context.servers.conclude(generation, group, pick, verdict, &mut context.io);
     }
 
     /// Does everything that can be done now.
     pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
-        for _ in 0..context.tuning.relay_rounds {
+        for _ in 0..context.io.tuning.relay_rounds {
             let moved = match &self.stage {
                 Stage::Nowhere => return Next::Close(CloseReason::Done),
                 Stage::Connecting { .. } if client.socket.is_broken() => {
@@ -221,25 +226,26 @@ impl<N: Net> Transit<N> {
         else {
             return;
         };
-        context.prove(self.generation, self.pass().group, &mut pick);
-        self.account.connected(context.now);
+        let (generation, group) = (self.generation, self.pass().group);
+        context.servers.succeed_early(generation, group, &mut pick, &mut context.io);
+        self.account.connected(context.io.now);
         self.status = PASSED;
         let mut up = Flow::beginning_with(std::mem::take(&mut client.input));
         if let Some(version) = self.pass().announces {
             let source = self.remote.as_ref().unwrap_or(&client.facts.peer);
-            up.prepend(&header(version, source, &client.facts.local), &mut context.buffers);
+            up.prepend(&header(version, source, &client.facts.local), &mut context.io.buffers);
         }
         let (pass, down) = (self.pass(), Flow::beginning_with(Buffer::default()));
-        let tunnel = Tunnel::new(up, down, pass.buffer, pass.half_close, context.now);
+        let tunnel = Tunnel::new(up, down, pass.buffer, pass.half_close, context.io.now);
         self.stage = Stage::Open { socket, pick, tunnel };
     }
 
     fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Closed> {
         let Stage::Open { socket, tunnel, .. } = &mut self.stage else { return Ok(false) };
         let first = tunnel.down.received == 0;
-        let moved = tunnel.pass(&mut client.socket, socket, context)?;
+        let moved = tunnel.pass(&mut client.socket, socket, &mut context.io)?;
         if first && tunnel.down.received > 0 {
-            self.account.first_byte(context.now);
+            self.account.first_byte(context.io.now);
         }
         Ok(moved)
     }
@@ -251,7 +257,7 @@ impl<N: Net> Transit<N> {
         else {
             return;
         };
-        context.close(socket);
+        context.io.close(socket);
         match self.failed(failure, pick, context) {
             Some(next) => self.attempt(Some(next), client, context),
             None => self.status = NO_SERVER,
@@ -292,21 +298,22 @@ impl<N: Net> Transit<N> {
     }
 
     /// Whether what happened to a server concerns this connection.
-    pub fn is_moved_by(&self, shift: &Shift) -> bool {
+    pub fn is_moved_by(&self, news: &News) -> bool {
         let group = self.pass().group;
-        if shift.generation != self.generation || shift.group != group {
+        let (News::Out(at) | News::Back(at)) = news;
+        if at.generation != self.generation || at.group != group {
             return false;
         }
         let servers = &self.config.groups[group.0].servers;
         let is_backup = |server: ServerId| servers[server.0].backup;
-        match (&self.stage, shift.standing) {
-            (Stage::Connecting { pick, .. }, Standing::Out) => pick.server == shift.server,
+        match (&self.stage, news) {
+            (Stage::Connecting { pick, .. }, News::Out(_)) => pick.server == at.server,
             (Stage::Open { .. }, _) if self.pass().loyalty == Loyalty::ToServer => false,
-            (Stage::Open { pick, .. }, Standing::Out) => pick.server == shift.server,
-            (Stage::Open { pick, .. }, Standing::Back) => {
-                is_backup(pick.server) && !is_backup(shift.server)
+            (Stage::Open { pick, .. }, News::Out(_)) => pick.server == at.server,
+            (Stage::Open { pick, .. }, News::Back(_)) => {
+                is_backup(pick.server) && !is_backup(at.server)
             }
-            (Stage::Connecting { .. }, Standing::Back) | (Stage::Nowhere, _) => false,
+            (Stage::Connecting { .. }, News::Back(_)) | (Stage::Nowhere, _) => false,
         }
     }
 
@@ -327,8 +334,11 @@ impl<N: Net> Transit<N> {
         let (Stage::Connecting { pick, .. } | Stage::Open { pick, .. }) = &mut self.stage else {
             return false;
         };
-        let Some(virtual_server) = tunnel_of(client, context) else { return false };
-        let (config, generation) = (Arc::clone(context.config()), context.generation());
+        let listen = context.servers.listen(client.facts.listener);
+        let tunnel = listen.and_then(|listen| tunnel_of(context.servers.config(), listen));
+        let Some(virtual_server) = tunnel else { return false };
+        let (config, generation) =
+            (Arc::clone(context.servers.config()), context.servers.generation());
         let old_pass = pass(&self.config, self.route);
         let route = Route::H2c(virtual_server);
         let group = pass(&config, route).group;
@@ -338,11 +348,12 @@ impl<N: Net> Transit<N> {
             new.servers.iter().position(|server| server.address == *address).map(ServerId)
         };
         let Some(server) = renamed(pick.server) else { return false };
-        let now = context.now;
-        let again = context.group(generation, group).0.pick_again(server, now);
+        let now = context.io.now;
+        let again = context.servers.group(generation, group).0.pick_again(server, now);
         let Some(again) = again else { return false };
         let before = std::mem::replace(pick, again);
-        context.conclude(self.generation, old_pass.group, before, Verdict::Abandoned);
+        let (old, io) = (self.generation, &mut context.io);
+        context.servers.conclude(old, old_pass.group, before, Verdict::Abandoned, io);
         self.account.rename(|_, server| match server {
             Some(server) => renamed(server).map(|server| (group, Some(server))),
             None => Some((group, None)),
@@ -364,7 +375,7 @@ impl<N: Net> Transit<N> {
         match std::mem::replace(&mut self.stage, Stage::Nowhere) {
             Stage::Nowhere => {}
             Stage::Connecting { socket, pick, .. } => {
-                context.close(socket);
+                context.io.close(socket);
                 self.conclude(pick, Verdict::Abandoned, context);
             }
             Stage::Open { mut socket, pick, mut tunnel } => {
@@ -373,12 +384,12 @@ impl<N: Net> Transit<N> {
                     tunnel.cut(&mut client.socket, &mut socket);
                 }
                 self.account_for(&tunnel);
-                tunnel.release(context);
-                context.close(socket);
+                tunnel.release(&mut context.io);
+                context.io.close(socket);
                 self.conclude(pick, Verdict::Abandoned, context);
             }
         }
-        self.account.ended(None, context.now);
+        self.account.ended(None, context.io.now);
         self.log(client, context);
     }
 
@@ -401,11 +412,11 @@ impl<N: Net> Transit<N> {
         context: &mut Context<N>,
     ) {
         if failure == Failure::MarkedDown && next.is_some() {
-            return context.complaints.count(context.now);
+            return context.complaints.count(context.io.now);
         }
         let group = &self.config.groups[self.pass().group.0];
         let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
-        context.complaints.tell(context.now, Topic::Servers, level, || {
+        context.complaints.tell(context.io.now, Topic::Servers, level, || {
             let (at, words) = (Named(&group.servers[server.0]), failure.words());
             let becomes = match next {
                 Some(next) => format!("moves to {}", Named(&group.servers[next.server.0])),
@@ -418,7 +429,7 @@ impl<N: Net> Transit<N> {
     /// Tells the operator that no server can be picked at all.
     fn tell_nobody(&self, context: &mut Context<N>) {
         let name = &self.config.groups[self.pass().group.0].name;
-        context.complaints.tell(context.now, Topic::Servers, log::Level::Warn, || {
+        context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
             format!("upstream \"{name}\": no server can take it; a client is closed")
         });
     }

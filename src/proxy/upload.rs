@@ -6,17 +6,18 @@ use std::io::IoSlice;
 
 use super::client::Client;
 use super::context::Context;
-use super::exchange::{Ending, Exchange, Link};
-use super::pipes::Piped;
+use super::exchange::{Exchange, Link};
 use super::request::Refusal;
-use super::socket::Moved;
-use super::stop::Stop;
+use super::stop::{Ending, Stop};
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
 use crate::net::Net;
 use crate::planted::{self, Bug};
 use crate::time::Time;
+use crate::transport::io::Io;
+use crate::transport::pipe::Piped;
+use crate::transport::socket::Moved;
 use crate::upstream::retry::Failure;
 
 /// The state of the request's direction.
@@ -161,18 +162,18 @@ impl<N: Net> Upload<N> {
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, context: &mut Context<N>) {
-        context.buffers.clear(&mut self.head);
+    pub fn release(&mut self, io: &mut Io<N>) {
+        io.buffers.clear(&mut self.head);
         if !planted::is(Bug::BufferNotReturned) {
-            self.replay.forget(&mut context.buffers);
+            self.replay.forget(&mut io.buffers);
         }
-        self.drop_pipe(context);
+        self.drop_pipe(io);
     }
 
     /// Gives the pipe back; what is in it reaches nobody.
-    pub fn drop_pipe(&mut self, context: &mut Context<N>) {
+    pub fn drop_pipe(&mut self, io: &mut Io<N>) {
         if let Some(piped) = self.piped.take() {
-            context.pipes.give(piped);
+            io.pipes.give(piped);
         }
     }
 }
@@ -248,22 +249,22 @@ impl<N: Net> Exchange<N> {
     fn note_written(&mut self, count: usize, client: &mut Client<N>, context: &mut Context<N>) {
         let upload = &mut self.upload;
         upload.sent = true;
-        upload.since = context.now;
+        upload.since = context.io.now;
         if let Some(attempt) = self.account.current() {
             attempt.sent += count as u64;
         }
         let of_head = count.min(upload.head.len());
         upload.head.consume(of_head);
-        context.buffers.settle(&mut upload.head);
+        context.io.buffers.settle(&mut upload.head);
         let again = (count - of_head).min(upload.replay.bytes().len() - upload.resent);
         upload.resent += again;
         let fresh = count - of_head - again;
         if fresh > 0 {
-            upload.replay.record(&client.input.bytes()[..fresh], &mut context.buffers);
+            upload.replay.record(&client.input.bytes()[..fresh], &mut context.io.buffers);
             upload.resent = upload.replay.bytes().len();
             upload.ready -= fresh;
             client.input.consume(fresh);
-            context.buffers.settle(&mut client.input);
+            context.io.buffers.settle(&mut client.input);
         }
     }
 
@@ -289,17 +290,17 @@ impl<N: Net> Exchange<N> {
         if client.input.len() >= RELAY_BUFFER || !client.socket.is_readable() {
             return Ok(false);
         }
-        context.buffers.make_room(&mut client.input, RELAY_BUFFER);
+        context.io.buffers.make_room(&mut client.input, RELAY_BUFFER);
         match client.socket.read(client.input.room()) {
             Moved::Bytes(count) => {
                 client.input.filled(count);
                 if !self.upload.is_pending() {
-                    self.upload.since = context.now;
+                    self.upload.since = context.io.now;
                 }
                 Ok(true)
             }
             Moved::Wait => {
-                context.buffers.settle(&mut client.input);
+                context.io.buffers.settle(&mut client.input);
                 Ok(false)
             }
             Moved::End | Moved::Failed(_) => Err(Ending::ClientLeft.into()),

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use super::account::{Account, Attempt};
 use super::client::Facts;
-use super::context::location;
-use super::error_page::Page;
-use super::opening::Announced;
+use super::page::Page;
 use super::request::{Request, Span};
-use super::route::Site;
+use super::route::{Site, location_of};
 use crate::address::Address;
 use crate::config::model::{Action, Config, Escape, HeadLimits, LogFormat, ProxyPass};
 use crate::config::template::{Part, Template, Variable};
@@ -20,6 +18,7 @@ use crate::http::head::{self, Version};
 use crate::http::rewrite::decimal;
 use crate::http::target::{host_and_port, normalise};
 use crate::time::{Time, WallTime};
+use crate::transport::proxy_protocol::ProxiedFrom;
 
 /// Everything that a variable may ask for.
 #[derive(Clone)]
@@ -112,10 +111,10 @@ impl Scope<'_> {
             Variable::RemotePort => number(self.remote.port()?, out),
             Variable::RealipRemoteAddr => ip(&self.client.peer, out),
             Variable::RealipRemotePort => number(self.client.peer.port()?, out),
-            Variable::ProxyProtocolAddr => show(self.announced()?.source.ip(), out),
-            Variable::ProxyProtocolPort => number(self.announced()?.source.port(), out),
-            Variable::ProxyProtocolServerAddr => show(self.announced()?.destination.ip(), out),
-            Variable::ProxyProtocolServerPort => number(self.announced()?.destination.port(), out),
+            Variable::ProxyProtocolAddr => show(self.proxied()?.source.ip(), out),
+            Variable::ProxyProtocolPort => number(self.proxied()?.source.port(), out),
+            Variable::ProxyProtocolServerAddr => show(self.proxied()?.destination.ip(), out),
+            Variable::ProxyProtocolServerPort => number(self.proxied()?.destination.port(), out),
             Variable::RemoteUser => self.user(out)?,
             Variable::ServerAddr => ip(&self.client.local, out),
             Variable::ServerPort => number(self.client.local.port()?, out),
@@ -180,12 +179,12 @@ impl Scope<'_> {
         Some(())
     }
 
-    fn announced(&self) -> Option<&Announced> {
-        self.client.announced.as_deref()
+    fn proxied(&self) -> Option<&ProxiedFrom> {
+        self.client.proxied.as_deref()
     }
 
     fn proxy(&self) -> Option<&ProxyPass> {
-        match &location(self.config, self.site)?.action {
+        match &location_of(self.config, self.site)?.action {
             Action::Proxy(proxy) => Some(proxy),
             Action::Return(_) | Action::NotFound => None,
         }

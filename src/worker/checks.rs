@@ -6,11 +6,13 @@ use slab::Slab;
 use crate::config::model::GroupId;
 use crate::net::{Connect, Event, Net};
 use crate::planted::{self, Bug};
-use crate::proxy::attempt::failure_of_connect;
 use crate::proxy::complaints::Named;
-use crate::proxy::context::{Context, Owner};
-use crate::proxy::socket::Socket;
+use crate::proxy::context::Context;
+use crate::proxy::servers::At;
 use crate::time::Time;
+use crate::transport::dial::failure_of_connect;
+use crate::transport::io::Owner;
+use crate::transport::socket::Socket;
 use crate::upstream::group::ServerId;
 
 /// The connections under way.
@@ -50,26 +52,27 @@ impl<N: Net> Checks<N> {
     /// Begins those that are due.
     pub(super) fn begin(&mut self, context: &mut Context<N>) {
         while !planted::is(Bug::ChecksNeverBegin)
-            && let Some((group, server)) = context.begin_check()
+            && let Some(At { generation, group, server }) =
+                context.servers.begin_check(context.io.now)
         {
-            let generation = context.generation();
-            let config = std::sync::Arc::clone(context.config());
+            let config = std::sync::Arc::clone(context.servers.config());
             let model = &config.groups[group.0];
             let entry = self.all.vacant_entry();
             let owner = Owner::Check(entry.key() as u32);
             let connected = context
+                .io
                 .net
                 .connect(&model.servers[server.0].address, &Connect::default())
-                .and_then(|mut stream| Ok((context.watch(&mut stream, owner)?, stream)));
+                .and_then(|mut stream| Ok((context.io.watch(&mut stream, owner)?, stream)));
             match connected {
                 Ok((token, stream)) => {
                     let socket = Socket::connecting(stream, token);
-                    let deadline = context.now + model.check_timeout;
+                    let deadline = context.io.now + model.check_timeout;
                     entry.insert(Check { socket, generation, group, server, deadline });
                 }
                 Err(e) if failure_of_connect(&e).is_none() => {
-                    let now = context.now;
-                    context.group(generation, group).0.postpone_check(server, now);
+                    let now = context.io.now;
+                    context.servers.group(generation, group).0.postpone_check(server, now);
                 }
                 Err(_) => end(generation, group, server, false, context),
             }
@@ -78,7 +81,7 @@ impl<N: Net> Checks<N> {
 
     /// Ends those that have come to their end.
     pub(super) fn run(&mut self, context: &mut Context<N>) {
-        let now = context.now;
+        let now = context.io.now;
         let mut ended = Vec::new();
         for (key, check) in &mut self.all {
             match check.socket.connected() {
@@ -90,7 +93,7 @@ impl<N: Net> Checks<N> {
         }
         for (key, accepted) in ended {
             let check = self.all.remove(key);
-            context.close(check.socket);
+            context.io.close(check.socket);
             end(check.generation, check.group, check.server, accepted, context);
         }
     }
@@ -98,7 +101,7 @@ impl<N: Net> Checks<N> {
     /// Closes all of them: their groups are not used any more.
     pub(super) fn abandon(&mut self, context: &mut Context<N>) {
         for check in self.all.drain() {
-            context.close(check.socket);
+            context.io.close(check.socket);
         }
     }
 }
@@ -110,12 +113,14 @@ fn end<N: Net>(
     accepted: bool,
     context: &mut Context<N>,
 ) {
-    let now = context.now;
-    let change = context.group(generation, group).0.end_check(server, accepted, now);
+    let now = context.io.now;
+    let change = context.servers.group(generation, group).0.end_check(server, accepted, now);
     match change {
-        Some(change) => context.announce(generation, group, server, change),
+        Some(change) => {
+            context.servers.announce(At { generation, group, server }, change, &mut context.io)
+        }
         None => {
-            let model = &context.config().groups[group.0];
+            let model = &context.servers.config().groups[group.0];
             let (name, at) = (&model.name, Named(&model.servers[server.0]));
             log::debug!("upstream \"{name}\": {at} is still down");
         }

@@ -8,9 +8,10 @@ use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Accepted, Net, Token};
 use crate::planted::{self, Bug};
-use crate::proxy::attempt::failure_of_connect;
-use crate::proxy::context::{Context, Owner};
+use crate::proxy::context::Context;
 use crate::time::Time;
+use crate::transport::dial::failure_of_connect;
+use crate::transport::io::Owner;
 
 /// All listeners. One keeps its index for as long as the worker lives.
 pub(super) struct Listeners<N: Net> {
@@ -52,17 +53,17 @@ impl<N: Net> Listeners<N> {
                 continue;
             }
             let place = self.all.len() + fresh.len();
-            let token = Token(context.owners.insert(Owner::Listener(place as u32)));
-            match context.net.listen(listen, token) {
+            let token = Token(context.io.owners.insert(Owner::Listener(place as u32)));
+            match context.io.net.listen(listen, token) {
                 Ok(socket) => {
                     let address = listen.address.clone();
                     fresh.push(Some(Listener { socket, token, address, ready: true }));
                     serves.push(Some(index));
                 }
                 Err(reason) => {
-                    context.owners.remove(token.0);
+                    context.io.owners.remove(token.0);
                     for listener in fresh.into_iter().flatten() {
-                        context.owners.remove(listener.token.0);
+                        context.io.owners.remove(listener.token.0);
                     }
                     return Err(ListenError { address: listen.address.clone(), reason });
                 }
@@ -71,10 +72,10 @@ impl<N: Net> Listeners<N> {
         self.all.append(&mut fresh);
         for (place, _) in serves.iter().enumerate().filter(|(_, serves)| serves.is_none()) {
             if let Some(listener) = self.all[place].take() {
-                context.owners.remove(listener.token.0);
+                context.io.owners.remove(listener.token.0);
             }
         }
-        context.listens = serves;
+        context.servers.listens = serves;
         Ok(())
     }
 
@@ -88,7 +89,7 @@ impl<N: Net> Listeners<N> {
     /// Closes all of them.
     pub(super) fn close(&mut self, context: &mut Context<N>) {
         for listener in self.all.iter_mut().filter_map(Option::take) {
-            context.owners.remove(listener.token.0);
+            context.io.owners.remove(listener.token.0);
         }
     }
 
@@ -131,16 +132,18 @@ impl<N: Net> Listeners<N> {
         context: &mut Context<N>,
     ) -> Option<Accepted<N::Stream>> {
         let listener = self.all.get_mut(place)?.as_mut()?;
-        match context.net.accept(&listener.socket) {
+        match context.io.net.accept(&listener.socket) {
             Ok(accepted) => return Some(accepted),
             Err(e) if e.kind() == ErrorKind::WouldBlock => listener.ready = false,
             // The client gave up while it waited, or a signal came: the next one may be fine.
             Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
             }
             // It can be had after all, with the next turn.
-            Err(e) if failure_of_connect(&e).is_none() && context.close_one_idle() => {}
+            Err(e)
+                if failure_of_connect(&e).is_none()
+                    && context.servers.close_one_idle(&mut context.io) => {}
             Err(e) => {
-                self.pause(context.now, &e.to_string());
+                self.pause(context.io.now, &e.to_string());
             }
         }
         None

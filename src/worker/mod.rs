@@ -18,11 +18,15 @@ use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
 use crate::planted::{self, Bug};
-pub use crate::proxy::context::Tuning;
-use crate::proxy::context::{Context, Owner};
+use crate::proxy::context::Context;
 pub use crate::proxy::journal::Journal;
-use crate::proxy::session::{CloseReason, Next, Session};
+use crate::proxy::next::{CloseReason, Next};
+use crate::proxy::session::Session;
+use crate::proxy::shared::Shared;
+use crate::recycle::Boxes;
 use crate::time::Time;
+use crate::transport::io::Owner;
+pub use crate::transport::io::Tuning;
 
 use checks::Checks;
 use listeners::Listeners;
@@ -30,7 +34,9 @@ use timers::Timers;
 
 /// One thread's work.
 pub struct Worker<N: Net> {
-    context: Context<N>,
+    shared: Shared<N>,
+    /// Connections accepted so far.
+    accepted: u64,
     sessions: Slab<Entry<N>>,
     listeners: Listeners<N>,
     checks: Checks<N>,
@@ -97,7 +103,8 @@ impl<N: Net> Worker<N> {
     /// The first listener that cannot be bound.
     pub fn new(net: N, config: Arc<Config>) -> Result<Worker<N>, ListenError> {
         let mut worker = Worker {
-            context: Context::new(net, config),
+            shared: Shared { context: Context::new(net, config), exchanges: Boxes::default() },
+            accepted: 0,
             sessions: Slab::new(),
             listeners: Listeners::new(),
             checks: Checks::new(),
@@ -106,8 +113,8 @@ impl<N: Net> Worker<N> {
             running: Vec::new(),
             events: Vec::new(),
         };
-        let config = Arc::clone(worker.context.config());
-        worker.listeners.adopt(&config, &mut worker.context)?;
+        let config = Arc::clone(worker.shared.context.servers.config());
+        worker.listeners.adopt(&config, &mut worker.shared.context)?;
         Ok(worker)
     }
 
@@ -118,26 +125,26 @@ impl<N: Net> Worker<N> {
     pub fn turn(&mut self, until: Time) -> io::Result<()> {
         let until = self.next_wake(until);
         let mut events = std::mem::take(&mut self.events);
-        self.context.now = self.context.net.poll(&mut events, until)?;
+        self.shared.context.io.now = self.shared.context.io.net.poll(&mut events, until)?;
         for event in &events {
             self.note(event);
         }
         self.events = events;
-        self.context.expire_idle();
-        self.checks.run(&mut self.context);
+        self.shared.context.servers.expire_idle(&mut self.shared.context.io);
+        self.checks.run(&mut self.shared.context);
         self.expire_sessions();
         self.accept();
         self.run_queue();
         self.spread_verdicts();
-        self.checks.begin(&mut self.context);
-        self.context.complaints.sum_up(self.context.now);
-        self.context.retire();
+        self.checks.begin(&mut self.shared.context);
+        self.shared.context.complaints.sum_up(self.shared.context.io.now);
+        self.shared.context.servers.retire();
         Ok(())
     }
 
     /// The time of the latest turn.
     pub fn now(&self) -> Time {
-        self.context.now
+        self.shared.context.io.now
     }
 
     /// Makes `config` the one that new requests are served by. Exchanges in flight keep theirs.
@@ -145,26 +152,26 @@ impl<N: Net> Worker<N> {
     /// # Errors
     /// A new listener that cannot be bound: then nothing changes.
     pub fn reload(&mut self, config: Arc<Config>) -> Result<(), ListenError> {
-        self.listeners.adopt(&config, &mut self.context)?;
-        self.context.adopt(config);
-        self.checks.abandon(&mut self.context);
+        self.listeners.adopt(&config, &mut self.shared.context)?;
+        self.shared.context.adopt(config);
+        self.checks.abandon(&mut self.shared.context);
         self.close_sessions(|worker, key| {
             let session = &mut worker.sessions[key].session;
             // Tunnels that follow their group cannot hear of what happens in a newer one.
             if session.comes_again() {
-                return !session.adopt_newest(&mut worker.context);
+                return !session.adopt_newest(&mut worker.shared.context);
             }
-            session.is_idle() && worker.context.listen(session.listener()).is_none()
+            session.is_idle() && worker.shared.context.servers.listen(session.listener()).is_none()
         });
         Ok(())
     }
 
     /// Stops listening and closes what is idle; exchanges in flight go on to their end.
     pub fn drain(&mut self) {
-        self.context.draining = true;
-        self.listeners.close(&mut self.context);
-        self.context.close_idle();
-        self.checks.abandon(&mut self.context);
+        self.shared.context.servers.draining = true;
+        self.listeners.close(&mut self.shared.context);
+        self.shared.context.servers.close_idle(&mut self.shared.context.io);
+        self.checks.abandon(&mut self.shared.context);
         if !planted::is(Bug::DrainForgetsIdle) {
             self.close_sessions(|worker, key| worker.sessions[key].session.may_go());
         }
@@ -172,12 +179,12 @@ impl<N: Net> Worker<N> {
 
     /// Whether nothing is left to be done after [`Worker::drain`].
     pub fn drained(&self) -> bool {
-        self.context.draining && self.sessions.is_empty()
+        self.shared.context.servers.draining && self.sessions.is_empty()
     }
 
     /// Access log lines that wait to be written.
     pub fn journal(&mut self) -> &mut Journal {
-        &mut self.context.journal
+        &mut self.shared.context.journal
     }
 
     /// The listening sockets.
@@ -187,24 +194,24 @@ impl<N: Net> Worker<N> {
 
     /// Moves bytes in another way from now on.
     pub fn tune(&mut self, tuning: Tuning) {
-        self.context.tuning = tuning;
+        self.shared.context.io.tuning = tuning;
     }
 
     /// The network.
     pub fn net(&mut self) -> &mut N {
-        &mut self.context.net
+        &mut self.shared.context.io.net
     }
 
     /// What is held now.
     pub fn census(&self) -> Census {
         Census {
             sessions: self.sessions.len(),
-            tokens: self.context.owners.len(),
-            idle_upstreams: self.context.idle(),
+            tokens: self.shared.context.io.owners.len(),
+            idle_upstreams: self.shared.context.servers.idle(),
             checks: self.checks.len(),
-            buffers_held: self.context.buffers.held(),
-            buffer_bytes: self.context.buffers.held_bytes(),
-            pipes_out: self.context.pipes.out(),
+            buffers_held: self.shared.context.io.buffers.held(),
+            buffer_bytes: self.shared.context.io.buffers.held_bytes(),
+            pipes_out: self.shared.context.io.pipes.out(),
             alarms: self.timers.count(),
         }
     }
@@ -212,14 +219,14 @@ impl<N: Net> Worker<N> {
     /// When something is due that no event will announce.
     fn next_wake(&self, until: Time) -> Time {
         if !self.queue.is_empty() || self.listeners.are_waiting() {
-            return self.context.now;
+            return self.shared.context.io.now;
         }
         let alarms = self.timers.next().min(self.checks.deadline()).min(self.listeners.deadline());
-        until.min(alarms).min(self.context.next_alarm())
+        until.min(alarms).min(self.shared.context.next_alarm())
     }
 
     fn note(&mut self, event: &Event) {
-        let Some(&owner) = self.context.owners.get(event.token.0) else { return };
+        let Some(&owner) = self.shared.context.io.owners.get(event.token.0) else { return };
         match owner {
             Owner::Listener(listener) => self.listeners.note(listener),
             Owner::Client(key) => {
@@ -238,7 +245,8 @@ impl<N: Net> Worker<N> {
             Owner::Idle { group, key } => {
                 let says = event.readable || event.read_closed || event.broken;
                 if says && !planted::is(Bug::IdleEventsIgnored) {
-                    self.context.drop_idle(group, key);
+                    let Shared { context, .. } = &mut self.shared;
+                    context.servers.drop_idle(group, key, &mut context.io);
                 }
             }
             Owner::Check(key) => self.checks.note(key, event),
@@ -258,7 +266,7 @@ impl<N: Net> Worker<N> {
         for key in running.drain(..) {
             let Some(entry) = self.sessions.get_mut(key) else { continue };
             entry.queued = false;
-            let next = entry.session.run(&mut self.context);
+            let next = entry.session.run(&mut self.shared);
             self.follow(key, next);
         }
         self.running = running;
@@ -284,7 +292,7 @@ impl<N: Net> Worker<N> {
             self.timers.set(deadline, key);
         }
         entry.idle_since = match entry.session.is_idle() {
-            true => entry.idle_since.min(self.context.now),
+            true => entry.idle_since.min(self.shared.context.io.now),
             false => Time::NEVER,
         };
         let sessions = &self.sessions;
@@ -295,13 +303,13 @@ impl<N: Net> Worker<N> {
 
     fn close(&mut self, key: usize, reason: CloseReason) {
         let entry = self.sessions.remove(key);
-        entry.session.close(reason, &mut self.context);
+        entry.session.close(reason, &mut self.shared);
         self.listeners.resume();
         // A crowd has left: what it took goes back. Its alarms and turns concern nobody any more.
         if self.sessions.is_empty() && self.sessions.capacity() > KEPT_SESSIONS {
             self.sessions = Slab::new();
             self.timers = Timers::new();
-            self.context.give_back();
+            self.shared.context.io.give_back();
         }
     }
 
@@ -315,14 +323,14 @@ impl<N: Net> Worker<N> {
     }
 
     fn expire_sessions(&mut self) {
-        while let Some((time, key)) = self.timers.take_due(self.context.now) {
+        while let Some((time, key)) = self.timers.take_due(self.shared.context.io.now) {
             let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
                 continue;
             };
             if !planted::is(Bug::AlarmNotSetAgain) {
                 entry.alarm = Time::NEVER;
             }
-            let next = entry.session.expire(&mut self.context);
+            let next = entry.session.expire(&mut self.shared);
             self.follow(key, next);
         }
     }
@@ -331,12 +339,12 @@ impl<N: Net> Worker<N> {
     /// and tunnels that follow their group are closed when its active server is another one.
     fn spread_verdicts(&mut self) {
         // Moving on may bring further servers down; each can fall only once a turn.
-        while let Some(shift) = self.context.shifts.pop() {
+        while let Some(news) = self.shared.context.servers.news.pop() {
             let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
             for key in keys {
                 let Some(entry) = self.sessions.get_mut(key) else { continue };
-                if entry.session.is_moved_by(&shift) {
-                    let next = entry.session.shift(&mut self.context);
+                if entry.session.is_moved_by(&news) {
+                    let next = entry.session.shift(&mut self.shared);
                     self.follow(key, next);
                 }
             }
@@ -345,21 +353,24 @@ impl<N: Net> Worker<N> {
 
     fn accept(&mut self) {
         let mut next = 0;
-        while let Some(listener) = self.listeners.next_ready(next, self.context.now) {
+        while let Some(listener) = self.listeners.next_ready(next, self.shared.context.io.now) {
             next = listener + 1;
             for _ in 0..ACCEPTS_A_TURN {
                 if !self.make_room() {
                     break;
                 }
-                let Some(accepted) = self.listeners.accept(listener, &mut self.context) else {
+                let Some(accepted) = self.listeners.accept(listener, &mut self.shared.context)
+                else {
                     break;
                 };
                 let entry = self.sessions.vacant_entry();
                 let key = entry.key();
-                let Some(session) = self.context.admit(accepted, listener as u32, key as u32)
-                else {
+                let (number, keys) = (self.accepted + 1, (listener as u32, key as u32));
+                let context = &mut self.shared.context;
+                let Some(session) = Session::accept(accepted, keys, number, context) else {
                     break;
                 };
+                self.accepted = number;
                 entry.insert(Entry {
                     session,
                     queued: false,
@@ -374,25 +385,25 @@ impl<N: Net> Worker<N> {
     /// Sees to it that one more client can be served: at the limit, by closing an idle connection
     /// to a server, else the client that has been idle for longest.
     fn make_room(&mut self) -> bool {
-        if self.context.buffers.is_exhausted() {
-            self.listeners.pause(self.context.now, "worker_buffer_memory is used up");
+        if self.shared.context.io.buffers.is_exhausted() {
+            self.listeners.pause(self.shared.context.io.now, "worker_buffer_memory is used up");
             return false;
         }
-        let limit = self.context.config().process.worker_connections;
-        if self.context.owners.len() + SOCKETS_A_SESSION <= limit {
+        let limit = self.shared.context.servers.config().process.worker_connections;
+        if self.shared.context.io.owners.len() + SOCKETS_A_SESSION <= limit {
             return true;
         }
-        if self.context.close_one_idle() {
+        if self.shared.context.servers.close_one_idle(&mut self.shared.context.io) {
             return true;
         }
         let idle = self.sessions.iter().filter(|(_, entry)| entry.idle_since < Time::NEVER);
         if let Some((oldest, _)) = idle.min_by_key(|(_, entry)| entry.idle_since) {
             let what = "worker_connections are not enough: idle clients are closed";
-            self.listeners.tell(self.context.now, what);
+            self.listeners.tell(self.shared.context.io.now, what);
             self.close(oldest, CloseReason::Evicted);
             return true;
         }
-        self.listeners.pause(self.context.now, "worker_connections are not enough");
+        self.listeners.pause(self.shared.context.io.now, "worker_connections are not enough");
         false
     }
 }

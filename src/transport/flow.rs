@@ -5,8 +5,8 @@
 
 use std::io::IoSlice;
 
-use super::context::Context;
-use super::pipes::Piped;
+use super::io::Io;
+use super::pipe::Piped;
 use super::socket::{Moved, Socket};
 use crate::buffer::{Buffer, BufferPool};
 use crate::net::Net;
@@ -77,19 +77,19 @@ impl<N: Net> Flow<N> {
         from: &mut Socket<N>,
         to: &mut Socket<N>,
         room: usize,
-        context: &mut Context<N>,
+        io: &mut Io<N>,
     ) -> bool {
-        let taken = self.take(from, room, context);
-        let given = self.give(to, context);
+        let taken = self.take(from, room, io);
+        let given = self.give(to, io);
         taken || given
     }
 
-    fn take(&mut self, from: &mut Socket<N>, room: usize, context: &mut Context<N>) -> bool {
+    fn take(&mut self, from: &mut Socket<N>, room: usize, io: &mut Io<N>) -> bool {
         if self.end != End::Open || !from.is_readable() || self.buffer.len() >= room {
             return false;
         }
         if matches!(self.way, Way::Bulk) && self.buffer.is_empty() {
-            let pipe = context.pipes.take(&mut context.net);
+            let pipe = io.pipes.take(&mut io.net);
             self.way = pipe.map_or(Way::Copied, Way::Spliced);
         }
         let moved = match &mut self.way {
@@ -97,14 +97,14 @@ impl<N: Net> Flow<N> {
             Way::Spliced(piped) => piped.fill(from, u64::MAX),
             Way::Copied | Way::Bulk => {
                 let was_empty = self.buffer.is_empty();
-                context.buffers.make_room(&mut self.buffer, room);
+                io.buffers.make_room(&mut self.buffer, room);
                 let moved = from.read(self.buffer.room());
                 if let Moved::Bytes(count) = moved {
                     self.buffer.filled(count);
                     let full = was_empty && self.buffer.free() == 0;
                     self.way = if full { Way::Bulk } else { Way::Copied };
                 }
-                context.buffers.settle(&mut self.buffer);
+                io.buffers.settle(&mut self.buffer);
                 moved
             }
         };
@@ -116,12 +116,12 @@ impl<N: Net> Flow<N> {
             Moved::Wait => {}
         }
         if !matches!(moved, Moved::Bytes(_)) {
-            self.leave_pipe(context);
+            self.leave_pipe(io);
         }
         !matches!(moved, Moved::Wait)
     }
 
-    fn give(&mut self, to: &mut Socket<N>, context: &mut Context<N>) -> bool {
+    fn give(&mut self, to: &mut Socket<N>, io: &mut Io<N>) -> bool {
         let moved = match &mut self.way {
             _ if !self.buffer.is_empty() => to.write(&[IoSlice::new(self.buffer.bytes())]),
             Way::Spliced(piped) if piped.held() > 0 => piped.drain(to),
@@ -131,13 +131,13 @@ impl<N: Net> Flow<N> {
             Moved::Bytes(count) => {
                 self.delivered += count as u64;
                 self.buffer.consume(count.min(self.buffer.len()));
-                context.buffers.settle(&mut self.buffer);
+                io.buffers.settle(&mut self.buffer);
                 self.tell(to);
                 true
             }
             Moved::Wait => false,
             Moved::End | Moved::Failed(_) => {
-                self.release(context);
+                self.release(io);
                 self.end = End::Refused;
                 true
             }
@@ -166,14 +166,14 @@ impl<N: Net> Flow<N> {
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, context: &mut Context<N>) {
-        context.buffers.clear(&mut self.buffer);
-        self.leave_pipe(context);
+    pub fn release(&mut self, io: &mut Io<N>) {
+        io.buffers.clear(&mut self.buffer);
+        self.leave_pipe(io);
     }
 
-    fn leave_pipe(&mut self, context: &mut Context<N>) {
+    fn leave_pipe(&mut self, io: &mut Io<N>) {
         if let Way::Spliced(piped) = std::mem::replace(&mut self.way, Way::Copied) {
-            context.pipes.give(piped);
+            io.pipes.give(piped);
         }
     }
 }

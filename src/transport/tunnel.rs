@@ -1,7 +1,7 @@
 //! Bytes that pass both ways unread, and so do the ends of either side: L4, and HTTP after 101.
 
-use super::context::Context;
 use super::flow::{End, Flow};
+use super::io::Io;
 use super::socket::Socket;
 use crate::config::model::HalfClose;
 use crate::net::Net;
@@ -51,12 +51,12 @@ impl<N: Net> Tunnel<N> {
         &mut self,
         client: &mut Socket<N>,
         server: &mut Socket<N>,
-        context: &mut Context<N>,
+        io: &mut Io<N>,
     ) -> Result<bool, Closed> {
-        let up = self.up.pass(client, server, self.room, context);
-        let down = self.down.pass(server, client, self.room, context);
+        let up = self.up.pass(client, server, self.room, io);
+        let down = self.down.pass(server, client, self.room, io);
         if up || down {
-            self.since = context.now;
+            self.since = io.now;
         }
         match self.closed() {
             Some(closed) => {
@@ -98,8 +98,8 @@ impl<N: Net> Tunnel<N> {
     }
 
     /// Gives all storage back.
-    pub fn release(&mut self, context: &mut Context<N>) {
-        self.up.release(context);
-        self.down.release(context);
+    pub fn release(&mut self, io: &mut Io<N>) {
+        self.up.release(io);
+        self.down.release(io);
     }
 }

@@ -1,0 +1,44 @@
+//! How connections open that speak HTTP/2 without being asked: RFC 9113, section 3.4.
+
+/// How much of the preface the bytes of a new connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preface {
+    /// Something else.
+    No,
+    /// Nothing else so far.
+    Part,
+    /// All of it.
+    Whole,
+}
+
+/// Looks for the preface at the front of `bytes`.
+pub fn look(bytes: &[u8]) -> Preface {
+    if bytes.iter().zip(PREFACE).any(|(byte, expected)| byte != expected) {
+        Preface::No
+    } else if bytes.len() < PREFACE.len() {
+        Preface::Part
+    } else {
+        Preface::Whole
+    }
+}
+
+/// All of it.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Its first line, as a request without a tunnel would have it.
+pub const LINE: &[u8] = b"PRI * HTTP/2.0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preface_is_part_of_itself_up_to_its_end() {
+        for length in 0..PREFACE.len() {
+            assert_eq!(look(&PREFACE[..length]), Preface::Part, "{length}");
+            let mut other = PREFACE.to_vec();
+            other[length] ^= 1;
+            assert_eq!(look(&other), Preface::No, "{length}");
+        }
+        assert_eq!(look(&[PREFACE, b"more"].concat()), Preface::Whole);
+    }
+}

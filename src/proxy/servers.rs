@@ -1,0 +1,282 @@
+//! The groups of every configuration in use, their idle connections, and what becomes of verdicts.
+
+use std::sync::Arc;
+
+use super::complaints::Named;
+use super::journal::Journal;
+use crate::config::model::{self, Config, GroupId, Listen, LogId};
+use crate::net::Net;
+use crate::planted::{self, Bug};
+use crate::time::Time;
+use crate::transport::io::{Io, Owner};
+use crate::transport::pool::{Connection, Pool};
+use crate::upstream::group::{Change, Group, Pick, ServerId, Verdict};
+
+/// The configurations in use, and their servers.
+pub struct Servers<N: Net> {
+    /// The newest configuration last; older ones while exchanges use them.
+    generations: Vec<Generation<N>>,
+    /// Which of the newest configuration's `listens` each listener serves now.
+    pub listens: Vec<Option<usize>>,
+    /// What happened to servers in this turn that makes sessions go elsewhere.
+    pub news: Vec<News>,
+    /// No new request is accepted, and no connection kept.
+    pub draining: bool,
+}
+
+/// A server of one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The configuration.
+    pub generation: u64,
+    /// The group.
+    pub group: GroupId,
+    /// The server.
+    pub server: ServerId,
+}
+
+/// A change of a server that makes sessions go elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It is down: whatever still connects to it moves on.
+    Out(At),
+    /// It is up again: what made do with a backup comes back.
+    Back(At),
+}
+
+/// One configuration at work.
+struct Generation<N: Net> {
+    id: u64,
+    config: Arc<Config>,
+    groups: Vec<(Group, Pool<N>)>,
+    /// The journal's place for each log.
+    logs: Vec<usize>,
+    keeps_response_heads: bool,
+}
+
+impl<N: Net> Servers<N> {
+    /// No configuration: [`Servers::adopt`] brings the first.
+    pub fn new() -> Servers<N> {
+        Servers { generations: Vec::new(), listens: Vec::new(), news: Vec::new(), draining: false }
+    }
+
+    /// Makes `config` the newest. What is known about servers is taken over by address; idle
+    /// connections are closed.
+    pub fn adopt(&mut self, config: Arc<Config>, journal: &mut Journal, io: &mut Io<N>) {
+        self.close_idle(io);
+        let mut groups: Vec<_> =
+            config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
+        if let Some(old) = self.generations.last() {
+            for (model, (group, _)) in config.groups.iter().zip(&mut groups) {
+                let is_same =
+                    |known: &model::Group| known.name == model.name && known.layer == model.layer;
+                let same = old.config.groups.iter().position(is_same);
+                match same {
+                    Some(same) => group.inherit(&old.groups[same].0, io.now),
+                    None => old.groups.iter().for_each(|(old, _)| group.inherit(old, io.now)),
+                }
+            }
+        }
+        let id = self.generations.last().map_or(0, |old| old.id + 1);
+        let logs = config.access_logs.iter().map(|log| journal.open(log)).collect();
+        let keeps_response_heads = config.reads_response_heads();
+        self.generations.push(Generation { id, config, groups, logs, keeps_response_heads });
+        self.retire();
+    }
+
+    /// Forgets configurations that no exchange uses any more.
+    pub fn retire(&mut self) {
+        let newest = self.generation();
+        self.generations.retain(|generation| {
+            let used = generation.groups.iter().any(|(group, _)| group.active() > 0);
+            generation.id == newest || used || Arc::strong_count(&generation.config) > 1
+        });
+    }
+
+    /// The newest configuration.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.newest().config
+    }
+
+    /// The newest configuration's number.
+    pub fn generation(&self) -> u64 {
+        self.newest().id
+    }
+
+    fn newest(&self) -> &Generation<N> {
+        self.generations.last().expect("there is always one")
+    }
+
+    fn find(&mut self, generation: u64) -> &mut Generation<N> {
+        let found = self.generations.iter_mut().rfind(|known| known.id == generation);
+        found.expect("kept while in use")
+    }
+
+    /// What a listener serves now; `None` when the configuration has dropped it.
+    pub fn listen(&self, listener: u32) -> Option<&Listen> {
+        self.listens[listener as usize].map(|index| &self.newest().config.listens[index])
+    }
+
+    /// A group and its idle connections.
+    pub fn group(&mut self, generation: u64, group: GroupId) -> &mut (Group, Pool<N>) {
+        &mut self.find(generation).groups[group.0]
+    }
+
+    /// The journal's place for a log.
+    pub fn log_place(&mut self, generation: u64, log: LogId) -> usize {
+        self.find(generation).logs[log.0]
+    }
+
+    /// Whether a log line or a field may ask for fields of the response.
+    pub fn keeps_response_heads(&mut self, generation: u64) -> bool {
+        self.find(generation).keeps_response_heads
+    }
+
+    /// Counts an attempt as a success now; what happens on its connection later says nothing about
+    /// health.
+    pub fn succeed_early(
+        &mut self,
+        generation: u64,
+        group: GroupId,
+        pick: &mut Pick,
+        io: &mut Io<N>,
+    ) {
+        if let Some(change) = self.group(generation, group).0.prove(pick) {
+            self.announce(At { generation, group, server: pick.server }, change, io);
+        }
+    }
+
+    /// Ends an attempt, and sees to what its verdict changes.
+    pub fn conclude(
+        &mut self,
+        generation: u64,
+        group: GroupId,
+        pick: Pick,
+        verdict: Verdict,
+        io: &mut Io<N>,
+    ) {
+        let at = At { generation, group, server: pick.server };
+        if let Some(change) = self.group(generation, group).0.conclude(pick, verdict, io.now) {
+            self.announce(at, change, io);
+        }
+    }
+
+    /// Tells the operator of a change, and acts on it.
+    pub fn announce(&mut self, at: At, change: Change, io: &mut Io<N>) {
+        let config = Arc::clone(&self.find(at.generation).config);
+        let model = &config.groups[at.group.0];
+        let (name, server) = (&model.name, Named(&model.servers[at.server.0]));
+        match change {
+            Change::WentDown { why, until } => {
+                let wait = until - io.now;
+                let why = why.words();
+                log::warn!(
+                    "upstream \"{name}\": {server} {why}: it is down, next look in {wait:?}"
+                );
+                let (group, pool) = self.group(at.generation, at.group);
+                if group.is_lost() {
+                    log::error!("upstream \"{name}\": no server is left");
+                }
+                while let Some(idle) = pool.remove_one_of(at.server) {
+                    io.close(idle.socket);
+                }
+                self.news.push(News::Out(at));
+            }
+            Change::OnTrial => {
+                log::warn!(
+                    "upstream \"{name}\": {server} accepts connections, the next request tries it"
+                );
+            }
+            Change::CameBack => {
+                log::warn!("upstream \"{name}\": {server} is up again");
+                self.news.push(News::Back(at));
+            }
+        }
+    }
+
+    /// Keeps a connection for another request, or closes it.
+    pub fn keep(&mut self, at: At, idle: Connection<N>, io: &mut Io<N>) {
+        let stale = at.generation != self.generation() || self.draining;
+        let (servers, pool) = self.group(at.generation, at.group);
+        if stale || servers.is_out(at.server) || !pool.accepts(&idle, io.now) {
+            return io.close(idle.socket);
+        }
+        let token = idle.socket.token();
+        let (key, surplus) = pool.put(idle, at.server, io.now);
+        io.owners[token.0] = Owner::Idle { group: at.group.0 as u32, key: key as u32 };
+        if let Some(surplus) = surplus {
+            io.close(surplus.socket);
+        }
+    }
+
+    /// Closes an idle connection that something happened on.
+    pub fn drop_idle(&mut self, group: u32, key: u32, io: &mut Io<N>) {
+        if let Some(idle) = self.pool_at(group as usize).remove(key as usize) {
+            io.close(idle.socket);
+        }
+    }
+
+    /// Closes idle connections whose time is up.
+    pub fn expire_idle(&mut self, io: &mut Io<N>) {
+        if planted::is(Bug::PoolNeverExpires) {
+            return;
+        }
+        for place in 0..self.newest().groups.len() {
+            while let Some(idle) = self.pool_at(place).remove_expired(io.now) {
+                io.close(idle.socket);
+            }
+        }
+    }
+
+    /// Closes all idle connections. (Only the newest configuration has any.)
+    pub fn close_idle(&mut self, io: &mut Io<N>) {
+        let groups = self.generations.last().map_or(0, |newest| newest.groups.len());
+        for place in 0..groups {
+            while let Some(idle) = self.pool_at(place).remove_any() {
+                io.close(idle.socket);
+            }
+        }
+    }
+
+    /// Closes pipes or a connection that nobody uses, to make room. Whether there were any.
+    pub fn close_one_idle(&mut self, io: &mut Io<N>) -> bool {
+        if io.pipes.close_spare() {
+            return true;
+        }
+        let groups = self.newest().groups.len();
+        let idle = (0..groups).find_map(|place| self.pool_at(place).remove_any());
+        idle.map(|idle| io.close(idle.socket)).is_some()
+    }
+
+    fn pool_at(&mut self, place: usize) -> &mut Pool<N> {
+        &mut self.generations.last_mut().expect("there is always one").groups[place].1
+    }
+
+    /// Idle connections to servers.
+    pub fn idle(&self) -> usize {
+        self.newest().groups.iter().map(|(_, pool)| pool.len()).sum()
+    }
+
+    /// When a connection will have idled for too long, or a server is due for a look.
+    pub fn next_alarm(&self) -> Time {
+        let newest = &self.newest().groups;
+        let times = newest.iter().map(|(group, pool)| group.next_check().min(pool.next_expiry()));
+        times.min().unwrap_or(Time::NEVER)
+    }
+
+    /// A server of the newest configuration that is due for a background connection.
+    pub fn begin_check(&mut self, now: Time) -> Option<At> {
+        let newest = self.generations.last_mut().expect("there is always one");
+        let generation = newest.id;
+        newest.groups.iter_mut().enumerate().find_map(|(index, (group, _))| {
+            let server = group.begin_check(now)?;
+            Some(At { generation, group: GroupId(index), server })
+        })
+    }
+}
+
+impl<N: Net> Default for Servers<N> {
+    fn default() -> Servers<N> {
+        Servers::new()
+    }
+}

@@ -1,11 +1,17 @@
 //! The program as an operator meets it: arguments, messages, exit codes, signals.
 #![allow(clippy::unwrap_used)] // a test may fail wherever it stands
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+mod common;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+
+use common::{Port, wait_until};
+use switchover::process::system;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchover");
 
@@ -143,7 +149,7 @@ fn signals_reload_reopen_and_end_it() {
 
     fs::write(dir.path().join("switchover.conf"), "foo;").unwrap();
     let pid = fs::read_to_string(dir.path().join("switchover.pid")).unwrap();
-    switchover::process::system::kill(pid.trim().parse().unwrap(), 1).unwrap();
+    system::kill(pid.trim().parse().unwrap(), 1).unwrap();
     let line = running.says("the old configuration stays");
     assert!(line.contains("unknown directive \"foo\" in switchover.conf:1"), "{line}");
 
@@ -197,4 +203,103 @@ fn servers_of_the_command_line_need_no_file() {
     let (code, _, said) = run(dir.path(), &[&args[..], &["-s", "stop"]].concat());
     assert_eq!((code, said.as_str()), (0, ""));
     assert_eq!(running.ends(), Some(0));
+}
+
+/// Ends a process in the background, and waits for that.
+struct Background(i32);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = system::kill(self.0, 15);
+        wait_until("the background to end", || system::kill(self.0, 0).is_err());
+    }
+}
+
+fn pid_in(file: &Path) -> i32 {
+    fs::read_to_string(file).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_daemon_serves_and_has_its_pid_file_when_the_one_that_was_started_ends() {
+    let port = Port::reserve();
+    let config = "daemon on; error_log stderr info; error_log e.log info;
+        access_log /dev/stdout; server { listen ADDRESS; return 200; }";
+    let dir = directory(&config.replace("ADDRESS", &port.address().to_string()));
+    // That this ends at all means that nothing holds the streams any more.
+    let (code, out, said) = run(dir.path(), &[]);
+    assert!(TcpStream::connect(port.address()).is_ok());
+    let daemon = Background(pid_in(&dir.path().join("switchover.pid")));
+    assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    assert!(said.contains("listening on 127.0.0.1:"), "{said}");
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.0)).unwrap();
+    let session = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(4));
+    assert_eq!(session, Some(daemon.0.to_string().as_str()), "{stat}");
+    assert_eq!(run(dir.path(), &["-s", "stop"]).0, 0);
+    drop(daemon);
+    let log = fs::read_to_string(dir.path().join("e.log")).unwrap();
+    assert!(log.ends_with("stopping\n") && log.matches("listening").count() == 1, "{log}");
+    assert!(!dir.path().join("switchover.pid").exists());
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_why_and_the_status_is_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let mut table = vec![
+        ("pid /no/such/a.pid; server { listen 127.0.0.1:0; }".to_owned(), "/no/such/a.pid"),
+        (format!("server {{ listen {taken}; }}"), "Address already in use"),
+        ("server { listen 127.0.0.1:0; access_log /no/such/a.log; }".to_owned(), "/no/such/a.log"),
+    ];
+    if system::is_root() {
+        table.push(("user nosuch; server { listen 127.0.0.1:0; }".to_owned(), "user \"nosuch\""));
+    }
+    for (config, reason) in table {
+        let dir = directory(&format!("daemon on; {config}"));
+        let (code, _, said) = run(dir.path(), &[]);
+        assert!(code == 1 && said.contains(reason), "{code}: {said}");
+        assert!(!dir.path().join("switchover.pid").exists());
+    }
+}
+
+/// A program whose file is a FIFO, and its end for writing: it reads until that is closed.
+fn loading(dir: &Path) -> (Running, File) {
+    let file = dir.join("fifo");
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    (Running::start(dir, &["-c", "fifo"]), reader_of(&file))
+}
+
+/// Waits until a FIFO is read.
+fn reader_of(fifo: &Path) -> File {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+    let mut opened = None;
+    wait_until("the file to be read", || {
+        opened = File::options().write(true).custom_flags(flags).open(fifo).ok();
+        opened.is_some()
+    });
+    opened.unwrap()
+}
+
+#[test]
+fn a_hangup_while_the_file_is_loaded_reloads_after_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut running, mut file) = loading(dir.path());
+    system::kill(i32::try_from(running.child.id()).unwrap(), 1).unwrap();
+    file.write_all(b"server { listen 127.0.0.1:0; }").unwrap();
+    drop(file);
+    running.says("listening on");
+    let mut again = reader_of(&dir.path().join("fifo"));
+    again.write_all(b"server { listen 127.0.0.1:0; }").unwrap();
+    drop(again);
+    running.says("reloaded");
+}
+
+#[test]
+fn a_signal_to_end_while_the_file_is_loaded_ends_it_at_once() {
+    for signal in [2, 3, 15] {
+        let dir = tempfile::tempdir().unwrap();
+        let (running, file) = loading(dir.path());
+        system::kill(i32::try_from(running.child.id()).unwrap(), signal).unwrap();
+        assert_eq!(running.ends(), Some(0));
+        drop(file);
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ProcessError;
+use super::port::{STDERR, STDOUT};
 use super::sink::Sink;
 use crate::config::model::{AccessLog, PidFile};
 use crate::time::Time;
@@ -44,6 +45,15 @@ impl AccessLogs {
             if let Err(error) = sink.reopen() {
                 log::error!("{error}");
             }
+        }
+    }
+
+    /// Lets go of what the standard streams were before they were redirected.
+    pub fn leave_streams(&mut self) {
+        let streams = [Path::new(STDOUT), Path::new(STDERR)];
+        for sink in self.sinks.iter_mut().filter(|sink| streams.contains(&sink.path())) {
+            // They lead to `/dev/null` now.
+            let _ = sink.reopen();
         }
     }
 

@@ -111,6 +111,14 @@ pub fn reopen() -> Result<(), ProcessError> {
     failed.map_or(Ok(()), Err)
 }
 
+/// Lets go of what the standard error stream was before it was redirected.
+pub fn leave_stderr() {
+    for log in lock().all.iter_mut().filter(|log| log.is_stderr()) {
+        // It leads to `/dev/null` now.
+        let _ = log.sink.reopen();
+    }
+}
+
 /// Whether messages of that level appear on stderr.
 pub fn shows_on_stderr(level: Level) -> bool {
     lock().all.iter().any(|sink| sink.is_stderr() && level <= sink.level)

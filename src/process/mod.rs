@@ -12,6 +12,7 @@ use crate::worker::ListenError;
 use arguments::{ArgumentError, Dump, Signal, Talk, Task};
 
 pub mod arguments;
+mod daemon;
 pub mod files;
 pub mod logger;
 pub mod port;
@@ -38,6 +39,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn report(error: &ProcessError) {
     // A diagnostic of the configuration has several lines and needs no name before it.
     let name = match error {
+        ProcessError::Background { signal: None } => return,
         ProcessError::Config(error) | ProcessError::TestFailed { error, .. } => {
             log::error!("{}", error.brief());
             ""
@@ -49,6 +51,7 @@ fn report(error: &ProcessError) {
         | ProcessError::PidOff
         | ProcessError::Kill { .. }
         | ProcessError::User { .. }
+        | ProcessError::Background { signal: Some(_) }
         | ProcessError::System { .. } => {
             log::error!("{error}");
             "switchover: "
@@ -184,6 +187,11 @@ pub enum ProcessError {
         /// Why.
         reason: io::Error,
     },
+    /// The process in the background did not come to serve.
+    Background {
+        /// What ended it; where it ended by itself, it has said why.
+        signal: Option<i32>,
+    },
     /// A system call without which nothing goes on.
     System {
         /// What for.
@@ -212,6 +220,12 @@ impl fmt::Display for ProcessError {
                 write!(f, "cannot signal process {pid}: {reason}")
             }
             ProcessError::User { name, reason } => write!(f, "user \"{name}\": {reason}"),
+            ProcessError::Background { signal: Some(signal) } => {
+                write!(f, "signal {signal} ended the process in the background")
+            }
+            ProcessError::Background { signal: None } => {
+                f.write_str("the process in the background did not start")
+            }
             ProcessError::System { what, reason } => write!(f, "{what} failed: {reason}"),
         }
     }

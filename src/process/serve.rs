@@ -1,13 +1,17 @@
 //! From a configuration to a running proxy, and the loop around the worker until it ends.
 
+use std::io;
 use std::os::unix::fs::chown;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::flag;
 use signal_hook_mio::v1_0::Signals;
 
+use super::daemon::{self, Side, Word};
 use super::files::{AccessLogs, WrittenPid};
 use super::logger::{self, Sinks};
 use super::{ProcessError, VERSION, system};
@@ -22,45 +26,57 @@ use crate::worker::Worker;
 /// # Errors
 /// Whatever keeps it from starting, and the event loop's own failure.
 pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
+    let starting = Arc::new(AtomicBool::new(true));
+    let mut signals = watch_signals(&starting)
+        .map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
     if let LogSink::File(_) = &source.error_log {
         let log = ErrorLog { to: source.error_log.clone(), level: log::LevelFilter::Info };
         logger::install(logger::open(&[log])?);
     }
     let Loaded { config, notices, .. } = config::load(&source).map_err(ProcessError::Config)?;
+    starting.store(false, Ordering::SeqCst);
     let config = Arc::new(config);
     logger::install(logger::open(&config.process.error_logs)?);
     logger::note_panics();
+    let mut word = None;
+    if config.process.daemon {
+        match daemon::split().map_err(|reason| ProcessError::System { what: "fork()", reason })? {
+            Side::Foreground(child) => return child.wait(&mut signals),
+            Side::Background(given) => word = Some(given),
+        }
+    }
     log::info!("{VERSION}");
     notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
-    let logs = AccessLogs::open(&config.access_logs)?;
-    raise_limits(&config.process);
-
-    let net = OsNet::new().map_err(|reason| ProcessError::System { what: "epoll", reason })?;
-    let mut worker = Worker::new(net, Arc::clone(&config))?;
-    if config.process.daemon {
-        system::daemonize().map_err(|reason| ProcessError::System { what: "daemon()", reason })?;
-    }
-    // Before the pid file appears: whoever reads it may signal at once.
-    let signals = watch_signals(worker.net())
-        .map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
-    let pid = WrittenPid::write(&config.process.pid)?;
-    if let Err(error) = become_user(&config) {
-        pid.into_iter().for_each(WrittenPid::remove);
-        return Err(error);
-    }
-    say_listening(&worker);
-
-    let stage = Stage::Serving;
-    let mut running =
-        Running { source, config, worker, signals, logs, pid, stage, logs_wait: Time::ZERO };
-    let outcome = running.until_the_end();
+    let mut running = start(source, config, signals)?;
+    let outcome = running.let_go(word).and_then(|()| running.until_the_end());
     running.write_logs(Lines::All);
     running.logs.finish();
-    if let Some(pid) = running.pid.take() {
-        pid.remove();
-    }
+    running.remove_pid();
     logger::finish();
     outcome
+}
+
+/// Takes all that serving needs: logs, addresses, the pid file, the user.
+fn start(
+    source: Source,
+    config: Arc<Config>,
+    mut signals: Signals,
+) -> Result<Running, ProcessError> {
+    let logs = AccessLogs::open(&config.access_logs)?;
+    raise_limits(&config.process);
+    let net = OsNet::new().map_err(|reason| ProcessError::System { what: "epoll", reason })?;
+    let mut worker = Worker::new(net, Arc::clone(&config))?;
+    let watched = worker.net().watch_outside(&mut signals);
+    watched.map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
+    let pid = WrittenPid::write(&config.process.pid)?;
+    let (stage, logs_wait) = (Stage::Serving, Time::ZERO);
+    let mut running = Running { source, config, worker, signals, logs, pid, stage, logs_wait };
+    if let Err(error) = become_user(&running.config) {
+        running.remove_pid();
+        return Err(error);
+    }
+    say_listening(&running.worker);
+    Ok(running)
 }
 
 /// The process while it serves.
@@ -99,6 +115,17 @@ enum Lines {
 }
 
 impl Running {
+    /// In the background: lets go of the streams, and of the process that waits for this one.
+    fn let_go(&mut self, word: Option<Word>) -> Result<(), ProcessError> {
+        if let Some(word) = word {
+            logger::finish();
+            word.give().map_err(|reason| ProcessError::System { what: "/dev/null", reason })?;
+            logger::leave_stderr();
+            self.logs.leave_streams();
+        }
+        Ok(())
+    }
+
     fn until_the_end(&mut self) -> Result<(), ProcessError> {
         loop {
             let until = self.wake_up_at();
@@ -251,6 +278,12 @@ impl Running {
         }
     }
 
+    fn remove_pid(&mut self) {
+        if let Some(pid) = self.pid.take() {
+            pid.remove();
+        }
+    }
+
     fn write_logs(&mut self, lines: Lines) {
         let now = self.worker.now();
         let journal = self.worker.journal();
@@ -263,10 +296,13 @@ impl Running {
     }
 }
 
-fn watch_signals(net: &mut OsNet) -> std::io::Result<Signals> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])?;
-    net.watch_outside(&mut signals)?;
-    Ok(signals)
+/// Signals are kept from now on until the loop takes them; but while the process is `starting`,
+/// those that end it do so at once: it has nothing to lose yet, and may wait long for names.
+fn watch_signals(starting: &Arc<AtomicBool>) -> io::Result<Signals> {
+    for signal in [SIGTERM, SIGINT, SIGQUIT] {
+        flag::register_conditional_shutdown(signal, 0, Arc::clone(starting))?;
+    }
+    Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])
 }
 
 fn say_listening(worker: &Worker<OsNet>) {

@@ -22,15 +22,6 @@ pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
-/// Leaves the terminal and the foreground; streams go to `/dev/null`, the directory stays.
-/// Must be called while there is one thread.
-///
-/// # Errors
-/// When the system cannot fork.
-pub fn daemonize() -> io::Result<()> {
-    fork::daemon(true, false).map(drop)
-}
-
 /// Sends a signal to a process; 0 only asks whether there is such a process.
 ///
 /// # Errors

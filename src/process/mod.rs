@@ -11,10 +11,11 @@ use crate::config::{self, ConfigError, Main, Notice, Source};
 use crate::worker::ListenError;
 use arguments::{ArgumentError, Dump, Signal, Talk, Task};
 
+pub mod access_logs;
 pub mod arguments;
 mod daemon;
-pub mod files;
 pub mod logger;
+pub mod pid;
 pub mod port;
 mod serve;
 pub mod sink;
@@ -118,7 +119,7 @@ fn tell(source: &Source, signal: Signal) -> Result<(), ProcessError> {
         PidFile::Default(path) | PidFile::At(path) => path,
         PidFile::Off => return Err(ProcessError::PidOff),
     };
-    let pid = files::read_pid(&path)?;
+    let pid = pid::read_pid(&path)?;
     let number = match signal {
         Signal::Stop => signal_hook::consts::SIGTERM,
         Signal::Quit => signal_hook::consts::SIGQUIT,

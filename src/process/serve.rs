@@ -11,9 +11,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SI
 use signal_hook::flag;
 use signal_hook_mio::v1_0::Signals;
 
+use super::access_logs::AccessLogs;
 use super::daemon::{self, Side, Word};
-use super::files::{AccessLogs, WrittenPid};
 use super::logger::{self, Sinks};
+use super::pid::WrittenPid;
 use super::{ProcessError, VERSION, system};
 use crate::config::model::{Config, ErrorLog, LogSink, Process};
 use crate::config::{self, ConfigError, Loaded, Source};

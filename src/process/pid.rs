@@ -1,6 +1,8 @@
 //! The pid file: how signals find the process.
 
-use std::fs;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::ProcessError;
@@ -10,6 +12,16 @@ use crate::config::model::PidFile;
 #[derive(Debug)]
 pub struct WrittenPid {
     path: PathBuf,
+    mark: Mark,
+}
+
+/// What tells a file that this process wrote from one that another process wrote there later: it may
+/// write into the same file, and may even have the same id, in another container.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
 }
 
 impl WrittenPid {
@@ -19,8 +31,8 @@ impl WrittenPid {
     /// When a path that was asked for cannot be written; for the default one, that is only logged.
     pub fn write(pid: &PidFile) -> Result<Option<WrittenPid>, ProcessError> {
         let (PidFile::Default(path) | PidFile::At(path)) = pid else { return Ok(None) };
-        match (fs::write(path, format!("{}\n", std::process::id())), pid) {
-            (Ok(()), _) => Ok(Some(WrittenPid { path: path.clone() })),
+        match (write(path), pid) {
+            (Ok(mark), _) => Ok(Some(WrittenPid { path: path.clone(), mark })),
             (Err(reason), PidFile::Default(path)) => {
                 log::warn!("cannot write \"{}\": {reason}; \"-s\" will not work", path.display());
                 Ok(None)
@@ -31,6 +43,11 @@ impl WrittenPid {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether it is the file that the configuration wants.
     pub fn is(&self, pid: &PidFile) -> bool {
         match pid {
@@ -39,12 +56,33 @@ impl WrittenPid {
         }
     }
 
-    /// Removes it.
+    /// Removes it, unless it is another process's by now.
     pub fn remove(self) {
+        if !self.is_ours() {
+            return;
+        }
         if let Err(reason) = fs::remove_file(&self.path) {
             log::warn!("cannot remove \"{}\": {reason}", self.path.display());
         }
     }
+
+    fn is_ours(&self) -> bool {
+        let same = fs::metadata(&self.path).is_ok_and(|found| Mark::of(&found) == self.mark);
+        same && read_pid(&self.path).is_ok_and(|pid| u32::try_from(pid) == Ok(std::process::id()))
+    }
+}
+
+impl Mark {
+    fn of(file: &Metadata) -> Mark {
+        let (device, inode) = (file.dev(), file.ino());
+        Mark { device, inode, modified: (file.mtime(), file.mtime_nsec()) }
+    }
+}
+
+fn write(path: &Path) -> io::Result<Mark> {
+    let mut file = File::create(path)?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
+    Ok(Mark::of(&file.metadata()?))
 }
 
 /// The process id in a pid file.
@@ -77,5 +115,24 @@ mod tests {
         let nowhere = dir.path().join("none/a.pid");
         assert!(WrittenPid::write(&PidFile::At(nowhere.clone())).is_err());
         assert!(WrittenPid::write(&PidFile::Default(nowhere)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_pid_file_that_another_process_has_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.pid");
+        let write = || WrittenPid::write(&PidFile::At(path.clone())).unwrap().unwrap();
+        let ours = write();
+        fs::write(&path, "1\n").unwrap();
+        ours.remove();
+        assert_eq!(read_pid(&path).unwrap(), 1);
+        // The same id, in another file of the same name: that of another container.
+        let ours = write();
+        fs::remove_file(&path).unwrap();
+        let (_kept, theirs) = (File::create(dir.path().join("b")).unwrap(), write());
+        ours.remove();
+        assert!(read_pid(&path).is_ok());
+        theirs.remove();
+        assert!(read_pid(&path).is_err());
     }
 }

@@ -303,3 +303,81 @@ fn a_signal_to_end_while_the_file_is_loaded_ends_it_at_once() {
         drop(file);
     }
 }
+
+#[test]
+fn the_word_reload_waits_for_the_outcome_and_tells_why_it_failed() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let good = "error_log stderr info; server { listen 127.0.0.1:0; }".to_owned();
+    let dir = directory(&good);
+    let mut running = Running::start(dir.path(), &[]);
+    running.says("listening on");
+    let file = dir.path().join("switchover.conf");
+    let pid = running.child.id();
+    for (config, why) in [
+        (
+            format!("server {{ listen {taken}; }}"),
+            format!("bind() to {taken} failed: Address already"),
+        ),
+        (format!("{good} error_log /no/such/e.log;"), "cannot open \"/no/such/e.log\"".into()),
+        (
+            format!("{good} server {{ access_log /no/such/a.log; }}"),
+            "cannot open \"/no/such/a.log\"".into(),
+        ),
+    ] {
+        fs::write(&file, config).unwrap();
+        let (code, out, said) = run(dir.path(), &["-s", "reload"]);
+        let expected = format!("switchover: process {pid} has not reloaded: {why}");
+        assert!(code == 1 && out.is_empty() && said.starts_with(&expected), "{code}: {said}");
+        running.says(&why);
+        fs::write(&file, &good).unwrap();
+        assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
+        running.says("reloaded");
+    }
+    // The outcome is that of the file as it is now, however many reloads are under way.
+    for round in 0..20 {
+        let port = Port::reserve();
+        let config = format!("error_log stderr info; server {{ listen {}; }}", port.address());
+        fs::write(&file, &config).unwrap();
+        for _ in 0..round % 4 {
+            system::kill(i32::try_from(pid).unwrap(), 1).unwrap();
+        }
+        assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
+        assert!(TcpStream::connect(port.address()).is_ok());
+    }
+    drop(running);
+    let (code, _, said) = run(dir.path(), &["-s", "reload"]);
+    assert!(code == 1 && said.contains("No such process"), "{code}: {said}");
+}
+
+#[test]
+fn a_process_that_finishes_says_that_it_does_not_reload_and_leaves_the_file_of_the_next() {
+    let port = Port::reserve();
+    let config = "error_log stderr info; server { listen ADDRESS; location / { return 200; } }"
+        .replace("ADDRESS", &port.address().to_string());
+    let dir = directory(&config);
+    let pid_file = dir.path().join("switchover.pid");
+    let mut old = Running::start(dir.path(), &[]);
+    old.says("listening on");
+    // A request of which a part is missing keeps it.
+    let mut client = TcpStream::connect(port.address()).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET").unwrap();
+    std::io::Read::read_exact(&mut client, &mut [0]).unwrap();
+    assert_eq!(run(dir.path(), &["-s", "quit"]).0, 0);
+    old.says("finishing what is going on");
+    let (code, _, said) = run(dir.path(), &["-s", "reload"]);
+    assert!(code == 1 && said.contains("the process is stopping"), "{code}: {said}");
+
+    let mut new = Running::start(dir.path(), &[]);
+    new.says("listening on");
+    let theirs = i32::try_from(new.child.id()).unwrap();
+    assert_eq!(pid_in(&pid_file), theirs);
+    drop(client);
+    old.says("all done");
+    assert_eq!(old.ends(), Some(0));
+    assert_eq!(pid_in(&pid_file), theirs);
+    assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
+    assert_eq!(run(dir.path(), &["-s", "stop"]).0, 0);
+    assert_eq!(new.ends(), Some(0));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something is left behind");
+}

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use signal_hook::consts::{SIGQUIT, SIGTERM, SIGUSR1};
+
 use crate::config::model::PidFile;
 use crate::config::{self, ConfigError, Main, Notice, Source};
 use crate::worker::ListenError;
@@ -17,6 +19,7 @@ mod daemon;
 pub mod logger;
 pub mod pid;
 pub mod port;
+pub mod reloads;
 mod serve;
 pub mod sink;
 pub mod system;
@@ -51,6 +54,7 @@ fn report(error: &ProcessError) {
         | ProcessError::NoPid(_)
         | ProcessError::PidOff
         | ProcessError::Kill { .. }
+        | ProcessError::Reload { .. }
         | ProcessError::User { .. }
         | ProcessError::Background { signal: Some(_) }
         | ProcessError::System { .. } => {
@@ -121,10 +125,10 @@ fn tell(source: &Source, signal: Signal) -> Result<(), ProcessError> {
     };
     let pid = pid::read_pid(&path)?;
     let number = match signal {
-        Signal::Stop => signal_hook::consts::SIGTERM,
-        Signal::Quit => signal_hook::consts::SIGQUIT,
-        Signal::Reload => signal_hook::consts::SIGHUP,
-        Signal::Reopen => signal_hook::consts::SIGUSR1,
+        Signal::Stop => SIGTERM,
+        Signal::Quit => SIGQUIT,
+        Signal::Reload => return reloads::reload(pid, &path),
+        Signal::Reopen => SIGUSR1,
     };
     system::kill(pid, number).map_err(|reason| ProcessError::Kill { pid, reason })
 }
@@ -181,6 +185,13 @@ pub enum ProcessError {
         /// Why.
         reason: io::Error,
     },
+    /// A reload that another process was asked for.
+    Reload {
+        /// Which process.
+        pid: i32,
+        /// Why it failed.
+        why: String,
+    },
     /// A user or group that cannot be found or become.
     User {
         /// Which.
@@ -219,6 +230,9 @@ impl fmt::Display for ProcessError {
             ProcessError::PidOff => f.write_str("\"pid\" is off: there is no process to signal"),
             ProcessError::Kill { pid, reason } => {
                 write!(f, "cannot signal process {pid}: {reason}")
+            }
+            ProcessError::Reload { pid, why } => {
+                write!(f, "process {pid} has not reloaded: {why}")
             }
             ProcessError::User { name, reason } => write!(f, "user \"{name}\": {reason}"),
             ProcessError::Background { signal: Some(signal) } => {

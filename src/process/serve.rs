@@ -15,6 +15,7 @@ use super::access_logs::AccessLogs;
 use super::daemon::{self, Side, Word};
 use super::logger::{self, Sinks};
 use super::pid::WrittenPid;
+use super::reloads::Reloads;
 use super::{ProcessError, VERSION, system};
 use crate::config::model::{Config, ErrorLog, LogSink, Process};
 use crate::config::{self, ConfigError, Loaded, Source};
@@ -70,8 +71,17 @@ fn start(
     let watched = worker.net().watch_outside(&mut signals);
     watched.map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
     let pid = WrittenPid::write(&config.process.pid)?;
-    let (stage, logs_wait) = (Stage::Serving, Time::ZERO);
-    let mut running = Running { source, config, worker, signals, logs, pid, stage, logs_wait };
+    let mut running = Running {
+        source,
+        config,
+        worker,
+        signals,
+        logs,
+        reloads: pid.as_ref().and_then(create_reloads),
+        pid,
+        stage: Stage::Serving,
+        logs_wait: Time::ZERO,
+    };
     if let Err(error) = become_user(&running.config) {
         running.remove_pid();
         return Err(error);
@@ -88,6 +98,8 @@ struct Running {
     signals: Signals,
     logs: AccessLogs,
     pid: Option<WrittenPid>,
+    /// For `-s reload`; there is one where there is a pid file.
+    reloads: Option<Reloads>,
     stage: Stage,
     /// When to try again what a log had no room for.
     logs_wait: Time,
@@ -201,17 +213,22 @@ impl Running {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Serving) {
             Stage::Serving => {
                 log::info!("reloading");
+                self.reloads.iter_mut().for_each(Reloads::begin);
                 let source = self.source.clone();
                 match std::thread::Builder::new().spawn(move || config::load(&source)) {
                     Ok(loading) => Stage::Loading(loading),
                     Err(reason) => {
-                        log::error!("no thread to load in: {reason}; the old configuration stays");
+                        self.end_reload(Err(format!("no thread to load in: {reason}")));
                         Stage::Serving
                     }
                 }
             }
             Stage::Loading(loading) | Stage::LoadingAgain(loading) => Stage::LoadingAgain(loading),
-            stage @ (Stage::Draining(_) | Stage::Ended) => stage,
+            stage @ (Stage::Draining(_) | Stage::Ended) => {
+                self.reloads.iter_mut().for_each(Reloads::begin);
+                self.end_reload(Err("the process is stopping".into()));
+                stage
+            }
         };
     }
 
@@ -236,14 +253,20 @@ impl Running {
     }
 
     fn finish_reload(&mut self, loading: Loading) {
-        match loading.join() {
-            Ok(Ok(loaded)) => {
-                if let Err(error) = self.apply(loaded) {
-                    log::error!("{error}; the old configuration stays");
-                }
-            }
-            Ok(Err(error)) => log::error!("{}; the old configuration stays", error.brief()),
-            Err(_) => log::error!("loading panicked; the old configuration stays"),
+        let outcome = match loading.join() {
+            Ok(Ok(loaded)) => self.apply(loaded).map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(error.brief()),
+            Err(_) => Err("loading panicked".into()),
+        };
+        self.end_reload(outcome);
+    }
+
+    fn end_reload(&mut self, outcome: Result<(), String>) {
+        if let Err(why) = &outcome {
+            log::error!("{why}; the old configuration stays");
+        }
+        if let Some(reloads) = &mut self.reloads {
+            reloads.end(&outcome);
         }
     }
 
@@ -271,6 +294,7 @@ impl Running {
         }
         match WrittenPid::write(&process.pid) {
             Ok(written) => {
+                self.move_reloads(written.as_ref());
                 if let Some(old) = std::mem::replace(&mut self.pid, written) {
                     old.remove();
                 }
@@ -279,7 +303,23 @@ impl Running {
         }
     }
 
+    fn move_reloads(&mut self, to: Option<&WrittenPid>) {
+        match (&mut self.reloads, to) {
+            (None, None) => {}
+            (None, Some(pid)) => self.reloads = create_reloads(pid),
+            (Some(_), None) => self.reloads.take().into_iter().for_each(Reloads::remove),
+            (Some(reloads), Some(pid)) => {
+                if let Err(reason) = reloads.move_to(pid.path()) {
+                    log::warn!("{NO_OUTCOMES}: {reason}");
+                }
+            }
+        }
+    }
+
     fn remove_pid(&mut self) {
+        if let Some(reloads) = self.reloads.take() {
+            reloads.remove();
+        }
         if let Some(pid) = self.pid.take() {
             pid.remove();
         }
@@ -304,6 +344,11 @@ fn watch_signals(starting: &Arc<AtomicBool>) -> io::Result<Signals> {
         flag::register_conditional_shutdown(signal, 0, Arc::clone(starting))?;
     }
     Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])
+}
+
+fn create_reloads(pid: &WrittenPid) -> Option<Reloads> {
+    let created = Reloads::create(pid.path());
+    created.inspect_err(|reason| log::warn!("{NO_OUTCOMES}: {reason}")).ok()
 }
 
 fn say_listening(worker: &Worker<OsNet>) {
@@ -367,6 +412,8 @@ fn become_user(config: &Config) -> Result<(), ProcessError> {
     system::become_user(&user.name, ids).map_err(failed)
 }
 
+/// What follows from a file that cannot be made.
+const NO_OUTCOMES: &str = "\"-s reload\" will not be told how reloads end";
 /// How often to look whether a load or a graceful stop has come to its end, and the least time
 /// between two looks at access logs.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

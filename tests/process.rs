@@ -6,7 +6,7 @@ mod common;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -81,12 +81,12 @@ fn versions_go_to_stderr_as_in_nginx() {
 
 #[test]
 fn a_right_configuration_passes_the_test() {
-    let dir = directory("server { listen 81; }");
+    let dir = directory("server { listen 127.0.0.1:0; }");
     let said = "switchover: the configuration file switchover.conf syntax is ok\n\
                 switchover: configuration file switchover.conf test is successful\n";
     assert_eq!(run(dir.path(), &["-t"]), (0, String::new(), said.into()));
     assert_eq!(run(dir.path(), &["-tq"]), (0, String::new(), String::new()));
-    let dump = "# configuration file switchover.conf:\nserver { listen 81; }\n";
+    let dump = "# configuration file switchover.conf:\nserver { listen 127.0.0.1:0; }\n";
     assert_eq!(run(dir.path(), &["-T"]), (0, dump.into(), said.into()));
 }
 
@@ -376,8 +376,112 @@ fn a_process_that_finishes_says_that_it_does_not_reload_and_leaves_the_file_of_t
     old.says("all done");
     assert_eq!(old.ends(), Some(0));
     assert_eq!(pid_in(&pid_file), theirs);
-    assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
+    assert_eq!(run(dir.path(), &["-s", "reload"]).0, 0);
     assert_eq!(run(dir.path(), &["-s", "stop"]).0, 0);
     assert_eq!(new.ends(), Some(0));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something is left behind");
+}
+
+#[test]
+fn the_test_finds_all_that_a_start_would_meet() {
+    let dir = directory(
+        "pid /no/such/a.pid; error_log /etc; http { access_log /no/such/a.log;
+        server { listen 192.0.2.1:80; listen unix:/etc/passwd; listen unix:/no/such/a.sock; } }",
+    );
+    let (code, _, said) = run(dir.path(), &["-t"]);
+    assert_eq!(code, 1, "{said}");
+    for expected in [
+        "switchover: cannot open \"/etc\": ",
+        "switchover: cannot open \"/no/such/a.log\": No such file",
+        "switchover: cannot open \"/no/such/a.pid\": No such file",
+        "switchover: bind() to 192.0.2.1:80 failed: Cannot assign",
+        "switchover: bind() to unix:/etc/passwd failed: ",
+        "switchover: bind() to unix:/no/such/a.sock failed: No such file",
+        "switchover: configuration file switchover.conf test failed\n",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in:\n{said}");
+    }
+    assert!(!said.contains("successful"), "{said}");
+}
+
+#[test]
+fn the_test_takes_nothing_from_a_process_that_runs_and_leaves_nothing_behind() {
+    let port = Port::reserve();
+    let address = port.address();
+    let config =
+        format!("server {{ listen {address}; listen unix:a.sock; access_log a.log; return 200; }}");
+    let dir = directory(&format!("error_log stderr info; {config}"));
+    let before = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(run(dir.path(), &["-t"]).0, 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), before);
+
+    let mut running = Running::start(dir.path(), &[]);
+    running.says("listening on");
+    fs::remove_file(dir.path().join("a.log")).unwrap();
+    let (code, _, said) = run(dir.path(), &["-t"]);
+    assert!(code == 0 && !said.contains("[warn]"), "{said}");
+    assert!(!dir.path().join("a.log").exists());
+    assert!(common::Client::connect(address).ask(common::get("/")).status() == 200);
+    assert_eq!(
+        pid_in(&dir.path().join("switchover.pid")),
+        i32::try_from(running.child.id()).unwrap()
+    );
+    running.says("listening on unix:");
+
+    // Without such a process it is a stranger's, which is worth a word.
+    let other = directory(&format!("server {{ listen {address}; }}"));
+    let (code, _, said) = run(other.path(), &["-t"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("[warn] {address} is in use")), "{said}");
+}
+
+#[test]
+fn what_the_user_may_not_do_later_is_said_when_the_file_is_loaded() {
+    if !system::is_root() {
+        eprintln!("skipped: only root becomes another user");
+        return;
+    }
+    let nobody = system::find_ids("nobody", None).unwrap();
+    let config = "user nobody; pid p/a.pid; error_log stderr info;
+        server { listen 127.0.0.1:0; access_log l/a.log; return 200; }";
+    let dir = directory(config);
+    let permit = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+    for name in ["l", "p"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    permit(0o700);
+    let (code, _, said) = run(dir.path(), &["-t"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("[warn] user \"nobody\" may not enter \"l\""), "{said}");
+    permit(0o755);
+    let said = run(dir.path(), &["-t"]).2;
+    assert!(said.contains("[warn] user \"nobody\" may not create files in \"l\""), "{said}");
+    assert!(said.contains("[warn] user \"nobody\" may not remove files in \"p\""), "{said}");
+
+    let mut running = Running::start(dir.path(), &[]);
+    running.says("[warn]");
+    running.says("listening on");
+    // As the warning says: made for that user before the signal.
+    fs::rename(dir.path().join("l/a.log"), dir.path().join("l/b.log")).unwrap();
+    File::create(dir.path().join("l/a.log")).unwrap();
+    chown(dir.path().join("l/a.log"), Some(nobody.user), None).unwrap();
+    assert_eq!(run(dir.path(), &["-s", "reopen"]).0, 0);
+    running.says("reopening logs");
+    assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
+    fs::remove_file(dir.path().join("l/a.log")).unwrap();
+    assert_eq!(run(dir.path(), &["-s", "reopen"]).0, 0);
+    running.says("cannot open \"l/a.log\": Permission denied");
+    let said = run(dir.path(), &["-s", "reload"]).2;
+    assert!(said.contains("cannot open \"l/a.log\": Permission denied"), "{said}");
+
+    for name in ["l", "p"] {
+        chown(dir.path().join(name), Some(nobody.user), None).unwrap();
+    }
+    let (code, _, said) = run(dir.path(), &["-t"]);
+    assert!(code == 0 && !said.contains("[warn]"), "{said}");
+    assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
+    assert!(dir.path().join("l/a.log").exists());
+    assert_eq!(run(dir.path(), &["-s", "quit"]).0, 0);
+    assert_eq!(running.ends(), Some(0));
+    assert_eq!(fs::read_dir(dir.path().join("p")).unwrap().count(), 0);
 }

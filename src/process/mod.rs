@@ -12,6 +12,7 @@ use crate::config::model::PidFile;
 use crate::config::{self, ConfigError, Main, Notice, Source};
 use crate::worker::ListenError;
 use arguments::{ArgumentError, Dump, Signal, Talk, Task};
+use rehearsal::Rehearsal;
 
 pub mod access_logs;
 pub mod arguments;
@@ -19,6 +20,7 @@ mod daemon;
 pub mod logger;
 pub mod pid;
 pub mod port;
+mod rehearsal;
 pub mod reloads;
 mod serve;
 pub mod sink;
@@ -49,6 +51,7 @@ fn report(error: &ProcessError) {
             ""
         }
         ProcessError::Arguments(_)
+        | ProcessError::CannotStart { .. }
         | ProcessError::Listen(_)
         | ProcessError::Open { .. }
         | ProcessError::NoPid(_)
@@ -93,10 +96,17 @@ fn test(source: &Source, dump: Dump, talk: Talk) -> Result<(), ProcessError> {
     let name = shown(source);
     let loaded = config::load(source)
         .map_err(|error| ProcessError::TestFailed { name: name.clone(), error })?;
-    serve::rehearse(&loaded.config)?;
+    let rehearsal = Rehearsal::of(&loaded.config);
     if talk == Talk::All {
         loaded.notices.iter().for_each(say_notice);
+        rehearsal.warnings.iter().for_each(|w| say(format_args!("switchover: [warn] {w}")));
         say(format_args!("switchover: the configuration file {name} syntax is ok"));
+    }
+    if !rehearsal.errors.is_empty() {
+        rehearsal.errors.iter().for_each(|error| say(format_args!("switchover: {error}")));
+        return Err(ProcessError::CannotStart { name });
+    }
+    if talk == Talk::All {
         say(format_args!("switchover: configuration file {name} test is successful"));
     }
     if dump == Dump::All {
@@ -165,6 +175,11 @@ pub enum ProcessError {
         /// What is wrong.
         error: ConfigError,
     },
+    /// What else a start needs, when only that was to be tested; the reasons have been told.
+    CannotStart {
+        /// What the configuration is called.
+        name: String,
+    },
     /// An address that cannot be bound.
     Listen(ListenError),
     /// A log or pid file that cannot be opened.
@@ -220,6 +235,9 @@ impl fmt::Display for ProcessError {
             ProcessError::Config(error) => write!(f, "{error}"),
             ProcessError::TestFailed { name, error } => {
                 write!(f, "{error}\nswitchover: configuration file {name} test failed")
+            }
+            ProcessError::CannotStart { name } => {
+                write!(f, "configuration file {name} test failed")
             }
             ProcessError::Arguments(error) => write!(f, "{error}; -h shows the options"),
             ProcessError::Listen(error) => write!(f, "{error}"),

@@ -15,6 +15,7 @@ use super::access_logs::AccessLogs;
 use super::daemon::{self, Side, Word};
 use super::logger::{self, Sinks};
 use super::pid::WrittenPid;
+use super::rehearsal::{Permitted, USER_IGNORED};
 use super::reloads::Reloads;
 use super::{ProcessError, VERSION, system};
 use crate::config::model::{Config, ErrorLog, LogSink, Process};
@@ -375,30 +376,17 @@ fn raise_limits(process: &Process) {
     }
 }
 
-/// Tries what can be tried of a start without taking anything from a process that runs: log files
-/// are opened, the user is looked up.
-///
-/// # Errors
-/// Whatever would keep the process from starting.
-pub(super) fn rehearse(config: &Config) -> Result<(), ProcessError> {
-    drop(logger::open(&config.process.error_logs)?);
-    drop(AccessLogs::open(&config.access_logs)?);
-    if let Some(user) = config.process.user.as_ref().filter(|_| system::is_root()) {
-        let failed = |reason| ProcessError::User { name: user.name.clone(), reason };
-        system::find_ids(&user.name, user.group.as_deref()).map_err(failed)?;
-    }
-    Ok(())
-}
-
 /// Gives up root's rights, if `user` asks for it; log files go to the new user.
 fn become_user(config: &Config) -> Result<(), ProcessError> {
     let Some(user) = &config.process.user else { return Ok(()) };
     if !system::is_root() {
-        log::warn!("\"user\" is ignored: only root can become another user");
+        log::warn!("{USER_IGNORED}");
         return Ok(());
     }
+    let permitted = Permitted::of(user)?;
+    permitted.warnings(config).iter().for_each(|warning| log::warn!("{warning}"));
+    let ids = permitted.ids;
     let failed = |reason| ProcessError::User { name: user.name.clone(), reason };
-    let ids = system::find_ids(&user.name, user.group.as_deref()).map_err(failed)?;
     let error_logs = config.process.error_logs.iter().filter_map(|log| match &log.to {
         LogSink::File(path) => Some(path),
         LogSink::Stderr => None,

@@ -47,6 +47,15 @@ pub fn find_ids(user: &str, group: Option<&str>) -> io::Result<Ids> {
     Ok(Ids { user: found.uid.as_raw(), group: group.as_raw() })
 }
 
+/// All groups that the user is in, by number.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn groups(user: &str, ids: Ids) -> io::Result<Vec<u32>> {
+    let groups = nix::unistd::getgrouplist(&CString::new(user)?, Gid::from_raw(ids.group))?;
+    Ok(groups.into_iter().map(Gid::as_raw).collect())
+}
+
 /// What some systems say of a name that their databases lack.
 fn absent(reason: Errno) -> io::Error {
     match reason == Errno::ENOENT || reason == Errno::ESRCH {

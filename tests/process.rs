@@ -75,8 +75,32 @@ fn versions_go_to_stderr_as_in_nginx() {
     let dir = directory("");
     let version = format!("switchover version: switchover/{}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(dir.path(), &["-v"]), (0, String::new(), version.clone()));
-    assert!(run(dir.path(), &["-V"]).2.starts_with(&version));
-    assert!(run(dir.path(), &["-h"]).2.contains("--backup ADDR"));
+    let (_, _, features) = run(dir.path(), &["-V"]);
+    assert!(features.starts_with(&version), "{features}");
+    for feature in ["http", "stream", "proxy_protocol", "h2c_tunnel"] {
+        assert!(features.contains(&format!(" {feature}")), "{features}");
+    }
+}
+
+#[test]
+fn help_goes_to_stdout_with_two_examples() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, help, said) = run(dir.path(), &["-h"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    for line in ["--backup ADDR", "\n  switchover --listen ", "\n  switchover -t -c "] {
+        assert!(help.contains(line), "no {line:?} in {help}");
+    }
+}
+
+#[test]
+fn without_arguments_and_a_file_it_says_what_to_give_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, out, said) = run(dir.path(), &[]);
+    assert_eq!((code, out.as_str()), (1, ""), "{said}");
+    for word in ["\"switchover.conf\"", "/etc/switchover", "-c FILE", "--listen", "--primary", "-h"]
+    {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
 }
 
 #[test]
@@ -200,7 +224,14 @@ fn servers_of_the_command_line_need_no_file() {
     );
     let mut running = Running::start(dir.path(), &args);
     running.says("listening on");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nobody has asked for a file");
     let (code, _, said) = run(dir.path(), &[&args[..], &["-s", "stop"]].concat());
+    assert!(code == 1 && said.contains("-g 'pid FILE;'"), "{said}");
+
+    let asked = [&args[..], &["-g", "pid a.pid;"]].concat();
+    let mut running = Running::start(dir.path(), &asked);
+    running.says("listening on");
+    let (code, _, said) = run(dir.path(), &[&asked[..], &["-s", "stop"]].concat());
     assert_eq!((code, said.as_str()), (0, ""));
     assert_eq!(running.ends(), Some(0));
 }

@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::config::model::LogSink;
-use crate::config::value::{self, ValueError};
+use crate::config::value::{self, Place, ValueError};
 use crate::config::{Main, Source};
 
 /// What the command line asks for.
@@ -80,11 +80,15 @@ struct Options {
     backups: Vec<String>,
 }
 
-/// Understands the command line; the first argument is the program's name.
+/// Understands the command line; the first argument is the program's name. Where no file is named,
+/// the first of the usual ones that exists is meant.
 ///
 /// # Errors
-/// The first argument that is not understood.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, ArgumentError> {
+/// The first argument that is not understood; no file at all.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    exists: impl Fn(&Path) -> bool,
+) -> Result<Task, ArgumentError> {
     let mut parser = Parser::from_iter(args);
     let mut options = Options::default();
     while let Some(arg) = parser.next()? {
@@ -108,7 +112,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, ArgumentE
             }
         }
     }
-    options.task()
+    options.task(exists)
 }
 
 fn signal(name: String) -> Result<Signal, ArgumentError> {
@@ -122,8 +126,8 @@ fn signal(name: String) -> Result<Signal, ArgumentError> {
 }
 
 impl Options {
-    fn task(self) -> Result<Task, ArgumentError> {
-        let main = self.main()?;
+    fn task(self, exists: impl Fn(&Path) -> bool) -> Result<Task, ArgumentError> {
+        let main = self.main(exists)?;
         let prefix = self.prefix.unwrap_or_default();
         let error_log = match self.error_log {
             None => LogSink::Stderr,
@@ -140,7 +144,7 @@ impl Options {
         })
     }
 
-    fn main(&self) -> Result<Main, ArgumentError> {
+    fn main(&self, exists: impl Fn(&Path) -> bool) -> Result<Main, ArgumentError> {
         let prefix = self.prefix.clone().unwrap_or_default();
         let without_file =
             !(self.listen.is_empty() && self.primaries.is_empty() && self.backups.is_empty());
@@ -148,7 +152,13 @@ impl Options {
             (Some(_), true) => Err(ArgumentError::FileAndServers),
             (None, true) => self.made_of_servers(),
             (Some(path), false) => Ok(Main::File(prefix.join(path))),
-            (None, false) => Ok(Main::File(prefix.join("switchover.conf"))),
+            (None, false) => {
+                let usual = [prefix.join(FILE), Path::new(DIRECTORY).join(FILE)];
+                match usual.iter().find(|path| exists(path)) {
+                    Some(path) => Ok(Main::File(path.clone())),
+                    None => Err(ArgumentError::NoFile(usual)),
+                }
+            }
         }
     }
 
@@ -163,30 +173,66 @@ impl Options {
         }
         let mut text = String::from("upstream trino {\n");
         for address in &self.primaries {
-            let address = checked(address, value::place(address))?;
+            let address = server(address)?;
             text += &format!("    server {address} max_fails=1 fail_timeout=3s;\n");
         }
         for address in &self.backups {
-            let address = checked(address, value::place(address))?;
+            let address = server(address)?;
             text += &format!("    server {address} max_fails=1 fail_timeout=3s backup;\n");
         }
         text += "}\nserver {\n";
         for address in &self.listen {
-            let address = checked(address, value::listen_place(address))?;
-            text += &format!("    listen {address};\n");
+            text += &format!("    listen {};\n", listener(address)?);
         }
         text += SERVER_TEXT;
         Ok(Main::Text { name: COMMAND_LINE.into(), text })
     }
 }
 
-/// An address as a word of a configuration.
-fn checked<T>(text: &str, parsed: Result<T, ValueError>) -> Result<String, ArgumentError> {
-    parsed.map_err(ArgumentError::Address)?;
-    // A path may hold anything.
-    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+/// The address of a server, as a word of a configuration. The URL of a coordinator is understood as
+/// long as it says nothing but that.
+fn server(text: &str) -> Result<String, ArgumentError> {
+    if text.starts_with("https://") {
+        return Err(ArgumentError::Tls(text.into()));
+    }
+    let Some(url) = text.strip_prefix("http://") else {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(ArgumentError::PortAlone(text.into()));
+        }
+        return word(text, value::place(text));
+    };
+    let address = url.strip_suffix('/').unwrap_or(url);
+    match value::place(address) {
+        // The port of such a URL is 80, which is not a coordinator's.
+        Ok(Place::Inet(_, None)) => Err(ArgumentError::NoPort(text.into())),
+        Ok(Place::Unix(_)) | Err(_) if address.contains('/') => {
+            Err(ArgumentError::Url(text.into()))
+        }
+        place @ (Ok(Place::Unix(_) | Place::Inet(_, Some(_))) | Err(_)) => word(address, place),
+    }
 }
 
+/// An address to listen on, as a word of a configuration; `:8080` is one of all addresses.
+fn listener(text: &str) -> Result<String, ArgumentError> {
+    let whole = if text.starts_with(':') { format!("*{text}") } else { text.into() };
+    word(&whole, value::listen_place(&whole))
+}
+
+/// An address as a word of a configuration. Without a port, it is Trino's that is meant.
+fn word(text: &str, place: Result<Place, ValueError>) -> Result<String, ArgumentError> {
+    let port = match place.map_err(ArgumentError::Address)? {
+        Place::Inet(_, None) => PORT,
+        Place::Inet(_, Some(_)) | Place::Unix(_) => "",
+    };
+    // A path may hold anything.
+    Ok(format!("\"{}{port}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// The file that is meant where none is named, in the prefix or in this directory.
+const FILE: &str = "switchover.conf";
+const DIRECTORY: &str = "/etc/switchover";
+/// The port of a coordinator, unless it is configured otherwise.
+const PORT: &str = ":8080";
 /// What a configuration made of options is called.
 const COMMAND_LINE: &str = "command line";
 
@@ -212,20 +258,28 @@ Usage: switchover [-p PREFIX] [-c FILE] [-g DIRECTIVES] [-e FILE] [-t|-T|-q] [-s
        switchover --listen ADDR --primary ADDR [--backup ADDR]
 
 Options:
-  -c FILE        configuration, relative to PREFIX (default: switchover.conf)
+  -c FILE        configuration, relative to PREFIX (default: switchover.conf, or else
+                 /etc/switchover/switchover.conf)
   -p PREFIX      where relative paths start from (default: the current directory)
   -g DIRECTIVES  directives of the main context, before those of the file
   -e FILE        error log until the configuration names another; \"stderr\" by default
   -t             test the configuration and exit
   -T             the same, and print all its files
   -q             with -t: say nothing but errors
-  -s SIGNAL      tell the running process: stop, quit, reload, reopen
+  -s SIGNAL      tell the running process: stop, quit, reload, reopen; a reload is waited for
   -v             print the version
   -V             print the version and the features built in
   -h, -?         print this
   --listen ADDR  without a file: where to listen; may be repeated
   --primary ADDR without a file: a server; may be repeated
   --backup ADDR  without a file: a server for when no primary is up; may be repeated
+
+ADDR is HOST:PORT, HOST (port 8080) or unix:PATH; for servers also http://HOST:PORT.
+Without a file there is no pid file, unless -g 'pid FILE;' names one.
+
+Examples:
+  switchover --listen 0.0.0.0:8080 --primary trino-a:8080 --backup trino-b:8080
+  switchover -t -c /etc/switchover/switchover.conf
 ";
 
 /// Why the command line is not understood.
@@ -241,6 +295,16 @@ pub enum ArgumentError {
     Missing(&'static str),
     /// No address.
     Address(ValueError),
+    /// A server that speaks TLS.
+    Tls(String),
+    /// A URL that says more than an address.
+    Url(String),
+    /// A URL without a port.
+    NoPort(String),
+    /// A server that is only a port.
+    PortAlone(String),
+    /// Nothing to do anything with: neither a file is named, nor is there a usual one.
+    NoFile([PathBuf; 2]),
 }
 
 impl From<lexopt::Error> for ArgumentError {
@@ -261,6 +325,31 @@ impl fmt::Display for ArgumentError {
             }
             ArgumentError::Missing(option) => write!(f, "option {option} is missing"),
             ArgumentError::Address(error) => write!(f, "{error}"),
+            ArgumentError::Tls(url) => write!(
+                f,
+                "\"{url}\": TLS is passed on unread, by \"stream {{}}\" in a file; servers of the \
+                 command line speak http"
+            ),
+            ArgumentError::Url(url) => {
+                write!(f, "\"{url}\" says more than an address: http://HOST:PORT")
+            }
+            ArgumentError::NoPort(url) => {
+                let url = url.trim_end_matches('/');
+                write!(f, "\"{url}\" has no port: write {url}:8080, or {url}:80")
+            }
+            ArgumentError::PortAlone(port) => {
+                write!(f, "\"{port}\" is a port without a host: HOST:{port}")
+            }
+            ArgumentError::NoFile([here, there]) => write!(
+                f,
+                "no configuration: there is neither \"{}\" nor \"{}\"\n  \
+                 with a file:    switchover -c FILE\n  \
+                 without a file: switchover --listen 0.0.0.0:8080 --primary trino-a:8080 \
+                 --backup trino-b:8080\n\
+                 -h shows all options",
+                here.display(),
+                there.display()
+            ),
         }
     }
 }
@@ -272,7 +361,59 @@ mod tests {
 
     fn task(line: &str) -> Result<Task, String> {
         let words = std::iter::once("switchover").chain(line.split(' ').filter(|w| !w.is_empty()));
-        parse(words.map(OsString::from)).map_err(|error| error.to_string())
+        parse(words.map(OsString::from), |_| true).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_a_file_in_the_prefix_it_is_that_of_the_system() {
+        let with = |line: &'static str, found: &'static str| {
+            let words = std::iter::once("switchover").chain(line.split(' '));
+            parse(words.map(OsString::from), |path| path == Path::new(found))
+        };
+        let system = "/etc/switchover/switchover.conf";
+        assert_eq!(with("-p /p", system).unwrap(), Task::Run(source(system, "/p")));
+        let own = "/p/switchover.conf";
+        assert_eq!(with("-p /p", own).unwrap(), Task::Run(source(own, "/p")));
+        // A file that is named is meant, whether it is there or not.
+        assert_eq!(with("-p /p -c a", system).unwrap(), Task::Run(source("/p/a", "/p")));
+        let error = with("-p /p", "/p/a").unwrap_err().to_string();
+        for word in [own, system, "-c FILE", "--listen 0.0.0.0:8080 --primary trino-a:8080"] {
+            assert!(error.contains(word), "no {word:?} in {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_the_command_line_are_understood_as_they_are_written() {
+        for (text, expected) in [
+            ("a", "a:8080"),
+            ("a:1", "a:1"),
+            ("[::1]", "[::1]:8080"),
+            ("[::1]:1", "[::1]:1"),
+            ("unix:/a b", "unix:/a b"),
+            ("http://a:1", "a:1"),
+            ("http://[::1]:1/", "[::1]:1"),
+        ] {
+            assert_eq!(server(text).unwrap(), format!("\"{expected}\""), "{text}");
+        }
+        for (text, expected) in [
+            ("http://a", "\"http://a\" has no port: write http://a:8080, or http://a:80"),
+            ("http://a:1/ui", "\"http://a:1/ui\" says more than an address: http://HOST:PORT"),
+            ("http://:1", "\":1\" is not an address"),
+            ("8080", "\"8080\" is a port without a host: HOST:8080"),
+            (":8080", "\":8080\" is not an address"),
+        ] {
+            assert_eq!(server(text).unwrap_err().to_string(), expected, "{text}");
+        }
+        assert!(server("https://a:1").unwrap_err().to_string().contains("\"stream {}\""));
+        for (text, expected) in [
+            (":1", "*:1"),
+            ("1", "1"),
+            ("*", "*:8080"),
+            ("0.0.0.0", "0.0.0.0:8080"),
+            ("unix:/a", "unix:/a"),
+        ] {
+            assert_eq!(listener(text).unwrap(), format!("\"{expected}\""), "{text}");
+        }
     }
 
     fn source(path: &str, prefix: &str) -> Source {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use signal_hook::consts::{SIGQUIT, SIGTERM, SIGUSR1};
 
 use crate::config::model::PidFile;
-use crate::config::{self, ConfigError, Main, Notice, Source};
+use crate::config::{self, ConfigError, Loaded, Main, Notice, Source};
 use crate::worker::ListenError;
 use arguments::{ArgumentError, Dump, Signal, Talk, Task};
 use rehearsal::Rehearsal;
@@ -28,7 +28,7 @@ pub mod system;
 
 /// Does what the command line asks for; the first argument is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match arguments::parse(args) {
+    let outcome = match arguments::parse(args, Path::exists) {
         Ok(task) => perform(task),
         Err(error) => Err(ProcessError::Arguments(error)),
     };
@@ -85,17 +85,27 @@ fn perform(task: Task) -> Result<(), ProcessError> {
             Ok(())
         }
         Task::Help => {
-            say(format_args!("switchover version: {VERSION}\n{}", arguments::HELP.trim_end()));
+            // Whoever closes the stream early has seen enough.
+            let _ = write!(io::stdout(), "switchover version: {VERSION}\n{}", arguments::HELP);
             Ok(())
         }
     }
 }
 
+/// Reads a configuration. One of the command line's has a pid file only if one is asked for.
+fn load(source: &Source) -> Result<Loaded, ConfigError> {
+    let mut loaded = config::load(source)?;
+    if let (Main::Text { .. }, PidFile::Default(_)) = (&source.main, &loaded.config.process.pid) {
+        loaded.config.process.pid = PidFile::Off;
+    }
+    Ok(loaded)
+}
+
 /// Says whether a configuration is right, in nginx's words.
 fn test(source: &Source, dump: Dump, talk: Talk) -> Result<(), ProcessError> {
     let name = shown(source);
-    let loaded = config::load(source)
-        .map_err(|error| ProcessError::TestFailed { name: name.clone(), error })?;
+    let loaded =
+        load(source).map_err(|error| ProcessError::TestFailed { name: name.clone(), error })?;
     let rehearsal = Rehearsal::of(&loaded.config);
     if talk == Talk::All {
         loaded.notices.iter().for_each(say_notice);
@@ -128,7 +138,7 @@ fn say_notice(notice: &Notice) {
 
 /// Signals the process whose pid file the configuration names.
 fn tell(source: &Source, signal: Signal) -> Result<(), ProcessError> {
-    let loaded = config::load(source).map_err(ProcessError::Config)?;
+    let loaded = load(source).map_err(ProcessError::Config)?;
     let path = match loaded.config.process.pid {
         PidFile::Default(path) | PidFile::At(path) => path,
         PidFile::Off => return Err(ProcessError::PidOff),
@@ -158,8 +168,11 @@ fn say(text: fmt::Arguments<'_>) {
 
 /// Name and version, as in nginx's `-v`.
 const VERSION: &str = concat!("switchover/", env!("CARGO_PKG_VERSION"));
-/// What this build can do beyond its core.
-const FEATURES: &str = "http";
+/// What this build can do.
+const FEATURES: &str = match cfg!(target_os = "linux") {
+    true => "http stream proxy_protocol h2c_tunnel splice",
+    false => "http stream proxy_protocol h2c_tunnel",
+};
 
 /// Why the process cannot start, or cannot do what it is told.
 #[derive(Debug)]
@@ -191,7 +204,7 @@ pub enum ProcessError {
     },
     /// A pid file without a process id.
     NoPid(PathBuf),
-    /// `pid off`, so nobody can be signalled.
+    /// `pid off`, or a configuration without a file: no process can be signalled.
     PidOff,
     /// A process that cannot be signalled.
     Kill {
@@ -239,13 +252,16 @@ impl fmt::Display for ProcessError {
             ProcessError::CannotStart { name } => {
                 write!(f, "configuration file {name} test failed")
             }
+            ProcessError::Arguments(error @ ArgumentError::NoFile(_)) => write!(f, "{error}"),
             ProcessError::Arguments(error) => write!(f, "{error}; -h shows the options"),
             ProcessError::Listen(error) => write!(f, "{error}"),
             ProcessError::Open { path, reason } => {
                 write!(f, "cannot open \"{}\": {reason}", show(path))
             }
             ProcessError::NoPid(path) => write!(f, "\"{}\" holds no process id", show(path)),
-            ProcessError::PidOff => f.write_str("\"pid\" is off: there is no process to signal"),
+            ProcessError::PidOff => {
+                f.write_str("there is no pid file to find the process by; -g 'pid FILE;' names one")
+            }
             ProcessError::Kill { pid, reason } => {
                 write!(f, "cannot signal process {pid}: {reason}")
             }

@@ -17,9 +17,9 @@ use super::logger::{self, Sinks};
 use super::pid::WrittenPid;
 use super::rehearsal::{Permitted, USER_IGNORED};
 use super::reloads::Reloads;
-use super::{ProcessError, VERSION, system};
+use super::{ProcessError, VERSION, load, system};
 use crate::config::model::{Config, ErrorLog, LogSink, Process};
-use crate::config::{self, ConfigError, Loaded, Source};
+use crate::config::{ConfigError, Loaded, Source};
 use crate::net::os::OsNet;
 use crate::time::Time;
 use crate::worker::Worker;
@@ -36,7 +36,7 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
         let log = ErrorLog { to: source.error_log.clone(), level: log::LevelFilter::Info };
         logger::install(logger::open(&[log])?);
     }
-    let Loaded { config, notices, .. } = config::load(&source).map_err(ProcessError::Config)?;
+    let Loaded { config, notices, .. } = load(&source).map_err(ProcessError::Config)?;
     starting.store(false, Ordering::SeqCst);
     let config = Arc::new(config);
     logger::install(logger::open(&config.process.error_logs)?);
@@ -216,7 +216,7 @@ impl Running {
                 log::info!("reloading");
                 self.reloads.iter_mut().for_each(Reloads::begin);
                 let source = self.source.clone();
-                match std::thread::Builder::new().spawn(move || config::load(&source)) {
+                match std::thread::Builder::new().spawn(move || load(&source)) {
                     Ok(loading) => Stage::Loading(loading),
                     Err(reason) => {
                         self.end_reload(Err(format!("no thread to load in: {reason}")));

@@ -29,9 +29,10 @@ impl AccessLogs {
     /// Uses these logs from now on. What still waits for an earlier one is not forgotten.
     pub fn install(&mut self, new: AccessLogs) {
         let earlier = std::mem::replace(self, new);
-        for old in earlier.sinks.into_iter().filter(|old| !old.is_settled()) {
+        for old in earlier.sinks {
             match self.sinks.iter_mut().find(|sink| sink.path() == old.path()) {
                 Some(sink) => sink.take_over(old),
+                None if old.is_settled() => {}
                 None => self.sinks.push(old),
             }
         }
@@ -100,8 +101,8 @@ impl AccessLogs {
 }
 
 fn tell_news(sink: &mut Sink) {
-    if let Some(news) = sink.news_line() {
-        log::error!("{news}");
+    if let Some(news) = sink.news() {
+        log::error!("{}", news.line(sink.path()));
     }
 }
 

@@ -13,7 +13,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::ProcessError;
 use super::port::{self, STDERR};
-use super::sink::Sink;
+use super::sink::{News, Sink};
 use crate::config::model::{ErrorLog, LogSink};
 use crate::time::Time;
 
@@ -71,9 +71,10 @@ pub fn open(logs: &[ErrorLog]) -> Result<Sinks, ProcessError> {
 pub fn install(new: Sinks) {
     let mut sinks = lock();
     let earlier = std::mem::replace(&mut *sinks, new);
-    for mut old in earlier.all.into_iter().filter(|old| !old.sink.is_settled()) {
+    for mut old in earlier.all {
         match sinks.all.iter_mut().find(|log| log.sink.path() == old.sink.path()) {
             Some(log) => log.sink.take_over(old.sink),
+            None if old.sink.is_settled() => {}
             None => {
                 old.level = LevelFilter::Off;
                 sinks.all.push(old);
@@ -192,7 +193,7 @@ impl Sinks {
     fn gather(&mut self, level: Level, message: &str) {
         let at = utc_now().to_offset(self.offset);
         for log in self.all.iter_mut().filter(|log| level <= log.level) {
-            log.sink.push(log.style.line(at, level, message).as_bytes(), self.now);
+            log.push(at, level, message, self.now);
         }
     }
 
@@ -214,13 +215,24 @@ impl Sinks {
         }
     }
 
-    /// Tells in all logs which of them fail, and what those lack that work again. Returns whether
-    /// there was anything to tell.
+    /// Tells in the other logs which one fails, and in all what one lacks that works again. Returns
+    /// whether there was anything to tell.
     fn tell_news(&mut self) -> bool {
-        let news: Vec<String> =
-            self.all.iter_mut().filter_map(|log| log.sink.news_line()).collect();
-        for message in &news {
-            self.gather(Level::Error, message);
+        let news: Vec<(usize, News)> = self
+            .all
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(place, log)| Some((place, log.sink.news()?)))
+            .collect();
+        for (place, news) in &news {
+            let Some(subject) = self.all.get(*place) else { continue };
+            let message = news.line(subject.sink.path());
+            let at = utc_now().to_offset(self.offset);
+            for (other, log) in self.all.iter_mut().enumerate() {
+                if other != *place || matches!(news, News::Works { .. }) {
+                    log.push(at, Level::Error, &message, self.now);
+                }
+            }
             if !self.all.iter().any(ErrorSink::is_stderr)
                 && let Some(mut stderr) = stderr_with(&format!("switchover: {message}"))
             {
@@ -237,6 +249,10 @@ impl ErrorSink {
         let journal = path == Path::new(STDERR) && port::stderr_is_journal();
         let style = if journal { Style::Priority } else { Style::Dated };
         Ok(ErrorSink { level, style, sink })
+    }
+
+    fn push(&mut self, at: OffsetDateTime, level: Level, message: &str, now: Time) {
+        self.sink.push(self.style.line(at, level, message).as_bytes(), now);
     }
 
     fn is_stderr(&self) -> bool {

@@ -268,6 +268,9 @@ impl fmt::Display for ProcessError {
             ProcessError::Reload { pid, why } => {
                 write!(f, "process {pid} has not reloaded: {why}")
             }
+            ProcessError::User { name, reason } if reason.kind() == io::ErrorKind::NotFound => {
+                write!(f, "user \"{name}\": there is no such user or group")
+            }
             ProcessError::User { name, reason } => write!(f, "user \"{name}\": {reason}"),
             ProcessError::Background { signal: Some(signal) } => {
                 write!(f, "signal {signal} ended the process in the background")

@@ -76,6 +76,16 @@ impl Port {
         Ok(Port { file, way: Way::Plain })
     }
 
+    /// Becomes that new port, but for a stream that is the same and can only be asked for room now:
+    /// after a change of user, the standard streams may not be ours to open again.
+    pub fn change_to(&mut self, new: Port) {
+        let place = |port: &Port| port.file.metadata().map(|found| (found.dev(), found.ino()));
+        let same = matches!((place(self), place(&new)), (Ok(a), Ok(b)) if a == b);
+        if !(same && self.way == Way::Plain && new.way == Way::Ask) {
+            *self = new;
+        }
+    }
+
     /// Writes some of these bytes, as far as there is room for them now.
     ///
     /// # Errors
@@ -195,6 +205,20 @@ mod tests {
         assert!(fill(&port) > 8 * PIECE);
         drop(reader);
         assert_eq!(port.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_port_of_our_own_stays_where_the_same_stream_cannot_be_opened_again() {
+        let asking = |pipe: &io::PipeWriter| Port {
+            file: File::from(OwnedFd::from(pipe.try_clone().unwrap())),
+            way: Way::Ask,
+        };
+        let ((_one, a), (_other, b)) = (io::pipe().unwrap(), io::pipe().unwrap());
+        let mut port = Port::standard(a.as_fd()).unwrap();
+        port.change_to(asking(&a));
+        assert_eq!(port.way, Way::Plain);
+        port.change_to(asking(&b));
+        assert_eq!(port.way, Way::Ask);
     }
 
     #[test]

@@ -33,7 +33,7 @@ enum State {
 
 /// What has changed with a log.
 #[derive(Debug)]
-enum News {
+pub enum News {
     /// It takes no more lines.
     Fails(io::Error),
     /// It takes lines again.
@@ -41,6 +41,24 @@ enum News {
         /// Lines that were given up meanwhile.
         lost: u64,
     },
+}
+
+impl News {
+    /// What to tell the operator of the log at that path.
+    pub fn line(&self, path: &Path) -> String {
+        let path = path.display();
+        match self {
+            News::Fails(reason) if reason.kind() == ErrorKind::WouldBlock => {
+                format!("\"{path}\" has no room for more lines: they are lost")
+            }
+            News::Fails(reason) => format!("cannot write to \"{path}\": {reason}"),
+            News::Works { lost: 0 } => format!("\"{path}\" can be written to again"),
+            News::Works { lost: 1 } => format!("1 line was lost that \"{path}\" had no room for"),
+            News::Works { lost } => {
+                format!("{lost} lines were lost that \"{path}\" had no room for")
+            }
+        }
+    }
 }
 
 impl Sink {
@@ -67,15 +85,16 @@ impl Sink {
     /// As [`Sink::open`]; the log stays as it was.
     pub fn reopen(&mut self) -> Result<(), ProcessError> {
         self.flush_now(Time::ZERO);
-        self.port = open_port(&self.path)?;
+        self.port.change_to(open_port(&self.path)?);
         self.again = Time::ZERO;
         Ok(())
     }
 
-    /// Goes on where another one of the same path stopped, which is out of use.
-    pub fn take_over(&mut self, old: Sink) {
-        let Sink { path: _, port: _, waiting, lost, again: _, state, news } = old;
-        (self.waiting, self.lost, self.state, self.news) = (waiting, lost, state, news);
+    /// Goes on where an earlier one of the same path stopped.
+    pub fn take_over(&mut self, earlier: Sink) {
+        let new = std::mem::replace(self, earlier);
+        self.port.change_to(new.port);
+        self.again = Time::ZERO;
     }
 
     /// Whether no line waits or is still to be counted out.
@@ -138,22 +157,9 @@ impl Sink {
         if self.waiting.is_empty() { Time::NEVER } else { self.again }
     }
 
-    /// What to tell the operator: that the log fails, or what it lacks now that it works again.
-    pub fn news_line(&mut self) -> Option<String> {
-        let path = self.path.display();
-        match self.news.take()? {
-            News::Fails(reason) if reason.kind() == ErrorKind::WouldBlock => {
-                Some(format!("\"{path}\" has no room for more lines: they are lost"))
-            }
-            News::Fails(reason) => Some(format!("cannot write to \"{path}\": {reason}")),
-            News::Works { lost: 0 } => Some(format!("\"{path}\" can be written to again")),
-            News::Works { lost: 1 } => {
-                Some(format!("1 line was lost that \"{path}\" had no room for"))
-            }
-            News::Works { lost } => {
-                Some(format!("{lost} lines were lost that \"{path}\" had no room for"))
-            }
-        }
+    /// What has changed with the log since last asked: that it fails, or works again.
+    pub fn news(&mut self) -> Option<News> {
+        self.news.take()
     }
 
     fn flush_now(&mut self, now: Time) {

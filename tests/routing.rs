@@ -96,6 +96,67 @@ fn an_answer_is_rewritten_exactly_so() {
     assert_eq!(got.all("Set-Cookie"), ["a=1", "b=2"]);
 }
 
+/// Fields that mean something to one hop, to a proxy or to a server, and some that mean nothing.
+const FIELDS: [&str; 24] = [
+    "Accept",
+    "Age",
+    "Authorization",
+    "Cache-Control",
+    "Close",
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Date",
+    "Expect",
+    "Host",
+    "HTTP2-Settings",
+    "Keep-Alive",
+    "Max-Forwards",
+    "Proxy-Authenticate",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+    "Via",
+    "Warning",
+    "X-A",
+];
+
+/// One directive for each field.
+fn for_each_field(directive: &str) -> String {
+    FIELDS.iter().map(|field| format!("{directive} {field} mine;")).collect()
+}
+
+/// What a proxy logs before it serves.
+fn log_of_start(proxy: &Proxy) -> String {
+    proxy.wait_for_log(&["listening on"]);
+    proxy.log_text()
+}
+
+#[test]
+fn a_field_arrives_as_it_is_set_or_a_warning_says_that_it_does_not() {
+    if nginx_differs("sends all of them") {
+        return;
+    }
+    let (got, proxy, _server) =
+        sent_upstream(&for_each_field("proxy_set_header"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let log = log_of_start(&proxy);
+    for field in FIELDS {
+        let warned = log.contains(&format!("\"proxy_set_header {field}\" has no effect"));
+        assert_eq!(got.field(field) == Some("mine"), !warned, "{field}\n{log}");
+    }
+    let server = Upstream::named("a");
+    let proxy = Proxy::before(&server, &for_each_field("add_header"));
+    let got = proxy.client().ask(get("/"));
+    let log = log_of_start(&proxy);
+    for field in FIELDS {
+        let warned = log.contains(&format!("\"add_header {field}\" has no effect"));
+        assert_eq!(got.all(field).contains(&"mine"), !warned, "{field}\n{log}");
+    }
+}
+
 #[test]
 fn date_and_server_are_the_servers_own() {
     if nginx_differs("replaces them") {

@@ -3,7 +3,7 @@
 //! Reading files and resolving names, both only while loading, are the one contact with the
 //! outside. Whatever is not understood is an error that shows its place: nothing is ignored.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 pub mod diagnostic;
@@ -119,7 +119,11 @@ fn finish(
 ) -> Result<Loaded, ConfigError> {
     match build::build(&mut files, main, extra, around) {
         Ok((config, remarks)) => {
-            let notices = remarks.into_iter().map(|r| Notice::new(&files, r)).collect();
+            let mut notices: Vec<Notice> =
+                remarks.into_iter().map(|r| Notice::new(&files, r)).collect();
+            // A file may be included many times.
+            let mut said = HashSet::new();
+            notices.retain(|notice| said.insert(notice.text.clone()));
             Ok(Loaded { config, files: files.into_list(), notices })
         }
         Err(faults) => Err(ConfigError::new(&files, faults)),

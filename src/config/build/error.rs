@@ -355,6 +355,15 @@ pub(in crate::config) enum Remark {
         /// Why.
         reason: &'static str,
     },
+    /// A field that is set, hidden or passed on although the proxy writes it itself.
+    Vain {
+        /// The directive.
+        directive: &'static str,
+        /// The field.
+        field: String,
+        /// Why nothing comes of it.
+        reason: &'static str,
+    },
     /// `error_log` inside `http {}`.
     ErrorLogEverywhere,
     /// More workers asked for than there are.
@@ -372,6 +381,7 @@ impl Remark {
         match self {
             Remark::Hint(_) | Remark::ErrorLogEverywhere | Remark::OneWorker => log::Level::Info,
             Remark::Undone { .. }
+            | Remark::Vain { .. }
             | Remark::ConflictingName(..)
             | Remark::HiddenLocation(_)
             | Remark::NothingToServe => log::Level::Warn,
@@ -386,7 +396,7 @@ impl Remark {
             | Remark::ErrorLogEverywhere
             | Remark::OneWorker
             | Remark::NothingToServe => true,
-            Remark::ConflictingName(..) | Remark::HiddenLocation(_) => false,
+            Remark::Vain { .. } | Remark::ConflictingName(..) | Remark::HiddenLocation(_) => false,
         }
     }
 }
@@ -395,6 +405,9 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Remark::Hint(name) => write!(f, "\"{name}\" has no meaning for switchover"),
+            Remark::Vain { directive, field, reason } => {
+                write!(f, "\"{directive} {field}\" has no effect: {reason}")
+            }
             Remark::Undone { name, reason } => write!(f, "\"{name}\" has no effect: {reason}"),
             Remark::ErrorLogEverywhere => {
                 f.write_str("this \"error_log\" gets the messages of all servers")

@@ -82,6 +82,7 @@ impl Builder {
         set(&mut settings.error_pages, self.list(scope, "error_page", Builder::error_page));
         set(&mut settings.access_logs, self.access_logs(scope));
         self.proxy_settings(scope, &mut level.proxy);
+        self.vain_fields(scope);
     }
 
     /// Reads all directives of a name; none if there is none, so that the outer level's stay.

@@ -16,6 +16,7 @@ mod scope;
 mod server;
 mod stream;
 mod upstream;
+mod vain;
 
 use std::path::PathBuf;
 
@@ -107,7 +108,9 @@ pub(super) fn build(
         access_logs: builder.logs.files,
         log_formats: builder.logs.formats,
     };
-    Ok((config, each_once(builder.remarks)))
+    let mut remarks = builder.remarks;
+    remarks.sort_by_cached_key(|(at, _)| at.map(|at| files.order(at)));
+    Ok((config, each_once(remarks)))
 }
 
 /// Remarks without those that say again what was said.

@@ -186,6 +186,52 @@ fn what_is_asked_for_and_never_done_is_a_warning() {
 }
 
 #[test]
+fn a_field_that_is_set_in_vain_is_a_warning_that_says_why() {
+    let framing = "switchover says itself where each body ends";
+    let hop = "this field is for one hop, and switchover writes its own";
+    for (directive, reason) in [
+        ("proxy_set_header Content-Length 5", framing),
+        ("proxy_set_header content-length ''", framing),
+        ("proxy_set_header Transfer-Encoding chunked", framing),
+        ("proxy_set_header TE $http_te", hop),
+        ("proxy_set_header Keep-Alive 5", hop),
+        ("proxy_set_header Proxy-Connection a", hop),
+        ("proxy_set_header HTTP2-Settings a", hop),
+        (
+            "proxy_set_header Connection X-Mine",
+            "only \"close\", \"keep-alive\" and \"upgrade\" are understood",
+        ),
+        ("proxy_set_header Connection Upgrade", "it takes \"Upgrade $http_upgrade\" beside it"),
+        ("proxy_set_header Upgrade $http_upgrade", "it takes \"Connection upgrade\" beside it"),
+        ("add_header Content-Length 5", framing),
+        ("add_header Transfer-Encoding chunked always", framing),
+        ("add_header Connection close", hop),
+        ("add_header Keep-Alive timeout=5", hop),
+        ("add_header Upgrade h2c", hop),
+        ("proxy_hide_header Content-Length", framing),
+        ("proxy_pass_header Connection", hop),
+    ] {
+        let field: Vec<&str> = directive.split(' ').take(2).collect();
+        let expected = format!("\"{}\" has no effect: {reason} in a.conf:2", field.join(" "));
+        assert_eq!(notices(&format!("server {{\n{directive}; }}")), expected, "{directive}");
+        let level = loaded(&format!("server {{ {directive}; }}")).notices[0].level;
+        assert_eq!(level, log::Level::Warn);
+    }
+    for directives in [
+        "proxy_set_header Connection ''; proxy_set_header Upgrade ''",
+        "proxy_set_header Connection 'Keep-Alive, close'",
+        "proxy_set_header Connection $http_connection",
+        "proxy_set_header Connection upgrade; proxy_set_header Upgrade $http_upgrade",
+        "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_upgrade",
+        "proxy_set_header TE ''; proxy_set_header Transfer-Encoding ''",
+        "proxy_set_header Expect ''; proxy_set_header Host a; add_header Date a",
+        "add_header Connection ''; proxy_hide_header Connection; proxy_pass_header Server",
+    ] {
+        assert_eq!(notices(&format!("server {{ {directives}; }}")), "");
+    }
+}
+
+#[test]
 fn main_directives_may_stand_beside_servers_where_there_is_no_http_block() {
     let loaded = loaded("daemon on; events { worker_connections 99; } server { listen 81; }");
     assert!(loaded.config.process.daemon);

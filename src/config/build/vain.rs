@@ -1,0 +1,125 @@
+//! Fields that the file sets, hides or passes in vain, since the proxy writes them itself: they
+//! describe one hop, or where a body ends.
+//!
+//! `tests/routing.rs` holds the names against what leaves the proxy.
+
+use super::Builder;
+use super::error::Remark;
+use super::scope::{Scope, first, second};
+use crate::config::token::Word;
+
+/// What a field is to a proxy, whatever the file says of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// Says where a body ends: written anew for each message.
+    Framing,
+    /// Meant for one hop: ends here.
+    Hop,
+    /// `Connection`: some of its options are understood in requests.
+    Connection,
+    /// `Upgrade`: passed on where `Connection` asks for it.
+    Upgrade,
+}
+
+/// The fields that are never passed on, in lowercase.
+const OWN: [(&str, Own); 8] = [
+    ("connection", Own::Connection),
+    ("content-length", Own::Framing),
+    ("http2-settings", Own::Hop),
+    ("keep-alive", Own::Hop),
+    ("proxy-connection", Own::Hop),
+    ("te", Own::Hop),
+    ("transfer-encoding", Own::Framing),
+    ("upgrade", Own::Upgrade),
+];
+
+/// Why a directive about a field has no effect.
+const FRAMING: &str = "switchover says itself where each body ends";
+const HOP: &str = "this field is for one hop, and switchover writes its own";
+const OPTIONS: &str = "only \"close\", \"keep-alive\" and \"upgrade\" are understood";
+const NO_UPGRADE: &str = "it takes \"Upgrade $http_upgrade\" beside it";
+const NO_CONNECTION: &str = "it takes \"Connection upgrade\" beside it";
+
+impl Builder {
+    /// Remarks on every directive of a level that sets, hides or passes such a field.
+    pub(super) fn vain_fields(&mut self, scope: Scope<'_>) {
+        for directive in scope.many("proxy_set_header") {
+            let (name, value) = (first(directive), second(directive));
+            self.vain("proxy_set_header", name, why_not_set(scope, name, &value.text));
+        }
+        for directive in scope.many("add_header") {
+            let name = first(directive);
+            let reason = if second(directive).text.is_empty() { None } else { own(name) };
+            self.vain("add_header", name, reason.map(reason_of));
+        }
+        for directive in scope.many("proxy_hide_header") {
+            // The others are hidden anyway.
+            let name = first(directive);
+            let framing = own(name).filter(|own| *own == Own::Framing);
+            self.vain("proxy_hide_header", name, framing.map(reason_of));
+        }
+        for directive in scope.many("proxy_pass_header") {
+            let name = first(directive);
+            self.vain("proxy_pass_header", name, own(name).map(reason_of));
+        }
+    }
+
+    fn vain(&mut self, directive: &'static str, name: &Word, reason: Option<&'static str>) {
+        if let Some(reason) = reason {
+            self.remark(name.at, Remark::Vain { directive, field: name.text.clone(), reason });
+        }
+    }
+}
+
+fn own(name: &Word) -> Option<Own> {
+    let known = OWN.iter().find(|(known, _)| name.text.eq_ignore_ascii_case(known));
+    known.map(|(_, own)| *own)
+}
+
+fn reason_of(own: Own) -> &'static str {
+    match own {
+        Own::Framing => FRAMING,
+        Own::Hop | Own::Connection | Own::Upgrade => HOP,
+    }
+}
+
+/// Why a `proxy_set_header` changes nothing, if so.
+fn why_not_set(scope: Scope<'_>, name: &Word, value: &str) -> Option<&'static str> {
+    match own(name)? {
+        // A body keeps its length even if the file would remove it.
+        Own::Framing if value.is_empty() && name.text.eq_ignore_ascii_case("transfer-encoding") => {
+            None
+        }
+        Own::Framing => Some(FRAMING),
+        // What is removed would have ended here anyway.
+        Own::Hop | Own::Connection | Own::Upgrade if value.is_empty() => None,
+        Own::Hop => Some(HOP),
+        // Only a request shows what a variable holds.
+        Own::Connection if value.contains('$') => None,
+        Own::Connection => {
+            let understood = ["", "close", "keep-alive", "upgrade"];
+            if !options(value).all(|option| understood.contains(&option.as_str())) {
+                return Some(OPTIONS);
+            }
+            let upgrade = options(value).any(|option| option == "upgrade");
+            (upgrade && !sets(scope, Own::Upgrade, |value| !value.is_empty())).then_some(NO_UPGRADE)
+        }
+        Own::Upgrade => {
+            let asks = |value: &str| {
+                value.contains('$') || options(value).any(|option| option == "upgrade")
+            };
+            (!sets(scope, Own::Connection, asks)).then_some(NO_CONNECTION)
+        }
+    }
+}
+
+/// Whether a `proxy_set_header` of the level gives a field a value that fits.
+fn sets(scope: Scope<'_>, wanted: Own, fits: impl Fn(&str) -> bool) -> bool {
+    let mut lines = scope.many("proxy_set_header");
+    lines.any(|line| own(first(line)) == Some(wanted) && fits(&second(line).text))
+}
+
+/// The options of a `Connection` field, in lowercase.
+fn options(value: &str) -> impl Iterator<Item = String> {
+    value.split(',').map(|option| option.trim().to_ascii_lowercase())
+}

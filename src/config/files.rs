@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,9 +44,14 @@ impl Files {
     /// Reads the main file, which may also be a pipe or a device; returns its index.
     ///
     /// # Errors
-    /// When it cannot be read or is too large.
+    /// When it cannot be read, is too large, or is a pipe without anything in it.
     pub fn read_main(&mut self, path: &Path) -> Result<usize, TreeError> {
-        Ok(self.add(path.into(), contents(path)?, None))
+        let text = contents(path)?;
+        let is_pipe = || fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+        if text.is_empty() && is_pipe() {
+            return Err(TreeError::EmptyPipe(path.into()));
+        }
+        Ok(self.add(path.into(), text, None))
     }
 
     /// Reads the file that an `include` names; returns its index.

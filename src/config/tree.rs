@@ -218,6 +218,8 @@ pub enum TreeError {
     IncludeInText,
     /// A file larger than [`FILE_SIZE_LIMIT`].
     TooLarge(PathBuf),
+    /// A main file that is a pipe with nothing in it.
+    EmptyPipe(PathBuf),
     /// An included directory.
     Directory(PathBuf),
     /// An included pipe, socket or device.
@@ -234,6 +236,9 @@ impl TreeError {
             TreeError::OpenBlock => Some("add the \"}\" that closes this block".into()),
             TreeError::NoSemicolon(_) => Some("end the directive with \";\"".into()),
             TreeError::IncludeForm => Some("write \"include FILE;\"".into()),
+            TreeError::EmptyPipe(_) => {
+                Some("a pipe can be read once: keep what is loaded again in a file".into())
+            }
             TreeError::Directory(path) => {
                 Some(format!("write \"include {};\"", path.join("*.conf").display()))
             }
@@ -270,6 +275,9 @@ impl fmt::Display for TreeError {
             TreeError::TooManyFiles => write!(f, "more than {FILES_LIMIT} files are included"),
             TreeError::TooMuch => {
                 write!(f, "all files together are larger than {TOTAL_SIZE_LIMIT} bytes")
+            }
+            TreeError::EmptyPipe(path) => {
+                write!(f, "nothing is left in the pipe \"{}\"", show(path))
             }
             TreeError::Directory(path) => write!(f, "\"{}\" is a directory", show(path)),
             TreeError::NotAFile(path) => write!(f, "\"{}\" is not a regular file", show(path)),

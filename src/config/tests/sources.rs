@@ -90,13 +90,19 @@ fn a_main_file_without_end_is_read_up_to_the_limit() {
 }
 
 #[test]
-fn a_pipe_can_be_the_main_file() {
+fn a_pipe_can_be_the_main_file_once() {
     let (read, mut write) = std::io::pipe().unwrap();
     std::io::Write::write_all(&mut write, b"server { listen 81; }").unwrap();
     drop(write);
     let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&read));
     let config = load_file(Path::new(&path), None).unwrap().config;
     assert_eq!(config.listens[0].address.to_string(), "0.0.0.0:81");
+    // A reload would otherwise end all that is served.
+    let error = load_file(Path::new(&path), None).unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("error: nothing is left in the pipe \"{path}\"")),
+        "{error}"
+    );
 }
 
 #[test]

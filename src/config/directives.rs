@@ -109,6 +109,12 @@ pub fn find(name: &str, contexts: Contexts) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name && known.contexts.meets(contexts))
 }
 
+/// Whether a directive of that name has braces in some context.
+pub fn is_block(name: &str) -> bool {
+    let of_name = |known: &&Known| known.name == name;
+    KNOWN.iter().filter(of_name).any(|known| matches!(known.kind, Kind::Block | Kind::Blocks))
+}
+
 /// All contexts in which a directive of that name may stand, if it is known.
 pub fn contexts_of(name: &str) -> Option<Contexts> {
     let same = KNOWN.iter().filter(|known| known.name == name);

@@ -71,15 +71,23 @@ impl Findings {
     }
 
     fn directive(&mut self, directive: &mut Directive, around: &mut Around) -> Result<(), Fault> {
+        // What stands inside is looked at even if the block itself cannot stand here.
+        if directives::is_block(&directive.name)
+            && let Some(inside) = &mut directive.block
+        {
+            self.block(inside, contexts_inside(&directive.name, around.contexts));
+        }
         let Some(known) = directives::find(&directive.name, around.contexts) else {
             return Err(not_here(directive, around.contexts));
         };
         let is_first = around.seen.insert(known.name);
-        let formed = form(directive, known);
-        if let (Kind::Block | Kind::Blocks, Some(inside)) = (known.kind, &mut directive.block) {
-            self.block(inside, contexts_inside(known.name, around.contexts));
+        if let Err(fault) = form(directive, known) {
+            let is_usable = directive.block.is_some() && directive.args.len() > known.most;
+            if !is_usable || !directives::is_block(known.name) {
+                return Err(fault);
+            }
+            self.faults.note(fault);
         }
-        formed?;
         match known.kind {
             Kind::Once | Kind::Block if !is_first => {
                 let error = BuildError::Duplicate(directive.name.clone());

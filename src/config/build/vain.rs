@@ -86,7 +86,7 @@ fn reason_of(own: Own) -> &'static str {
 /// Why a `proxy_set_header` changes nothing, if so.
 fn why_not_set(scope: Scope<'_>, name: &Word, value: &str) -> Option<&'static str> {
     match own(name)? {
-        // A body keeps its length even if the file would remove it.
+        // It never leaves as it came. A body keeps its length even if the file would remove it.
         Own::Framing if value.is_empty() && name.text.eq_ignore_ascii_case("transfer-encoding") => {
             None
         }

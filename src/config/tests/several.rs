@@ -191,6 +191,21 @@ fn what_only_follows_from_another_error_is_not_shown() {
 }
 
 #[test]
+fn the_inside_of_a_block_that_is_not_right_is_looked_at() {
+    for (text, expected) in [
+        ("http a {\n foo; send_timeout x;\n}", "http foo x"),
+        ("http {} server {\n foo; location / { bar; }\n}", "server foo bar"),
+        ("http {} http {\n foo;\n}", "http foo"),
+        ("server { location ~ a {\n send_timeout x; location b { foo; }\n} }", "~ x foo"),
+        ("upstream {\n foo;\n}", "upstream foo"),
+    ] {
+        let found = errors(text);
+        let words = found.iter().map(|error| error.split('"').nth(1).unwrap());
+        assert_eq!(words.collect::<Vec<_>>().join(" "), expected, "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_ends_the_reading_of_its_own_file_only() {
     let text = "stream { server { proxy_pass a; listen x:y;\n ; }\n upstream a { bar; } }";
     let expected =

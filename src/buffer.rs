@@ -163,6 +163,11 @@ impl BufferPool {
         self.held_bytes > self.limit
     }
 
+    /// Whether so much more is out that nothing is given that can be refused.
+    pub fn is_overdrawn(&self) -> bool {
+        self.held_bytes - self.held_bytes / 4 > self.limit
+    }
+
     /// Buffers that have storage now.
     pub fn held(&self) -> usize {
         self.held

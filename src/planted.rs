@@ -110,12 +110,18 @@ pub enum Bug {
     TunnelCutInOrder,
     /// A server that was asked to switch, and has not yet, is left by FIN.
     UpgradeLeftInOrder,
+    /// Clients with large heads stay when memory is used up.
+    LargeHeadsStay,
+    /// The reserve of descriptors is given up, and nothing made of it.
+    ReserveUnused,
+    /// What began with an old configuration may go on for ever.
+    OldOnesStay,
 }
 
 #[cfg(feature = "planted")]
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 51] = [
+    pub const ALL: [Bug; 54] = [
         Bug::ReplayNotRewound,
         Bug::ReplayOverflowUnnoticed,
         Bug::BufferNotReturned,
@@ -167,6 +173,9 @@ impl Bug {
         Bug::RefusedBodyReadOn,
         Bug::TunnelCutInOrder,
         Bug::UpgradeLeftInOrder,
+        Bug::LargeHeadsStay,
+        Bug::ReserveUnused,
+        Bug::OldOnesStay,
     ];
 }
 

@@ -395,6 +395,28 @@ fn interim_answers_that_nobody_reads_take_little_memory() {
 /// Large interim answers in that test.
 const INTERIM: usize = 30;
 
+/// A proxy that may have so many descriptors, for a server behind one location.
+fn with_descriptors(limit: usize, server: &Upstream) -> Proxy {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let few = directory.path().join("few");
+    let script = format!("#!/bin/sh\nulimit -n {limit}\nexec {} \"$@\"\n", binary().display());
+    fs::write(&few, script).expect("a writable directory");
+    fs::set_permissions(&few, fs::Permissions::from_mode(0o755)).expect("our file");
+    let conf = "upstream group { server {server}; }
+        server { listen {listen}; location / { proxy_pass http://group; } }";
+    Proxy::start_other(&few, conf, &[("server", server)])
+}
+
+/// Asks, and sees to it that the answer is there before anybody would notice.
+fn ask_at_once(client: &mut Client, what: &str) {
+    let begun = Instant::now();
+    assert_eq!(client.ask(get("/")).text(), "a", "{what}");
+    assert!(begun.elapsed() < UNNOTICED, "{what}: {:?}", begun.elapsed());
+}
+
+/// Nobody who does no harm may be kept waiting for longer.
+const UNNOTICED: Duration = Duration::from_millis(100);
+
 #[test]
 fn out_of_descriptors_accepting_pauses_and_everything_else_goes_on() {
     if nginx_differs("needs descriptors to start") {
@@ -411,37 +433,90 @@ fn out_of_descriptors_accepting_pauses_and_everything_else_goes_on() {
         }
         Ok(())
     });
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let few = directory.path().join("few");
-    let script = format!("#!/bin/sh\nulimit -n 48\nexec {} \"$@\"\n", binary().display());
-    fs::write(&few, script).expect("a writable directory");
-    fs::set_permissions(&few, fs::Permissions::from_mode(0o755)).expect("our file");
-    let conf = "upstream group { server {server}; }
-        server { listen {listen}; location / { proxy_pass http://group; } }";
-    let proxy = Proxy::start_other(&few, conf, &[("server", &server)]);
+    let proxy = with_descriptors(48, &server);
     let base = descriptors(&proxy);
 
-    let mut established = proxy.client();
-    established.send(get("/wait"));
-    server.wait_for_request(1);
-    let mut crowd: Vec<Client> = (0..60).map(|_| proxy.client()).collect();
-    proxy.wait_for_log(&["accepting pauses"]);
+    // All of them have something at the server: none can go.
+    let pauses = || proxy.log_text().contains("accepting pauses");
+    let mut crowd = Vec::new();
+    while !pauses() {
+        let mut client = proxy.client();
+        client.send(get("/wait"));
+        crowd.push(client);
+        wait_until("a request to be served or not", || {
+            server.connections() == crowd.len() || pauses()
+        });
+        assert!(crowd.len() < 48, "there cannot be descriptors for all of them");
+    }
+    crowd.extend((0..20).map(|_| proxy.client()));
+    crowd[..].iter_mut().rev().take(20).for_each(|client| client.send(get("/")));
     let before = ticks(&proxy);
     thread::park_timeout(MEASURED);
     assert!(ticks(&proxy) - before <= IDLE_TICKS, "{} ticks", ticks(&proxy) - before);
 
-    // The first of the crowd is in, but no connection can be made for it.
-    assert_eq!(crowd[0].ask(get("/")).status(), 502);
-    answer.send(()).expect("the server waits");
-    assert_eq!(established.read_response().text(), "a");
-    let mut last = crowd.pop().expect("sixty");
-    last.send(get("/"));
-    drop(crowd);
-    assert_eq!(last.read_response().text(), "a");
+    crowd.iter().for_each(|_| answer.send(()).expect("the server waits"));
+    for client in &mut crowd {
+        assert_eq!(client.read_response().text(), "a");
+    }
     assert_eq!(proxy.client().ask(get("/")).text(), "a");
-    drop((established, last));
-    // One idle connection to the server may be kept.
-    wait_for_descriptors(&proxy, base + 1);
+    drop(crowd);
+    // Some idle connections to the server may be kept.
+    wait_for_descriptors(&proxy, base + 32);
+}
+
+#[test]
+fn with_fewer_descriptors_than_connections_idle_clients_make_room() {
+    if nginx_differs("closes idle connections only when it has none") {
+        return;
+    }
+    let server = Upstream::named("a");
+    let proxy = with_descriptors(256, &server);
+    let mut known = proxy.client();
+    ask_at_once(&mut known, "the known client, alone");
+    let mut idle = Vec::new();
+    for n in 0..300 {
+        idle.push(proxy.client());
+        if n % 10 == 0 {
+            ask_at_once(&mut known, "the known client, in the crowd");
+        }
+    }
+    for _ in 0..20 {
+        ask_at_once(&mut proxy.client(), "a new client");
+        ask_at_once(&mut known, "the known client, behind the crowd");
+    }
+    ask_at_once(idle.last_mut().expect("three hundred"), "the last of the crowd");
+}
+
+#[test]
+fn heads_that_are_not_sent_to_their_end_keep_nobody_out() {
+    if nginx_differs("has no such limit") {
+        return;
+    }
+    let server = Upstream::named("a");
+    let proxy = Proxy::start_whole(
+        "daemon off; pid {dir}/proxy.pid; error_log stderr info;
+         events { worker_connections 400; worker_buffer_memory 48m; }
+         http { access_log off; large_client_header_buffers 4 2m;
+                server { listen {listen}; location / { proxy_pass http://{server}; } } }",
+        &[("server", &server)],
+    );
+    let mut known = proxy.client();
+    ask_at_once(&mut known, "the known client, alone");
+    let field = format!("X: {}\r\n", "x".repeat(1 << 20));
+    let head = |fields: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}", field.repeat(fields));
+    let mut halves = Vec::new();
+    for n in 0..500 {
+        let mut client = proxy.client();
+        client.send(head(if n < 20 { 6 } else { 0 }));
+        halves.push(client);
+        if n < 20 || n % 25 == 0 {
+            ask_at_once(&mut known, "the known client, among halves");
+            ask_at_once(&mut proxy.client(), "a new client, among halves");
+        }
+    }
+    assert!(proxy.peak_memory() < 100 << 10, "{} KiB", proxy.peak_memory());
+    let refused = halves[0].try_read_response();
+    assert_eq!(refused.map(|answer| answer.status()).ok(), Some(503), "the first to go");
 }
 
 #[test]

@@ -226,6 +226,44 @@ fn a_page_for_401_carries_the_challenges() {
 }
 
 #[test]
+fn a_page_in_place_of_a_redirect_keeps_its_location() {
+    let page = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage");
+    let moved = Upstream::answering(
+        "HTTP/1.1 302 Found\r\nLocation: http://b/\r\nContent-Length: 0\r\n\r\n",
+    );
+    let conf = "server { listen {listen}; location = /own { return 200 own; }
+        location = /moves { return 302 http://b/; }
+        location = /page { proxy_pass http://{page}; }
+        location = /moved { proxy_pass http://{moved}; }
+        location /a { error_page 301 /own; return 301 http://a/; }
+        location /b { error_page 307 =200 /own; return 307 http://a/; }
+        location /c { error_page 302 /page; return 302 http://a/; }
+        location /d { error_page 308 http://c/; return 308 http://a/; }
+        location /e { error_page 303 /moves; return 303 http://a/; }
+        location /f { error_page 303 = /moved; return 303 http://a/; }
+        location /g { error_page 302 /own; return 301 http://a/; } }";
+    let proxy = Proxy::start(conf, &[("page", &page), ("moved", &moved)]);
+    for (path, status, location, text) in [
+        ("/a", 301, "http://a/", Some("own")),
+        ("/b", 200, "http://a/", Some("own")),
+        ("/c", 302, "http://a/", Some("page")),
+        ("/d", 302, "http://c/", None),
+        ("/e", 302, "http://b/", None),
+        ("/f", 302, "http://b/", Some("")),
+        ("/g", 301, "http://a/", None),
+    ] {
+        let answer = proxy.client().ask(get(path));
+        let mut locations = answer.all("Location");
+        // nginx passes both on; one of them is meant.
+        if is_nginx() && path == "/f" {
+            locations.remove(0);
+        }
+        assert_eq!((answer.status(), locations), (status, vec![location]), "{path}");
+        assert!(text.is_none_or(|text| answer.text() == text), "{path}: {}", answer.text());
+    }
+}
+
+#[test]
 fn fields_that_are_added_may_tell_of_the_response() {
     let head = "HTTP/1.1 200 OK\r\nX-From: server\r\nContent-Type: a/b\r\nLocation: http://t/x\r\n\
         Content-Length: 0\r\n\r\n";

@@ -66,9 +66,11 @@ fn start(
     mut signals: Signals,
 ) -> Result<Running, ProcessError> {
     let logs = AccessLogs::open(&config.access_logs)?;
-    raise_limits(&config.process);
+    let descriptors = system::open_descriptors();
+    let sockets = raise_limits(&config.process, descriptors);
     let net = OsNet::new().map_err(|reason| ProcessError::System { what: "epoll", reason })?;
     let mut worker = Worker::new(net, Arc::clone(&config))?;
+    worker.allow_sockets(sockets);
     let watched = worker.net().watch_outside(&mut signals);
     watched.map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
     let pid = WrittenPid::write(&config.process.pid)?;
@@ -81,6 +83,7 @@ fn start(
         reloads: pid.as_ref().and_then(create_reloads),
         pid,
         stage: Stage::Serving,
+        descriptors,
         logs_wait: Time::ZERO,
     };
     if let Err(error) = become_user(&running.config) {
@@ -104,6 +107,8 @@ struct Running {
     stage: Stage,
     /// When to try again what a log had no room for.
     logs_wait: Time,
+    /// Descriptors that were open before the first socket was.
+    descriptors: u64,
 }
 
 /// What is going on besides serving.
@@ -281,7 +286,7 @@ impl Running {
         logger::install(sinks);
         self.logs.install(logs);
         loaded.notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
-        raise_limits(&config.process);
+        self.worker.allow_sockets(raise_limits(&config.process, self.descriptors));
         self.move_pid(&config.process);
         self.config = config;
         log::info!("reloaded");
@@ -361,19 +366,27 @@ fn say_listening(worker: &Worker<OsNet>) {
     }
 }
 
-/// Descriptors for all connections, and for listeners, logs and the like.
-fn raise_limits(process: &Process) {
+/// Descriptors for all connections, and for listeners, logs and the like, of which so many are open
+/// before the first socket is. Returns how many there are for sockets.
+fn raise_limits(process: &Process, open: u64) -> usize {
     let need = u64::try_from(process.worker_connections).unwrap_or(u64::MAX);
     let need = need.saturating_add(SPARE_DESCRIPTORS);
     let want = process.rlimit_nofile.unwrap_or(need);
-    match system::raise_descriptor_limit(want) {
-        Ok(limit) if limit < need => log::warn!(
+    let limit = match system::raise_descriptor_limit(want) {
+        Ok(limit) => limit,
+        Err(reason) => {
+            log::warn!("cannot raise the limit of open files: {reason}");
+            return usize::MAX;
+        }
+    };
+    if limit < need {
+        log::warn!(
             "{} worker_connections are more than the limit of {limit} open files allows",
             process.worker_connections
-        ),
-        Ok(_) => {}
-        Err(reason) => log::warn!("cannot raise the limit of open files: {reason}"),
+        );
     }
+    let spare = SPARE_DESCRIPTORS.min(limit / 4).max(open + FILES_AT_ONCE).min(limit / 2);
+    usize::try_from(limit - spare).unwrap_or(usize::MAX)
 }
 
 /// Gives up root's rights, if `user` asks for it; log files go to the new user.
@@ -407,3 +420,5 @@ const NO_OUTCOMES: &str = "\"-s reload\" will not be told how reloads end";
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Descriptors that are not connections.
 const SPARE_DESCRIPTORS: u64 = 64;
+/// Descriptors for files that are open for a moment, at a reload for example, and for a spare pipe.
+const FILES_AT_ONCE: u64 = 8;

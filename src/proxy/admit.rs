@@ -78,8 +78,7 @@ impl<N: Net> Exchange<N> {
         match place {
             Place::Location(found) => self.site.location = found,
             Place::WithSlash(name) => {
-                self.redirect_to_name(&name, client, context);
-                return Ok(());
+                return Err(self.redirect_to_name(&name, client, context));
             }
         }
         self.find_remote(client);
@@ -124,13 +123,18 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Sends the client to the name of a location that its path is but for the last slash.
-    fn redirect_to_name(&mut self, name: &[u8], client: &mut Client<N>, context: &mut Context<N>) {
+    fn redirect_to_name(
+        &mut self,
+        name: &[u8],
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Stop {
         let mut url = [name, b"/"].concat();
         if let (_, Some(query)) = self.request.path_and_query() {
             url.push(b'?');
             url.extend_from_slice(query);
         }
-        self.redirect_to(301, &url, client, context);
+        self.redirect(301, &url, client, context)
     }
 
     /// Does what the location says.

@@ -93,29 +93,57 @@ impl<N: Net> Exchange<N> {
             Some(template) => self.scope(client, context).write(template, &mut text),
         }
         if is_redirect(status) && answer.text.is_some() {
-            self.redirect_to(status, &text, client, context);
-        } else {
-            self.answer(self.told(status), None, &text, client, context);
+            return Err(self.redirect(status, &text, client, context));
         }
+        self.answer(self.told(status), None, &text, client, context);
         Ok(())
     }
 
-    /// Answers with a redirect.
-    pub(super) fn redirect_to(
+    /// Answers with a redirect, or with the page that takes its place and keeps its `Location`.
+    pub(super) fn redirect(
+        &mut self,
+        status: u16,
+        url: &[u8],
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Stop {
+        if self.page.is_none() && self.error_page(status).is_some() {
+            let location = Some(self.location_of(url, client, context));
+            let replaced = Replaced { location, ..Replaced::of(status) };
+            return self.replace(replaced, client, context);
+        }
+        self.redirect_to(status, url, client, context);
+        Stop::Turned
+    }
+
+    /// A URL as `Location` has it: in full.
+    fn location_of(&self, url: &[u8], client: &Client<N>, context: &Context<N>) -> Vec<u8> {
+        let mut location = Vec::new();
+        if url.starts_with(b"/") {
+            self.scope(client, context).write_origin(&mut location);
+        }
+        escape_url(url, &mut location);
+        location
+    }
+
+    fn redirect_to(
         &mut self,
         status: u16,
         url: &[u8],
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) {
-        let mut place = Vec::new();
-        if url.starts_with(b"/") {
-            self.scope(client, context).write_origin(&mut place);
-        }
-        escape_url(url, &mut place);
+        let place = self.location_of(url, client, context);
         let mut body = Vec::new();
         page(status, "", &mut body);
         self.answer(status, Some(&place), &body, client, context);
+    }
+
+    /// What takes the place of a redirect leads elsewhere itself.
+    pub(super) fn forget_location(&mut self) {
+        if let Some(page) = &mut self.page {
+            page.location = None;
+        }
     }
 
     /// The status for the client where a page takes the place of an error.
@@ -218,6 +246,7 @@ impl<N: Net> Exchange<N> {
             own.add(b"Content-Type", |out| out.extend_from_slice(b"text/plain"));
         }
         if let Some(place) = place {
+            self.forget_location();
             own.add(b"Location", |out| out.extend_from_slice(place));
         }
         let length = Framing::Length(body.len() as u64);

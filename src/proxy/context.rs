@@ -12,6 +12,7 @@ use crate::config::model::Config;
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Connect, Net};
+use crate::planted::{self, Bug};
 use crate::recycle::Vectors;
 use crate::time::Time;
 use crate::transport::dial::failure_of_connect;
@@ -82,9 +83,14 @@ impl<N: Net> Context<N> {
     /// As [`Io::connect`].
     pub fn connect(&mut self, to: &Address, how: &Connect, owner: Owner) -> io::Result<Socket<N>> {
         let connected = self.io.connect(to, how, owner);
-        // An idle connection to another server is worth less than this one.
         let lacks_room = connected.as_ref().is_err_and(|e| failure_of_connect(e).is_none());
-        if lacks_room && self.servers.close_one_idle(&mut self.io) {
+        // An idle connection to another server is worth less than this one, and so is an idle
+        // client, which the worker closes for what is taken from the reserve.
+        let mut makes_room = || {
+            self.servers.close_one_idle(&mut self.io)
+                || (self.io.reserve.spend() && !planted::is(Bug::ReserveUnused))
+        };
+        if lacks_room && makes_room() {
             return self.io.connect(to, how, owner);
         }
         connected

@@ -10,6 +10,7 @@ use super::account::Account;
 use super::client::Client;
 use super::context::Context;
 use super::download::{Download, Phase};
+use super::next::CloseReason;
 use super::page::Page;
 use super::request::Request;
 use super::route::{Site, location_of, settings};
@@ -353,6 +354,20 @@ impl<N: Net> Exchange<N> {
             }
             (Link::Connecting { .. } | Link::Open { .. } | Link::None, _, _) => false,
         }
+    }
+
+    /// Why it is to be closed if it began with this configuration or an older one: `None` if not.
+    pub fn outlives(&mut self, generation: u64, client: &mut Client<N>) -> Option<CloseReason> {
+        if self.generation > generation {
+            return None;
+        }
+        if let (Phase::Tunnel(tunnel), Link::Open { connection, .. }) =
+            (&self.download.phase, &mut self.link)
+        {
+            tunnel.cut(&mut client.socket, &mut connection.socket);
+            return Some(CloseReason::Done);
+        }
+        Some(CloseReason::Cut)
     }
 
     /// Notes an event of the server's socket.

@@ -8,16 +8,14 @@ use super::complaints::Topic;
 use super::context::Context;
 use super::exchange::{Exchange, Progress};
 use super::linger::Linger;
-use super::next::{CloseReason, Next};
-use super::opening::{Opened, open};
+use super::next::{CloseReason, Expendable, Next};
 use super::request::{Refusal, Request};
 use super::route::{head_limits, settings, tunnel_of};
 use super::servers::News;
 use super::shared::Shared;
 use super::stop::{Ending, Stop};
-use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
-use crate::config::model::{Lingering, Listen, LocationSettings, VirtualServerId};
+use crate::config::model::{Lingering, LocationSettings, VirtualServerId};
 use crate::http::h2_preface::{self, Preface};
 use crate::http::head::{HeadError, HeadLimits, HeadScan, empty_lines};
 use crate::net::{Event, Net};
@@ -28,13 +26,10 @@ use crate::transport::socket::Moved;
 
 /// An HTTP session.
 pub struct HttpSession<N: Net> {
-    client: Client<N>,
     stage: Stage<N>,
 }
 
 enum Stage<N: Net> {
-    /// The connection begins with a PROXY header, which is not whole.
-    Opening { deadline: Time },
     /// Between requests: holds no buffer and no server.
     Idle {
         /// When the client will have waited for too long.
@@ -46,38 +41,28 @@ enum Stage<N: Net> {
     ReadingHead { scan: HeadScan, began: Time, deadline: Time },
     /// A request is being served.
     Serving(Boxed<Exchange<N>>),
-    /// The client speaks HTTP/2, which passes unread.
-    Carrying(Box<Transit<N>>),
+    /// The client speaks HTTP/2, which this server carries on unread.
+    HandingOver(VirtualServerId),
     /// Everything is said; what the client still sends is dropped, so that the answer is not
     /// destroyed by a reset. RFC 9112, section 9.6.
     Lingering(Linger),
 }
 
 impl<N: Net> HttpSession<N> {
-    /// A session with a client that was just accepted.
-    pub fn new(client: Client<N>, listen: &Listen, context: &Context<N>) -> HttpSession<N> {
-        let deadline = first_deadline(&client, context);
-        let stage = if listen.proxy_protocol {
-            Stage::Opening { deadline }
-        } else {
-            Stage::Idle { deadline, skipped: 0 }
-        };
-        HttpSession { client, stage }
-    }
-
-    /// Notes an event of the client's socket.
-    pub fn note_client(&mut self, event: &Event) {
-        self.client.socket.note(event);
+    /// A session with a client that has asked nothing yet.
+    pub fn new(client: &Client<N>, context: &Context<N>) -> HttpSession<N> {
+        let timeout = limits(client, context).map(|(_, timeout)| timeout);
+        let deadline = context.io.now + timeout.unwrap_or_default();
+        HttpSession { stage: Stage::Idle { deadline, skipped: 0 } }
     }
 
     /// Notes an event of the server's socket.
     pub fn note_upstream(&mut self, event: &Event) {
         match &mut self.stage {
             Stage::Serving(exchange) => exchange.note_upstream(event),
-            Stage::Carrying(transit) => transit.note_upstream(event),
-            Stage::Opening { .. }
-            | Stage::Idle { .. }
+            Stage::Idle { .. }
             | Stage::ReadingHead { .. }
+            | Stage::HandingOver(_)
             | Stage::Lingering(_) => {}
         }
     }
@@ -85,53 +70,77 @@ impl<N: Net> HttpSession<N> {
     /// The moment by which something has to have happened.
     pub fn deadline(&self) -> Time {
         match &self.stage {
-            Stage::Opening { deadline }
-            | Stage::Idle { deadline, .. }
-            | Stage::ReadingHead { deadline, .. } => *deadline,
+            Stage::Idle { deadline, .. } | Stage::ReadingHead { deadline, .. } => *deadline,
             Stage::Lingering(linger) => linger.deadline,
             Stage::Serving(exchange) => exchange.deadline(),
-            Stage::Carrying(transit) => transit.deadline(),
+            Stage::HandingOver(_) => Time::NEVER,
         }
     }
 
     /// Whether nothing has been asked that is not answered.
     pub fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Opening { .. } | Stage::Idle { .. })
+        matches!(self.stage, Stage::Idle { .. })
     }
 
-    /// Whether it is a tunnel whose owner comes again when it is closed.
-    pub fn comes_again(&self) -> bool {
-        matches!(&self.stage, Stage::Carrying(transit) if transit.comes_again())
+    /// What is lost if it goes because there is no room; `None` if it may not go.
+    pub fn expendable(&self) -> Option<Expendable> {
+        match &self.stage {
+            Stage::Idle { .. } => Some(Expendable::Idle),
+            Stage::Lingering(_) => Some(Expendable::Lingering),
+            Stage::ReadingHead { began, .. } => Some(Expendable::Head { began: *began }),
+            Stage::Serving(_) | Stage::HandingOver(_) => None,
+        }
     }
 
-    /// Goes over to the newest configuration, if it is such a tunnel and its server stays. Whether it
-    /// did.
-    pub fn adopt_newest(&mut self, context: &mut Context<N>) -> bool {
-        match &mut self.stage {
-            Stage::Carrying(transit) => transit.adopt_newest(&self.client, context),
-            Stage::Opening { .. }
-            | Stage::Idle { .. }
+    /// Refuses the head that is being read, if there is one.
+    pub fn refuse_head(
+        &mut self,
+        refusal: Refusal,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Next {
+        let Stage::ReadingHead { began, .. } = self.stage else {
+            return Next::Close(CloseReason::Evicted);
+        };
+        self.refuse(began, refusal, client, shared);
+        self.run(client, shared)
+    }
+
+    /// The server whose `h2c_tunnel` carries the connection on: it begins with HTTP/2's preface.
+    pub fn speaks_http2(&self) -> Option<VirtualServerId> {
+        match &self.stage {
+            Stage::HandingOver(server) => Some(*server),
+            Stage::Idle { .. }
             | Stage::ReadingHead { .. }
             | Stage::Serving(_)
-            | Stage::Lingering(_) => false,
+            | Stage::Lingering(_) => None,
+        }
+    }
+
+    /// Why it is to be closed if what is going on began with this configuration or an older one.
+    pub fn outlives(&mut self, generation: u64, client: &mut Client<N>) -> Option<CloseReason> {
+        match &mut self.stage {
+            Stage::Serving(exchange) => exchange.outlives(generation, client),
+            // What follows is served by the newest.
+            Stage::Idle { .. }
+            | Stage::ReadingHead { .. }
+            | Stage::HandingOver(_)
+            | Stage::Lingering(_) => None,
         }
     }
 
     /// Does everything that can be done now.
-    pub fn run(&mut self, shared: &mut Shared<N>) -> Next {
+    pub fn run(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
         for _ in 0..STAGES_A_RUN {
             let step = match &mut self.stage {
-                Stage::Opening { .. } => self.open(&mut shared.context),
-                Stage::Carrying(transit) => {
-                    Some(transit.run(&mut self.client, &mut shared.context))
-                }
-                Stage::Idle { .. } | Stage::ReadingHead { .. } => self.read_head(shared),
+                Stage::Idle { .. } | Stage::ReadingHead { .. } => self.read_head(client, shared),
                 Stage::Serving(exchange) => {
-                    let progress = exchange.run(&mut self.client, &mut shared.context);
-                    self.after(progress, shared)
+                    let progress = exchange.run(client, &mut shared.context);
+                    self.after(progress, client, shared)
                 }
+                Stage::HandingOver(_) => return Next::Again,
                 Stage::Lingering(linger) => {
-                    Some(linger.run(&mut self.client.socket, &mut shared.context.io))
+                    Some(linger.run(&mut client.socket, &mut shared.context.io))
                 }
             };
             if let Some(next) = step {
@@ -141,90 +150,70 @@ impl<N: Net> HttpSession<N> {
         Next::Again
     }
 
-    /// Acts on the deadline, if it has passed.
-    pub fn expire(&mut self, shared: &mut Shared<N>) -> Next {
-        if self.deadline() > shared.context.io.now && !planted::is(Bug::AlarmBelieved) {
-            return Next::Wait;
-        }
+    /// Acts on the deadline, which has passed.
+    pub fn expire(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
         match &mut self.stage {
             // Neither owes the other anything: an orderly end.
-            Stage::Opening { .. } | Stage::Idle { .. } | Stage::Lingering(_) => {
-                Next::Close(CloseReason::Done)
-            }
-            Stage::Carrying(transit) => transit.expire(&mut self.client, &mut shared.context),
-            Stage::ReadingHead { began, .. } => {
-                let (began, why) = (*began, "The request head did not come in time.");
-                self.refuse(began, Refusal { status: 408, why }, shared);
-                self.run(shared)
+            Stage::Idle { .. } | Stage::Lingering(_) => Next::Close(CloseReason::Done),
+            Stage::HandingOver(_) => Next::Again,
+            Stage::ReadingHead { .. } => {
+                let why = "The request head did not come in time.";
+                self.refuse_head(Refusal { status: 408, why }, client, shared)
             }
             Stage::Serving(exchange) => {
-                let progress = exchange.expire(&mut self.client, &mut shared.context);
-                self.after(progress, shared).unwrap_or_else(|| self.run(shared))
+                let progress = exchange.expire(client, &mut shared.context);
+                self.after(progress, client, shared).unwrap_or_else(|| self.run(client, shared))
             }
         }
-    }
-
-    /// The listener that the client came through.
-    pub fn listener(&self) -> u32 {
-        self.client.facts.listener
     }
 
     /// Whether what happened to a server makes this session go elsewhere.
     pub fn is_moved_by(&self, news: &News) -> bool {
         match &self.stage {
             Stage::Serving(exchange) => exchange.is_moved_by(news),
-            Stage::Carrying(transit) => transit.is_moved_by(news),
-            Stage::Opening { .. }
-            | Stage::Idle { .. }
+            Stage::Idle { .. }
             | Stage::ReadingHead { .. }
+            | Stage::HandingOver(_)
             | Stage::Lingering(_) => false,
         }
     }
 
     /// Goes elsewhere.
-    pub fn shift(&mut self, shared: &mut Shared<N>) -> Next {
+    pub fn shift(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
         let progress = match &mut self.stage {
-            Stage::Serving(exchange) => {
-                match exchange.server_fell(&mut self.client, &mut shared.context) {
-                    Stop::Turned => exchange.run(&mut self.client, &mut shared.context),
-                    Stop::Over(ending) => Progress::Over(ending),
-                }
-            }
-            Stage::Carrying(transit) => {
-                return transit.shift(&mut self.client, &mut shared.context);
-            }
-            Stage::Opening { .. }
-            | Stage::Idle { .. }
+            Stage::Serving(exchange) => match exchange.server_fell(client, &mut shared.context) {
+                Stop::Turned => exchange.run(client, &mut shared.context),
+                Stop::Over(ending) => Progress::Over(ending),
+            },
+            Stage::Idle { .. }
             | Stage::ReadingHead { .. }
+            | Stage::HandingOver(_)
             | Stage::Lingering(_) => Progress::Wait,
         };
-        self.after(progress, shared).unwrap_or_else(|| self.run(shared))
+        self.after(progress, client, shared).unwrap_or_else(|| self.run(client, shared))
     }
 
-    /// Ends the session: closes what is open and gives back what was lent.
-    pub fn close(mut self, reason: CloseReason, shared: &mut Shared<N>) {
-        let idle = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
-        match std::mem::replace(&mut self.stage, idle) {
-            Stage::Serving(exchange) => self.finish(exchange, shared),
-            Stage::Carrying(transit) => transit.finish(&mut self.client, &mut shared.context),
-            Stage::Opening { .. }
-            | Stage::Idle { .. }
-            | Stage::ReadingHead { .. }
-            | Stage::Lingering(_) => {}
+    /// Ends what is going on; the client's connection is closed next.
+    pub fn close(self, reason: CloseReason, client: &mut Client<N>, shared: &mut Shared<N>) {
+        if let Stage::Serving(exchange) = self.stage {
+            finish(exchange, client, shared);
         }
         match reason {
             // A client that only half closed, and reads on, must not take a part for the whole.
             CloseReason::Cut | CloseReason::TimedOut | CloseReason::ClientLeft => {
-                self.client.socket.reset_on_close();
+                client.socket.reset_on_close();
             }
             CloseReason::Done | CloseReason::Evicted => {}
         }
-        shared.context.io.buffers.clear(&mut self.client.input);
-        shared.context.io.close(self.client.socket);
     }
 
     /// Goes on after an exchange was called; none: there is more to do.
-    fn after(&mut self, progress: Progress, shared: &mut Shared<N>) -> Option<Next> {
+    fn after(
+        &mut self,
+        progress: Progress,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Option<Next> {
         let ending = match progress {
             Progress::Wait => return Some(Next::Wait),
             Progress::Again => return Some(Next::Again),
@@ -237,20 +226,20 @@ impl<N: Net> HttpSession<N> {
         let config = Arc::clone(&exchange.config);
         let site = exchange.site;
         let whole = exchange.upload.body.is_done();
-        self.finish(exchange, shared);
+        finish(exchange, client, shared);
         let settings = settings(&config, site);
         let on = settings.lingering_close == Lingering::On;
         match ending {
-            Ending::Keep => self.keep(settings, &mut shared.context),
+            Ending::Keep => self.keep(settings, client, &mut shared.context),
             // Nothing was announced and nothing came that was not read: nothing can be destroyed.
-            Ending::Linger if whole && on && self.is_silent() => {
+            Ending::Linger if whole && on && is_silent(client) => {
                 Some(Next::Close(CloseReason::Done))
             }
             Ending::Linger => {
-                self.begin_lingering(settings, settings.lingering_time, &mut shared.context)
+                self.begin_lingering(client, settings, settings.lingering_time, &mut shared.context)
             }
             Ending::LingerBriefly => {
-                self.begin_lingering(settings, REFUSED_LINGER, &mut shared.context)
+                self.begin_lingering(client, settings, REFUSED_LINGER, &mut shared.context)
             }
             Ending::Close => Some(Next::Close(CloseReason::Done)),
             Ending::Reset => Some(Next::Close(CloseReason::Cut)),
@@ -259,19 +248,14 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    fn finish(&self, mut exchange: Boxed<Exchange<N>>, shared: &mut Shared<N>) {
-        exchange.finish(&self.client, &mut shared.context);
-        shared.exchanges.clear(exchange);
-    }
-
-    /// Whether the client has sent nothing that is known of and was not used.
-    fn is_silent(&self) -> bool {
-        self.client.input.is_empty() && !self.client.socket.is_readable()
-    }
-
-    fn keep(&mut self, settings: &LocationSettings, context: &mut Context<N>) -> Option<Next> {
+    fn keep(
+        &mut self,
+        settings: &LocationSettings,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Option<Next> {
         let late = planted::is(Bug::KeepaliveDeadlineKept);
-        let since = if late { self.client.facts.accepted } else { context.io.now };
+        let since = if late { client.facts.accepted } else { context.io.now };
         let deadline = since + settings.keepalive_timeout.unwrap_or_default();
         self.stage = Stage::Idle { deadline, skipped: 0 };
         planted::is(Bug::RestOfInputForgotten).then_some(Next::Wait)
@@ -279,11 +263,12 @@ impl<N: Net> HttpSession<N> {
 
     fn begin_lingering(
         &mut self,
+        client: &mut Client<N>,
         settings: &LocationSettings,
         time: Duration,
         context: &mut Context<N>,
     ) -> Option<Next> {
-        context.io.buffers.clear(&mut self.client.input);
+        context.io.buffers.clear(&mut client.input);
         match settings.lingering_close {
             Lingering::On if planted::is(Bug::LingeringLeftOut) => {
                 Some(Next::Close(CloseReason::Done))
@@ -291,7 +276,7 @@ impl<N: Net> HttpSession<N> {
             Lingering::Off => Some(Next::Close(CloseReason::Done)),
             Lingering::On | Lingering::Always => {
                 let (timeout, now) = (settings.lingering_timeout, context.io.now);
-                let socket = &mut self.client.socket;
+                let socket = &mut client.socket;
                 self.stage = Stage::Lingering(Linger::begin(time, timeout, socket, now));
                 None
             }
@@ -299,22 +284,23 @@ impl<N: Net> HttpSession<N> {
     }
 
     /// Reads until a head is whole; none: a request is being served now.
-    fn read_head(&mut self, shared: &mut Shared<N>) -> Option<Next> {
+    fn read_head(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Option<Next> {
         loop {
-            if let Some(result) = self.scan_head(shared) {
+            if let Some(result) = self.scan_head(client, shared) {
                 return result;
             }
-            let client = &mut self.client;
             if !client.socket.is_readable() {
                 shared.context.io.buffers.settle(&mut client.input);
                 return Some(Next::Wait);
             }
-            if client.input.len() >= FIRST_READ && shared.context.io.buffers.is_exhausted() {
+            // Others have to make room for a head of an ordinary size, within limits.
+            let buffers = &shared.context.io.buffers;
+            let large = client.input.len() >= LARGE_HEAD || buffers.is_overdrawn();
+            if client.input.len() >= FIRST_READ && large && buffers.is_exhausted() {
                 let began = self.began(shared.context.io.now);
                 let why = "The proxy has no memory for a head of this size now.";
-                return self.refuse(began, Refusal { status: 503, why }, shared);
+                return self.refuse(began, Refusal { status: 503, why }, client, shared);
             }
-            let client = &mut self.client;
             let capacity = (client.input.len() + 1).max(FIRST_READ);
             shared.context.io.buffers.make_room(&mut client.input, capacity);
             match client.socket.read(client.input.room()) {
@@ -330,50 +316,45 @@ impl<N: Net> HttpSession<N> {
 
     /// When the head being read began.
     fn began(&self, now: Time) -> Time {
-        match &self.stage {
-            Stage::ReadingHead { began, .. } => *began,
-            Stage::Opening { .. }
-            | Stage::Idle { .. }
-            | Stage::Serving(_)
-            | Stage::Carrying(_)
-            | Stage::Lingering(_) => now,
-        }
+        if let Stage::ReadingHead { began, .. } = self.stage { began } else { now }
     }
 
     /// Looks at the bytes in hand: `Some` when the stage has changed or the session is over.
-    fn scan_head(&mut self, shared: &mut Shared<N>) -> Option<Option<Next>> {
-        if self.client.input.is_empty() {
+    fn scan_head(
+        &mut self,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Option<Option<Next>> {
+        if client.input.is_empty() {
             return None;
         }
-        let Some((limits, timeout)) = limits(&self.client, &shared.context) else {
+        let Some((limits, timeout)) = limits(client, &shared.context) else {
             return Some(Some(Next::Close(CloseReason::Evicted)));
         };
         let is_new = matches!(self.stage, Stage::Idle { skipped: 0, .. });
-        let preface = match self.client.facts.requests {
-            0 if is_new => h2_preface::look(self.client.input.bytes()),
+        let preface = match client.facts.requests {
+            0 if is_new => h2_preface::look(client.input.bytes()),
             _ => Preface::No,
         };
-        match (preface, tunnel(&self.client, &shared.context)) {
+        match (preface, tunnel(client, &shared.context)) {
             (Preface::Part, Some(_)) => return None,
             (Preface::Whole, Some(server)) => {
-                let transit =
-                    Transit::new(Route::H2c(server), None, &self.client, &mut shared.context);
-                self.stage = Stage::Carrying(Box::new(transit));
-                return Some(None);
+                self.stage = Stage::HandingOver(server);
+                return Some(Some(Next::Again));
             }
             (Preface::No | Preface::Part | Preface::Whole, _) => {}
         }
         if let Stage::Idle { skipped, .. } = &mut self.stage {
-            let empty = match empty_lines(self.client.input.bytes()) {
+            let empty = match empty_lines(client.input.bytes()) {
                 Ok(empty) if *skipped + empty <= MAX_SKIPPED => empty,
                 Ok(_) | Err(_) => {
                     let refusal = HeadError::EmptyLines.into();
-                    return Some(self.refuse(shared.context.io.now, refusal, shared));
+                    return Some(self.refuse(shared.context.io.now, refusal, client, shared));
                 }
             };
             *skipped += empty;
-            self.client.input.consume(empty);
-            if matches!(self.client.input.bytes(), [] | [b'\r']) {
+            client.input.consume(empty);
+            if matches!(client.input.bytes(), [] | [b'\r']) {
                 return None;
             }
             let (began, deadline) = (shared.context.io.now, shared.context.io.now + timeout);
@@ -381,49 +362,33 @@ impl<N: Net> HttpSession<N> {
         }
         let Stage::ReadingHead { scan, began, .. } = &mut self.stage else { return Some(None) };
         let began = *began;
-        match scan.request_end(self.client.input.bytes(), limits) {
+        match scan.request_end(client.input.bytes(), limits) {
             Ok(None) => None,
             Ok(Some(length)) => {
                 let mut request = Request::broken(
-                    self.take_head(length, &mut shared.context),
+                    take_head(length, client, &mut shared.context),
                     shared.context.places.take(),
                 );
                 let read = request.read();
-                Some(self.serve(request, read, began, shared))
+                Some(self.serve(request, read, began, client, shared))
             }
-            Err(e) => Some(self.refuse(began, e.into(), shared)),
+            Err(e) => Some(self.refuse(began, e.into(), client, shared)),
         }
-    }
-
-    /// Reads the PROXY header that the connection begins with.
-    fn open(&mut self, context: &mut Context<N>) -> Option<Next> {
-        match open(&mut self.client, context) {
-            Opened::Waits => Some(Next::Wait),
-            Opened::Never => Some(Next::Close(CloseReason::ClientLeft)),
-            Opened::Yes => {
-                let deadline = first_deadline(&self.client, context);
-                self.stage = Stage::Idle { deadline, skipped: 0 };
-                None
-            }
-        }
-    }
-
-    /// Moves the head's bytes into a buffer of their own.
-    fn take_head(&mut self, length: usize, context: &mut Context<N>) -> Buffer {
-        let mut head = Buffer::default();
-        context.io.buffers.append(&mut head, &self.client.input.bytes()[..length]);
-        self.client.input.consume(length);
-        context.io.buffers.settle(&mut self.client.input);
-        head
     }
 
     /// Answers instead of serving; what is in hand is dropped but for the first line.
-    fn refuse(&mut self, began: Time, refusal: Refusal, shared: &mut Shared<N>) -> Option<Next> {
-        let bytes = self.client.input.bytes();
+    fn refuse(
+        &mut self,
+        began: Time,
+        refusal: Refusal,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Option<Next> {
+        let bytes = client.input.bytes();
         let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()).min(KEPT_OF_REFUSED);
-        let head = self.take_head(line, &mut shared.context);
-        shared.context.io.buffers.clear(&mut self.client.input);
-        self.serve(Request::broken(head, Vec::new()), Err(refusal), began, shared)
+        let head = take_head(line, client, &mut shared.context);
+        shared.context.io.buffers.clear(&mut client.input);
+        self.serve(Request::broken(head, Vec::new()), Err(refusal), began, client, shared)
     }
 
     fn serve(
@@ -431,18 +396,19 @@ impl<N: Net> HttpSession<N> {
         request: Request,
         read: Result<(), Refusal>,
         began: Time,
+        client: &mut Client<N>,
         shared: &mut Shared<N>,
     ) -> Option<Next> {
-        self.client.facts.requests += 1;
-        self.client.socket.overlook_ending();
+        client.facts.requests += 1;
+        client.socket.overlook_ending();
         if read.is_err() && request.line() == h2_preface::LINE {
-            let carries = tunnel(&self.client, &shared.context).is_some();
+            let carries = tunnel(client, &shared.context).is_some();
             shared.context.complaints.tell(
                 shared.context.io.now,
                 Topic::Clients,
                 log::Level::Warn,
                 || {
-                    let peer = &self.client.facts.peer;
+                    let peer = &client.facts.peer;
                     let why = if carries {
                         "\"h2c_tunnel\" carries on only what a connection begins with"
                     } else {
@@ -452,14 +418,14 @@ impl<N: Net> HttpSession<N> {
                 },
             );
         }
-        let begun = Exchange::new(request, read, began, &mut self.client, &mut shared.context);
+        let begun = Exchange::new(request, read, began, client, &mut shared.context);
         let Some((exchange, begun)) = begun else {
             return Some(Next::Close(CloseReason::Evicted));
         };
         self.stage = Stage::Serving(shared.exchanges.put(exchange));
         match begun {
             Ok(()) => None,
-            Err(ending) => self.after(Progress::Over(ending), shared),
+            Err(ending) => self.after(Progress::Over(ending), client, shared),
         }
     }
 }
@@ -478,13 +444,29 @@ fn limits<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<(HeadLimit
     Some((HeadLimits { line, total }, limits.header_timeout))
 }
 
-/// When a client that was just accepted will have been silent for too long.
-fn first_deadline<N: Net>(client: &Client<N>, context: &Context<N>) -> Time {
-    context.io.now + limits(client, context).map(|(_, timeout)| timeout).unwrap_or_default()
+/// Moves the head's bytes into a buffer of their own.
+fn take_head<N: Net>(length: usize, client: &mut Client<N>, context: &mut Context<N>) -> Buffer {
+    let mut head = Buffer::default();
+    context.io.buffers.append(&mut head, &client.input.bytes()[..length]);
+    client.input.consume(length);
+    context.io.buffers.settle(&mut client.input);
+    head
+}
+
+/// Whether the client has sent nothing that is known of and was not used.
+fn is_silent<N: Net>(client: &Client<N>) -> bool {
+    client.input.is_empty() && !client.socket.is_readable()
+}
+
+fn finish<N: Net>(mut exchange: Boxed<Exchange<N>>, client: &Client<N>, shared: &mut Shared<N>) {
+    exchange.finish(client, &mut shared.context);
+    shared.exchanges.clear(exchange);
 }
 
 /// Storage for the first read of a head: enough for all but a few.
 const FIRST_READ: usize = 4 << 10;
+/// A head that goes before others when memory is short.
+const LARGE_HEAD: usize = 64 << 10;
 /// Empty lines before one request, in bytes.
 const MAX_SKIPPED: usize = crate::http::head::MAX_EMPTY_LINES * 2;
 /// Stages one session may go through before the others get a turn.

@@ -27,7 +27,6 @@ pub mod session;
 pub mod shared;
 pub mod stop;
 pub mod stream_log;
-pub mod tcp;
 pub mod transit;
 pub mod upload;
 pub mod variables;

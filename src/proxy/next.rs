@@ -1,4 +1,6 @@
-//! What sessions want of their worker.
+//! What sessions want of their worker, and what it may do with them.
+
+use crate::time::Time;
 
 /// What a session wants after it was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,4 +27,18 @@ pub enum CloseReason {
     Cut,
     /// Room is needed, or the worker stops.
     Evicted,
+}
+
+/// A session that may go where there is no room: nothing of it is at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expendable {
+    /// Nothing was asked, or all is answered.
+    Idle,
+    /// All is said, and the client has had a moment to read it.
+    Lingering,
+    /// A request has begun, and its head is not whole.
+    Head {
+        /// When its first byte came.
+        began: Time,
+    },
 }

@@ -1,32 +1,58 @@
-//! Reads what a connection begins with before anything else is: its PROXY header.
+//! What a client's connection begins with before its protocol is read: a PROXY header, perhaps.
 
 use super::client::Client;
 use super::complaints::Topic;
 use super::context::Context;
 use crate::net::Net;
+use crate::time::Time;
 use crate::transport::proxy_protocol::{Found, LONGEST, find};
 use crate::transport::socket::Moved;
 
-/// How reading a header went.
+/// A connection whose protocol has not begun.
+#[derive(Clone, Copy, Debug)]
+pub enum Opening {
+    /// It begins with a PROXY header, which is not whole.
+    Header {
+        /// When the client will have taken too long.
+        deadline: Time,
+    },
+    /// Nothing has to be read first.
+    Ready,
+}
+
+/// How an opening went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened {
     /// It waits for more.
     Waits,
-    /// It has been taken from the client's input.
+    /// The protocol may begin.
     Yes,
-    /// The connection does not begin with one, or ends before it.
+    /// The connection does not begin with a header, or ends before it.
     Never,
 }
 
-/// Reads the header that the client's connection begins with; tells the operator if there is none.
-pub fn open<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
-    let opened = read(client, context);
-    if opened == Opened::Never {
-        context.complaints.tell(context.io.now, Topic::Clients, log::Level::Info, || {
-            format!("{} sent no PROXY header", client.facts.peer)
-        });
+impl Opening {
+    /// The moment by which something has to have happened.
+    pub fn deadline(&self) -> Time {
+        match self {
+            Opening::Header { deadline } => *deadline,
+            Opening::Ready => Time::NEVER,
+        }
     }
-    opened
+
+    /// Reads the header, if there has to be one; tells the operator if there is none.
+    pub fn run<N: Net>(self, client: &mut Client<N>, context: &mut Context<N>) -> Opened {
+        let opened = match self {
+            Opening::Ready => Opened::Yes,
+            Opening::Header { .. } => read(client, context),
+        };
+        if opened == Opened::Never {
+            context.complaints.tell(context.io.now, Topic::Clients, log::Level::Info, || {
+                format!("{} sent no PROXY header", client.facts.peer)
+            });
+        }
+        opened
+    }
 }
 
 fn read<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {

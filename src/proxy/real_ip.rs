@@ -13,15 +13,18 @@ pub fn remote(rules: &RealIp, request: &Request, facts: &Facts) -> Option<Addres
         return None;
     }
     match &rules.source {
-        RealIpSource::ProxyProtocol => {
-            facts.proxied.as_ref().map(|proxied| Address::Inet(proxied.source))
-        }
+        RealIpSource::ProxyProtocol => proxied(facts),
         RealIpSource::Field(name) => {
             let mut list = Vec::new();
             request.field(name, b",", &mut list)?;
             from_list(&list, rules)
         }
     }
+}
+
+/// The client's address from its PROXY header.
+pub fn proxied(facts: &Facts) -> Option<Address> {
+    facts.proxied.as_ref().map(|proxied| Address::Inet(proxied.source))
 }
 
 /// The last address of a list; if all trusted ones are to be passed over, the last of the others,
@@ -50,7 +53,8 @@ fn parse(word: &str) -> Option<SocketAddr> {
     ip.or_else(|_| word.parse()).ok()
 }
 
-fn is_trusted(trusted: &[Trusted], address: &Address) -> bool {
+/// Whether a peer may say for which client it speaks.
+pub fn is_trusted(trusted: &[Trusted], address: &Address) -> bool {
     trusted.iter().any(|trusted| trusted.covers(address))
 }
 

@@ -13,7 +13,7 @@ use super::variables::Scope;
 use crate::config::model::{AddHeader, HalfClose, Redirect};
 use crate::http::answer::reason;
 use crate::http::connection::Options;
-use crate::http::fields::Known;
+use crate::http::fields::{Field, Known};
 use crate::http::framing::{self, Body, Framing};
 use crate::http::head::{self, HeadScan, ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
@@ -210,6 +210,10 @@ impl<N: Net> Exchange<N> {
         let status = self.told(head.status);
         self.download.keeps_client = framed && self.may_keep_client(client, context);
         self.download.status = status;
+        let is_location = |field: Field<'_>| field.name.eq_ignore_ascii_case(b"location");
+        if self.page.is_some() && head.fields.iter().any(is_location) {
+            self.forget_location();
+        }
         let Some(proxy) = self.proxy() else { return };
         let mut add = std::mem::take(&mut context.scratch.set);
         let mut out = std::mem::take(&mut context.scratch.head);
@@ -309,8 +313,12 @@ impl<N: Net> Exchange<N> {
         for header in settings.add_headers.iter().filter(|header| applies(header, status)) {
             add.add(&header.name, |out| scope.write(&header.value, out));
         }
-        for challenge in self.page.iter().flat_map(|page| &page.challenges) {
+        let Some(page) = &self.page else { return };
+        for challenge in &page.challenges {
             add.add(b"WWW-Authenticate", |out| out.extend_from_slice(challenge));
+        }
+        if let Some(location) = &page.location {
+            add.add(b"Location", |out| out.extend_from_slice(location));
         }
     }
 

@@ -52,6 +52,8 @@ struct Generation<N: Net> {
     /// The journal's place for each log.
     logs: Vec<usize>,
     keeps_response_heads: bool,
+    /// When what still uses it is closed; never while it is the newest.
+    ends: Time,
 }
 
 impl<N: Net> Servers<N> {
@@ -78,9 +80,16 @@ impl<N: Net> Servers<N> {
             }
         }
         let id = self.generations.last().map_or(0, |old| old.id + 1);
+        if let Some(old) = self.generations.last_mut()
+            && let Some(timeout) = old.config.process.shutdown_timeout
+            && !planted::is(Bug::OldOnesStay)
+        {
+            old.ends = io.now + timeout;
+        }
         let logs = config.access_logs.iter().map(|log| journal.open(log)).collect();
         let keeps_response_heads = config.reads_response_heads();
-        self.generations.push(Generation { id, config, groups, logs, keeps_response_heads });
+        let ends = Time::NEVER;
+        self.generations.push(Generation { id, config, groups, logs, keeps_response_heads, ends });
         self.retire();
     }
 
@@ -91,6 +100,14 @@ impl<N: Net> Servers<N> {
             let used = generation.groups.iter().any(|(group, _)| group.active() > 0);
             generation.id == newest || used || Arc::strong_count(&generation.config) > 1
         });
+    }
+
+    /// The number of a configuration whose `worker_shutdown_timeout` is over since it was replaced:
+    /// what still uses it is to be closed. Says so once.
+    pub fn outlived(&mut self, now: Time) -> Option<u64> {
+        let over = self.generations.iter_mut().find(|generation| generation.ends <= now)?;
+        over.ends = Time::NEVER;
+        Some(over.id)
     }
 
     /// The newest configuration.
@@ -257,11 +274,13 @@ impl<N: Net> Servers<N> {
         self.newest().groups.iter().map(|(_, pool)| pool.len()).sum()
     }
 
-    /// When a connection will have idled for too long, or a server is due for a look.
+    /// When a connection will have idled for too long, a server is due for a look, or what uses an
+    /// old configuration is to be closed.
     pub fn next_alarm(&self) -> Time {
         let newest = &self.newest().groups;
         let times = newest.iter().map(|(group, pool)| group.next_check().min(pool.next_expiry()));
-        times.min().unwrap_or(Time::NEVER)
+        let ends = self.generations.iter().map(|old| old.ends);
+        times.chain(ends).min().unwrap_or(Time::NEVER)
     }
 
     /// A server of the newest configuration that is due for a background connection.

@@ -1,30 +1,42 @@
-//! A session with one client, and what a worker asks of it, whatever protocol it speaks.
+//! A session with one client: the connection, and the protocol that is spoken on it.
 
 use super::client::{Client, Facts};
 use super::context::Context;
 use super::http::HttpSession;
-use super::next::{CloseReason, Next};
+use super::next::{CloseReason, Expendable, Next};
+use super::opening::{Opened, Opening};
+use super::real_ip;
+use super::request::Refusal;
+use super::route::head_limits;
 use super::servers::News;
 use super::shared::Shared;
-use super::tcp::TcpSession;
+use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
-use crate::config::model::Serves;
+use crate::config::model::{Serves, StreamServerId};
 use crate::net::{Accepted, Event, Net};
+use crate::planted::{self, Bug};
 use crate::time::Time;
 use crate::transport::io::Owner;
 use crate::transport::socket::Socket;
 
 /// One client's connection.
-pub enum Session<N: Net> {
+pub struct Session<N: Net> {
+    client: Client<N>,
+    protocol: Protocol<N>,
+}
+
+enum Protocol<N: Net> {
+    /// None yet.
+    Opening(Opening),
     /// Requests are read and passed on one by one.
     Http(HttpSession<N>),
-    /// Bytes pass unread.
-    Tcp(TcpSession<N>),
+    /// Bytes pass unread: `stream {}`, and HTTP/2 where it is carried on.
+    Passing(Box<Transit<N>>),
 }
 
 impl<N: Net> Session<N> {
     /// A session with a client that was just accepted; `None` when it cannot be registered, or its
-    /// listener serves nobody any more.
+    /// listener serves nothing any more.
     pub fn accept(
         accepted: Accepted<N::Stream>,
         (listener, session): (u32, u32),
@@ -32,7 +44,7 @@ impl<N: Net> Session<N> {
         context: &mut Context<N>,
     ) -> Option<Session<N>> {
         let Accepted { mut stream, peer, local } = accepted;
-        context.servers.listen(listener)?;
+        let opening = opening(listener, context)?;
         let token = context.io.watch(&mut stream, Owner::Client(session)).ok()?;
         let facts = Facts {
             session,
@@ -46,42 +58,38 @@ impl<N: Net> Session<N> {
         };
         let socket = Socket::new(stream, token);
         let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
-        let listen = context.servers.listen(listener).expect("looked at first");
-        Some(match &listen.serves {
-            Serves::Http { .. } => Session::Http(HttpSession::new(client, listen, context)),
-            Serves::Stream(id) => Session::Tcp(TcpSession::new(client, *id, listen, context)),
-        })
+        Some(Session { client, protocol: Protocol::Opening(opening) })
     }
 
     /// Notes an event of the client's socket.
     pub fn note_client(&mut self, event: &Event) {
-        match self {
-            Session::Http(session) => session.note_client(event),
-            Session::Tcp(session) => session.note_client(event),
-        }
+        self.client.socket.note(event);
     }
 
     /// Notes an event of the server's socket.
     pub fn note_upstream(&mut self, event: &Event) {
-        match self {
-            Session::Http(session) => session.note_upstream(event),
-            Session::Tcp(session) => session.note_upstream(event),
+        match &mut self.protocol {
+            Protocol::Opening(_) => {}
+            Protocol::Http(session) => session.note_upstream(event),
+            Protocol::Passing(transit) => transit.note_upstream(event),
         }
     }
 
     /// The moment by which something has to have happened.
     pub fn deadline(&self) -> Time {
-        match self {
-            Session::Http(session) => session.deadline(),
-            Session::Tcp(session) => session.deadline(),
+        match &self.protocol {
+            Protocol::Opening(opening) => opening.deadline(),
+            Protocol::Http(session) => session.deadline(),
+            Protocol::Passing(transit) => transit.deadline(),
         }
     }
 
     /// Whether nothing has been asked that is not answered.
     pub fn is_idle(&self) -> bool {
-        match self {
-            Session::Http(session) => session.is_idle(),
-            Session::Tcp(session) => session.is_idle(),
+        match &self.protocol {
+            Protocol::Opening(_) => true,
+            Protocol::Http(session) => session.is_idle(),
+            Protocol::Passing(_) => false,
         }
     }
 
@@ -90,68 +98,170 @@ impl<N: Net> Session<N> {
         self.is_idle() || self.comes_again()
     }
 
+    /// What is lost if it goes because there is no room, and how many bytes of storage come back;
+    /// `None` if it may not go.
+    pub fn expendable(&self) -> Option<(Expendable, usize)> {
+        match &self.protocol {
+            Protocol::Opening(_) => Some((Expendable::Idle, self.client.input.capacity())),
+            Protocol::Http(session) => Some((session.expendable()?, self.client.input.capacity())),
+            Protocol::Passing(_) => None,
+        }
+    }
+
+    /// Refuses what the client has begun to ask, as there is no room.
+    pub fn refuse(&mut self, shared: &mut Shared<N>) -> Next {
+        match &mut self.protocol {
+            Protocol::Http(session) => {
+                let why = "The proxy has no room for a head that comes slowly.";
+                session.refuse_head(Refusal { status: 503, why }, &mut self.client, shared)
+            }
+            Protocol::Opening(_) | Protocol::Passing(_) => Next::Close(CloseReason::Evicted),
+        }
+    }
+
     /// Whether it is a tunnel whose owner comes again when it is closed.
     pub fn comes_again(&self) -> bool {
-        match self {
-            Session::Http(session) => session.comes_again(),
-            Session::Tcp(_) => false,
+        match &self.protocol {
+            Protocol::Passing(transit) => transit.comes_again(),
+            Protocol::Opening(_) | Protocol::Http(_) => false,
         }
     }
 
     /// Goes over to the newest configuration, if it is such a tunnel and its server stays. Whether it
     /// did.
     pub fn adopt_newest(&mut self, context: &mut Context<N>) -> bool {
-        match self {
-            Session::Http(session) => session.adopt_newest(context),
-            Session::Tcp(_) => false,
+        match &mut self.protocol {
+            Protocol::Passing(transit) => transit.adopt_newest(&self.client, context),
+            Protocol::Opening(_) | Protocol::Http(_) => false,
+        }
+    }
+
+    /// Why it is to be closed if what is going on began with this configuration or an older one. A
+    /// client that has not heard the end sees a cut.
+    pub fn outlives(&mut self, generation: u64) -> Option<CloseReason> {
+        match &mut self.protocol {
+            // What follows is served by the newest.
+            Protocol::Opening(_) => None,
+            Protocol::Http(session) => session.outlives(generation, &mut self.client),
+            Protocol::Passing(transit) => transit.outlives(generation, &mut self.client),
         }
     }
 
     /// Does everything that can be done now.
     pub fn run(&mut self, shared: &mut Shared<N>) -> Next {
-        match self {
-            Session::Http(session) => session.run(shared),
-            Session::Tcp(session) => session.run(&mut shared.context),
+        if let Protocol::Opening(opening) = self.protocol {
+            match opening.run(&mut self.client, &mut shared.context) {
+                Opened::Waits => return Next::Wait,
+                Opened::Never => return Next::Close(CloseReason::Done),
+                Opened::Yes => match self.begin(&mut shared.context) {
+                    Some(protocol) => self.protocol = protocol,
+                    None => return Next::Close(CloseReason::Evicted),
+                },
+            }
         }
+        match &mut self.protocol {
+            Protocol::Opening(_) => Next::Again,
+            Protocol::Http(session) => {
+                let next = session.run(&mut self.client, shared);
+                self.carry_on(next, shared)
+            }
+            Protocol::Passing(transit) => transit.run(&mut self.client, &mut shared.context),
+        }
+    }
+
+    /// What the listener serves now: a reload may have come since the client was accepted. `None`
+    /// where it serves nothing any more.
+    fn begin(&mut self, context: &mut Context<N>) -> Option<Protocol<N>> {
+        match context.servers.listen(self.client.facts.listener)?.serves {
+            Serves::Http { .. } => Some(Protocol::Http(HttpSession::new(&self.client, context))),
+            Serves::Stream(server) => Some(Protocol::Passing(Box::new(self.pass(server, context)))),
+        }
+    }
+
+    /// Begins to pass the connection on unread.
+    fn pass(&mut self, server: StreamServerId, context: &mut Context<N>) -> Transit<N> {
+        let model = &context.servers.config().stream_servers[server.0];
+        let facts = &self.client.facts;
+        let is_trusted = real_ip::is_trusted(&model.trusted, &facts.peer);
+        let remote = if is_trusted { real_ip::proxied(facts) } else { None };
+        if !model.tcp_nodelay {
+            self.client.socket.set_nodelay(false);
+            self.client.nodelay = false;
+        }
+        Transit::new(Route::Stream(server), remote, &self.client, context)
+    }
+
+    /// Passes the connection on unread, if the HTTP session has found that it speaks HTTP/2.
+    fn carry_on(&mut self, next: Next, shared: &mut Shared<N>) -> Next {
+        let Protocol::Http(session) = &self.protocol else { return next };
+        let Some(server) = session.speaks_http2() else { return next };
+        let context = &mut shared.context;
+        let transit = Transit::new(Route::H2c(server), None, &self.client, context);
+        let transit = Box::new(transit);
+        self.protocol = Protocol::Passing(transit);
+        self.run(shared)
     }
 
     /// Acts on the deadline, if it has passed.
     pub fn expire(&mut self, shared: &mut Shared<N>) -> Next {
-        match self {
-            Session::Http(session) => session.expire(shared),
-            Session::Tcp(session) => session.expire(&mut shared.context),
+        if self.deadline() > shared.context.io.now && !planted::is(Bug::AlarmBelieved) {
+            return Next::Wait;
+        }
+        match &mut self.protocol {
+            Protocol::Opening(_) => Next::Close(CloseReason::Done),
+            Protocol::Http(session) => {
+                let next = session.expire(&mut self.client, shared);
+                self.carry_on(next, shared)
+            }
+            Protocol::Passing(transit) => transit.expire(&mut self.client, &mut shared.context),
         }
     }
 
     /// The listener that the client came through.
     pub fn listener(&self) -> u32 {
-        match self {
-            Session::Http(session) => session.listener(),
-            Session::Tcp(session) => session.listener(),
-        }
+        self.client.facts.listener
     }
 
     /// Whether what happened to a server makes this session go elsewhere.
     pub fn is_moved_by(&self, news: &News) -> bool {
-        match self {
-            Session::Http(session) => session.is_moved_by(news),
-            Session::Tcp(session) => session.is_moved_by(news),
+        match &self.protocol {
+            Protocol::Opening(_) => false,
+            Protocol::Http(session) => session.is_moved_by(news),
+            Protocol::Passing(transit) => transit.is_moved_by(news),
         }
     }
 
     /// Goes elsewhere.
     pub fn shift(&mut self, shared: &mut Shared<N>) -> Next {
-        match self {
-            Session::Http(session) => session.shift(shared),
-            Session::Tcp(session) => session.shift(&mut shared.context),
+        match &mut self.protocol {
+            Protocol::Opening(_) => Next::Wait,
+            Protocol::Http(session) => session.shift(&mut self.client, shared),
+            Protocol::Passing(transit) => transit.shift(&mut self.client, &mut shared.context),
         }
     }
 
     /// Ends the session: closes what is open and gives back what was lent.
-    pub fn close(self, reason: CloseReason, shared: &mut Shared<N>) {
-        match self {
-            Session::Http(session) => session.close(reason, shared),
-            Session::Tcp(session) => session.close(&mut shared.context),
+    pub fn close(mut self, reason: CloseReason, shared: &mut Shared<N>) {
+        match self.protocol {
+            Protocol::Opening(_) => {}
+            Protocol::Http(session) => session.close(reason, &mut self.client, shared),
+            Protocol::Passing(transit) => transit.finish(&mut self.client, &mut shared.context),
         }
+        shared.context.io.buffers.clear(&mut self.client.input);
+        shared.context.io.close(self.client.socket);
     }
+}
+
+/// What connections begin with that come in through this listener; `None` where it serves nothing.
+fn opening<N: Net>(listener: u32, context: &Context<N>) -> Option<Opening> {
+    let listen = context.servers.listen(listener)?;
+    if !listen.proxy_protocol {
+        return Some(Opening::Ready);
+    }
+    let config = context.servers.config();
+    let timeout = match listen.serves {
+        Serves::Http { .. } => head_limits(config, listen)?.header_timeout,
+        Serves::Stream(server) => config.stream_servers[server.0].header_timeout,
+    };
+    Some(Opening::Header { deadline: context.io.now + timeout })
 }

@@ -33,7 +33,7 @@ pub struct Transit<N: Net> {
     pub(super) config: Arc<Config>,
     generation: u64,
     route: Route,
-    stage: Stage<N>,
+    pub(super) stage: Stage<N>,
     tried: Tried,
     tries: u32,
     /// What was tried.
@@ -66,7 +66,7 @@ pub struct Passed {
     pub sent: u64,
 }
 
-enum Stage<N: Net> {
+pub(super) enum Stage<N: Net> {
     /// No server accepts it.
     Nowhere,
     /// The connect has not come to its end.
@@ -367,6 +367,19 @@ impl<N: Net> Transit<N> {
     /// Whether its owner is told by its end to come again, and nothing else is lost.
     pub fn comes_again(&self) -> bool {
         self.pass().loyalty == Loyalty::ToGroup
+    }
+
+    /// Why it is to be closed if it began with this configuration or an older one: `None` if not.
+    pub fn outlives(&mut self, generation: u64, client: &mut Client<N>) -> Option<CloseReason> {
+        if self.generation > generation {
+            return None;
+        }
+        match &mut self.stage {
+            Stage::Open { socket, tunnel, .. } => tunnel.cut(&mut client.socket, socket),
+            Stage::Connecting { .. } => client.socket.reset_on_close(),
+            Stage::Nowhere => {}
+        }
+        Some(CloseReason::Done)
     }
 
     /// Writes the log lines and gives everything back that is not its own.

@@ -5,6 +5,7 @@ use std::io;
 use slab::Slab;
 
 use super::pipe::Pipes;
+use super::reserve::Reserve;
 use super::socket::Socket;
 use crate::address::Address;
 use crate::buffer::BufferPool;
@@ -24,6 +25,8 @@ pub struct Io<N: Net> {
     pub buffers: BufferPool,
     /// Pipes for bulk bytes.
     pub pipes: Pipes<N>,
+    /// Descriptors for when there are no others.
+    pub reserve: Reserve<N>,
     /// How bytes are moved.
     pub tuning: Tuning,
     /// Storage for bytes that are wanted in another form, or not at all; used within one call.
@@ -69,9 +72,12 @@ impl Default for Tuning {
 
 impl<N: Net> Io<N> {
     /// A floor with nothing on it.
-    pub fn new(net: N) -> Io<N> {
+    pub fn new(mut net: N) -> Io<N> {
+        let mut reserve = Reserve::default();
+        reserve.fill(&mut net);
         Io {
             net,
+            reserve,
             now: Time::ZERO,
             owners: Slab::new(),
             buffers: BufferPool::default(),
@@ -113,6 +119,11 @@ impl<N: Net> Io<N> {
         if !planted::is(Bug::TokenLeaked) {
             self.owners.remove(socket.token().0);
         }
+    }
+
+    /// Fills the reserve of descriptors, if it is short and there are any.
+    pub fn fill_reserve(&mut self) {
+        self.reserve.fill(&mut self.net);
     }
 
     /// Gives back what many sessions took and nobody uses.

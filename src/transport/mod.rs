@@ -6,5 +6,6 @@ pub mod io;
 pub mod pipe;
 pub mod pool;
 pub mod proxy_protocol;
+pub mod reserve;
 pub mod socket;
 pub mod tunnel;

@@ -22,6 +22,9 @@ pub(super) struct Listeners<N: Net> {
     told: Vec<(String, Time)>,
 }
 
+/// No connection can be accepted for want of something of our own: in the system's words.
+pub(super) struct Lacking(pub(super) String);
+
 struct Listener<N: Net> {
     socket: N::Listener,
     token: Token,
@@ -125,28 +128,28 @@ impl<N: Net> Listeners<N> {
         self.paused.filter(|_| !planted::is(Bug::PauseWithoutEnd)).unwrap_or(Time::NEVER)
     }
 
-    /// Takes one connection; none when no more wait, or none can be had now.
+    /// Takes one connection; none when no more wait.
+    ///
+    /// # Errors
+    /// Something of our own is lacking, or accepting pauses as it fails for another reason.
     pub(super) fn accept(
         &mut self,
         place: usize,
         context: &mut Context<N>,
-    ) -> Option<Accepted<N::Stream>> {
-        let listener = self.all.get_mut(place)?.as_mut()?;
+    ) -> Result<Option<Accepted<N::Stream>>, Lacking> {
+        let Some(listener) = self.all.get_mut(place).and_then(Option::as_mut) else {
+            return Ok(None);
+        };
         match context.io.net.accept(&listener.socket) {
-            Ok(accepted) => return Some(accepted),
+            Ok(accepted) => return Ok(Some(accepted)),
             Err(e) if e.kind() == ErrorKind::WouldBlock => listener.ready = false,
             // The client gave up while it waited, or a signal came: the next one may be fine.
             Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
             }
-            // It can be had after all, with the next turn.
-            Err(e)
-                if failure_of_connect(&e).is_none()
-                    && context.servers.close_one_idle(&mut context.io) => {}
-            Err(e) => {
-                self.pause(context.io.now, &e.to_string());
-            }
+            Err(e) if failure_of_connect(&e).is_none() => return Err(Lacking(e.to_string())),
+            Err(e) => self.pause(context.io.now, &e.to_string()),
         }
-        None
+        Ok(None)
     }
 
     /// Accepting waits for better times.

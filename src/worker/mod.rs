@@ -6,6 +6,7 @@
 
 mod checks;
 mod listeners;
+mod room;
 pub mod timers;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
 use crate::planted::{self, Bug};
+
 use crate::proxy::context::Context;
 pub use crate::proxy::journal::Journal;
 use crate::proxy::next::{CloseReason, Next};
@@ -29,7 +31,8 @@ use crate::transport::io::Owner;
 pub use crate::transport::io::Tuning;
 
 use checks::Checks;
-use listeners::Listeners;
+use listeners::{Lacking, Listeners};
+use room::{Lack, Victims};
 use timers::Timers;
 
 /// One thread's work.
@@ -46,6 +49,10 @@ pub struct Worker<N: Net> {
     /// Storage for the queue of the turn under way.
     running: Vec<usize>,
     events: Vec<Event>,
+    /// Sockets that the process may hold.
+    sockets: usize,
+    victims_for_sockets: Victims,
+    victims_for_memory: Victims,
 }
 
 struct Entry<N: Net> {
@@ -112,6 +119,9 @@ impl<N: Net> Worker<N> {
             queue: Vec::new(),
             running: Vec::new(),
             events: Vec::new(),
+            sockets: usize::MAX,
+            victims_for_sockets: Victims::new(Lack::Sockets),
+            victims_for_memory: Victims::new(Lack::Memory),
         };
         let config = Arc::clone(worker.shared.context.servers.config());
         worker.listeners.adopt(&config, &mut worker.shared.context)?;
@@ -131,6 +141,7 @@ impl<N: Net> Worker<N> {
         }
         self.events = events;
         self.shared.context.servers.expire_idle(&mut self.shared.context.io);
+        self.close_outlived();
         self.checks.run(&mut self.shared.context);
         self.expire_sessions();
         self.accept();
@@ -138,6 +149,7 @@ impl<N: Net> Worker<N> {
         self.spread_verdicts();
         self.checks.begin(&mut self.shared.context);
         self.shared.context.complaints.sum_up(self.shared.context.io.now);
+        self.shared.context.io.fill_reserve();
         self.shared.context.servers.retire();
         Ok(())
     }
@@ -161,7 +173,8 @@ impl<N: Net> Worker<N> {
             if session.comes_again() {
                 return !session.adopt_newest(&mut worker.shared.context);
             }
-            session.is_idle() && worker.shared.context.servers.listen(session.listener()).is_none()
+            let context = &worker.shared.context;
+            session.is_idle() && context.servers.listen(session.listener()).is_none()
         });
         Ok(())
     }
@@ -268,6 +281,7 @@ impl<N: Net> Worker<N> {
             entry.queued = false;
             let next = entry.session.run(&mut self.shared);
             self.follow(key, next);
+            self.relieve();
         }
         self.running = running;
     }
@@ -322,6 +336,31 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// `worker_shutdown_timeout` is over for old configurations: what still uses them is closed.
+    fn close_outlived(&mut self) {
+        while let Some(generation) =
+            self.shared.context.servers.outlived(self.shared.context.io.now)
+        {
+            let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
+            let before = keys.len();
+            for key in keys {
+                let session = &mut self.sessions[key].session;
+                if let Some(reason) = session.outlives(generation) {
+                    self.close(key, reason);
+                }
+            }
+            match before - self.sessions.len() {
+                0 => {}
+                1 => log::warn!(
+                    "worker_shutdown_timeout is over: a client of an old configuration is closed"
+                ),
+                closed => log::warn!(
+                    "worker_shutdown_timeout is over: {closed} clients of an old configuration are closed"
+                ),
+            }
+        }
+    }
+
     fn expire_sessions(&mut self) {
         while let Some((time, key)) = self.timers.take_due(self.shared.context.io.now) {
             let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
@@ -332,6 +371,7 @@ impl<N: Net> Worker<N> {
             }
             let next = entry.session.expire(&mut self.shared);
             self.follow(key, next);
+            self.relieve();
         }
     }
 
@@ -346,22 +386,25 @@ impl<N: Net> Worker<N> {
                 if entry.session.is_moved_by(&news) {
                     let next = entry.session.shift(&mut self.shared);
                     self.follow(key, next);
+                    self.relieve();
                 }
             }
         }
     }
 
     fn accept(&mut self) {
-        let mut next = 0;
+        let (mut next, mut fresh) = (0, 0);
         while let Some(listener) = self.listeners.next_ready(next, self.shared.context.io.now) {
             next = listener + 1;
             for _ in 0..ACCEPTS_A_TURN {
-                if !self.make_room() {
+                if !self.make_room(fresh) {
                     break;
                 }
-                let Some(accepted) = self.listeners.accept(listener, &mut self.shared.context)
-                else {
-                    break;
+                let accepted = match self.listeners.accept(listener, &mut self.shared.context) {
+                    Ok(Some(accepted)) => accepted,
+                    Ok(None) => break,
+                    Err(Lacking(what)) if self.make_way(&what) => continue,
+                    Err(Lacking(_)) => break,
                 };
                 let entry = self.sessions.vacant_entry();
                 let key = entry.key();
@@ -378,33 +421,9 @@ impl<N: Net> Worker<N> {
                     idle_since: Time::NEVER,
                 });
                 self.enqueue(key);
+                fresh += 1;
             }
         }
-    }
-
-    /// Sees to it that one more client can be served: at the limit, by closing an idle connection
-    /// to a server, else the client that has been idle for longest.
-    fn make_room(&mut self) -> bool {
-        if self.shared.context.io.buffers.is_exhausted() {
-            self.listeners.pause(self.shared.context.io.now, "worker_buffer_memory is used up");
-            return false;
-        }
-        let limit = self.shared.context.servers.config().process.worker_connections;
-        if self.shared.context.io.owners.len() + SOCKETS_A_SESSION <= limit {
-            return true;
-        }
-        if self.shared.context.servers.close_one_idle(&mut self.shared.context.io) {
-            return true;
-        }
-        let idle = self.sessions.iter().filter(|(_, entry)| entry.idle_since < Time::NEVER);
-        if let Some((oldest, _)) = idle.min_by_key(|(_, entry)| entry.idle_since) {
-            let what = "worker_connections are not enough: idle clients are closed";
-            self.listeners.tell(self.shared.context.io.now, what);
-            self.close(oldest, CloseReason::Evicted);
-            return true;
-        }
-        self.listeners.pause(self.shared.context.io.now, "worker_connections are not enough");
-        false
     }
 }
 
@@ -412,5 +431,3 @@ impl<N: Net> Worker<N> {
 const ACCEPTS_A_TURN: usize = 64;
 /// Sessions whose storage is kept for others while there is none.
 const KEPT_SESSIONS: usize = 1024;
-/// Descriptors that a session may need: its client's and its server's.
-const SOCKETS_A_SESSION: usize = 2;

@@ -10,6 +10,8 @@ mod facts;
 #[cfg(debug_assertions)]
 mod planted;
 mod play;
+mod reloads;
+mod room;
 mod scenes;
 mod speaker;
 mod streams;

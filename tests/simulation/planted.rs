@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use switchover::planted::{Bug, plant};
 
 use super::common::seeds::run_seed;
-use super::{every_talk, streams};
+use super::{every_talk, room, streams};
 
 /// Seeds that are tried before a slip counts as not found.
 const BOUND: u64 = 1000;
@@ -33,10 +33,10 @@ fn every_planted_bug_is_caught_within_the_bound() {
 
 /// The first seed whose run shows the slip, and its first complaint.
 fn catch(bug: Bug) -> Option<(u64, String)> {
-    // Only talks that pass unread can show these, and one of them is too rare for chance.
-    if bug == Bug::UpgradeLeftInOrder {
-        return Some((0, complaint(bug, every_talk::complaints_of_upgrades)?));
+    if let Some(run) = shown_by(bug) {
+        return Some((0, complaint(bug, run)?));
     }
+    // Only talks that pass unread can show it.
     let is_of_talks = bug == Bug::TunnelCutInOrder;
     (0..BOUND).find_map(|seed| {
         let run = || match is_of_talks {
@@ -45,6 +45,24 @@ fn catch(bug: Bug) -> Option<(u64, String)> {
         };
         Some((seed, complaint(bug, run)?))
     })
+}
+
+type Play = fn() -> Vec<String>;
+
+/// A run by itself for what is too rare for chance, or needs scarcity. A fact complains by a panic.
+fn shown_by(bug: Bug) -> Option<Play> {
+    let facts: [(Bug, Play); 3] = [
+        (Bug::UpgradeLeftInOrder, every_talk::complaints_of_upgrades),
+        (Bug::LargeHeadsStay, || {
+            room::the_largest_heads_give_way_when_memory_is_used_up();
+            Vec::new()
+        }),
+        (Bug::ReserveUnused, || {
+            room::out_of_descriptors_known_clients_are_served_at_the_expense_of_idle_ones();
+            Vec::new()
+        }),
+    ];
+    facts.into_iter().find(|(shown, _)| *shown == bug).map(|(_, run)| run)
 }
 
 /// What a run with the slip complains of first.

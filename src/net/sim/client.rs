@@ -317,7 +317,7 @@ impl Client {
         let attempt = head.number("x-attempt").unwrap_or_default();
         let bodiless = ask.method == "HEAD" || matches!(status, 204 | 304);
         let length = head.number("x-length").filter(|_| !bodiless).map(|length| length as usize);
-        if server.is_none() && status == 408 && ask.method == "HEAD" {
+        if server.is_none() && matches!(status, 408 | 503) && ask.method == "HEAD" {
             // Half a head does not say that no body is wanted; the connection is over anyway.
             let answer = Answer { status, by: None, fake: false };
             line.waiting.pop_front();

@@ -207,7 +207,7 @@ impl Net for SimNet {
 
     fn connect(&mut self, to: &Address, _how: &Connect) -> io::Result<SimStream> {
         let world = &mut *self.world.borrow_mut();
-        if world.exhausted() {
+        if world.lacks(1) {
             world.incident(to, None, IncidentKind::NoDescriptor);
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
@@ -228,12 +228,15 @@ impl Net for SimNet {
     }
 
     fn pipe(&mut self) -> io::Result<SimPipe> {
-        let world = &mut *self.world.borrow_mut();
-        if world.exhausted() {
-            return Err(io::Error::from_raw_os_error(libc::EMFILE));
-        }
-        let small = world.faults.strike(Family::SmallBuffers, &mut world.rng);
-        Ok(SimPipe::new(if small { world.rng.within(1..=64) } else { PIPE_CAPACITY }))
+        let capacity = {
+            let world = &mut *self.world.borrow_mut();
+            if world.lacks(2) {
+                return Err(io::Error::from_raw_os_error(libc::EMFILE));
+            }
+            let small = world.faults.strike(Family::SmallBuffers, &mut world.rng);
+            if small { world.rng.within(1..=64) } else { PIPE_CAPACITY }
+        };
+        Ok(SimPipe::new(capacity, Rc::clone(&self.world)))
     }
 
     fn watch(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
@@ -289,7 +292,7 @@ impl World {
         };
         let fails = self.faults.strike(Family::AcceptFails, &mut self.rng);
         let aborted = fails && self.rng.one_in(2);
-        if self.exhausted() || (fails && !aborted) {
+        if self.lacks(1) || (fails && !aborted) {
             self.incident(at, None, IncidentKind::NoDescriptor);
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }

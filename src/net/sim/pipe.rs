@@ -1,9 +1,11 @@
 //! Pipes of the simulated world, and `splice`.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 
-use super::SimStream;
+use super::{SimStream, World};
 use crate::net::Stream;
 
 /// A pipe: a queue that takes no more than its capacity.
@@ -11,11 +13,19 @@ use crate::net::Stream;
 pub struct SimPipe {
     bytes: VecDeque<u8>,
     capacity: usize,
+    world: Rc<RefCell<World>>,
+}
+
+impl Drop for SimPipe {
+    fn drop(&mut self) {
+        self.world.borrow_mut().pipes -= 1;
+    }
 }
 
 impl SimPipe {
-    pub(super) fn new(capacity: usize) -> SimPipe {
-        SimPipe { bytes: VecDeque::new(), capacity }
+    pub(super) fn new(capacity: usize, world: Rc<RefCell<World>>) -> SimPipe {
+        world.borrow_mut().pipes += 1;
+        SimPipe { bytes: VecDeque::new(), capacity, world }
     }
 
     /// As a read into the pipe.

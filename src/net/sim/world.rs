@@ -35,8 +35,10 @@ pub struct World {
     pub(super) news: News,
     incidents: Vec<Incident>,
     violations: Vec<String>,
-    /// Sockets that the worker may hold at one time.
+    /// Descriptors that the worker may hold at one time.
     descriptors: usize,
+    /// The worker's pipes: two descriptors each.
+    pub(super) pipes: usize,
     progress: u64,
     longest: Longest,
     pub(super) blow: Option<Blow>,
@@ -100,6 +102,7 @@ impl World {
             incidents: Vec::new(),
             violations: Vec::new(),
             descriptors: usize::MAX,
+            pipes: 0,
             progress: 0,
             longest: Longest::default(),
             blow: None,
@@ -175,7 +178,7 @@ impl World {
         self.ends.iter().map(|end| end.gone).collect()
     }
 
-    /// Sets how many sockets the worker may hold at one time.
+    /// Sets how many descriptors the worker may hold at one time: for sockets, and two for a pipe.
     pub fn limit_descriptors(&mut self, limit: usize) {
         self.descriptors = limit;
     }
@@ -430,9 +433,14 @@ impl World {
         self.incidents.push(Incident { at: self.now, machine, end, kind });
     }
 
-    /// Whether the worker holds as many sockets as it may.
-    pub(super) fn exhausted(&self) -> bool {
-        self.descriptors < usize::MAX && self.worker_ends().len() >= self.descriptors
+    /// Descriptors that the worker holds.
+    pub fn descriptors_held(&self) -> usize {
+        self.worker_ends().len() + 2 * self.pipes
+    }
+
+    /// Whether the worker may not hold so many descriptors more.
+    pub(super) fn lacks(&self, more: usize) -> bool {
+        self.descriptors < usize::MAX && self.descriptors_held() + more > self.descriptors
     }
 
     pub(super) fn progressed(&mut self) {

@@ -65,6 +65,7 @@ impl Judge<'_> {
         self.deadline(exchange)?;
         self.cut_request(exchange)?;
         self.misframed(exchange)?;
+        self.old_age(client, exchange)?;
         match exchange.outcome {
             Outcome::Unasked => Err("was never asked"),
             Outcome::Waiting => Err("has no end"),
@@ -76,6 +77,7 @@ impl Judge<'_> {
             {
                 Ok(())
             }
+            Outcome::Cut(_) | Outcome::Reset if self.was_outlived(exchange) => Ok(()),
             Outcome::Cut(answer) => self.cut(client, exchange, answer),
             Outcome::Closed => self.closed(client, exchange),
             Outcome::Reset if self.answer_was_cut(exchange) || more_was_asked(client, exchange) => {
@@ -189,6 +191,7 @@ impl Judge<'_> {
                 if excused { Ok(()) } else { Err("failed although a server was there") }
             }
             400 if exchange.ask.is_misframed() => Ok(()),
+            503 if self.made_room(exchange) => Ok(()),
             408 if to - from >= self.setup.header_timeout.min(self.setup.body_timeout) => Ok(()),
             408 => Err("was called late and was not"),
             _ => Err("got an answer that nothing explains"),
@@ -243,6 +246,10 @@ impl Judge<'_> {
             return Ok(());
         }
         let Some((server, attempt)) = answer.by else {
+            // It was told as much of that as found room.
+            if answer.status == 503 && self.made_room(exchange) {
+                return Ok(());
+            }
             return Err("was cut while the proxy itself answered");
         };
         let server = &self.net.servers()[server as usize];
@@ -285,10 +292,26 @@ impl Judge<'_> {
         let slow = to - exchange.idle_since
             >= self.setup.header_timeout.min(self.setup.body_timeout)
             && exchange.sent.is_none_or(|sent| sent + NOTICED >= to);
-        if exchange.after_last || idle || slow || self.client_is_to_blame(client, exchange) {
+        if exchange.after_last
+            || idle
+            || slow
+            || self.made_room(exchange)
+            || self.client_is_to_blame(client, exchange)
+        {
             return Ok(());
         }
         Err("was closed without a word")
+    }
+
+    /// Whether the proxy was out of descriptors when all that it had of the exchange was not even
+    /// a head: then it may have made room for another client.
+    fn made_room(&self, exchange: &Exchange) -> bool {
+        let (from, to) = (exchange.idle_since, span(exchange).1);
+        self.net.world().incidents().iter().any(|incident| {
+            incident.kind == IncidentKind::NoDescriptor
+                && incident.at <= to
+                && incident.at + NOTICED >= from
+        })
     }
 
     /// Whether the client's own connection, or the client itself, explains a bad end.
@@ -326,6 +349,28 @@ impl Judge<'_> {
             .iter()
             .filter(|other| other.end == exchange.end && other.before < exchange.before);
         exchange.ask.is_misframed() && exchange.sent.is_some() && before.all(answered)
+    }
+
+    /// Whether it was over just as `worker_shutdown_timeout` ended what had begun before a reload.
+    fn was_outlived(&self, exchange: &Exchange) -> bool {
+        let (from, to) = span(exchange);
+        let ended = |at: &Time| self.setup.shutdown_timeout.map(|timeout| *at + timeout);
+        let reloads = self.setup.reloads.iter().filter(|at| from <= **at);
+        reloads.filter_map(ended).any(|end| to >= end && to <= end + NOTICED)
+    }
+
+    /// What began before a reload does not outlive `worker_shutdown_timeout`.
+    fn old_age(&self, client: &Client, exchange: &Exchange) -> Result<(), &'static str> {
+        let Some(timeout) = self.setup.shutdown_timeout else { return Ok(()) };
+        let Some(sent) = exchange.sent.filter(|_| client.plan().reads == Pace::AtOnce) else {
+            return Ok(());
+        };
+        let began = sent.max(self.turn_of(exchange)) + NOTICED;
+        let to = span(exchange).1;
+        match self.setup.reloads.iter().find(|at| **at >= began) {
+            Some(at) if to > *at + timeout + NOTICED => Err("outlived its configuration"),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What breaks the rules is whole to no server.

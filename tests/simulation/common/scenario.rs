@@ -33,6 +33,7 @@ impl Scenario {
             if maker.faults.has(Family::Strangers) { maker.strangers() } else { vec![] };
         setup.tuning = maker.tuning();
         setup.reloads = maker.reloads();
+        setup.shutdown_timeout = maker.rng.pick(&[None, Some(SHUTDOWN)]);
         Scenario { setup, faults, servers, clients, strangers }
     }
 }
@@ -187,6 +188,8 @@ impl Maker {
 
 /// Trouble and clients come within this time; no trouble of a server's lasts longer.
 const TROUBLE: Duration = Duration::from_secs(7);
+/// How long what began before a reload may last: shorter than much of it does.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 /// The longest that a client stalls: longer than every timeout for it.
 const STALL: Duration = Duration::from_secs(9);
 /// Every second stall lasts for about that long.

@@ -28,11 +28,14 @@ pub(crate) struct Setup {
     pub(crate) lingering_time: Duration,
     pub(crate) lingering_timeout: Duration,
     pub(crate) worker_connections: usize,
+    pub(crate) buffer_memory: usize,
     pub(crate) tries: u32,
     pub(crate) next_timeout: Option<Duration>,
     pub(crate) replay_limit: usize,
     /// Not of the file: when it is loaded anew.
     pub(crate) reloads: Vec<Time>,
+    /// `worker_shutdown_timeout`.
+    pub(crate) shutdown_timeout: Option<Duration>,
     /// Not of the file: how bytes are moved.
     pub(crate) tuning: Tuning,
 }
@@ -55,10 +58,12 @@ impl Setup {
             lingering_time: Duration::from_secs(7),
             lingering_timeout: Duration::from_secs(2),
             worker_connections: 1024,
+            buffer_memory: 256 << 20,
             tries: 0,
             next_timeout: None,
             replay_limit: 64 * 1024,
             reloads: Vec::new(),
+            shutdown_timeout: None,
             tuning: Tuning::default(),
         }
     }
@@ -78,8 +83,12 @@ impl Setup {
             Some(timeout) => format!("proxy_next_upstream_timeout {};", millis(timeout)),
             None => String::new(),
         };
+        let shutdown = match self.shutdown_timeout {
+            Some(timeout) => format!("worker_shutdown_timeout {};", millis(timeout)),
+            None => String::new(),
+        };
         format!(
-            "events {{ worker_connections {connections}; }}
+            "{shutdown} events {{ worker_connections {connections}; worker_buffer_memory {memory}; }}
             http {{
                 access_log off;
                 upstream group {{
@@ -108,6 +117,7 @@ impl Setup {
                 }}
             }}",
             connections = self.worker_connections,
+            memory = self.buffer_memory,
             servers = self.servers(),
             upstream_keepalive = millis(self.upstream_keepalive_timeout),
             listen = proxy_address(),

@@ -102,8 +102,7 @@ impl<N: Net> HttpSession<N> {
         let Stage::ReadingHead { began, .. } = self.stage else {
             return Next::Close(CloseReason::Evicted);
         };
-        self.refuse(began, refusal, client, shared);
-        self.run(client, shared)
+        self.refuse(began, refusal, client, shared).unwrap_or_else(|| self.run(client, shared))
     }
 
     /// The server whose `h2c_tunnel` carries the connection on: it begins with HTTP/2's preface.

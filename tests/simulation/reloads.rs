@@ -47,6 +47,21 @@ fn without_a_shutdown_timeout_what_began_before_a_reload_goes_on() {
     assert!(matches!(run.exchange(old).outcome, Outcome::Whole(answer) if answer.status == 200));
 }
 
+#[test]
+fn a_head_that_is_late_is_let_go_though_its_listener_is_gone() {
+    let setup = Setup::new(1, 0);
+    let mut run = Run::quiet(&setup);
+    let end = run.dial();
+    run.send(end, "GET / HTTP/1.1\r\n");
+    run.pass(NEWS);
+    let text = "http { server { listen 10.0.0.9:81; return 200; } }";
+    let config = parse_text("simulation", text.as_bytes()).expect("it is right").config;
+    run.worker.reload(Arc::new(config)).expect("the address is free");
+    run.pass(setup.header_timeout + NEWS);
+    assert_eq!(run.received(end), (String::new(), Received::End));
+    assert_eq!(run.worker.census().sessions, 0);
+}
+
 /// A talk of which each side waits for more than the other says, and a reload in it.
 fn reloaded(kind: Kind) -> Play {
     let net = SimNet::new(1, Faults::none());

@@ -407,14 +407,14 @@ fn with_descriptors(limit: usize, server: &Upstream) -> Proxy {
     Proxy::start_other(&few, conf, &[("server", server)])
 }
 
-/// Asks, and sees to it that the answer is there before anybody would notice.
+/// Asks, and sees to it that the answer comes at once.
 fn ask_at_once(client: &mut Client, what: &str) {
     let begun = Instant::now();
     assert_eq!(client.ask(get("/")).text(), "a", "{what}");
     assert!(begun.elapsed() < UNNOTICED, "{what}: {:?}", begun.elapsed());
 }
 
-/// Nobody who does no harm may be kept waiting for longer.
+/// A client in good standing never waits for longer.
 const UNNOTICED: Duration = Duration::from_millis(100);
 
 #[test]
@@ -488,7 +488,7 @@ fn with_fewer_descriptors_than_connections_idle_clients_make_room() {
 }
 
 #[test]
-fn heads_that_are_not_sent_to_their_end_keep_nobody_out() {
+fn heads_that_are_not_sent_to_their_end_keep_no_client_out() {
     if nginx_differs("has no such limit") {
         return;
     }

@@ -1,5 +1,5 @@
-//! Facts about scarcity: who goes when connections, descriptors or memory run short, and that all
-//! others notice nothing.
+//! Facts about scarcity: which clients go when connections, descriptors or memory run short, and that
+//! all others notice nothing.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn asks(run: &mut Run, end: EndId, id: u32) {
     assert_eq!(state, Received::Nothing, "client {id}");
 }
 
-/// Somebody new comes, and has to be served at once.
+/// A new client comes, and has to be served at once.
 fn newcomer(run: &mut Run, id: u32) {
     let client = run.client(vec![Ask::get(id)]);
     run.pass(A_MOMENT);

@@ -228,7 +228,7 @@ impl Speaker {
         self.heard.get(self.skips..).unwrap_or_default()
     }
 
-    /// Whether it was told in HTTP that nobody could be reached, as far as its connection lasted.
+    /// Whether it was told in HTTP that no server could be reached, as far as its connection lasted.
     pub(crate) fn was_refused_in_http(&self) -> bool {
         let seen = self.heard.len().min(REFUSAL.len());
         let whole = seen == REFUSAL.len() || (seen > 0 && self.ended == Some(Received::Broken));

@@ -57,9 +57,9 @@ pub enum BlowKind {
 /// Which segments of one direction arrive at one moment, so that one event tells of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coalescing {
-    /// Whichever chance lets.
+    /// As chance has it.
     AsItComes,
-    /// None: each arrives by itself.
+    /// Each arrives by itself.
     Never,
     /// A segment, and whatever is sent while it is under way.
     Always,

@@ -257,6 +257,32 @@ fn stop_and_quit_words_end_the_process() {
 }
 
 #[test]
+fn an_answer_that_a_stop_cuts_does_not_look_whole() {
+    if is_nginx() {
+        return;
+    }
+    let server = Upstream::playing(|connection| {
+        connection.read_request()?;
+        connection.send("HTTP/1.0 200 OK\r\n\r\npart")?;
+        connection.wait_for_end()
+    });
+    for signals in [&["TERM"][..], &["QUIT", "QUIT"]] {
+        let mut proxy = Proxy::before(&server, "");
+        let mut client = proxy.client();
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        assert!(client.reader().head().is_ok_and(|head| head.is_some()));
+        assert_eq!(client.read_exactly(4), b"part");
+        for signal in signals {
+            proxy.signal(signal);
+            proxy.wait_for_log(&["stopping"]);
+        }
+        let end = client.read_some(&mut [0]).map_err(|why| why.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "{signals:?}");
+        assert!(proxy.wait_for_exit().success());
+    }
+}
+
+#[test]
 fn a_word_to_nobody_is_a_complaint() {
     let (directory, path) = file("server { listen 127.0.0.1:8090; }");
     let prefix = directory.path().to_str().unwrap();

@@ -52,6 +52,7 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
     let mut running = start(source, config, signals)?;
     let outcome = running.let_go(word).and_then(|()| running.until_the_end());
+    running.worker.stop();
     running.write_logs(Lines::All);
     running.logs.finish();
     running.remove_pid();

@@ -190,6 +190,12 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// Closes everything at once: what is cut by it is seen to be.
+    pub fn stop(&mut self) {
+        self.drain();
+        self.close_older(u64::MAX);
+    }
+
     /// Whether nothing is left to be done after [`Worker::drain`].
     pub fn drained(&self) -> bool {
         self.shared.context.servers.draining && self.sessions.is_empty()
@@ -341,24 +347,25 @@ impl<N: Net> Worker<N> {
         while let Some(generation) =
             self.shared.context.servers.outlived(self.shared.context.io.now)
         {
-            let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
-            let before = keys.len();
-            for key in keys {
-                let session = &mut self.sessions[key].session;
-                if let Some(reason) = session.outlives(generation) {
-                    self.close(key, reason);
-                }
-            }
-            match before - self.sessions.len() {
-                0 => {}
-                1 => log::warn!(
-                    "worker_shutdown_timeout is over: a client of an old configuration is closed"
-                ),
-                closed => log::warn!(
-                    "worker_shutdown_timeout is over: {closed} clients of an old configuration are closed"
-                ),
+            let closed = self.close_older(generation);
+            if closed > 0 {
+                log::warn!(
+                    "worker_shutdown_timeout is over: {closed} clients of an old configuration are cut"
+                );
             }
         }
+    }
+
+    /// Closes what is going on by this configuration or an older one; returns how much that was.
+    fn close_older(&mut self, generation: u64) -> usize {
+        let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
+        let before = keys.len();
+        for key in keys {
+            if let Some(reason) = self.sessions[key].session.outlives(generation) {
+                self.close(key, reason);
+            }
+        }
+        before - self.sessions.len()
     }
 
     fn expire_sessions(&mut self) {

@@ -369,7 +369,10 @@ impl<N: Net> Worker<N> {
     }
 
     fn expire_sessions(&mut self) {
-        while let Some((time, key)) = self.timers.take_due(self.shared.context.io.now) {
+        // Whatever is set again for a moment that has passed rings in the next turn: no session can
+        // keep the others waiting by that.
+        for _ in 0..self.timers.count() {
+            let Some((time, key)) = self.timers.take_due(self.shared.context.io.now) else { break };
             let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
                 continue;
             };

@@ -17,8 +17,8 @@ use super::{ProcessError, system};
 pub(super) enum Side {
     /// The one that was started.
     Foreground(Child),
-    /// The one that serves.
-    Background(Word),
+    /// The one that serves, and the signals that had come before it was another process.
+    Background(Word, Vec<i32>),
 }
 
 /// The other process, until it has given its word.
@@ -30,17 +30,19 @@ pub(super) struct Child {
 /// The word, until it is given.
 pub(super) struct Word(PipeWriter);
 
-/// Makes the process two; the one in the background has no terminal.
+/// Makes the process two; the one in the background has no terminal. Each needs signals of its own
+/// then: what wakes one of them up is shared, and would be taken by either.
 ///
 /// # Errors
 /// When the system has no process or descriptor left.
-pub(super) fn split() -> io::Result<Side> {
+pub(super) fn split(signals: &mut Signals) -> io::Result<Side> {
     let (reader, writer) = io::pipe()?;
+    let earlier = signals.pending().collect();
     match fork::fork()? {
         Fork::Parent(pid) => Ok(Side::Foreground(Child { pid, word: reader })),
         Fork::Child => {
             fork::setsid()?;
-            Ok(Side::Background(Word(writer)))
+            Ok(Side::Background(Word(writer), earlier))
         }
     }
 }
@@ -66,10 +68,7 @@ impl Child {
     pub(super) fn wait(mut self, signals: &mut Signals) -> Result<(), ProcessError> {
         let failed = |reason| ProcessError::System { what: "waiting for the background", reason };
         loop {
-            for signal in signals.pending() {
-                // It may have ended just now: then so does the wait.
-                let _ = system::kill(self.pid, signal);
-            }
+            self.pass_on(signals);
             let mut word = [PollFd::new(&self.word, PollFlags::IN)];
             match poll(&mut word, Some(&LOOK_AT_SIGNALS)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
@@ -79,12 +78,22 @@ impl Child {
         }
         match self.word.read(&mut [0]) {
             Ok(0) => {}
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                self.pass_on(signals);
+                return Ok(());
+            }
             Err(reason) => return Err(failed(reason)),
         }
         let status = fork::waitpid(self.pid).map_err(failed)?;
         let signal = fork::WIFSIGNALED(status).then(|| fork::WTERMSIG(status));
         Err(ProcessError::Background { signal })
+    }
+
+    fn pass_on(&self, signals: &mut Signals) {
+        for signal in signals.pending() {
+            // It may have ended just now: then so does the wait.
+            let _ = system::kill(self.pid, signal);
+        }
     }
 }
 

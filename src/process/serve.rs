@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::flag;
+use signal_hook::low_level::raise;
 use signal_hook_mio::v1_0::Signals;
 
 use super::access_logs::AccessLogs;
@@ -30,8 +31,8 @@ use crate::worker::Worker;
 /// Whatever keeps it from starting, and the event loop's own failure.
 pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     let starting = Arc::new(AtomicBool::new(true));
-    let mut signals = watch_signals(&starting)
-        .map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
+    let no_signals = |reason| ProcessError::System { what: "watching signals", reason };
+    let mut signals = watch_signals(&starting).map_err(no_signals)?;
     if let LogSink::File(_) = &source.error_log {
         let log = ErrorLog { to: source.error_log.clone(), level: log::LevelFilter::Info };
         logger::install(logger::open(&[log])?);
@@ -43,9 +44,17 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     logger::note_panics();
     let mut word = None;
     if config.process.daemon {
-        match daemon::split().map_err(|reason| ProcessError::System { what: "fork()", reason })? {
+        let split = daemon::split(&mut signals);
+        match split.map_err(|reason| ProcessError::System { what: "fork()", reason })? {
             Side::Foreground(child) => return child.wait(&mut signals),
-            Side::Background(given) => word = Some(given),
+            Side::Background(given, earlier) => {
+                word = Some(given);
+                let own = watch_signals(&starting).map_err(no_signals)?;
+                let inherited = std::mem::replace(&mut signals, own).pending();
+                let earlier: Vec<i32> = earlier.into_iter().chain(inherited).collect();
+                // Once more, now that they are kept elsewhere.
+                earlier.into_iter().try_for_each(raise).map_err(no_signals)?;
+            }
         }
     }
     log::info!("{VERSION}");

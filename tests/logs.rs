@@ -351,7 +351,7 @@ fn a_stderr_without_room_costs_lines_and_neither_time_nor_the_process() {
         }
         // What a busy machine may take now and then.
         assert!(late < asked / 100, "{late} clients waited");
-        // Nobody has changed how others write to the same pipe.
+        // How others write to the same pipe has not changed.
         assert_eq!(rustix::fs::fcntl_getfl(&writer).unwrap() & OFlags::NONBLOCK, flags);
         let lines = read_until(&reader, "lines were lost");
         let bytes: usize = lines.iter().map(String::len).sum();

@@ -224,7 +224,7 @@ fn servers_of_the_command_line_need_no_file() {
     );
     let mut running = Running::start(dir.path(), &args);
     running.says("listening on");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nobody has asked for a file");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "no file was asked for");
     let (code, _, said) = run(dir.path(), &[&args[..], &["-s", "stop"]].concat());
     assert!(code == 1 && said.contains("-g 'pid FILE;'"), "{said}");
 

@@ -141,7 +141,7 @@ pub fn note_panics() {
             true => format!("{info}\n{trace}"),
             false => info.to_string(),
         };
-        // Whoever panics may hold the lock; then there is only stderr.
+        // The thread that panics may hold the lock; then there is only stderr.
         let told = LOGGER.sinks.try_lock().is_ok_and(|mut sinks| {
             sinks.gather(Level::Error, &text);
             sinks.finish();

@@ -85,7 +85,7 @@ fn perform(task: Task) -> Result<(), ProcessError> {
             Ok(())
         }
         Task::Help => {
-            // Whoever closes the stream early has seen enough.
+            // A reader that closes the stream early has seen enough.
             let _ = write!(io::stdout(), "switchover version: {VERSION}\n{}", arguments::HELP);
             Ok(())
         }

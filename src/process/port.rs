@@ -22,7 +22,7 @@ pub struct Port {
 /// How a write is kept from waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Files do not wait for anybody; pipes, terminals and devices were opened with `O_NONBLOCK`.
+    /// Writing to a file never waits for a reader; pipes, terminals and devices were opened with `O_NONBLOCK`.
     Plain,
     /// A socket, sent to with `MSG_DONTWAIT`.
     Send,
@@ -45,8 +45,8 @@ impl Port {
         }
         let mut options = OpenOptions::new();
         options.append(true).mode(0o644).custom_flags(flags());
-        // Who reads a FIFO may come and go: held open for reading as well, it can be opened before
-        // its reader and is not broken after it.
+        // The reader of a FIFO may come and go: held open for reading as well, the FIFO can be opened
+        // before there is a reader, and is not broken after it.
         match std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
             true => options.read(true),
             false => options.create(true),
@@ -54,7 +54,7 @@ impl Port {
         Ok(Port { file: options.open(path)?, way: Way::Plain })
     }
 
-    /// A standard stream. Setting `O_NONBLOCK` on it would set it for everybody who has inherited
+    /// A standard stream. Setting `O_NONBLOCK` on it would set it for every process that has inherited
     /// the same open description, a shell for example: a pipe or terminal is opened again instead.
     fn standard(stream: BorrowedFd<'_>) -> io::Result<Port> {
         let file = File::from(stream.try_clone_to_owned()?);
@@ -66,7 +66,7 @@ impl Port {
             return Ok(Port { file, way: Way::Send });
         }
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        // Not so another user's terminal, or a pipe that nobody reads any more.
+        // This fails for another user's terminal, and for a pipe without a reader.
         Ok(Port::write_only(Path::new(&path)).unwrap_or(Port { file, way: Way::Ask }))
     }
 
@@ -106,7 +106,7 @@ impl Port {
     /// Waits until there is room, or for this long.
     ///
     /// # Errors
-    /// `BrokenPipe` where nobody reads any more; whatever else the system says.
+    /// `BrokenPipe` where there is no reader any more; whatever else the system says.
     pub fn has_room(&self, patience: Duration) -> io::Result<bool> {
         let mut ports = [PollFd::new(&self.file, PollFlags::OUT)];
         let patience = Timespec {
@@ -151,7 +151,7 @@ fn piece(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Never waits, neither when it is opened nor later, and becomes nobody's terminal.
+/// Neither opening nor writing waits, and a terminal does not become the process's own.
 fn flags() -> i32 {
     i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0)
 }

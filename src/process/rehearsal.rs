@@ -197,8 +197,8 @@ fn directory(path: &Path) -> &Path {
     if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
 }
 
-/// Binds as a listener would, and lets go at once. A socket that does not listen keeps nobody else
-/// from the address.
+/// Binds as a listener would, and lets go at once. A socket that does not listen does not
+/// occupy the address.
 fn try_bind(at: &Listen) -> io::Result<()> {
     match &at.address {
         Address::Inet(address) => {

@@ -141,7 +141,7 @@ impl Sink {
         }
     }
 
-    /// Writes what waits, for the last time: waits for room itself, but not for long.
+    /// Writes what waits, for the last time: gives a reader a moment to make room.
     pub fn finish(&mut self) {
         self.flush_now(Time::ZERO);
         for _ in 0..LAST_ROUNDS {

@@ -141,9 +141,13 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
     if name.len() > NAME_LIMIT {
         return None;
     }
+    let length = name.chars().count();
+    let most = (length / 3).min(3);
     let near = |known: &'a str| (strsim::osa_distance(name, known), known);
-    let (distance, known) = known.map(near).min_by_key(|(distance, _)| *distance)?;
-    (distance <= (name.chars().count() / 3).min(3)).then_some(known)
+    // The distance is at least the difference of lengths, and comparing is slow.
+    let alike = known.filter(|known| known.len().abs_diff(length) <= most);
+    let (distance, known) = alike.map(near).min_by_key(|(distance, _)| *distance)?;
+    (distance <= most).then_some(known)
 }
 
 /// Longer names are not compared with known ones.

@@ -50,10 +50,15 @@ fn check(counts: Option<BTreeMap<String, usize>>, requests: usize, most: &[(&str
     let Some(counts) = counts else { return };
     for (name, count) in &counts {
         let each = most.iter().find(|(allowed, _)| allowed == name).map_or(0, |(_, each)| *each);
-        // The wait that the proxy was in at first is nobody's, nor is the one that it is left in; and
-        // once in a while events come apart that mostly come together.
-        let nobodys = if name == "wait" { requests / 5 } else { 0 };
-        assert!(*count <= each * requests + nobodys, "{name} in {requests} requests: {counts:?}");
+        // The wait that the proxy was in at first belongs to no request, nor does the one that it is
+        // left in. Once in a while events come apart that mostly come together, and a client is
+        // accepted before its request is there.
+        let surplus = match &**name {
+            "wait" => requests / 5,
+            "read" => requests / 10,
+            _ => 0,
+        };
+        assert!(*count <= each * requests + surplus, "{name} in {requests} requests: {counts:?}");
     }
 }
 

@@ -372,6 +372,8 @@ pub(in crate::config) enum Remark {
     ConflictingName(String, Address),
     /// A nested location that a sibling of its parent hides.
     HiddenLocation(String),
+    /// `h2c_tunnel on` in a server with this location, whose rules it passes by.
+    TunnelPassesBy(String),
     /// No server at all.
     NothingToServe,
 }
@@ -384,6 +386,7 @@ impl Remark {
             | Remark::Vain { .. }
             | Remark::ConflictingName(..)
             | Remark::HiddenLocation(_)
+            | Remark::TunnelPassesBy(_)
             | Remark::NothingToServe => log::Level::Warn,
         }
     }
@@ -396,7 +399,10 @@ impl Remark {
             | Remark::ErrorLogEverywhere
             | Remark::OneWorker
             | Remark::NothingToServe => true,
-            Remark::Vain { .. } | Remark::ConflictingName(..) | Remark::HiddenLocation(_) => false,
+            Remark::Vain { .. }
+            | Remark::ConflictingName(..)
+            | Remark::HiddenLocation(_)
+            | Remark::TunnelPassesBy(_) => false,
         }
     }
 }
@@ -404,6 +410,10 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Remark::TunnelPassesBy(location) => write!(
+                f,
+                "\"h2c_tunnel\" carries connections past the rules of location \"{location}\""
+            ),
             Remark::Hint(name) => write!(f, "\"{name}\" has no meaning for switchover"),
             Remark::Vain { directive, field, reason } => {
                 write!(f, "\"{directive} {field}\" has no effect: {reason}")

@@ -77,7 +77,14 @@ impl Builder {
         }
         let is_root = |location: &&Location| location.matcher == Matcher::Prefix((*b"/").into());
         match locations.iter().find(is_root).map(|location| &location.action) {
-            Some(Action::Proxy(proxy)) => Some(super::stream::tunnel_of(proxy)),
+            Some(Action::Proxy(proxy)) => {
+                if let Some(other) = locations.iter().find(|location| !is_root(location)) {
+                    let (Matcher::Exact(path) | Matcher::Prefix(path)) = &other.matcher;
+                    let path = String::from_utf8_lossy(path).into_owned();
+                    self.remark(word.at, Remark::TunnelPassesBy(path));
+                }
+                Some(super::stream::tunnel_of(proxy))
+            }
             Some(Action::Return(_) | Action::NotFound) | None => {
                 if whole {
                     self.faults.note(Fault::new(word.at, BuildError::TunnelNowhere));

@@ -83,6 +83,18 @@ fn an_http2_tunnel_goes_where_requests_would_go() {
 }
 
 #[test]
+fn a_tunnel_past_the_rules_of_a_location_is_remarked_on() {
+    let server = |rest: &str| {
+        notices(&format!(
+            "server {{ h2c_tunnel on; location / {{ proxy_pass http://127.0.0.1:1; }} {rest} }}"
+        ))
+    };
+    assert_eq!(server(""), "");
+    let said = server("location /admin { return 403; }");
+    assert!(said.contains("past the rules of location \"/admin\""), "{said}");
+}
+
+#[test]
 fn addresses_are_covered_by_networks_in_either_family() {
     let config = config(
         "server { set_real_ip_from 10.0.0.0/8; set_real_ip_from unix:; real_ip_header X-Client-IP;

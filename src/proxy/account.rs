@@ -84,6 +84,27 @@ impl Account {
         self.current.as_mut()
     }
 
+    /// Bytes went to the server of the current attempt.
+    pub fn sent(&mut self, count: usize) {
+        if let Some(attempt) = self.current() {
+            attempt.sent += count as u64;
+        }
+    }
+
+    /// Bytes came from the server of the current attempt.
+    pub fn received(&mut self, count: usize) {
+        if let Some(attempt) = self.current() {
+            attempt.received += count as u64;
+        }
+    }
+
+    /// So many bytes of these belong to the response's body.
+    pub fn of_body(&mut self, count: usize) {
+        if let Some(attempt) = self.current() {
+            attempt.length += count as u64;
+        }
+    }
+
     /// The current attempt has its connection.
     pub fn connected(&mut self, now: Time) {
         if let Some(attempt) = self.current() {

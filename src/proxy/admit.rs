@@ -6,7 +6,8 @@ use super::account::Account;
 use super::client::Client;
 use super::context::Context;
 use super::download::Download;
-use super::exchange::{Exchange, Link};
+use super::exchange::Exchange;
+use super::link::Link;
 use super::real_ip;
 use super::request::{Refusal, Request};
 use super::route::{self, Site, location_of};
@@ -51,7 +52,6 @@ impl<N: Net> Exchange<N> {
             tries: 0,
             remote: None,
             page: None,
-            unheard: false,
         };
         exchange.find_remote(client);
         let begun = match read {

@@ -197,7 +197,7 @@ impl<N: Net> Exchange<N> {
         self.site.location = route::location(locations, &path);
         let Replaced { status: original, challenges, location } = replaced;
         self.page = Some(Box::new(Page { path, query, original, tells, challenges, location }));
-        self.discard_body(client, context);
+        self.upload.discard(client, &mut context.io);
         self.upload.taker = Taker::Unwanted;
         Stop::behind(self.serve(client, context))
     }
@@ -231,7 +231,7 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) {
-        self.discard_body(client, context);
+        self.upload.discard(client, &mut context.io);
         let keeps = !self.download.refused && self.may_keep_client(client, context);
         self.download.keeps_client = keeps;
         self.download.status = status;

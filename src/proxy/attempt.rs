@@ -3,9 +3,11 @@
 use super::client::Client;
 use super::complaints::{Named, Topic};
 use super::context::Context;
-use super::download::Phase;
-use super::exchange::{Exchange, Link};
+use super::download::{Left, Phase};
+use super::exchange::Exchange;
+use super::link::Link;
 use super::request::Refusal;
+use super::servers::At;
 use super::stop::Stop;
 use super::upload::Replay;
 use crate::buffer::Buffer;
@@ -16,6 +18,7 @@ use crate::planted::{self, Bug};
 use crate::transport::dial::failure_of_connect;
 use crate::transport::io::Owner;
 use crate::transport::pool::Connection;
+use crate::transport::socket::Moved;
 use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
 
@@ -298,10 +301,45 @@ impl<N: Net> Exchange<N> {
 
     /// The server of the current attempt.
     pub(super) fn server(&self) -> Option<ServerId> {
-        match &self.link {
-            Link::Connecting { pick, .. } | Link::Open { pick, .. } => Some(pick.server),
-            Link::None => None,
+        self.link.server()
+    }
+
+    /// The last byte of the response is in hand: the server may serve others.
+    pub(super) fn response_complete(&mut self, context: &mut Context<N>) {
+        let left = self.download.complete();
+        if left == Left::Nothing {
+            return;
         }
+        self.account.ended(None, context.io.now);
+        let Link::Open { connection, pick, reusable, .. } =
+            std::mem::replace(&mut self.link, Link::None)
+        else {
+            return;
+        };
+        let server = pick.server;
+        self.conclude(pick, Verdict::Succeeded, context);
+        let sent = self.upload.is_sent() || planted::is(Bug::HalfSentConnectionPooled);
+        let clean = reusable && left == Left::Clean && sent;
+        match self.proxy().map(|proxy| proxy.group).filter(|_| clean) {
+            Some(group) => {
+                if let Some(connection) = silent(connection, context) {
+                    let at = At { generation: self.generation, group, server };
+                    context.servers.keep(at, connection, &mut context.io);
+                }
+            }
+            None => context.io.close(connection.socket),
+        }
+    }
+
+    /// The response ends before its end: the client gets what is in hand, and has to see it.
+    pub(super) fn cut(&mut self, context: &mut Context<N>) -> Stop {
+        context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
+            let (from, request) = (self.server_words(), self.request_words());
+            format!("{from}: the answer to {request} is cut short")
+        });
+        self.download.cut();
+        self.drop_link(context);
+        Stop::Turned
     }
 
     /// No server can be picked at all.
@@ -361,6 +399,24 @@ impl<N: Net> Exchange<N> {
         let line = self.request.line();
         let shown = line[..line.len().min(SHOWN_OF_LINE)].escape_ascii();
         format!("\"{shown}\"")
+    }
+}
+
+/// The connection, if its server has said nothing beyond its response. Only a socket that is not
+/// known to be drained has to be asked.
+fn silent<N: Net>(
+    mut connection: Connection<N>,
+    context: &mut Context<N>,
+) -> Option<Connection<N>> {
+    if !connection.socket.is_readable() {
+        return Some(connection);
+    }
+    match connection.socket.read(&mut [0; 1]) {
+        Moved::Wait => Some(connection),
+        Moved::Bytes(_) | Moved::End | Moved::Failed(_) => {
+            context.io.close(connection.socket);
+            None
+        }
     }
 }
 

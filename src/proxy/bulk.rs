@@ -1,142 +1,132 @@
 //! Long bodies: as much as the framing lets pass unread goes through a pipe.
 
+use super::account::Account;
 use super::client::Client;
-use super::context::Context;
-use super::download::{Coding, Phase};
-use super::exchange::{Exchange, Link};
-use super::stop::{Ending, Stop};
-use super::upload::{Replay, Taker};
+use super::download::{Coding, Download, Phase};
+use super::step::Step;
+use super::upload::{Replay, Taker, Upload, count_body};
 use crate::net::Net;
-use crate::transport::socket::Moved;
+use crate::transport::io::Io;
+use crate::transport::socket::{Moved, Socket};
 
-impl<N: Net> Exchange<N> {
+impl<N: Net> Download<N> {
     /// Moves bytes of the response's body into a pipe, if so many are still to come that it is
-    /// worth it. Whether anything moved; none: they are to be copied.
+    /// worth it. `None`: they are to be copied.
     pub(super) fn receive_bulk(
         &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<Option<bool>, Stop> {
-        let download = &mut self.download;
-        let Phase::Body { body, coding: Coding::AsIs, .. } = &mut download.phase else {
-            return Ok(None);
-        };
-        if download.piped.as_ref().is_some_and(|piped| piped.held() > 0) {
-            return Ok(Some(false));
+        taker: Taker,
+        server: &mut Socket<N>,
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) -> Option<Step> {
+        let Phase::Body { body, coding: Coding::AsIs, .. } = &mut self.phase else { return None };
+        if self.piped.as_ref().is_some_and(|piped| piped.held() > 0) {
+            return Some(Step::Idle);
         }
-        let Link::Open { connection, .. } = &mut self.link else { return Ok(None) };
-        let copied = !download.out.is_empty() || !download.raw.is_empty();
+        let copied = !self.out.is_empty() || !self.raw.is_empty();
         let expected = body.unread();
-        if copied || self.unheard || expected < context.io.tuning.splice_from {
-            download.drop_pipe(&mut context.io);
-            return Ok(None);
+        if copied || self.client_gone || expected < io.tuning.splice_from {
+            self.drop_pipe(io);
+            return None;
         }
-        if download.piped.is_none() {
-            download.piped = context.io.pipes.take(&mut context.io.net);
+        if self.piped.is_none() {
+            self.piped = io.pipes.take(&mut io.net);
         }
-        let Some(piped) = &mut download.piped else { return Ok(None) };
-        let moved = piped.fill(&mut connection.socket, expected);
+        let piped = self.piped.as_mut()?;
+        let moved = piped.fill(server, expected);
         if let Moved::Bytes(count) = moved {
-            let count = count as u64;
-            body.pass_unread(count);
+            body.pass_unread(count as u64);
             let done = body.is_done();
-            download.since = context.io.now;
-            if let Some(attempt) = self.account.current() {
-                attempt.received += count;
-                attempt.length += count;
-            }
-            if done {
-                self.response_complete(context);
-            }
-            return Ok(Some(true));
+            self.since = io.now;
+            account.received(count);
+            account.of_body(count);
+            return Some(if done { Step::Done } else { Step::Moved });
         }
-        download.drop_pipe(&mut context.io);
-        match moved {
-            Moved::Wait => return Ok(Some(false)),
-            Moved::End => self.server_ended(client, context)?,
-            Moved::Failed(_) | Moved::Bytes(_) => return Err(self.cut(context)),
-        }
-        Ok(Some(true))
+        self.drop_pipe(io);
+        Some(match moved {
+            Moved::Wait => Step::Idle,
+            Moved::End => self.server_ended(taker, server, io),
+            Moved::Failed(_) | Moved::Bytes(_) => Step::Cut,
+        })
     }
 
-    /// Moves what is in the pipe to the client. Whether anything moved.
-    pub(super) fn deliver_bulk(
-        &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<bool, Stop> {
-        let download = &mut self.download;
-        if self.unheard {
-            download.drop_pipe(&mut context.io);
-            return Ok(true);
+    /// Moves what is in the pipe to the client.
+    pub(super) fn deliver_bulk(&mut self, client: &mut Client<N>, io: &mut Io<N>) -> Step {
+        if self.client_gone {
+            self.drop_pipe(io);
+            return Step::Moved;
         }
-        let Some(piped) = &mut download.piped else { return Ok(false) };
+        let Some(piped) = &mut self.piped else { return Step::Idle };
         match piped.drain(&mut client.socket) {
             Moved::Bytes(count) => {
-                download.sent += count as u64;
-                download.since = context.io.now;
-                Ok(true)
+                self.sent += count as u64;
+                self.since = io.now;
+                Step::Moved
             }
-            Moved::Wait => Ok(false),
-            Moved::End | Moved::Failed(_) => self.client_left().map(|()| true),
+            Moved::Wait => Step::Idle,
+            Moved::End | Moved::Failed(_) => Step::ClientGone,
         }
     }
+}
 
+impl<N: Net> Upload<N> {
     /// Moves bytes of the request's body into a pipe, if so many are still to come that it is
-    /// worth it, and none has to be kept. Whether anything moved; none: they are to be copied.
+    /// worth it, and none has to be kept. Whether anything moved; `None`: they are to be copied.
     pub(super) fn take_bulk(
         &mut self,
+        most: Option<u64>,
         client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<Option<bool>, Stop> {
-        let upload = &mut self.upload;
-        if upload.is_piping() {
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) -> Result<Option<bool>, Step> {
+        if self.is_piping() {
             return Ok(Some(false));
         }
-        let expected = upload.body.unread();
-        let kept = matches!(upload.replay, Replay::Whole { .. });
-        let copied = !client.input.is_empty() || upload.is_pending();
-        if copied || kept || expected < context.io.tuning.splice_from {
-            upload.drop_pipe(&mut context.io);
+        let expected = self.body.unread();
+        let kept = matches!(self.replay, Replay::Whole { .. });
+        let copied = !client.input.is_empty() || self.is_pending();
+        if copied || kept || expected < io.tuning.splice_from {
+            self.drop_pipe(io);
             return Ok(None);
         }
-        if upload.piped.is_none() {
-            upload.piped = context.io.pipes.take(&mut context.io.net);
+        if self.piped.is_none() {
+            self.piped = io.pipes.take(&mut io.net);
         }
-        let Some(piped) = &mut upload.piped else { return Ok(None) };
+        let Some(piped) = &mut self.piped else { return Ok(None) };
         let moved = piped.fill(&mut client.socket, expected);
         if let Moved::Bytes(count) = moved {
-            upload.body.pass_unread(count as u64);
-            upload.since = context.io.now;
-            self.count_body(count as u64, client, context)?;
+            self.body.pass_unread(count as u64);
+            self.since = io.now;
+            count_body(count as u64, most, account)?;
             return Ok(Some(true));
         }
-        upload.drop_pipe(&mut context.io);
+        self.drop_pipe(io);
         match moved {
             Moved::Wait => Ok(Some(false)),
-            Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Err(Ending::ClientLeft.into()),
+            Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Err(Step::ClientGone),
         }
     }
 
     /// Moves what is in the pipe to the server. Whether anything moved.
-    pub(super) fn send_bulk(&mut self, context: &mut Context<N>) -> bool {
-        let upload = &mut self.upload;
-        let Link::Open { connection, .. } = &mut self.link else { return false };
-        let Some(piped) = &mut upload.piped else { return false };
-        match piped.drain(&mut connection.socket) {
+    pub(super) fn send_bulk(
+        &mut self,
+        server: &mut Socket<N>,
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) -> bool {
+        let Some(piped) = &mut self.piped else { return false };
+        match piped.drain(server) {
             Moved::Bytes(count) => {
-                upload.sent = true;
-                upload.since = context.io.now;
-                if let Some(attempt) = self.account.current() {
-                    attempt.sent += count as u64;
-                }
+                self.sent = true;
+                self.since = io.now;
+                account.sent(count);
                 true
             }
             Moved::Wait => false,
             Moved::End | Moved::Failed(_) => {
                 // The server may have answered before it closed: reading tells.
-                upload.taker = Taker::Broken;
-                upload.drop_pipe(&mut context.io);
+                self.taker = Taker::Broken;
+                self.drop_pipe(io);
                 true
             }
         }

@@ -3,14 +3,10 @@
 use std::io::IoSlice;
 use std::io::Write as _;
 
+use super::account::Account;
 use super::client::Client;
-use super::complaints::Topic;
-use super::context::Context;
-use super::exchange::{Exchange, Link};
 use super::request::Refusal;
-use super::route::location_of;
-use super::servers::At;
-use super::stop::Stop;
+use super::step::Step;
 use super::upload::{RELAY_BUFFER, Taker};
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
@@ -21,10 +17,8 @@ use crate::planted::{self, Bug};
 use crate::time::Time;
 use crate::transport::io::Io;
 use crate::transport::pipe::Piped;
-use crate::transport::pool::Connection;
-use crate::transport::socket::Moved;
+use crate::transport::socket::{Moved, Socket};
 use crate::transport::tunnel::Tunnel;
-use crate::upstream::group::Verdict;
 use crate::upstream::retry::Failure;
 
 /// The state of the response's direction.
@@ -57,6 +51,8 @@ pub struct Download<N: Net> {
     pub asked_upgrade: bool,
     /// The client has had its 100.
     pub continued: bool,
+    /// The client left, but the server is to finish: what it says reaches nobody.
+    pub client_gone: bool,
     /// Interim responses so far.
     pub interim: u32,
     /// The last time that bytes moved.
@@ -121,6 +117,7 @@ impl<N: Net> Download<N> {
             refused: false,
             asked_upgrade: false,
             continued: false,
+            client_gone: false,
             interim: 0,
             since: now,
         }
@@ -180,301 +177,232 @@ impl<N: Net> Download<N> {
     }
 }
 
-impl<N: Net> Exchange<N> {
-    /// Reads from the server if there is room. Whether anything moved.
-    pub(super) fn receive(
+impl<N: Net> Download<N> {
+    /// Reads from the server if there is room, and makes sense of what is in hand.
+    pub fn pump(
         &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<bool, Stop> {
-        let coding = match &self.download.phase {
-            Phase::Tunnel(_) | Phase::Ended { .. } => return Ok(false),
+        taker: Taker,
+        limits: HeadLimits,
+        server: &mut Socket<N>,
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) -> Step {
+        let coding = match &self.phase {
+            Phase::Tunnel(_) | Phase::Ended { .. } => return Step::Idle,
             Phase::Body { coding, .. } => Some(*coding),
             Phase::AwaitingHead { .. } => None,
         };
-        if let Some(moved) = self.receive_bulk(client, context)? {
-            return Ok(moved);
+        if let Some(step) = self.receive_bulk(taker, server, account, io) {
+            return step;
         }
-        let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
-        let download = &mut self.download;
-        let awaiting = matches!(download.phase, Phase::AwaitingHead { .. });
-        let in_hand = if awaiting { download.out.len() } else { download.raw.len() };
-        if !connection.socket.is_readable() || in_hand >= RELAY_BUFFER {
-            return Ok(false);
+        let awaiting = matches!(self.phase, Phase::AwaitingHead { .. });
+        let in_hand = if awaiting { self.out.len() } else { self.raw.len() };
+        if !server.is_readable() || in_hand >= RELAY_BUFFER {
+            return Step::Idle;
         }
         let moved = match coding {
-            Some(Coding::Chunks) if download.is_pending() => return Ok(false),
+            Some(Coding::Chunks) if self.is_pending() => return Step::Idle,
             Some(Coding::Chunks) => {
-                context.io.scratch.resize(RELAY_BUFFER, 0);
-                connection.socket.read(&mut context.io.scratch)
+                io.scratch.resize(RELAY_BUFFER, 0);
+                server.read(&mut io.scratch)
             }
             Some(Coding::AsIs | Coding::DataOnly) | None => {
-                if download.raw.len() >= RELAY_BUFFER && context.io.buffers.is_exhausted() {
+                if self.raw.len() >= RELAY_BUFFER && io.buffers.is_exhausted() {
                     let why = "The proxy has no memory for a response head of this size now.";
-                    return Err(self.give_up(Refusal { status: 503, why }, client, context));
+                    return Step::Refused(Refusal { status: 503, why });
                 }
-                let capacity = (download.raw.len() + 1).max(RELAY_BUFFER);
-                context.io.buffers.make_room(&mut download.raw, capacity);
-                connection.socket.read(download.raw.room())
+                let capacity = (self.raw.len() + 1).max(RELAY_BUFFER);
+                io.buffers.make_room(&mut self.raw, capacity);
+                server.read(self.raw.room())
             }
         };
         match moved {
             Moved::Bytes(count) => {
                 // While the client takes nothing its silence counts, whatever the server says.
-                if !download.is_pending() {
-                    download.since = context.io.now;
+                if !self.is_pending() {
+                    self.since = io.now;
                 }
-                if let Some(attempt) = self.account.current() {
-                    attempt.received += count as u64;
-                }
+                account.received(count);
                 match coding {
-                    Some(Coding::Chunks) => self.chunk(count, context),
+                    Some(Coding::Chunks) => {
+                        self.chunk(count, account, io);
+                        Step::Moved
+                    }
                     Some(Coding::AsIs | Coding::DataOnly) | None => {
-                        self.download.raw.filled(count);
-                        self.digest(client, context)?;
+                        self.raw.filled(count);
+                        self.digest(limits, account)
                     }
                 }
-                Ok(true)
             }
             Moved::Wait => {
-                context.io.buffers.settle(&mut download.raw);
-                Ok(false)
+                io.buffers.settle(&mut self.raw);
+                Step::Idle
             }
             Moved::End => {
-                context.io.buffers.settle(&mut download.raw);
-                self.server_ended(client, context)?;
-                Ok(true)
+                io.buffers.settle(&mut self.raw);
+                self.server_ended(taker, server, io)
             }
             Moved::Failed(_) => {
-                context.io.buffers.settle(&mut download.raw);
-                Err(match self.download.phase {
-                    Phase::AwaitingHead { .. } => self.fail(Failure::Reset, client, context),
+                io.buffers.settle(&mut self.raw);
+                match self.phase {
+                    Phase::AwaitingHead { .. } => Step::Failed(Failure::Reset),
                     Phase::Body { .. } if planted::is(Bug::RetriedAfterFirstByte) => {
-                        self.fail(Failure::Reset, client, context)
+                        Step::Failed(Failure::Reset)
                     }
-                    Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => {
-                        self.cut(context)
-                    }
-                })
+                    Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => Step::Cut,
+                }
             }
         }
     }
 
     /// Makes sense of the bytes in hand.
-    fn digest(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<(), Stop> {
-        // Each turn but the last takes an interim response, and those are counted.
-        loop {
-            match &mut self.download.phase {
-                Phase::AwaitingHead { scan } => {
-                    let bytes = self.download.raw.bytes();
-                    let proxy = match &location_of(&self.config, self.site).map(|at| &at.action) {
-                        Some(crate::config::model::Action::Proxy(proxy)) => proxy,
-                        Some(_) | None => return Ok(()),
-                    };
-                    let limits = HeadLimits { line: proxy.head_limit, total: proxy.head_limit };
-                    match scan.end(bytes, limits) {
-                        Err(_) => return Err(self.fail(Failure::BadHead, client, context)),
-                        Ok(None) => return Ok(()),
-                        Ok(Some(length)) => self.take_head(length, client, context)?,
-                    }
-                }
-                Phase::Body { .. } => {
-                    return self.digest_body(context);
-                }
-                Phase::Tunnel(_) | Phase::Ended { .. } => return Ok(()),
-            }
+    pub fn digest(&mut self, limits: HeadLimits, account: &mut Account) -> Step {
+        match &mut self.phase {
+            Phase::AwaitingHead { scan } => match scan.end(self.raw.bytes(), limits) {
+                Err(_) => Step::Failed(Failure::BadHead),
+                Ok(None) => Step::Moved,
+                Ok(Some(length)) => Step::Head(length),
+            },
+            Phase::Body { .. } => self.digest_body(account),
+            Phase::Tunnel(_) | Phase::Ended { .. } => Step::Moved,
         }
     }
 
     /// The body's part of what came with the head, or its end if there is none.
-    pub(super) fn begun(&mut self, context: &mut Context<N>) -> Result<(), Stop> {
-        match &self.download.phase {
+    pub fn begun(&mut self, account: &mut Account, io: &mut Io<N>) -> Step {
+        match &self.phase {
             Phase::Body { coding: Coding::Chunks, .. } => {
-                let raw = std::mem::take(&mut self.download.raw);
-                context.io.scratch.clear();
-                context.io.scratch.extend_from_slice(raw.bytes());
-                self.download.raw = raw;
-                context.io.buffers.clear(&mut self.download.raw);
-                let count = context.io.scratch.len();
-                self.chunk(count, context);
+                io.scratch.clear();
+                io.scratch.extend_from_slice(self.raw.bytes());
+                io.buffers.clear(&mut self.raw);
+                let count = io.scratch.len();
+                self.chunk(count, account, io);
+                Step::Moved
             }
-            Phase::Body { .. } => return self.digest_body(context),
-            Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => {}
+            Phase::Body { .. } => self.digest_body(account),
+            Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => Step::Moved,
         }
-        Ok(())
     }
 
     /// Finds out which bytes in hand may go to the client.
-    fn digest_body(&mut self, context: &mut Context<N>) -> Result<(), Stop> {
-        let download = &mut self.download;
-        let Phase::Body { body, coding, .. } = &mut download.phase else { return Ok(()) };
+    fn digest_body(&mut self, account: &mut Account) -> Step {
+        let Phase::Body { body, coding, .. } = &mut self.phase else { return Step::Moved };
         let keep = match coding {
             Coding::AsIs => Keep::Framing,
             Coding::DataOnly | Coding::Chunks => Keep::Data,
         };
-        let bytes = &mut download.raw.bytes_mut()[download.ready..];
-        let Ok(scan) = body.scan(bytes, keep) else { return Err(self.cut(context)) };
+        let Ok(scan) = body.scan(&mut self.raw.bytes_mut()[self.ready..], keep) else {
+            return Step::Cut;
+        };
         let done = body.is_done();
-        download.raw.cut(download.ready + scan.kept, download.ready + scan.consumed);
-        download.ready += scan.kept;
-        if let Some(attempt) = self.account.current() {
-            attempt.length += scan.kept as u64;
-        }
-        if done {
-            self.response_complete(context);
-        }
-        Ok(())
+        self.raw.cut(self.ready + scan.kept, self.ready + scan.consumed);
+        self.ready += scan.kept;
+        account.of_body(scan.kept);
+        if done { Step::Done } else { Step::Moved }
     }
 
     /// Puts `count` bytes that were read into a chunk.
-    fn chunk(&mut self, count: usize, context: &mut Context<N>) {
+    fn chunk(&mut self, count: usize, account: &mut Account, io: &mut Io<N>) {
         if count == 0 {
             return;
         }
-        if let Some(attempt) = self.account.current() {
-            attempt.length += count as u64;
-        }
+        account.of_body(count);
         let mut line = [0; 20];
         let mut rest = &mut line[..];
         // 16 digits are enough for any count.
         let _ = write!(rest, "{count:x}\r\n");
         let length = 20 - rest.len();
-        let (pool, raw) = (&mut context.io.buffers, &mut self.download.raw);
-        pool.append(raw, &line[..length]);
-        pool.append(raw, &context.io.scratch[..count]);
-        pool.append(raw, b"\r\n");
-        self.download.ready = raw.len();
-    }
-
-    /// The last byte of the response is in hand: the server may serve others.
-    pub(super) fn response_complete(&mut self, context: &mut Context<N>) {
-        let Phase::Body { framed, persistent, .. } = self.download.phase else { return };
-        let surplus = self.download.raw.len() > self.download.ready;
-        self.download.raw.truncate(self.download.ready);
-        self.download.phase = Phase::Ended { whole: true, framed };
-        self.account.ended(None, context.io.now);
-        let Link::Open { connection, pick, reusable, .. } =
-            std::mem::replace(&mut self.link, Link::None)
-        else {
-            return;
-        };
-        let server = pick.server;
-        self.conclude(pick, Verdict::Succeeded, context);
-        let persistent = persistent || planted::is(Bug::ClosingConnectionPooled);
-        let surplus = surplus && !planted::is(Bug::SurplusPooled);
-        let sent = self.upload.is_sent() || planted::is(Bug::HalfSentConnectionPooled);
-        let clean = reusable && persistent && !surplus && sent;
-        match self.proxy().map(|proxy| proxy.group).filter(|_| clean) {
-            Some(group) => {
-                if let Some(connection) = silent(connection, context) {
-                    let at = At { generation: self.generation, group, server };
-                    context.servers.keep(at, connection, &mut context.io);
-                }
-            }
-            None => context.io.close(connection.socket),
-        }
+        io.buffers.append(&mut self.raw, &line[..length]);
+        io.buffers.append(&mut self.raw, &io.scratch[..count]);
+        io.buffers.append(&mut self.raw, b"\r\n");
+        self.ready = self.raw.len();
     }
 
     /// The server sent its orderly end.
     pub(super) fn server_ended(
         &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Stop> {
+        taker: Taker,
+        server: &Socket<N>,
+        io: &mut Io<N>,
+    ) -> Step {
         // A reset is told only once: a write, or an event, may have been told of it before this
         // read, which then looks like an orderly end.
-        let reset = match &self.link {
-            Link::Open { connection, .. } => connection.socket.is_broken(),
-            Link::Connecting { .. } | Link::None => false,
-        };
-        let reset = reset || self.upload.taker == Taker::Broken;
-        match &mut self.download.phase {
-            Phase::AwaitingHead { .. } => Err(self.fail(Failure::Closed, client, context)),
-            Phase::Body { body: Body::UntilClose, .. } if reset => Err(self.cut(context)),
+        let reset = server.is_broken() || taker == Taker::Broken;
+        match &mut self.phase {
+            Phase::AwaitingHead { .. } => Step::Failed(Failure::Closed),
+            Phase::Body { body: Body::UntilClose, .. } if reset => Step::Cut,
             Phase::Body { body: Body::UntilClose, coding, .. } => {
                 if *coding == Coding::Chunks && !planted::is(Bug::LastChunkLost) {
-                    context.io.buffers.append(&mut self.download.raw, b"0\r\n\r\n");
-                    self.download.ready = self.download.raw.len();
+                    io.buffers.append(&mut self.raw, b"0\r\n\r\n");
+                    self.ready = self.raw.len();
                 }
-                self.response_complete(context);
-                Ok(())
+                Step::Done
             }
-            Phase::Body { .. } if planted::is(Bug::CutTakenForWhole) => {
-                self.response_complete(context);
-                Ok(())
-            }
-            Phase::Body { .. } => Err(self.cut(context)),
-            Phase::Tunnel(_) | Phase::Ended { .. } => Ok(()),
+            Phase::Body { .. } if planted::is(Bug::CutTakenForWhole) => Step::Done,
+            Phase::Body { .. } => Step::Cut,
+            Phase::Tunnel(_) | Phase::Ended { .. } => Step::Moved,
         }
+    }
+
+    /// The response is complete: what it leaves of its server's connection.
+    pub fn complete(&mut self) -> Left {
+        let Phase::Body { framed, persistent, .. } = self.phase else { return Left::Nothing };
+        let surplus = self.raw.len() > self.ready && !planted::is(Bug::SurplusPooled);
+        let persistent = persistent || planted::is(Bug::ClosingConnectionPooled);
+        self.raw.truncate(self.ready);
+        self.phase = Phase::Ended { whole: true, framed };
+        if persistent && !surplus { Left::Clean } else { Left::Spent }
     }
 
     /// The response ends before its end: the client gets what is in hand, and has to see it.
-    pub(super) fn cut(&mut self, context: &mut Context<N>) -> Stop {
-        let framed = match &self.download.phase {
+    pub fn cut(&mut self) {
+        let framed = match &self.phase {
             Phase::Body { framed, .. } => *framed,
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => false,
         };
-        context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
-            let (from, request) = (self.server_words(), self.request_words());
-            format!("{from}: the answer to {request} is cut short")
-        });
-        self.download.raw.truncate(self.download.ready);
-        self.download.phase = Phase::Ended { whole: false, framed };
-        self.drop_link(context);
-        Stop::Turned
+        self.raw.truncate(self.ready);
+        self.phase = Phase::Ended { whole: false, framed };
     }
 
-    /// Writes to the client what may go. Whether anything moved.
-    pub(super) fn deliver(
-        &mut self,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<bool, Stop> {
-        let download = &mut self.download;
-        if !download.is_pending() {
-            return Ok(false);
+    /// Writes to the client what may go.
+    pub fn deliver(&mut self, client: &mut Client<N>, io: &mut Io<N>) -> Step {
+        if !self.is_pending() {
+            return Step::Idle;
         }
-        if download.is_piping() {
-            return self.deliver_bulk(client, context);
+        if self.is_piping() {
+            return self.deliver_bulk(client, io);
         }
-        let (out, body) = (download.out.bytes(), &download.raw.bytes()[..download.ready]);
+        let (out, body) = (self.out.bytes(), &self.raw.bytes()[..self.ready]);
         let moved = match (out, body) {
-            _ if self.unheard => Moved::Bytes(out.len() + body.len()),
+            _ if self.client_gone => Moved::Bytes(out.len() + body.len()),
             (only, []) | ([], only) => client.socket.write(&[IoSlice::new(only)]),
             (out, body) => client.socket.write(&[IoSlice::new(out), IoSlice::new(body)]),
         };
         match moved {
             Moved::Bytes(count) => {
-                download.sent += count as u64;
-                download.since = context.io.now;
-                let of_out = count.min(download.out.len());
-                download.out.consume(of_out);
-                download.raw.consume(count - of_out);
-                download.ready -= count - of_out;
-                context.io.buffers.settle(&mut download.out);
-                context.io.buffers.settle(&mut download.raw);
-                Ok(true)
+                self.sent += count as u64;
+                self.since = io.now;
+                let of_out = count.min(self.out.len());
+                self.out.consume(of_out);
+                self.raw.consume(count - of_out);
+                self.ready -= count - of_out;
+                io.buffers.settle(&mut self.out);
+                io.buffers.settle(&mut self.raw);
+                Step::Moved
             }
-            Moved::Wait => Ok(false),
-            Moved::End | Moved::Failed(_) => self.client_left().map(|()| true),
+            Moved::Wait => Step::Idle,
+            Moved::End | Moved::Failed(_) => Step::ClientGone,
         }
     }
 }
 
-/// The connection, if its server has said nothing beyond its response. Only a socket that is not
-/// known to be drained has to be asked.
-fn silent<N: Net>(
-    mut connection: Connection<N>,
-    context: &mut Context<N>,
-) -> Option<Connection<N>> {
-    if !connection.socket.is_readable() {
-        return Some(connection);
-    }
-    match connection.socket.read(&mut [0; 1]) {
-        Moved::Wait => Some(connection),
-        Moved::Bytes(_) | Moved::End | Moved::Failed(_) => {
-            context.io.close(connection.socket);
-            None
-        }
-    }
+/// What a complete response leaves of its server's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// There was no response.
+    Nothing,
+    /// It can carry another request.
+    Clean,
+    /// It is closed, or bytes are left on it.
+    Spent,
 }

@@ -10,22 +10,23 @@ use super::account::Account;
 use super::client::Client;
 use super::context::Context;
 use super::download::{Download, Phase};
+use super::link::Link;
 use super::next::CloseReason;
 use super::page::Page;
 use super::request::Request;
 use super::route::{Site, location_of, settings};
 use super::servers::{At, News};
+use super::step::Step;
 use super::stop::{Ending, Stop};
-use super::upload::{RELAY_BUFFER, Upload};
+use super::upload::{RELAY_BUFFER, Taker, Upload};
 use super::variables::{Answered, Scope};
 use crate::address::Address;
 use crate::config::model::{Action, Config, LocationSettings, ProxyPass};
-use crate::http::framing::Body;
+use crate::http::head::HeadLimits;
 use crate::net::Net;
 use crate::planted::{self, Bug};
 use crate::time::Time;
-use crate::transport::pool::Connection;
-use crate::transport::socket::{Moved, Socket};
+use crate::transport::socket::Moved;
 use crate::upstream::group::{Pick, Tried, Verdict};
 use crate::upstream::retry::Failure;
 
@@ -59,34 +60,6 @@ pub struct Exchange<N: Net> {
     pub(super) remote: Option<Address>,
     /// The page asked for in place of an error.
     pub(super) page: Option<Box<Page>>,
-    /// The client left, but the server is to finish.
-    pub(super) unheard: bool,
-}
-
-/// The connection to a server.
-pub enum Link<N: Net> {
-    /// There is none: before the first attempt, or when nothing more is wanted from a server.
-    None,
-    /// The connect has not come to its end.
-    Connecting {
-        /// The socket.
-        socket: Socket<N>,
-        /// Its server.
-        pick: Pick,
-        /// When the wait is over.
-        deadline: Time,
-    },
-    /// The connection stands.
-    Open {
-        /// The connection.
-        connection: Connection<N>,
-        /// Its server.
-        pick: Pick,
-        /// It has carried a request before.
-        reused: bool,
-        /// It may carry another one, as far as the request is concerned.
-        reusable: bool,
-    },
 }
 
 /// What an exchange wants after it was called.
@@ -151,6 +124,73 @@ impl<N: Net> Exchange<N> {
         passed.map_err(|_| Ending::Close.into())
     }
 
+    /// Moves the request towards the server. Whether anything moved.
+    fn send(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
+        let broken = self.upload.taker == Taker::Broken;
+        if !self.upload.sent && !broken && self.link.is_spoilt() {
+            return Err(self.fail(Failure::Closed, client, context));
+        }
+        let most = self.settings().max_body;
+        let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
+        let (server, account) = (&mut connection.socket, &mut self.account);
+        let step = self.upload.pump(most, client, server, account, &mut context.io);
+        self.act(step, client, context)
+    }
+
+    /// Moves the response from the server. Whether anything moved.
+    fn receive(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
+        let Some(limits) = self.head_limits() else { return Ok(false) };
+        let taker = self.upload.taker;
+        let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
+        let (server, account) = (&mut connection.socket, &mut self.account);
+        let step = self.download.pump(taker, limits, server, account, &mut context.io);
+        self.act(step, client, context)
+    }
+
+    /// Moves the response to the client. Whether anything moved.
+    fn deliver(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
+        let step = self.download.deliver(client, &mut context.io);
+        self.act(step, client, context)
+    }
+
+    /// Acts on what a pump reports. Whether anything moved.
+    fn act(
+        &mut self,
+        step: Step,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<bool, Stop> {
+        let mut step = step;
+        loop {
+            match step {
+                Step::Idle => return Ok(false),
+                Step::Moved => return Ok(true),
+                // Each turn but the last takes an interim response, and those are counted.
+                Step::Head(length) => step = self.take_head(length, client, context)?,
+                Step::Done => {
+                    self.response_complete(context);
+                    return Ok(true);
+                }
+                Step::Failed(failure) => return Err(self.fail(failure, client, context)),
+                Step::Refused(refusal) => {
+                    let stop = self.give_up(refusal, client, context);
+                    if planted::is(Bug::RefusedBodyReadOn) && client.socket.is_ending() {
+                        return Err(Ending::ClientLeft.into());
+                    }
+                    return Err(stop);
+                }
+                Step::Cut => return Err(self.cut(context)),
+                Step::ClientGone => return self.client_left().map(|()| true),
+            }
+        }
+    }
+
+    /// How large a response's head may be; `None` where no server is asked.
+    pub(super) fn head_limits(&self) -> Option<HeadLimits> {
+        let limit = self.proxy()?.head_limit;
+        Some(HeadLimits { line: limit, total: limit })
+    }
+
     /// Finds out whether a client that is said to have left has done so: its late answer must
     /// reach nobody, and the server should not go on for nothing.
     fn look_for_client(
@@ -158,7 +198,7 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Stop> {
-        if self.unheard || planted::is(Bug::LeavingUnnoticed) {
+        if self.download.client_gone || planted::is(Bug::LeavingUnnoticed) {
             return Ok(());
         }
         if client.socket.is_broken() {
@@ -187,7 +227,7 @@ impl<N: Net> Exchange<N> {
     pub(super) fn client_left(&mut self) -> Result<(), Stop> {
         let ignored = self.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
         if ignored && self.upload.body.is_done() {
-            self.unheard = true;
+            self.download.client_gone = true;
             return Ok(());
         }
         Err(Ending::ClientLeft.into())
@@ -196,7 +236,7 @@ impl<N: Net> Exchange<N> {
     /// How a response that has been delivered leaves the client's connection.
     fn ending(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Ending {
         self.drop_link(context);
-        if self.unheard {
+        if self.download.client_gone {
             return Ending::ClientLeft;
         }
         let in_step = self.upload.body.is_done() || planted::is(Bug::UnwantedBodyParsed);
@@ -372,10 +412,8 @@ impl<N: Net> Exchange<N> {
 
     /// Notes an event of the server's socket.
     pub fn note_upstream(&mut self, event: &crate::net::Event) {
-        match &mut self.link {
-            Link::Connecting { socket, .. } => socket.note(event),
-            Link::Open { connection, .. } => connection.socket.note(event),
-            Link::None => {}
+        if let Some(socket) = self.link.socket() {
+            socket.note(event);
         }
     }
 
@@ -452,27 +490,6 @@ impl<N: Net> Exchange<N> {
             });
             context.journal = journal;
         }
-    }
-
-    /// The body is not wanted any more: what of it is in hand is dropped, so that the connection
-    /// can be kept if that was all.
-    pub(super) fn discard_body(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
-        self.upload.drop_pipe(&mut context.io);
-        loop {
-            client.input.consume(self.upload.ready);
-            self.upload.ready = 0;
-            let before = client.input.len();
-            let bytes = client.input.bytes_mut();
-            let Ok(scan) = self.upload.body.scan(bytes, crate::http::chunked::Keep::Data) else {
-                self.upload.body = Body::UntilClose;
-                break;
-            };
-            client.input.consume(scan.consumed);
-            if scan.consumed == 0 || client.input.len() == before {
-                break;
-            }
-        }
-        context.io.buffers.settle(&mut client.input);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::client::Client;
 use super::context::Context;
-use super::exchange::{Exchange, Link};
+use super::exchange::Exchange;
+use super::link::Link;
 use super::route::{location_of, prefix};
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{Named, Options};

@@ -6,7 +6,9 @@ use super::answers::Replaced;
 use super::client::Client;
 use super::context::Context;
 use super::download::{Coding, Phase};
-use super::exchange::{Exchange, Link};
+use super::exchange::Exchange;
+use super::link::Link;
+use super::step::Step;
 use super::stop::Stop;
 use super::upload::RELAY_BUFFER;
 use super::variables::Scope;
@@ -41,7 +43,7 @@ impl<N: Net> Exchange<N> {
         length: usize,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Step, Stop> {
         let mut raw = std::mem::take(&mut self.download.raw);
         let mut places = std::mem::take(&mut context.scratch.places);
         let judged = match head::parse_response(&raw.bytes()[..length], &mut places) {
@@ -55,17 +57,18 @@ impl<N: Net> Exchange<N> {
             Judged::Interim => {
                 context.io.buffers.settle(&mut self.download.raw);
                 self.download.phase = Phase::AwaitingHead { scan: HeadScan::default() };
-                Ok(())
+                let limits = self.head_limits();
+                Ok(limits.map_or(Step::Moved, |it| self.download.digest(it, &mut self.account)))
             }
             Judged::Begun => {
                 self.upload.stop_recording(&mut context.io.buffers);
-                self.begun(context)
+                Ok(self.download.begun(&mut self.account, &mut context.io))
             }
             Judged::Upgraded => {
                 self.become_tunnel(client, context);
-                Ok(())
+                Ok(Step::Moved)
             }
-            Judged::Bad => Err(self.fail(Failure::BadHead, client, context)),
+            Judged::Bad => Ok(Step::Failed(Failure::BadHead)),
             Judged::Moves(status, next) => Err(self.move_on(status, next, client, context)),
             Judged::Replaced(replaced) => Err(self.replace(replaced, client, context)),
         }

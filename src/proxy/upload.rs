@@ -4,11 +4,10 @@
 
 use std::io::IoSlice;
 
+use super::account::Account;
 use super::client::Client;
-use super::context::Context;
-use super::exchange::{Exchange, Link};
 use super::request::Refusal;
-use super::stop::{Ending, Stop};
+use super::step::Step;
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
@@ -17,8 +16,7 @@ use crate::planted::{self, Bug};
 use crate::time::Time;
 use crate::transport::io::Io;
 use crate::transport::pipe::Piped;
-use crate::transport::socket::Moved;
-use crate::upstream::retry::Failure;
+use crate::transport::socket::{Moved, Socket};
 
 /// The state of the request's direction.
 pub struct Upload<N: Net> {
@@ -178,167 +176,177 @@ impl<N: Net> Upload<N> {
     }
 }
 
-impl<N: Net> Exchange<N> {
-    /// Moves the request towards the server. Whether anything moved.
-    pub(super) fn send(
+impl<N: Net> Upload<N> {
+    /// Moves the request towards the server, with a body of no more than `most` bytes.
+    pub fn pump(
         &mut self,
+        most: Option<u64>,
         client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<bool, Stop> {
-        match self.link {
-            Link::Open { .. } if self.upload.taker != Taker::Broken => {}
-            Link::Open { .. } | Link::Connecting { .. } | Link::None => return Ok(false),
-        }
-        if self.is_spoilt() {
-            return Err(self.fail(Failure::Closed, client, context));
+        server: &mut Socket<N>,
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) -> Step {
+        if self.taker == Taker::Broken {
+            return Step::Idle;
         }
         let mut moved = false;
         // What has come of the body leaves with the head, in one write.
-        if !self.upload.body.is_done() && self.upload.taker == Taker::Server {
-            moved |= self.take_body(client, context)?;
-        }
-        Ok(moved | self.write_request(client, context))
-    }
-
-    /// Whether something has happened on a connection from the pool before the request could be
-    /// written to it: it is no better than one that was closed while it idled.
-    fn is_spoilt(&self) -> bool {
-        match &self.link {
-            Link::Open { connection, reused: true, .. } if !self.upload.sent => {
-                connection.socket.is_readable() || connection.socket.is_broken()
+        if !self.body.is_done() && self.taker == Taker::Server {
+            match self.take_body(most, client, account, io) {
+                Ok(taken) => moved = taken,
+                Err(step) => return step,
             }
-            Link::Open { .. } | Link::Connecting { .. } | Link::None => false,
         }
+        Step::of(self.write(client, server, account, io) || moved)
     }
 
-    /// Writes what is in hand.
-    fn write_request(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> bool {
-        let Link::Open { connection, .. } = &mut self.link else { return false };
-        let upload = &mut self.upload;
-        if !upload.is_pending() {
+    /// Writes what is in hand. Whether anything moved.
+    fn write(
+        &mut self,
+        client: &mut Client<N>,
+        server: &mut Socket<N>,
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) -> bool {
+        if !self.is_pending() {
             return false;
         }
-        if upload.is_piping() {
-            return self.send_bulk(context);
+        if self.is_piping() {
+            return self.send_bulk(server, account, io);
         }
-        let head = upload.head.bytes();
-        let replay = &upload.replay.bytes()[upload.resent..];
-        let body = &client.input.bytes()[..upload.ready];
+        let head = self.head.bytes();
+        let replay = &self.replay.bytes()[self.resent..];
+        let body = &client.input.bytes()[..self.ready];
         let moved = match (head, replay, body) {
-            (head, [], []) => connection.socket.write(&[IoSlice::new(head)]),
-            ([], [], body) => connection.socket.write(&[IoSlice::new(body)]),
+            (head, [], []) => server.write(&[IoSlice::new(head)]),
+            ([], [], body) => server.write(&[IoSlice::new(body)]),
             (head, replay, body) => {
-                let all = [IoSlice::new(head), IoSlice::new(replay), IoSlice::new(body)];
-                connection.socket.write(&all)
+                server.write(&[IoSlice::new(head), IoSlice::new(replay), IoSlice::new(body)])
             }
         };
         match moved {
             Moved::Bytes(count) => {
-                self.note_written(count, client, context);
+                self.note_written(count, client, account, io);
                 true
             }
             Moved::Wait => false,
             Moved::End | Moved::Failed(_) => {
                 // The server may have answered before it closed: reading tells.
-                self.upload.taker = Taker::Broken;
+                self.taker = Taker::Broken;
                 true
             }
         }
     }
 
-    fn note_written(&mut self, count: usize, client: &mut Client<N>, context: &mut Context<N>) {
-        let upload = &mut self.upload;
-        upload.sent = true;
-        upload.since = context.io.now;
-        if let Some(attempt) = self.account.current() {
-            attempt.sent += count as u64;
-        }
-        let of_head = count.min(upload.head.len());
-        upload.head.consume(of_head);
-        context.io.buffers.settle(&mut upload.head);
-        let again = (count - of_head).min(upload.replay.bytes().len() - upload.resent);
-        upload.resent += again;
+    fn note_written(
+        &mut self,
+        count: usize,
+        client: &mut Client<N>,
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) {
+        self.sent = true;
+        self.since = io.now;
+        account.sent(count);
+        let of_head = count.min(self.head.len());
+        self.head.consume(of_head);
+        io.buffers.settle(&mut self.head);
+        let again = (count - of_head).min(self.replay.bytes().len() - self.resent);
+        self.resent += again;
         let fresh = count - of_head - again;
         if fresh > 0 {
-            upload.replay.record(&client.input.bytes()[..fresh], &mut context.io.buffers);
-            upload.resent = upload.replay.bytes().len();
-            upload.ready -= fresh;
+            self.replay.record(&client.input.bytes()[..fresh], &mut io.buffers);
+            self.resent = self.replay.bytes().len();
+            self.ready -= fresh;
             client.input.consume(fresh);
-            context.io.buffers.settle(&mut client.input);
+            io.buffers.settle(&mut client.input);
         }
     }
 
-    /// Reads more of the body if there is room for it.
+    /// Reads more of the body if there is room for it. Whether anything moved.
     fn take_body(
         &mut self,
+        most: Option<u64>,
         client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<bool, Stop> {
-        if client.input.len() > self.upload.ready {
-            let before = (self.upload.ready, client.input.len());
-            match self.scan_body(client, context) {
-                Err(Stop::Turned) if planted::is(Bug::RefusedBodyReadOn) => {}
-                scanned => scanned?,
-            }
-            if before != (self.upload.ready, client.input.len()) || self.upload.body.is_done() {
+        account: &mut Account,
+        io: &mut Io<N>,
+    ) -> Result<bool, Step> {
+        if client.input.len() > self.ready {
+            let before = (self.ready, client.input.len());
+            self.scan_body(most, client, account)?;
+            if before != (self.ready, client.input.len()) || self.body.is_done() {
                 return Ok(true);
             }
         }
-        if let Some(moved) = self.take_bulk(client, context)? {
+        if let Some(moved) = self.take_bulk(most, client, account, io)? {
             return Ok(moved);
         }
         if client.input.len() >= RELAY_BUFFER || !client.socket.is_readable() {
             return Ok(false);
         }
-        context.io.buffers.make_room(&mut client.input, RELAY_BUFFER);
+        io.buffers.make_room(&mut client.input, RELAY_BUFFER);
         match client.socket.read(client.input.room()) {
             Moved::Bytes(count) => {
                 client.input.filled(count);
-                if !self.upload.is_pending() {
-                    self.upload.since = context.io.now;
+                if !self.is_pending() {
+                    self.since = io.now;
                 }
                 Ok(true)
             }
             Moved::Wait => {
-                context.io.buffers.settle(&mut client.input);
+                io.buffers.settle(&mut client.input);
                 Ok(false)
             }
-            Moved::End | Moved::Failed(_) => Err(Ending::ClientLeft.into()),
+            Moved::End | Moved::Failed(_) => Err(Step::ClientGone),
         }
     }
 
     /// Finds out which of the bytes in hand belong to the body.
-    pub(super) fn scan_body(
+    fn scan_body(
         &mut self,
+        most: Option<u64>,
         client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Stop> {
-        let upload = &mut self.upload;
-        let bytes = &mut client.input.bytes_mut()[upload.ready..];
-        let Ok(scan) = upload.body.scan(bytes, Keep::Framing) else {
+        account: &mut Account,
+    ) -> Result<(), Step> {
+        let bytes = &mut client.input.bytes_mut()[self.ready..];
+        let Ok(scan) = self.body.scan(bytes, Keep::Framing) else {
             let why = "The body is not made of chunks.";
-            return Err(self.give_up(Refusal { status: 400, why }, client, context));
+            return Err(Step::Refused(Refusal { status: 400, why }));
         };
-        client.input.cut(upload.ready + scan.kept, upload.ready + scan.consumed);
-        upload.ready += scan.kept;
-        self.count_body(scan.consumed as u64, client, context)
+        client.input.cut(self.ready + scan.kept, self.ready + scan.consumed);
+        self.ready += scan.kept;
+        count_body(scan.consumed as u64, most, account)
     }
 
-    /// Counts bytes of the body, which may turn out to be too long.
-    pub(super) fn count_body(
-        &mut self,
-        bytes: u64,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Stop> {
-        self.account.body_received += bytes;
-        let limit = self.settings().max_body;
-        if limit.is_some_and(|limit| self.account.body_received > limit) {
-            let why = "The body is larger than allowed.";
-            return Err(self.give_up(Refusal { status: 413, why }, client, context));
+    /// Drops what is in hand of a body that is not wanted any more, so that the client's connection
+    /// can be kept if that was all.
+    pub fn discard(&mut self, client: &mut Client<N>, io: &mut Io<N>) {
+        self.drop_pipe(io);
+        loop {
+            client.input.consume(self.ready);
+            self.ready = 0;
+            let before = client.input.len();
+            let Ok(scan) = self.body.scan(client.input.bytes_mut(), Keep::Data) else {
+                self.body = Body::UntilClose;
+                break;
+            };
+            client.input.consume(scan.consumed);
+            if scan.consumed == 0 || client.input.len() == before {
+                break;
+            }
         }
-        Ok(())
+        io.buffers.settle(&mut client.input);
     }
+}
+
+/// Counts bytes of the body, which may turn out to be too long.
+pub(super) fn count_body(bytes: u64, most: Option<u64>, account: &mut Account) -> Result<(), Step> {
+    account.body_received += bytes;
+    if most.is_some_and(|most| account.body_received > most) {
+        let why = "The body is larger than allowed.";
+        return Err(Step::Refused(Refusal { status: 413, why }));
+    }
+    Ok(())
 }
 
 /// Bytes of a body that may be in hand at one time, in each direction.

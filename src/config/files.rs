@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::token::Span;
@@ -128,20 +128,10 @@ impl Files {
         if !mask.contains(['*', '?', '[']) {
             return Ok(vec![full]);
         }
-        let mut found = vec![PathBuf::new()];
-        for part in full.components() {
-            found = match part {
-                Component::Normal(name) => match name.to_str() {
-                    Some(mask) if mask.contains(['*', '?', '[']) => entries(&found, mask),
-                    Some(_) | None => found.iter().map(|dir| dir.join(name)).collect(),
-                },
-                Component::Prefix(_)
-                | Component::RootDir
-                | Component::CurDir
-                | Component::ParentDir => found.iter().map(|dir| dir.join(part)).collect(),
-            };
-        }
-        found.retain(|path| path.exists());
+        let pattern = pattern(base, mask);
+        // What is no pattern, as an open bracket, is a name.
+        let Ok(found) = glob::glob_with(&pattern, AS_IN_A_SHELL) else { return Ok(vec![full]) };
+        let mut found: Vec<PathBuf> = found.flatten().collect();
         found.sort();
         Ok(found)
     }
@@ -165,67 +155,25 @@ fn contents(path: &Path) -> Result<Vec<u8>, TreeError> {
     Ok(text)
 }
 
-/// The entries of all these directories whose names fit.
-fn entries(dirs: &[PathBuf], mask: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for dir in dirs {
-        let looked_at = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-        let Ok(listing) = fs::read_dir(looked_at) else { continue };
-        for entry in listing.flatten() {
-            let name = entry.file_name();
-            let hidden = name.as_encoded_bytes().starts_with(b".") && !mask.starts_with('.');
-            if !hidden && name.to_str().is_some_and(|name| fits(mask, name)) {
-                found.push(dir.join(&name));
-            }
-        }
+/// A mask below `base`, in which nothing but the mask is one. Two stars mean no more than one.
+fn pattern(base: &Path, mask: &str) -> String {
+    let mut mask = mask.to_owned();
+    while mask.contains("**") {
+        mask = mask.replace("**", "*");
     }
-    found
+    if Path::new(&mask).is_absolute() {
+        return mask;
+    }
+    let base = glob::Pattern::escape(&base.to_string_lossy());
+    Path::new(&base).join(mask).to_string_lossy().into_owned()
 }
 
-/// Whether a name fits a mask of `*`, `?` and `[a-z]`.
-fn fits(mask: &str, name: &str) -> bool {
-    let mask: Vec<char> = mask.chars().collect();
-    let name: Vec<char> = name.chars().collect();
-    // Going back only to the latest `*` suffices, so this ends in quadratic time.
-    let (mut m, mut n, mut star) = (0, 0, None);
-    while let Some(c) = name.get(n) {
-        if mask.get(m) == Some(&'*') {
-            star = Some((m, n));
-            m += 1;
-        } else if let Some(width) = one_fits(mask.get(m..).unwrap_or_default(), *c) {
-            m += width;
-            n += 1;
-        } else if let Some((at, taken)) = star {
-            star = Some((at, taken + 1));
-            m = at + 1;
-            n = taken + 1;
-        } else {
-            return false;
-        }
-    }
-    mask.get(m..).unwrap_or_default().iter().all(|c| *c == '*')
-}
-
-/// Whether one character fits what the mask begins with, and how long that is.
-fn one_fits(mask: &[char], c: char) -> Option<usize> {
-    match mask.first()? {
-        '?' => Some(1),
-        '[' => match mask.iter().skip(2).position(|m| *m == ']') {
-            Some(end) => set_holds(mask.get(1..end + 2)?, c).then_some(end + 3),
-            None => (c == '[').then_some(1),
-        },
-        other => (*other == c).then_some(1),
-    }
-}
-
-fn set_holds(set: &[char], c: char) -> bool {
-    let (negated, set) = match set {
-        ['!' | '^', rest @ ..] if !rest.is_empty() => (true, rest),
-        whole => (false, whole),
-    };
-    let ranges = set.windows(3).any(|w| matches!(w, [a, '-', b] if (*a..=*b).contains(&c)));
-    (ranges || set.contains(&c)) != negated
-}
+/// Stars end at slashes, and hidden files are asked for by their dot.
+const AS_IN_A_SHELL: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
 
 #[cfg(test)]
 mod tests {
@@ -242,9 +190,17 @@ mod tests {
             ("[!0-9]*", "10-x", false),
             ("[ab", "[ab", true),
             ("*a*b*", "xxaxxbxx", true),
-            ("*", "", true),
+            ("**", "a", true),
+            ("**", "b/a", false),
+            ("*/a", "b/a", true),
         ] {
-            assert_eq!(fits(mask, name), expected, "{mask} {name}");
+            // What stands before the mask is no mask, whatever it looks like.
+            let dir = tempfile::Builder::new().prefix("[x]*").tempdir().unwrap();
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            let found = Files::new(Some(dir.path().into())).matching(mask).unwrap();
+            assert_eq!(found.contains(&path), expected, "{mask} {name}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::Interest;
 use mio::event::Source;
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::pipe::OsPipe;
@@ -131,7 +132,7 @@ impl Net for OsNet {
                 }
                 match socket.connect(&(*at).into()) {
                     Ok(()) => {}
-                    Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => {}
+                    Err(e) if e.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
                     Err(e) => return Err(e),
                 }
                 Ok(OsStream::Tcp(mio::net::TcpStream::from_std(socket.into())))

@@ -2,12 +2,14 @@
 
 use std::io::{Error, ErrorKind};
 
+use rustix::io::Errno;
+
 use crate::upstream::retry::Failure;
 
-/// What a failed connect says of the server; none when the lack is ours.
+/// What a failed connect says of the server; `None` when we lack descriptors, ports or memory.
 pub fn failure_of_connect(error: &Error) -> Option<Failure> {
-    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    if error.raw_os_error().is_some_and(|code| exhausted.contains(&code)) {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    if Errno::from_io_error(error).is_some_and(|code| exhausted.contains(&code)) {
         return None;
     }
     if error.kind() == ErrorKind::AddrNotAvailable {

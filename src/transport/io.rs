@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use slab::Slab;
 
 use super::pipe::Pipes;
@@ -95,7 +96,7 @@ impl<N: Net> Io<N> {
         let mut stream = self.net.connect(to, how)?;
         match self.watch(&mut stream, owner) {
             Ok(token) => Ok(Socket::connecting(stream, token)),
-            Err(_) => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+            Err(_) => Err(Errno::NOMEM.into()),
         }
     }
 

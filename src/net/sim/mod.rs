@@ -11,6 +11,8 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::{Accepted, Connect, Event, Net, Stream, Token};
 use crate::address::Address;
 use crate::config::model::Listen;
@@ -209,18 +211,18 @@ impl Net for SimNet {
         let world = &mut *self.world.borrow_mut();
         if world.lacks(1) {
             world.incident(to, None, IncidentKind::NoDescriptor);
-            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+            return Err(Errno::MFILE.into());
         }
         if world.faults.strike(Family::ConnectFailsAtOnce, &mut world.rng) {
-            let reasons = [libc::ENETUNREACH, libc::EADDRNOTAVAIL, libc::ECONNREFUSED];
+            let reasons = [Errno::NETUNREACH, Errno::ADDRNOTAVAIL, Errno::CONNREFUSED];
             let reason = world.rng.pick(&reasons);
-            let kind = if reason == libc::EADDRNOTAVAIL {
+            let kind = if reason == Errno::ADDRNOTAVAIL {
                 IncidentKind::NoPort
             } else {
                 IncidentKind::ConnectFailed
             };
             world.incident(to, None, kind);
-            return Err(io::Error::from_raw_os_error(reason));
+            return Err(reason.into());
         }
         let end = world.dial(Owner::Worker, to);
         world.progressed();
@@ -231,7 +233,7 @@ impl Net for SimNet {
         let capacity = {
             let world = &mut *self.world.borrow_mut();
             if world.lacks(2) {
-                return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                return Err(Errno::MFILE.into());
             }
             let small = world.faults.strike(Family::SmallBuffers, &mut world.rng);
             if small { world.rng.within(1..=64) } else { PIPE_CAPACITY }
@@ -294,7 +296,7 @@ impl World {
         let aborted = fails && self.rng.one_in(2);
         if self.lacks(1) || (fails && !aborted) {
             self.incident(at, None, IncidentKind::NoDescriptor);
-            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+            return Err(Errno::MFILE.into());
         }
         self.progressed();
         self.machines.get_mut(at).expect("just seen").backlog.pop_front();
@@ -677,7 +679,7 @@ mod tests {
         net.world_mut().dial(Owner::Hand, &address(80));
         wait(&mut net);
         let error = net.accept(&listener).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
         assert_eq!(wait(&mut net), [], "and no edge tells when there is one again");
         net.world_mut().limit_descriptors(1);
         assert!(net.accept(&listener).is_ok());

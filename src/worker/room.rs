@@ -1,7 +1,7 @@
 //! Room for clients: which sessions go when connections, descriptors or memory run short.
 //!
-//! Only sessions go of which nothing is at a server: those that have said everything, those that are
-//! idle, and those that are still sending a head. The one that has stood still for longest goes first,
+//! Only sessions go of which nothing is at a server: those that are idle, those that
+//! are still sending a head, and those that have said everything. The one that has stood still for longest goes first,
 //! so that a client in good standing is never among the first; where memory is short, the one with the
 //! largest head. Finding them takes a look at all sessions, which finds many at a time and is not
 //! repeated at once: it costs nothing while there is room, and little for each client that comes while
@@ -98,7 +98,8 @@ impl Victims {
         let (class, held) = entry.session.expendable()?;
         let since = match class {
             Expendable::Idle => entry.idle_since,
-            Expendable::Lingering => Time::ZERO,
+            // Its answer is on its way, and it ends by itself: only where nothing else can go.
+            Expendable::Lingering => Time::NEVER,
             Expendable::Head { began } => began,
         };
         match (self.lack, class) {

@@ -96,11 +96,14 @@ impl Judge<'_> {
         let Some((server, attempt)) = answer.by else {
             return if answer.fake { Ok(()) } else { self.refusal(exchange, answer.status) };
         };
-        let delivery = self.net.servers()[server as usize].deliveries().get(attempt as usize);
-        if delivery.is_none_or(|delivery| delivery.id != exchange.ask.id) {
+        let deliveries = self.net.servers()[server as usize].deliveries();
+        let Some(delivery) =
+            deliveries.get(attempt as usize).filter(|delivery| delivery.id == exchange.ask.id)
+        else {
             return Err("is answered by somebody who never saw it");
-        }
-        if self.came_too_late(client, exchange) {
+        };
+        // Once an early answer is complete nothing waits for the rest of the request.
+        if delivery.request_whole && self.came_too_late(client, exchange) {
             return Err("should have been called late");
         }
         self.order(server as usize, exchange)
@@ -246,8 +249,9 @@ impl Judge<'_> {
             return Ok(());
         }
         let Some((server, attempt)) = answer.by else {
-            // It was told as much of that as found room.
-            if answer.status == 503 && self.made_room(exchange) {
+            // It was told as much of that as found room: where nothing else can go, connections go
+            // that have an answer on their way.
+            if self.made_room(exchange) {
                 return Ok(());
             }
             return Err("was cut while the proxy itself answered");

@@ -233,6 +233,43 @@ fn a_tunnel_is_a_line_in_the_access_log() {
 }
 
 #[test]
+fn the_proxy_header_of_a_tunnel_speaks_for_its_client() {
+    let server = coordinator("a");
+    let conf = "log_format mine '$remote_addr $realip_remote_addr $proxy_protocol_addr';
+        server { listen {listen} proxy_protocol; h2c_tunnel on; set_real_ip_from 127.0.0.1;
+            real_ip_header proxy_protocol; access_log {dir}/access.log mine;
+            location / { proxy_pass http://{server}; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let mut client = proxy.client();
+    client.send(format!("PROXY TCP4 192.0.2.9 192.0.2.1 11 22\r\n{PREFACE}"));
+    assert_eq!(client.read_exactly(1), b"a");
+    client.finish_sending();
+    assert!(client.is_closed());
+    let log = proxy.directory().join("access.log");
+    let text = || std::fs::read_to_string(&log).unwrap_or_default();
+    common::wait_until("a line in the log", || text().ends_with('\n'));
+    assert_eq!(text(), "192.0.2.9 127.0.0.1 192.0.2.9\n");
+}
+
+#[test]
+fn a_server_that_is_named_twice_keeps_its_tunnels() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    let proxy = pair(&a, &b, "h2c_tunnel on;");
+    let (mut tunnel, _) = open(&proxy);
+    let twice = format!("server {a}; server {b} backup;");
+    let values: [(&str, &dyn Display); 2] = [("first", &a), ("second", &twice)];
+    proxy.rewrite(
+        "upstream g { server {first} down; {second} }
+         server { listen {listen}; h2c_tunnel on; location / { proxy_pass http://g; } }",
+        &values,
+    );
+    proxy.signal("HUP");
+    proxy.wait_for_log(&["reloaded"]);
+    tunnel.send("x");
+    assert_eq!(tunnel.read_exactly(1), b"x");
+}
+
+#[test]
 fn a_preface_that_comes_too_late_is_refused_with_the_reason() {
     let (a, b) = (coordinator("a"), coordinator("b"));
     let proxy = pair(&a, &b, "h2c_tunnel on;");

@@ -534,6 +534,8 @@ fn a_refused_request_is_logged_with_what_is_known_of_it() {
     for (n, (request, expected)) in [
         ("GET /../x HTTP/1.1\r\nHost: a\r\n\r\n", "400 [GET] [/../x] [] [-]"),
         ("GET /a?b HTTP/1.1\r\n\r\n", "400 [GET] [/a?b] [/a] [b]"),
+        ("GET a HTTP/1.1\r\nHost: a\r\n\r\n", "400 [GET] [-] [-] [-]"),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "405 [CONNECT] [-] [-] [-]"),
         ("\x01\x02\r\n\r\n", "400 [-] [-] [-] [-]"),
     ]
     .iter()

@@ -292,3 +292,65 @@ fn fields_that_are_added_may_tell_of_the_response() {
     assert_eq!(own.field("X-Type"), Some("<text/plain>"));
     assert_eq!(own.field("X-Got"), Some("<>"));
 }
+
+#[test]
+fn nothing_of_a_body_follows_the_request_for_a_page() {
+    for (framing, body) in [
+        ("Content-Length: 32", "GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("Content-Length: 9999", "GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "20\r\nGET /admin HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n"),
+    ] {
+        for method in ["POST", "PUT"] {
+            // Answers a head whatever follows it.
+            let failing = Upstream::playing(|connection| {
+                connection.read_head()?;
+                connection.read_some(&mut [0; 64])?;
+                connection.send("HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n")?;
+                connection.wait_for_end()
+            });
+            let other = Upstream::named("page");
+            let conf = "server { listen {listen}; location / { proxy_pass http://{failing};
+                proxy_next_upstream error timeout non_idempotent; proxy_intercept_errors on;
+                error_page 404 /page; } location /page { proxy_pass http://{other}; } }";
+            let values: [(&str, &dyn std::fmt::Display); 2] =
+                [("failing", &failing), ("other", &other)];
+            let proxy = Proxy::start(conf, &values);
+            let mut client = proxy.client();
+            client.send(format!("{method} /x HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}"));
+            let answer = client.read_response();
+            assert_eq!((answer.status(), answer.text()), (404, "page".into()));
+            assert!(proxy.client().ask(get("/page")).text() == "page");
+            let starts: Vec<String> =
+                other.requests().into_iter().map(|request| request.start).collect();
+            assert!(starts.iter().all(|start| start.contains("/page")), "{framing}: {starts:?}");
+        }
+    }
+}
+
+#[test]
+fn replaced_requests_give_their_bodies_back() {
+    if common::nginx_differs("has no such limit") {
+        return;
+    }
+    let page = Upstream::named("page");
+    let failing = Upstream::playing(|connection| {
+        while connection.read_request()?.is_some() {
+            connection.send("HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n")?;
+        }
+        Ok(())
+    });
+    let whole = "daemon off; pid {dir}/proxy.pid; error_log stderr info;
+        events { worker_buffer_memory 1m; }
+        http { server { listen {listen}; proxy_intercept_errors on; error_page 404 /page;
+            large_client_header_buffers 4 1m; location / { proxy_pass http://{failing}; }
+            location /page { proxy_pass http://{page}; } } }";
+    let proxy = Proxy::start_whole(whole, &[("failing", &failing), ("page", &page)]);
+    let mut client = proxy.client();
+    for _ in 0..100 {
+        let body = "x".repeat(60_000);
+        let request = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n{body}");
+        assert_eq!(client.ask(request).status(), 404);
+    }
+    let large = format!("GET /page HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(200_000));
+    assert_eq!(proxy.client().ask(large).status(), 200);
+}

@@ -467,6 +467,13 @@ fn urgent_data_does_not_hold_up_a_request() {
         client.send(&request[cut..]);
         assert_eq!(client.read_response().status(), 200, "cut at {cut}");
     }
+    // A body that goes through a pipe.
+    let mut client = proxy.client();
+    client.send("POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n");
+    client.send(vec![b'x'; 200_000]);
+    client.wire().socket().send_out_of_band(b"!").unwrap();
+    client.send(vec![b'x'; 200_000]);
+    assert_eq!(client.read_response().text().len(), "/p ".len() + 400_000);
 }
 
 #[test]

@@ -491,6 +491,25 @@ fn a_request_has_one_authority_which_is_its_targets() {
 }
 
 #[test]
+fn nothing_is_added_to_a_query_by_a_path_behind_it() {
+    if nginx_differs("escapes it as a path") {
+        return;
+    }
+    let server = Upstream::named("a");
+    let conf = "server { listen {listen};
+        location /l/ { proxy_pass http://{server}/lookup?path=; } }";
+    let proxy = Proxy::start(conf, &[("server", &server)]);
+    for (n, (path, target)) in
+        [("/l/a%26admin%3D1", "/lookup?path=a%26admin=1"), ("/l/a?x=1", "/lookup?path=a&x=1")]
+            .iter()
+            .enumerate()
+    {
+        assert_eq!(proxy.client().ask(get(path)).status(), 200);
+        assert_eq!(server.wait_for_request(n + 1).start, format!("GET {target} HTTP/1.1"));
+    }
+}
+
+#[test]
 fn a_request_without_a_host_leaves_with_one() {
     if nginx_differs("sends none") {
         return;

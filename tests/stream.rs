@@ -491,4 +491,12 @@ fn urgent_data_does_not_hold_up_what_comes_behind_it() {
         client.send("behind");
         assert_eq!(client.read_exactly(13), b"before behind", "round {round}");
     }
+    // As many as go through a pipe.
+    let many = vec![b'x'; 200_000];
+    for round in 0..5 {
+        client.send(&many);
+        client.wire().socket().send_out_of_band(b"!").expect("one byte");
+        client.send(b"behind");
+        assert!(client.read_exactly(200_006).ends_with(b"xbehind"), "round {round}");
+    }
 }

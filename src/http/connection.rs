@@ -32,12 +32,10 @@ impl Options {
     /// More than [`MAX_LENGTH`] bytes of them.
     pub fn of(fields: Fields<'_>) -> Result<Options, TooLong> {
         let mut options = Options::default();
-        let mut length = 0;
+        let mut left = MAX_LENGTH;
         for value in fields.values(Known::Connection) {
-            length += value.len();
-            if length > MAX_LENGTH {
-                return Err(TooLong);
-            }
+            // A line end separates as a comma does.
+            left = left.checked_sub(value.len() + 1).ok_or(TooLong)?;
             options.read(value);
         }
         Ok(options)
@@ -106,11 +104,11 @@ fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trim)
 }
 
-/// Bytes that the values of all `Connection` lines of one head may have together. Clients and
-/// servers send some dozens; each option is compared with each field.
+/// Bytes that the values of all `Connection` lines of one head may have together, with one more for
+/// each line. Clients and servers send some dozens; each option is compared with each field.
 pub const MAX_LENGTH: usize = 1 << 10;
-/// Options that so many bytes can hold: one byte each, and a comma between two.
-const MAX_OPTIONS: usize = MAX_LENGTH.div_ceil(2);
+/// Options that so many bytes can hold: one byte each, and what separates it from the next.
+const MAX_OPTIONS: usize = MAX_LENGTH / 2;
 
 #[cfg(test)]
 mod tests {
@@ -157,10 +155,13 @@ mod tests {
     #[test]
     fn all_that_fits_is_found_and_more_is_too_long() {
         let most = ["a"; MAX_OPTIONS - 1].join(",") + ",z";
-        let half = "b".repeat(MAX_LENGTH / 2);
-        check(&[&most, ""], Ok(()), |named| assert!(named.has(b"A") && named.has(b"z")));
+        let half = "b".repeat(MAX_LENGTH / 2 - 1);
+        check(&[&most], Ok(()), |named| assert!(named.has(b"A") && named.has(b"z")));
         check(&[&half, &half], Ok(()), |named| assert!(named.has(half.as_bytes())));
-        check(&[&half, &half, "c"], Err(TooLong), |_| ());
-        check(&[&most, ",,"], Err(TooLong), |_| ());
+        let lines = [&["a"; MAX_OPTIONS - 1][..], &["z"]].concat();
+        check(&lines, Ok(()), |named| assert!(named.has(b"a") && named.has(b"z")));
+        check(&[&lines[..], &["c"]].concat(), Err(TooLong), |_| ());
+        check(&[&half, &half, ""], Err(TooLong), |_| ());
+        check(&[&most, ""], Err(TooLong), |_| ());
     }
 }

@@ -97,7 +97,10 @@ impl<N: Net> Exchange<N> {
 
     /// Finds out who the request is made for, by the rules of the place that it has come to.
     fn find_remote(&mut self, client: &Client<N>) {
-        self.remote = real_ip::remote(&self.settings().real_ip, &self.request, &client.facts);
+        let rules = &self.settings().real_ip;
+        if !rules.trusted.is_empty() {
+            self.remote = real_ip::remote(rules, &self.request, &client.facts);
+        }
     }
 
     /// The location of the request's path; no answer at all where the path makes no sense.

@@ -9,8 +9,6 @@ use super::link::Link;
 use super::request::Refusal;
 use super::servers::At;
 use super::stop::Stop;
-use super::upload::Replay;
-use crate::buffer::Buffer;
 use crate::config::model::{self, ProxyVersion};
 use crate::http::framing::Framing;
 use crate::net::{Connect, Net};
@@ -35,7 +33,7 @@ impl<N: Net> Exchange<N> {
         let Some(proxy) = self.proxy() else { return Ok(()) };
         let (version, limit) = (proxy.version, proxy.replay_limit);
         if self.request.idempotent || proxy.next.non_idempotent {
-            self.upload.replay = Replay::Whole { bytes: Buffer::default(), limit };
+            self.upload.record(limit, &mut context.io.buffers);
         }
         if version == ProxyVersion::Http10 && self.request.framing == Framing::Chunked {
             let why = "A body without a length cannot be passed on with proxy_http_version 1.0.";

@@ -44,6 +44,7 @@ impl<N: Net> Download<N> {
         }
         self.drop_pipe(io);
         Some(match moved {
+            Moved::Wait if server.is_readable() => return None,
             Moved::Wait => Step::Idle,
             Moved::End => self.server_ended(taker, server, io),
             Moved::Failed(_) | Moved::Bytes(_) => Step::Cut,
@@ -102,6 +103,7 @@ impl<N: Net> Upload<N> {
         }
         self.drop_pipe(io);
         match moved {
+            Moved::Wait if client.socket.is_readable() => Ok(None),
             Moved::Wait => Ok(Some(false)),
             Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Err(Step::ClientGone),
         }

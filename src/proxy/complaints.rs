@@ -7,11 +7,11 @@ use crate::config::model::Server;
 use crate::time::Time;
 
 /// Log lines about single requests: some each second are told, the others only counted, so that an
-/// outage under load does not bury the lines that matter. Each topic is limited for itself, and lines
-/// that no log shows count for nothing.
+/// outage under load does not bury the lines that matter. Each topic and level is limited for itself,
+/// and lines that no log shows count for nothing.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    topics: [Budget; 3],
+    budgets: [[Budget; LEVELS.len()]; TOPICS.len()],
 }
 
 /// What a line is about.
@@ -46,7 +46,7 @@ impl Complaints {
         if level > log::max_level() {
             return;
         }
-        let budget = self.budget(topic, now);
+        let budget = self.budget(topic, level, now);
         if budget.told < TOLD_A_SECOND {
             budget.told += 1;
             log::log!(level, "{}", what());
@@ -57,31 +57,38 @@ impl Complaints {
 
     /// Counts a request that shares another one's fate, which was told.
     pub fn count(&mut self, now: Time) {
-        if log::Level::Warn > log::max_level() {
-            return;
+        if log::Level::Info <= log::max_level() {
+            self.budget(Topic::Servers, log::Level::Info, now).withheld += 1;
         }
-        self.budget(Topic::Servers, now).withheld += 1;
     }
 
     /// Says how many were only counted, once their second is over.
     pub fn sum_up(&mut self, now: Time) {
-        for topic in [Topic::Servers, Topic::Clients, Topic::Resources] {
-            self.budget(topic, now);
+        if self.next_due() > now {
+            return;
+        }
+        for topic in TOPICS {
+            for level in LEVELS {
+                self.budget(topic, level, now);
+            }
         }
     }
 
     /// When there is something to be said.
     pub fn next_due(&self) -> Time {
         let due = |budget: &Budget| budget.since + Duration::from_secs(1);
-        let withheld = self.topics.iter().filter(|budget| budget.withheld > 0);
+        let withheld = self.budgets.iter().flatten().filter(|budget| budget.withheld > 0);
         withheld.map(due).min().unwrap_or(Time::NEVER)
     }
 
     /// What may still be told of a topic in this second; a second that is over is summed up first.
-    fn budget(&mut self, topic: Topic, now: Time) -> &mut Budget {
-        let budget = &mut self.topics[topic as usize];
+    fn budget(&mut self, topic: Topic, level: log::Level, now: Time) -> &mut Budget {
+        let place = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len() - 1);
+        let budget = &mut self.budgets[topic as usize][place];
         if now - budget.since >= Duration::from_secs(1) {
-            topic.sum_up(budget.withheld);
+            if budget.withheld > 0 {
+                log::log!(level, "and {} more {}", budget.withheld, topic.words());
+            }
             *budget = Budget { since: now, told: 0, withheld: 0 };
         }
         budget
@@ -89,19 +96,18 @@ impl Complaints {
 }
 
 impl Topic {
-    fn sum_up(self, withheld: usize) {
-        match (self, withheld) {
-            (_, 0) => {}
-            (Topic::Servers, _) => log::warn!("and {withheld} more requests whose server failed"),
-            (Topic::Clients, _) => log::info!("and {withheld} more clients that were turned away"),
-            (Topic::Resources, _) => {
-                log::error!("and {withheld} more connections that could not be made");
-            }
+    fn words(self) -> &'static str {
+        match self {
+            Topic::Servers => "requests whose server failed",
+            Topic::Clients => "clients that were turned away",
+            Topic::Resources => "connections that could not be made",
         }
     }
 }
 
-/// Lines about single requests in one second, of each topic.
+const TOPICS: [Topic; 3] = [Topic::Servers, Topic::Clients, Topic::Resources];
+const LEVELS: [log::Level; 3] = [log::Level::Error, log::Level::Warn, log::Level::Info];
+/// Lines about single requests in one second, of each topic and level.
 const TOLD_A_SECOND: usize = 10;
 
 /// A server in log lines: its address, and its name where that is another.

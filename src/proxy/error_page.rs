@@ -61,9 +61,18 @@ fn assemble(
                 query = (!mark.is_empty()).then(Vec::new);
             }
             (Part::Variable(variable), None) => drop(value(variable, &mut path)),
-            (Part::Variable(variable @ (Variable::Args | Variable::Arg(_))), Some(query)) => {
-                // Parts of the client's own query: escaped already, and free of other bytes.
-                let _ = value(variable, query);
+            // The client's own query: escaped already, and free of other bytes.
+            (Part::Variable(Variable::Args), Some(query)) => drop(value(&Variable::Args, query)),
+            // One argument of it: so is that, but for what some servers end arguments with.
+            (Part::Variable(variable @ Variable::Arg(_)), Some(query)) => {
+                let mut argument = Vec::new();
+                let _ = value(variable, &mut argument);
+                for part in argument.split_inclusive(|&byte| byte == b';') {
+                    query.extend_from_slice(part.strip_suffix(b";").unwrap_or(part));
+                    if part.ends_with(b";") {
+                        query.extend_from_slice(b"%3B");
+                    }
+                }
             }
             (Part::Variable(variable), Some(query)) => {
                 let mut plain = Vec::new();
@@ -118,7 +127,7 @@ mod tests {
             assert!(query.iter().all(|&byte| crate::http::head::is_target_byte(byte)));
             assert!(!query.contains(&b'&'), "{byte}");
         }
-        check("/f?$args&b=$arg_b", "c=%20", "/f", Some("c=%20&b=c=%20"));
+        check("/f?$args&b=$arg_b", "c=%20;d", "/f", Some("c=%20;d&b=c=%20%3Bd"));
         check("/f?a b\u{e4}#&c", "", "/f", Some("a%20b\u{e4}%23&c"));
     }
 }

@@ -154,7 +154,28 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Acts on what a pump reports. Whether anything moved.
+    #[inline(always)] // several times a round, and hardly ever is there anything to be done
     fn act(
+        &mut self,
+        step: Step,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<bool, Stop> {
+        match step {
+            Step::Idle => Ok(false),
+            Step::Moved => Ok(true),
+            Step::Head(_)
+            | Step::Done
+            | Step::Failed(_)
+            | Step::Refused(_)
+            | Step::Cut
+            | Step::ClientGone => self.turn(step, client, context),
+        }
+    }
+
+    /// The same for what changes the exchange's way.
+    #[inline(never)]
+    fn turn(
         &mut self,
         step: Step,
         client: &mut Client<N>,
@@ -463,35 +484,4 @@ impl<N: Net> Exchange<N> {
         context.io.buffers.clear(&mut self.request.head);
         context.places.give(std::mem::take(&mut self.request.places));
     }
-
-    /// What passed through the tunnel, if there was one; its storage goes back.
-    fn account_for_tunnel(&mut self, context: &mut Context<N>) {
-        let Phase::Tunnel(tunnel) = &mut self.download.phase else { return };
-        tunnel.release(&mut context.io);
-        self.download.sent += tunnel.down.delivered;
-        self.account.body_received += tunnel.up.received;
-        if let Some(attempt) = self.account.current() {
-            attempt.sent += tunnel.up.delivered;
-            attempt.received += tunnel.down.received;
-            attempt.length += tunnel.down.received;
-        }
-    }
-
-    fn log(&mut self, client: &Client<N>, context: &mut Context<N>) {
-        if self.download.status == 0 {
-            self.download.status = CLIENT_LEFT;
-        }
-        for to in &self.settings().access_logs {
-            let place = context.servers.log_place(self.generation, to.log);
-            let mut journal = std::mem::take(&mut context.journal);
-            let scope = self.scope(client, context);
-            journal.line(place, context.io.now, |out| {
-                scope.write_line(&self.config.log_formats[to.format.0], out);
-            });
-            context.journal = journal;
-        }
-    }
 }
-
-/// The status in log lines for a client that left before there was one. nginx's number.
-const CLIENT_LEFT: u16 = 499;

@@ -1,5 +1,6 @@
 //! Sessions: the only code that reads and writes streams.
 
+pub mod access_log;
 pub mod account;
 pub mod admit;
 pub mod answers;

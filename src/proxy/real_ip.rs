@@ -22,6 +22,14 @@ pub fn remote(rules: &RealIp, request: &Request, facts: &Facts) -> Option<Addres
     }
 }
 
+/// The same for a connection that is passed on without being read: only its PROXY header can tell.
+pub fn remote_unread(rules: &RealIp, facts: &Facts) -> Option<Address> {
+    match rules.source {
+        RealIpSource::ProxyProtocol if is_trusted(&rules.trusted, &facts.peer) => proxied(facts),
+        RealIpSource::ProxyProtocol | RealIpSource::Field(_) => None,
+    }
+}
+
 /// The client's address from its PROXY header.
 pub fn proxied(facts: &Facts) -> Option<Address> {
     facts.proxied.as_ref().map(|proxied| Address::Inet(proxied.source))

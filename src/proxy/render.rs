@@ -11,7 +11,7 @@ use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
-use crate::http::target::{escape, normalise};
+use crate::http::target::{escape, escape_argument, normalise};
 use crate::net::Net;
 
 impl<N: Net> Exchange<N> {
@@ -102,7 +102,13 @@ impl<N: Net> Exchange<N> {
                     // It was normalised once to find the location, so it can be.
                     None => drop(normalise(path, merge, &mut plain)),
                 }
-                escape(plain.get(prefix.len()..).unwrap_or_default(), out);
+                let rest = plain.get(prefix.len()..).unwrap_or_default();
+                // Behind a query the rest of the path is the end of an argument.
+                if uri.contains(&b'?') {
+                    escape_argument(rest, out);
+                } else {
+                    escape(rest, out);
+                }
             }
             (None, _) | (Some(_), None) if self.page.is_some() => escape(path, out),
             (None, _) | (Some(_), None) => {
@@ -111,7 +117,7 @@ impl<N: Net> Exchange<N> {
             }
         }
         if let Some(query) = query {
-            out.push(b'?');
+            out.push(if out.contains(&b'?') { b'&' } else { b'?' });
             out.extend_from_slice(query);
         }
     }

@@ -17,7 +17,7 @@ pub struct Request {
     pub places: Vec<Place>,
     /// The method.
     pub method: Span,
-    /// The target as received.
+    /// The target as received; empty where it is none.
     pub target: Span,
     /// Its path and query, as it is sent on.
     pub path: Span,
@@ -96,9 +96,12 @@ impl Request {
         self.idempotent = is_idempotent(parsed.method);
         // Before anything is refused: log lines tell of refused requests too.
         let target = Target::parse(parsed.method, parsed.target);
-        if let Ok(target) = target {
-            self.path = span(bytes, target.path);
-            self.missing = target.missing;
+        match target {
+            Ok(target) => {
+                self.path = span(bytes, target.path);
+                self.missing = target.missing;
+            }
+            Err(_) => self.target = Span::default(),
         }
         let details = Details::of(bytes, &parsed, target)?;
         self.authority = details.authority;
@@ -326,7 +329,7 @@ mod tests {
 
     #[test]
     fn connection_options_beyond_the_bound_are_refused() {
-        let at_most = "a,".repeat(512);
+        let at_most = "a,".repeat(511) + "a";
         for (options, status) in [(&*at_most, None), (&format!("{at_most},"), Some(431))] {
             let text = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {options}\r\n\r\n");
             assert_eq!(read(&text).1, status);

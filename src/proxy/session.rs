@@ -196,7 +196,9 @@ impl<N: Net> Session<N> {
         let Protocol::Http(session) = &self.protocol else { return next };
         let Some(server) = session.speaks_http2() else { return next };
         let context = &mut shared.context;
-        let transit = Transit::new(Route::H2c(server), None, &self.client, context);
+        let rules = &context.servers.config().virtual_servers[server.0].outside.real_ip;
+        let remote = real_ip::remote_unread(rules, &self.client.facts);
+        let transit = Transit::new(Route::H2c(server), remote, &self.client, context);
         let transit = Box::new(transit);
         self.protocol = Protocol::Passing(transit);
         self.run(shared)

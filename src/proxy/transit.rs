@@ -343,19 +343,22 @@ impl<N: Net> Transit<N> {
         let route = Route::H2c(virtual_server);
         let group = pass(&config, route).group;
         let (old, new) = (&self.config.groups[old_pass.group.0], &config.groups[group.0]);
+        // A group may name an address more than once.
         let renamed = |server: ServerId| {
             let address = &old.servers[server.0].address;
-            new.servers.iter().position(|server| server.address == *address).map(ServerId)
+            let all = new.servers.iter().enumerate();
+            all.filter(move |(_, server)| server.address == *address).map(|(id, _)| ServerId(id))
         };
-        let Some(server) = renamed(pick.server) else { return false };
-        let now = context.io.now;
-        let again = context.servers.group(generation, group).0.pick_again(server, now);
-        let Some(again) = again else { return false };
+        let (now, servers) = (context.io.now, &mut context.servers.group(generation, group).0);
+        let Some(again) = renamed(pick.server).find_map(|id| servers.pick_again(id, now)) else {
+            return false;
+        };
+        let server = again.server;
         let before = std::mem::replace(pick, again);
         let (old, io) = (self.generation, &mut context.io);
         context.servers.conclude(old, old_pass.group, before, Verdict::Abandoned, io);
         self.account.rename(|_, server| match server {
-            Some(server) => renamed(server).map(|server| (group, Some(server))),
+            Some(server) => renamed(server).next().map(|server| (group, Some(server))),
             None => Some((group, None)),
         });
         self.tried = Tried::default();
@@ -403,6 +406,9 @@ impl<N: Net> Transit<N> {
             }
         }
         self.account.ended(None, context.io.now);
+        if self.status == 0 {
+            self.status = LEFT;
+        }
         self.log(client, context);
     }
 
@@ -461,5 +467,7 @@ fn pass(config: &Config, route: Route) -> &StreamPass {
 
 /// `$status` of a connection that was passed on.
 const PASSED: u16 = 200;
+/// `$status` of a connection that ended before a server had accepted it. nginx's number.
+const LEFT: u16 = 499;
 /// `$status` of a connection that no server accepted.
 const NO_SERVER: u16 = 502;

@@ -108,6 +108,13 @@ impl<N: Net> Upload<N> {
         }
     }
 
+    /// Keeps what is written from now on, up to so many bytes.
+    pub fn record(&mut self, limit: usize, pool: &mut BufferPool) {
+        self.replay.forget(pool);
+        self.replay = Replay::Whole { bytes: Buffer::default(), limit };
+        self.resent = 0;
+    }
+
     /// Whether all that was sent before can be sent again.
     pub fn is_replayable(&self) -> bool {
         matches!(self.replay, Replay::Whole { .. })
@@ -319,9 +326,11 @@ impl<N: Net> Upload<N> {
     }
 
     /// Drops what is in hand of a body that is not wanted any more, so that the client's connection
-    /// can be kept if that was all.
+    /// can be kept if that was all. No server gets any of it from now on.
     pub fn discard(&mut self, client: &mut Client<N>, io: &mut Io<N>) {
         self.drop_pipe(io);
+        self.replay.forget(&mut io.buffers);
+        self.resent = 0;
         loop {
             client.input.consume(self.ready);
             self.ready = 0;

@@ -141,10 +141,12 @@ impl Scope<'_> {
             Variable::BodyBytesSent => number(self.answer.body, out),
             Variable::BytesSent => number(self.answer.sent, out),
             Variable::RequestLength => {
-                number(self.request.head.len() as u64 + self.body_received(), out)
+                number(self.request.head.len() as u64 + self.account.body_received, out)
             }
             Variable::RequestTime => seconds(self.now - self.started, out),
-            Variable::RequestId => self.request_id(out),
+            Variable::RequestId => {
+                let _ = write!(out, "{:032x}", self.client.request_id(&self.keys));
+            }
             Variable::TimeLocal => super::journal::time_local(self.wall, out),
             Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
             Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
@@ -200,6 +202,10 @@ impl Scope<'_> {
     /// Appends `scheme://$host[:port]` with the port that the client named.
     pub fn write_origin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"http://");
+        // The name of a server may be empty, or stand for many.
+        if self.request.host().is_none() {
+            return show(&self.client.local, out);
+        }
         self.host(out);
         let authority = self.request.authority().unwrap_or_default();
         if let (_, Some(port)) = host_and_port(authority) {
@@ -260,14 +266,6 @@ impl Scope<'_> {
             Some(page) => page.query.as_deref(),
             None => self.request.path_and_query().1,
         }
-    }
-
-    fn body_received(&self) -> u64 {
-        self.account.body_received
-    }
-
-    fn request_id(&self, out: &mut Vec<u8>) {
-        let _ = write!(out, "{:032x}", self.client.request_id(&self.keys));
     }
 
     /// The name in `Authorization: Basic`.

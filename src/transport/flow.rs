@@ -118,7 +118,7 @@ impl<N: Net> Flow<N> {
         if !matches!(moved, Moved::Bytes(_)) {
             self.leave_pipe(io);
         }
-        !matches!(moved, Moved::Wait)
+        !matches!(moved, Moved::Wait) || from.is_readable()
     }
 
     fn give(&mut self, to: &mut Socket<N>, io: &mut Io<N>) -> bool {

@@ -39,6 +39,9 @@ pub fn find(bytes: &[u8]) -> Found {
     if bytes.starts_with(V1) && !may_be_v1(bytes) {
         return Found::Nothing;
     }
+    if bytes.starts_with(V2) && !speaks_for_a_client(bytes) {
+        return skipped(bytes);
+    }
     let how = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
     match ProxyHeader::parse(bytes, how) {
         Ok((header, length)) => {
@@ -49,6 +52,28 @@ pub fn find(bytes: &[u8]) -> Found {
         }
         Err(Error::BufferTooShort) => Found::Part,
         Err(_) => Found::Nothing,
+    }
+}
+
+/// Whether a header of version 2 names a client over TCP, as far as can be told: what else is to be
+/// skipped, whatever its addresses are (section 2.2: LOCAL, and families that are not known).
+fn speaks_for_a_client(bytes: &[u8]) -> bool {
+    match bytes.get(V2.len()..V2.len() + 2) {
+        Some([0x21, family]) => matches!(family, 0x11 | 0x21),
+        // Another version or command, which the parser refuses.
+        Some([command, _]) => *command != 0x20,
+        Some(_) | None => true,
+    }
+}
+
+/// A header of version 2 that names no client, as long as it says.
+fn skipped(bytes: &[u8]) -> Found {
+    let Some(&[high, low]) = bytes.get(V2.len() + 2..V2.len() + 4) else { return Found::Part };
+    let length = V2.len() + 4 + usize::from(u16::from_be_bytes([high, low]));
+    match length {
+        _ if length > LONGEST => Found::Nothing,
+        _ if bytes.len() < length => Found::Part,
+        _ => Found::Header(None, length),
     }
 }
 
@@ -152,6 +177,29 @@ mod tests {
         assert_eq!(other, b"PROXY TCP6 2001:db8::1 ::ffff:6.7.8.9 4 80\r\n");
         let unix = header(ProxyProtocol::V1, &Address::Unix("a".into()), &address("6.7.8.9:80"));
         assert_eq!(unix, b"PROXY UNKNOWN\r\n");
+    }
+
+    #[test]
+    fn headers_of_version_2_that_name_no_client_over_tcp_are_skipped() {
+        let header = |command: u8, family: u8, block: &[u8]| {
+            let length = (block.len() as u16).to_be_bytes();
+            [V2, &[command, family], &length, block].concat()
+        };
+        let addresses = [1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 0, 10];
+        for bytes in [
+            header(0x20, 0x11, &[1, 2, 3]),
+            header(0x20, 0x00, &[]),
+            header(0x21, 0x00, &addresses),
+            header(0x21, 0x12, &addresses),
+            header(0x21, 0x31, &[0; 216]),
+            header(0x21, 0x41, &[]),
+        ] {
+            check(&bytes, None);
+        }
+        check(&header(0x21, 0x11, &addresses), proxied("1.2.3.4:9", "5.6.7.8:10"));
+        assert_eq!(find(&header(0x22, 0x11, &addresses)), Found::Nothing);
+        assert_eq!(find(&header(0x31, 0x11, &addresses)), Found::Nothing);
+        assert_eq!(find(&header(0x20, 0x11, &[0; 5000])), Found::Nothing);
     }
 
     #[test]

@@ -152,7 +152,8 @@ impl<N: Net> Socket<N> {
         }
     }
 
-    /// Moves bytes into an empty pipe.
+    /// Moves bytes into an empty pipe. Where it is still readable after [`Moved::Wait`], a read may
+    /// give something all the same.
     pub fn splice_in(&mut self, into: &mut N::Pipe, most: usize) -> Moved {
         assert!(most > 0, "a read of nothing would look like the end");
         if !self.readable {
@@ -162,6 +163,8 @@ impl<N: Net> Socket<N> {
             Ok(0) => Moved::End,
             // However short, it may have been the pipe that had no room for more.
             Ok(count) => Moved::Bytes(count),
+            // Only a read passes urgent data: it stays readable until one has been tried.
+            Err(e) if e.kind() == ErrorKind::WouldBlock && self.split => Moved::Wait,
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 self.drained();
                 Moved::Wait

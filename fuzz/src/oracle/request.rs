@@ -94,7 +94,7 @@ fn head(lines: &[&[u8]], faults: &mut Vec<Fault>, doubts: &mut Vec<Fault>) -> Op
     if version == Version::Current && !expectations.iter().all(&continues) {
         doubts.push(Fault::Expectation);
     }
-    if values(&fields, "connection").iter().map(|value| value.len()).sum::<usize>() > 1024 {
+    if values(&fields, "connection").iter().map(|value| value.len() + 1).sum::<usize>() > 1024 {
         doubts.push(Fault::LongConnection);
     }
     let options = connection_options(&fields);

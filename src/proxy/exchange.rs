@@ -126,6 +126,9 @@ impl<N: Net> Exchange<N> {
 
     /// Moves the request towards the server. Whether anything moved.
     fn send(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
+        if self.upload.is_sent() {
+            return Ok(false);
+        }
         let broken = self.upload.taker == Taker::Broken;
         if !self.upload.sent && !broken && self.link.is_spoilt() {
             return Err(self.fail(Failure::Closed, client, context));
@@ -139,6 +142,9 @@ impl<N: Net> Exchange<N> {
 
     /// Moves the response from the server. Whether anything moved.
     fn receive(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
+        if !self.link.is_readable() {
+            return Ok(false);
+        }
         let Some(limits) = self.head_limits() else { return Ok(false) };
         let taker = self.upload.taker;
         let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };

@@ -42,6 +42,14 @@ impl<N: Net> Link<N> {
         }
     }
 
+    /// Whether it is open and a read may give something.
+    pub fn is_readable(&self) -> bool {
+        match self {
+            Link::Open { connection, .. } => connection.socket.is_readable(),
+            Link::Connecting { .. } | Link::None => false,
+        }
+    }
+
     /// The server of the current attempt.
     pub fn server(&self) -> Option<ServerId> {
         match self {

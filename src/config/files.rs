@@ -1,10 +1,12 @@
 //! The files of one load: the main one, those it includes, and masks that name several.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use super::token::Span;
 use super::tree::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
@@ -46,7 +48,7 @@ impl Files {
     /// # Errors
     /// When it cannot be read, is too large, or is a pipe without anything in it.
     pub fn read_main(&mut self, path: &Path) -> Result<usize, TreeError> {
-        let text = contents(path)?;
+        let text = contents(path, OFlags::empty())?;
         let is_pipe = || fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
         if text.is_empty() && is_pipe() {
             return Err(TreeError::EmptyPipe(path.into()));
@@ -71,7 +73,8 @@ impl Files {
         if !found.is_file() {
             return Err(TreeError::NotAFile(path.into()));
         }
-        let text = contents(path)?;
+        // Some files of procfs are regular ones, and reading them waits all the same.
+        let text = contents(path, OFlags::NONBLOCK)?;
         if self.size + text.len() as u64 > TOTAL_SIZE_LIMIT {
             return Err(TreeError::TooMuch);
         }
@@ -143,10 +146,11 @@ impl Files {
 }
 
 /// What a file holds.
-fn contents(path: &Path) -> Result<Vec<u8>, TreeError> {
+fn contents(path: &Path, flags: OFlags) -> Result<Vec<u8>, TreeError> {
     let unreadable = |reason| TreeError::Unreadable(path.into(), reason);
     let mut text = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
+    let flags = i32::try_from(flags.bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     // Pipes and devices tell no size, and some of them never end.
     file.take(FILE_SIZE_LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_SIZE_LIMIT {

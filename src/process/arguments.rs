@@ -195,7 +195,8 @@ fn server(text: &str) -> Result<String, ArgumentError> {
     if text.starts_with("https://") {
         return Err(ArgumentError::Tls(text.into()));
     }
-    let Some(url) = text.strip_prefix("http://") else {
+    let scheme = text.get(.."http://".len()).filter(|it| it.eq_ignore_ascii_case("http://"));
+    let Some(url) = scheme.map(|scheme| &text[scheme.len()..]) else {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(ArgumentError::PortAlone(text.into()));
         }
@@ -391,6 +392,7 @@ mod tests {
             ("[::1]:1", "[::1]:1"),
             ("unix:/a b", "unix:/a b"),
             ("http://a:1", "a:1"),
+            ("HTTP://a:1", "a:1"),
             ("http://[::1]:1/", "[::1]:1"),
         ] {
             assert_eq!(server(text).unwrap(), format!("\"{expected}\""), "{text}");

@@ -1,9 +1,11 @@
 //! The pid file: how signals find the process.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::ProcessError;
 use crate::config::model::PidFile;
@@ -80,7 +82,10 @@ impl Mark {
 }
 
 fn write(path: &Path) -> io::Result<Mark> {
-    let mut file = File::create(path)?;
+    let mut options = OpenOptions::new();
+    // A FIFO is an error at once: nothing here may wait for its reader.
+    let mut file =
+        options.write(true).create(true).truncate(true).custom_flags(flags()).open(path)?;
     file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
     Ok(Mark::of(&file.metadata()?))
 }
@@ -91,15 +96,37 @@ fn write(path: &Path) -> io::Result<Mark> {
 /// When it cannot be read or holds none.
 pub fn read_pid(path: &Path) -> Result<i32, ProcessError> {
     let unreadable = |reason| ProcessError::Open { path: path.into(), reason };
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let text = read_small(path).map_err(unreadable)?;
     match text.trim().parse() {
         Ok(pid) if pid > 0 => Ok(pid),
         Ok(_) | Err(_) => Err(ProcessError::NoPid(path.into())),
     }
 }
 
+/// The beginning of a file that is small, if it is what it should be: of a device that never ends, or a
+/// FIFO that nothing is written to, not more.
+///
+/// # Errors
+/// Whatever the system says.
+pub(super) fn read_small(path: &Path) -> io::Result<String> {
+    let file = OpenOptions::new().read(true).custom_flags(flags()).open(path)?;
+    let mut text = Vec::new();
+    file.take(SMALL).read_to_end(&mut text)?;
+    String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Opening does not wait.
+fn flags() -> i32 {
+    i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0)
+}
+
+/// More than a process id, or the outcome of a reload in one line, takes.
+const SMALL: u64 = 16 << 10;
+
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
@@ -115,6 +142,17 @@ mod tests {
         let nowhere = dir.path().join("none/a.pid");
         assert!(WrittenPid::write(&PidFile::At(nowhere.clone())).is_err());
         assert!(WrittenPid::write(&PidFile::Default(nowhere)).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        assert!(WrittenPid::write(&PidFile::At(path.clone())).is_err());
+        assert!(read_pid(&path).is_err());
+        assert!(matches!(read_pid(Path::new("/dev/zero")), Err(ProcessError::NoPid(_))));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! that is slow, a disk that is full or a terminal that is stopped must cost lines, not time.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +18,17 @@ use rustix::net::{SendFlags, send};
 pub struct Port {
     file: File,
     way: Way,
+    /// Where `file` is a pipe to a thread that writes on.
+    relay: Option<Relay>,
+}
+
+/// A thread that writes what comes through a pipe to a terminal that is another user's. Such a terminal
+/// can neither be opened again nor asked how much it takes: only the thread waits for it.
+#[derive(Debug)]
+struct Relay {
+    place: (u64, u64),
+    /// Closed once all is written.
+    done: Receiver<()>,
 }
 
 /// How a write is kept from waiting.
@@ -51,7 +63,7 @@ impl Port {
             true => options.read(true),
             false => options.create(true),
         };
-        Ok(Port { file: options.open(path)?, way: Way::Plain })
+        Ok(Port { file: options.open(path)?, way: Way::Plain, relay: None })
     }
 
     /// A standard stream. Setting `O_NONBLOCK` on it would set it for every process that has inherited
@@ -60,29 +72,77 @@ impl Port {
         let file = File::from(stream.try_clone_to_owned()?);
         let kind = file.metadata()?.file_type();
         if kind.is_file() {
-            return Ok(Port { file, way: Way::Plain });
+            return Ok(Port { file, way: Way::Plain, relay: None });
         }
         if kind.is_socket() {
-            return Ok(Port { file, way: Way::Send });
+            return Ok(Port { file, way: Way::Send, relay: None });
         }
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         // This fails for another user's terminal, and for a pipe without a reader.
-        Ok(Port::write_only(Path::new(&path)).unwrap_or(Port { file, way: Way::Ask }))
+        match Port::write_only(Path::new(&path)) {
+            Ok(port) => Ok(port),
+            Err(_) if file.is_terminal() => Port::relayed(file),
+            Err(_) => Ok(Port { file, way: Way::Ask, relay: None }),
+        }
+    }
+
+    /// A terminal that only a thread may wait for.
+    fn relayed(mut terminal: File) -> io::Result<Port> {
+        let found = terminal.metadata()?;
+        let (mut from, to) = io::pipe()?;
+        let (writes, done) = mpsc::channel::<()>();
+        std::thread::Builder::new().spawn(move || {
+            // Not `io::copy`: a splice that waits for the terminal would keep the pipe locked.
+            let mut bytes = [0; PIECE];
+            while let Ok(count @ 1..) = from.read(&mut bytes)
+                && terminal.write_all(&bytes[..count]).is_ok()
+            {}
+            drop(writes);
+        })?;
+        let file = File::from(OwnedFd::from(to));
+        rustix::fs::fcntl_setfl(&file, OFlags::NONBLOCK)?;
+        let relay = Some(Relay { place: (found.dev(), found.ino()), done });
+        Ok(Port { file, way: Way::Plain, relay })
+    }
+
+    /// Ends it. Where a thread writes on, it gets a moment to do so.
+    pub fn finish(&mut self) {
+        if let Some(relay) = self.relay.take()
+            && let Ok(nowhere) = File::options().write(true).open("/dev/null")
+        {
+            self.file = nowhere;
+            // An error either way: closed, which is what is waited for, or too late.
+            let _ = relay.done.recv_timeout(LAST_MOMENT);
+        }
     }
 
     /// A pipe, terminal or device, opened for us alone.
     pub(super) fn write_only(path: &Path) -> io::Result<Port> {
         let file = OpenOptions::new().write(true).custom_flags(flags()).open(path)?;
-        Ok(Port { file, way: Way::Plain })
+        Ok(Port { file, way: Way::Plain, relay: None })
     }
 
     /// Becomes that new port, but for a stream that is the same and can only be asked for room now:
-    /// after a change of user, the standard streams may not be ours to open again.
-    pub fn change_to(&mut self, new: Port) {
-        let place = |port: &Port| port.file.metadata().map(|found| (found.dev(), found.ino()));
-        let same = matches!((place(self), place(&new)), (Ok(a), Ok(b)) if a == b);
-        if !(same && self.way == Way::Plain && new.way == Way::Ask) {
+    /// after a change of user, the standard streams may not be ours to open again. Whether it is
+    /// another place that is written to now.
+    pub fn change_to(&mut self, new: Port) -> bool {
+        let same = matches!((self.place(), new.place()), (Some(a), Some(b)) if a == b);
+        if !(same && self.way == Way::Plain && new.is_shared()) {
             *self = new;
+        }
+        !same
+    }
+
+    /// Whether others share the open description, so that its flags are not ours to set.
+    fn is_shared(&self) -> bool {
+        self.way == Way::Ask || self.relay.is_some()
+    }
+
+    /// The device and inode of what is written to in the end.
+    fn place(&self) -> Option<(u64, u64)> {
+        match &self.relay {
+            Some(relay) => Some(relay.place),
+            None => self.file.metadata().ok().map(|found| (found.dev(), found.ino())),
         }
     }
 
@@ -160,13 +220,14 @@ fn flags() -> i32 {
 pub const STDOUT: &str = "/dev/stdout";
 /// The standard error stream, as a path.
 pub const STDERR: &str = "/dev/stderr";
+/// What a thread gets to write the last lines to a terminal.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 /// `PIPE_BUF`: what is written to a pipe in one piece.
 const PIECE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     /// Writes until there is no room; tells how much went in.
     fn fill(port: &Port) -> usize {
@@ -201,10 +262,21 @@ mod tests {
     #[test]
     fn a_pipe_that_cannot_be_opened_again_is_asked_for_room() {
         let (reader, writer) = io::pipe().unwrap();
-        let port = Port { file: File::from(OwnedFd::from(writer)), way: Way::Ask };
+        let port = Port { file: File::from(OwnedFd::from(writer)), way: Way::Ask, relay: None };
         assert!(fill(&port) > 8 * PIECE);
         drop(reader);
         assert_eq!(port.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn only_a_thread_waits_for_another_users_terminal() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut port = Port::relayed(File::from(OwnedFd::from(writer))).unwrap();
+        assert!(fill(&port) > 8 * PIECE);
+        port.finish();
+        // What the thread has taken arrives once there is a reader.
+        let mut taken = vec![0; 8 * PIECE];
+        reader.read_exact(&mut taken).unwrap();
     }
 
     #[test]
@@ -212,6 +284,7 @@ mod tests {
         let asking = |pipe: &io::PipeWriter| Port {
             file: File::from(OwnedFd::from(pipe.try_clone().unwrap())),
             way: Way::Ask,
+            relay: None,
         };
         let ((_one, a), (_other, b)) = (io::pipe().unwrap(), io::pipe().unwrap());
         let mut port = Port::standard(a.as_fd()).unwrap();

@@ -46,7 +46,7 @@ impl Rehearsal {
         match &config.process.pid {
             PidFile::Off => {}
             PidFile::Default(path) => {
-                if let Err(reason) = writable(path) {
+                if let Err(reason) = writable_at_once(path) {
                     let path = path.display();
                     let warning =
                         format!("cannot write \"{path}\": {reason}; \"-s\" will not work");
@@ -54,7 +54,7 @@ impl Rehearsal {
                 }
             }
             PidFile::At(path) => {
-                if let Err(reason) = writable(path) {
+                if let Err(reason) = writable_at_once(path) {
                     self.errors.push(ProcessError::Open { path: path.clone(), reason });
                 }
             }
@@ -176,6 +176,14 @@ fn logs(config: &Config) -> impl Iterator<Item = &Path> {
     let access = config.access_logs.iter().map(|log| log.path.as_path());
     let streams = [Path::new(STDOUT), Path::new(STDERR)];
     errors.chain(access).filter(move |path| !streams.contains(path))
+}
+
+/// The same for a file that nobody waits for: a FIFO may have no reader.
+fn writable_at_once(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.file_type().is_fifo() => Err(rustix::io::Errno::NXIO.into()),
+        Ok(_) | Err(_) => writable(path),
+    }
 }
 
 /// Whether a file can be written, or made where there is none.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{Timespec, poll};
 use signal_hook::consts::SIGHUP;
 
+use super::pid::read_small;
 use super::{ProcessError, system};
 
 /// The file of this process. It stays open, as only root may be able to open it again.
@@ -130,7 +131,7 @@ pub fn reload(pid: i32, pid_file: &Path) -> Result<(), ProcessError> {
 impl Told {
     /// What the file of another process says.
     fn by(pid: i32, path: &Path) -> Option<Told> {
-        let text = fs::read_to_string(path).ok()?;
+        let text = read_small(path).ok()?;
         let mut words = text.split_once('\n')?.0.splitn(4, ' ');
         let whose: i32 = words.next()?.parse().ok()?;
         let (begun, ended) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);

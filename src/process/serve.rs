@@ -205,6 +205,9 @@ impl Running {
     fn quit(&mut self) {
         match self.stage {
             Stage::Serving | Stage::Loading(_) | Stage::LoadingAgain(_) => {
+                if !matches!(self.stage, Stage::Serving) {
+                    self.end_reload(Err("the process is stopping".into()));
+                }
                 log::info!("finishing what is going on, then stopping");
                 self.worker.drain();
                 let limit = self.config.process.shutdown_timeout;

@@ -18,6 +18,8 @@ pub struct Sink {
     waiting: Vec<u8>,
     /// Lines that were given up since the log last worked.
     lost: u64,
+    /// The last byte that was written: only behind the end of a line may another file take over.
+    last: u8,
     /// Not written to before this moment.
     again: Time,
     state: State,
@@ -72,6 +74,7 @@ impl Sink {
             port: open_port(path)?,
             waiting: Vec::new(),
             lost: 0,
+            last: b'\n',
             again: Time::ZERO,
             state: State::Works,
             news: None,
@@ -85,16 +88,28 @@ impl Sink {
     /// As [`Sink::open`]; the log stays as it was.
     pub fn reopen(&mut self) -> Result<(), ProcessError> {
         self.flush_now(Time::ZERO);
-        self.port.change_to(open_port(&self.path)?);
-        self.again = Time::ZERO;
+        let new = open_port(&self.path)?;
+        self.change_to(new);
         Ok(())
+    }
+
+    fn change_to(&mut self, new: Port) {
+        let is_other = self.port.change_to(new);
+        self.again = Time::ZERO;
+        if is_other && self.last != b'\n' {
+            // The rest of a line that was begun elsewhere is no line.
+            let rest = memchr::memchr(b'\n', &self.waiting);
+            self.waiting.drain(..rest.map_or(self.waiting.len(), |end| end + 1));
+            self.last = b'\n';
+            self.lost += 1;
+            self.state = State::Fails;
+        }
     }
 
     /// Goes on where an earlier one of the same path stopped.
     pub fn take_over(&mut self, earlier: Sink) {
         let new = std::mem::replace(self, earlier);
-        self.port.change_to(new.port);
-        self.again = Time::ZERO;
+        self.change_to(new.port);
     }
 
     /// Whether no line waits or is still to be counted out.
@@ -123,6 +138,7 @@ impl Sink {
         }
         let (written, outcome) = write(&self.port, lines);
         let (taken, rest) = lines.split_at(written);
+        self.last = taken.last().copied().unwrap_or(self.last);
         // A line that was begun is finished, however long it is.
         let begun = match taken.last() {
             None | Some(b'\n') => 0,
@@ -146,10 +162,11 @@ impl Sink {
         self.flush_now(Time::ZERO);
         for _ in 0..LAST_ROUNDS {
             if self.waiting.is_empty() || !self.port.has_room(LAST_WAIT).is_ok_and(|room| room) {
-                return;
+                break;
             }
             self.flush_now(Time::ZERO);
         }
+        self.port.finish();
     }
 
     /// When to try again what finds no room.
@@ -167,7 +184,7 @@ impl Sink {
             return;
         }
         let (written, outcome) = write(&self.port, &self.waiting);
-        self.waiting.drain(..written);
+        self.last = self.waiting.drain(..written).next_back().unwrap_or(self.last);
         if self.waiting.is_empty() && self.waiting.capacity() > KEPT_CAPACITY {
             self.waiting = Vec::new();
         }
@@ -298,6 +315,29 @@ mod tests {
         }
         let text = String::from_utf8(text).unwrap();
         text.lines().map(|line| line.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_that_was_begun_elsewhere_is_counted_and_not_torn() {
+        let (dir, mut sink) = fifo();
+        let path = dir.path().join("fifo");
+        // In pieces that no pipe is a multiple of.
+        for number in 0..2000 {
+            sink.write(&line(number), at(0));
+        }
+        assert!(!sink.waiting.is_empty());
+        // A few bytes of room: the next line is begun, and waits for the rest of its room.
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        let mut reader = File::options().read(true).custom_flags(flags).open(&path).unwrap();
+        reader.read_exact(&mut [0; 4200]).unwrap();
+        sink.flush(at(1000));
+        assert_ne!(sink.last, b'\n');
+        std::fs::rename(&path, dir.path().join("old")).unwrap();
+        sink.reopen().unwrap();
+        sink.flush(at(2000));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.lines().all(|line| line.len() == 100), "{:?}", text.lines().next());
+        assert!(matches!(sink.news(), Some(News::Works { lost: 1.. })));
     }
 
     #[test]

@@ -20,8 +20,9 @@
 //!
 //! # One request
 //!
-//! 1. [`worker::Worker`] accepts a connection and makes a [`proxy::http::HttpSession`] of it.
-//! 2. The session reads until [`http::head::HeadScan`] finds the end of a head; [`proxy::request`] checks
+//! 1. [`worker::Worker`] accepts a connection and makes a [`proxy::session::Session`] of it, which begins to
+//!    speak HTTP ([`proxy::http`]) once a PROXY header, if there has to be one, is read.
+//! 2. It reads until [`http::head::HeadScan`] finds the end of a head; [`proxy::request`] checks
 //!    what it says and [`http::framing`] where its body ends. What is not certain is refused.
 //! 3. An [`proxy::exchange::Exchange`] finds its virtual server and location and asks the location's group.
 //! 4. [`upstream::group::Group`] picks a server; a pooled connection is reused or a new one made. The head

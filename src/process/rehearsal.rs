@@ -178,7 +178,7 @@ fn logs(config: &Config) -> impl Iterator<Item = &Path> {
     errors.chain(access).filter(move |path| !streams.contains(path))
 }
 
-/// The same for a file that nobody waits for: a FIFO may have no reader.
+/// The same for a file whose opening must not wait: a FIFO may have no reader.
 fn writable_at_once(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.file_type().is_fifo() => Err(rustix::io::Errno::NXIO.into()),

@@ -95,7 +95,7 @@ impl<N: Net> Exchange<N> {
         self.serve(client, context)
     }
 
-    /// Finds out who the request is made for, by the rules of the place that it has come to.
+    /// Finds the address of the client that the request is made for, by the rules of its place.
     fn find_remote(&mut self, client: &Client<N>) {
         let rules = &self.settings().real_ip;
         if !rules.trusted.is_empty() {

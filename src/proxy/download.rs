@@ -51,7 +51,7 @@ pub struct Download<N: Net> {
     pub asked_upgrade: bool,
     /// The client has had its 100.
     pub continued: bool,
-    /// The client left, but the server is to finish: what it says reaches nobody.
+    /// The client left, but the server is to finish: what it says is dropped.
     pub client_gone: bool,
     /// Interim responses so far.
     pub interim: u32,

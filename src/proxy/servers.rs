@@ -255,7 +255,7 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Closes pipes or a connection that nobody uses, to make room. Whether there were any.
+    /// Closes spare pipes or an idle connection, to make room. Whether there were any.
     pub fn close_one_idle(&mut self, io: &mut Io<N>) -> bool {
         if io.pipes.close_spare() {
             return true;

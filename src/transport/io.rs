@@ -127,7 +127,7 @@ impl<N: Net> Io<N> {
         self.reserve.fill(&mut self.net);
     }
 
-    /// Gives back what many sessions took and nobody uses.
+    /// Gives back storage that many sessions took and none uses any more.
     pub fn give_back(&mut self) {
         self.owners.shrink_to_fit();
         self.buffers.give_back();

@@ -1,4 +1,4 @@
-//! The PROXY header: who a connection is made for, as the peer that makes it says.
+//! The PROXY header: the client that a connection is made for, as the peer says.
 //!
 //! Sees bytes, never sockets. Source: <https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt>.
 

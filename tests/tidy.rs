@@ -1,8 +1,10 @@
-//! Keeps the house in order: who may use whom, what may not be written, how long a file may be.
+//! Keeps the house in order: who may use whom, that no files use each other in a circle, what may not
+//! be written, how long a file may be.
 //!
 //! Reads the sources as text, without comments, strings and tests. What it forbids is in
 //! the map in src/lib.rs; that it notices a breach is tested at the end.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,8 +83,11 @@ fn every_source_file_keeps_the_rules() {
         })
         .collect();
     let traits: Vec<String> = texts.iter().flat_map(|(_, text)| traits(&code(text))).collect();
-    let breaches: Vec<String> =
+    let mut breaches: Vec<String> =
         texts.iter().flat_map(|(name, text)| breaches(name, text, &traits)).collect();
+    breaches.extend(
+        circles(&texts).map(|name| format!("{name}: is in a circle of files, or between two")),
+    );
     assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
 }
 
@@ -157,6 +162,32 @@ fn layering(name: &str, path: &[String]) -> Option<String> {
     data_only.then(|| format!("`{from}` may use the data of `config` only, not `{written}`"))
 }
 
+/// The files that are left when those that use no other one, and those that no other one uses, are
+/// taken away again and again. Uses are paths from `crate` or `super`: what a folder's `mod.rs`
+/// gathers from below it does not count.
+fn circles(texts: &[(String, String)]) -> impl Iterator<Item = String> {
+    let modules: Vec<Vec<String>> = texts.iter().map(|(name, _)| module(name)).collect();
+    let file = |path: &[String]| {
+        (1..=path.len())
+            .rev()
+            .find_map(|end| modules.iter().position(|module| *module == path[..end]))
+    };
+    let mut left: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (from, (name, text)) in texts.iter().enumerate() {
+        let targets = all_uses(name, &code(text)).into_iter().filter_map(|path| file(&path));
+        left.extend(targets.filter(|to| *to != from).map(|to| (from, to)));
+    }
+    loop {
+        let users: BTreeSet<usize> = left.iter().map(|(from, _)| *from).collect();
+        let used: BTreeSet<usize> = left.iter().map(|(_, to)| *to).collect();
+        let before = left.len();
+        left.retain(|(from, to)| used.contains(from) && users.contains(to));
+        if left.len() == before {
+            return users.into_iter().map(|file| texts[file].0.clone());
+        }
+    }
+}
+
 /// The module path of a file: `src/proxy/http.rs` is `proxy`, `http`.
 fn module(name: &str) -> Vec<String> {
     let path = name.trim_start_matches("src/").trim_end_matches(".rs");
@@ -167,7 +198,13 @@ fn module(name: &str) -> Vec<String> {
 /// All paths that the code takes from the root of the crate, by `crate::` or enough `super::`.
 /// Groups are taken apart: `crate::{a::b, c}` is two paths.
 fn uses(name: &str, code: &str) -> Vec<Vec<String>> {
-    let depth = module(name).len();
+    let own = module(name);
+    all_uses(name, code).into_iter().filter(|path| path.first() != own.first()).collect()
+}
+
+/// All paths that the code takes by `crate::` or `super::`, written from the root of the crate.
+fn all_uses(name: &str, code: &str) -> Vec<Vec<String>> {
+    let own = module(name);
     let mut found = Vec::new();
     for (at, root) in code.match_indices("crate::").chain(code.match_indices("super::")) {
         let preceded = code[..at].chars().next_back();
@@ -180,9 +217,8 @@ fn uses(name: &str, code: &str) -> Vec<Vec<String>> {
             rest = further;
             climbed += 1;
         }
-        if root == "crate::" || climbed >= depth {
-            paths(rest, &mut Vec::new(), &mut found);
-        }
+        let climbed = if root == "crate::" { own.len() } else { climbed.min(own.len()) };
+        paths(rest, &mut own[..own.len() - climbed].to_vec(), &mut found);
     }
     found
 }
@@ -425,4 +461,25 @@ fn files_that_are_long_unfinished_or_unexplained_are_noticed() {
     assert_eq!(check("src/time.rs", "// TODO: later").len(), 1);
     assert_eq!(check("src/time.rs", "// FIXME").len(), 1);
     assert_eq!(breaches("src/time.rs", "use std::io;", &[]).len(), 1);
+}
+
+#[test]
+fn a_circle_of_files_is_noticed() {
+    let files = |uses: [(&str, &str); 4]| -> Vec<(String, String)> {
+        uses.map(|(name, text)| (format!("src/{name}.rs"), text.to_owned())).to_vec()
+    };
+    let circle = files([
+        ("a/mod", "pub use b::B;"),
+        ("a/b", "use super::c::C;"),
+        ("a/c", "use crate::{d::D, d};"),
+        ("d", "fn f() { crate::a::b::f(); }"),
+    ]);
+    assert_eq!(circles(&circle).collect::<Vec<_>>(), ["src/a/b.rs", "src/a/c.rs", "src/d.rs"]);
+    let line = files([
+        ("a/mod", "pub use b::B;"),
+        ("a/b", "use super::{A, c::C};"),
+        ("a/c", "use super::super::d::D;"),
+        ("d", "// crate::a::b\n#[cfg(test)]\nmod tests { use crate::a::b; }"),
+    ]);
+    assert_eq!(circles(&line).collect::<Vec<_>>(), [""; 0]);
 }

@@ -7,7 +7,7 @@ use super::build::error::{BuildError, Remark};
 use super::files::Files;
 use super::template::TemplateError;
 use super::token::{Span, TokenError};
-use super::tree::TreeError;
+use super::tree_error::TreeError;
 use super::value::ValueError;
 
 /// What is wrong, whichever layer found it.

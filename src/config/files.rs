@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 
 use super::token::Span;
-use super::tree::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
+use super::tree_error::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
 
 /// A file of the configuration, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

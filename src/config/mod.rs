@@ -13,6 +13,7 @@ pub mod model;
 pub mod template;
 pub mod token;
 pub mod tree;
+pub mod tree_error;
 pub mod value;
 
 mod build;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::Layer;
+use super::model::layer::Layer;
 use super::nearest;
 
 /// A value as a sequence of parts; empty for an empty value.

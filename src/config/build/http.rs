@@ -6,7 +6,7 @@ use super::Builder;
 use super::error::BuildError;
 use super::listen::Listens;
 use super::proxy::ProxyLevel;
-use super::scope::{Scope, at, first, others, second, within};
+use super::scope::{Scope, at, field_name, first, others, second, set, within};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
     AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, LocationSettings, RealIp,
@@ -173,22 +173,6 @@ fn lingering(word: &Word) -> Result<Lingering, Fault> {
         "on" => Ok(Lingering::On),
         "always" => Ok(Lingering::Always),
         other => at(word, BuildError::Choice { found: other.into(), allowed: "off, on, always" }),
-    }
-}
-
-/// A field's name: RFC 9110 section 5.6.2.
-pub(super) fn field_name(word: &Word) -> Result<Box<[u8]>, Fault> {
-    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if word.text.is_empty() || !word.text.bytes().all(is_tchar) {
-        return at(word, BuildError::FieldName(word.text.clone()));
-    }
-    Ok(word.text.as_bytes().into())
-}
-
-/// Replaces what is inherited by what the level says, if it says anything.
-pub(super) fn set<T>(inherited: &mut T, here: Option<T>) {
-    if let Some(here) = here {
-        *inherited = here;
     }
 }
 

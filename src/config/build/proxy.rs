@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::Builder;
 use super::error::{BuildError, Remark};
-use super::http::{field_name, set};
-use super::scope::{Scope, at, first, others, second, unsupported, within};
+use super::scope::{Scope, at, field_name, first, others, second, set, unsupported, within};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
     Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,

@@ -123,3 +123,19 @@ pub(super) fn at<T>(word: &Word, error: BuildError) -> Result<T, Fault> {
 pub(super) fn unsupported<T>(word: &Word, reason: &'static str) -> Result<T, Fault> {
     at(word, BuildError::Unsupported { what: word.text.clone(), reason })
 }
+
+/// A field's name: RFC 9110 section 5.6.2.
+pub(super) fn field_name(word: &Word) -> Result<Box<[u8]>, Fault> {
+    let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if word.text.is_empty() || !word.text.bytes().all(is_tchar) {
+        return at(word, BuildError::FieldName(word.text.clone()));
+    }
+    Ok(word.text.as_bytes().into())
+}
+
+/// Replaces what is inherited by what the level says, if it says anything.
+pub(super) fn set<T>(inherited: &mut T, here: Option<T>) {
+    if let Some(here) = here {
+        *inherited = here;
+    }
+}

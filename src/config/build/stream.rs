@@ -7,10 +7,9 @@ use ipnet::IpNet;
 
 use super::Builder;
 use super::error::BuildError;
-use super::http::set;
 use super::listen::Listens;
 use super::proxy::{NEVER, Target, bind};
-use super::scope::{Scope, at, first, switch};
+use super::scope::{Scope, at, first, set, switch};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
     HalfClose, LogTo, Loyalty, NextUpstream, ProxyPass, ProxyProtocol, StreamPass, StreamServer,

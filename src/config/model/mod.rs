@@ -4,6 +4,7 @@
 //! Indices (`GroupId`, `LogId` …) point into the vectors of the same [`Config`].
 
 mod asks;
+pub(super) mod layer;
 mod proxy;
 mod stream;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use super::template::Template;
 use crate::address::Address;
 
+pub use layer::Layer;
 pub use proxy::{NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader};
 pub use stream::{
     HalfClose, Loyalty, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,
@@ -415,15 +417,6 @@ pub struct Group {
     /// How long a background connection to a server may take: the longest
     /// `proxy_connect_timeout` of the locations that use this group.
     pub check_timeout: Duration,
-}
-
-/// What is passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layer {
-    /// Requests: `http {}`.
-    Http,
-    /// Connections: `stream {}`.
-    Stream,
 }
 
 /// Servers a group may have: a request remembers those it tried in one machine word's bits.

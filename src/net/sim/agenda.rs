@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::end::{ActorId, EndId};
-use super::events::Cause;
+use super::news::Cause;
 use super::trace::excerpt;
 use crate::time::Time;
 

@@ -6,48 +6,10 @@ use std::time::Duration;
 use super::agenda::{Happening, Wake};
 use super::end::{EndId, Idle, Owner};
 use super::faults::Family;
+use super::news::{Cause, Pending, Subject};
 use super::world::World;
 use crate::net::{Event, Token};
 use crate::time::Time;
-
-/// What the worker has not been told yet.
-#[derive(Debug)]
-pub(super) struct News {
-    /// In the order of the first cause.
-    pending: Vec<Pending>,
-    /// When the first of them may be told.
-    deliver_at: Time,
-    /// Delivered once more by the next wait.
-    repeats: Vec<Event>,
-}
-
-impl Default for News {
-    fn default() -> News {
-        News { pending: Vec::new(), deliver_at: Time::NEVER, repeats: Vec::new() }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
-    End(EndId),
-    Listener(Token),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    subject: Subject,
-    readable: bool,
-    writable: bool,
-    spurious: bool,
-}
-
-/// What an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    Readable,
-    Writable,
-    Both,
-}
 
 impl World {
     /// Lets an end's owner know that something may be possible.

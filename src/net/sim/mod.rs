@@ -27,11 +27,13 @@ mod events;
 mod faults;
 mod incident;
 mod line;
+mod news;
 mod pace;
 mod pipe;
 mod reader;
 mod record;
 mod rng;
+mod served;
 mod server;
 mod service;
 mod stranger;
@@ -60,7 +62,7 @@ pub use world::{Reach, Received, World};
 
 use agenda::Happening;
 use end::Phase;
-use events::Cause;
+use news::Cause;
 
 /// The network and everyone in it.
 #[derive(Debug)]

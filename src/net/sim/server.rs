@@ -8,7 +8,7 @@ use super::agenda::Wake;
 use super::end::{ActorId, EndId};
 use super::record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 use super::rng::Rng;
-use super::service::{Exchange, Line};
+use super::served::{ANSWER, CALENDAR, DRIP, Exchange, IDLE_CLOSE, LATE_CLOSE, Line, UNASKED};
 use super::world::{Reach, Received, World};
 use crate::time::Time;
 
@@ -208,14 +208,6 @@ impl Server {
         self.troubles.push(Trouble { from, until, end: Some(end), kind });
     }
 }
-
-/// Kinds of alarms, in the lowest byte of their keys.
-const CALENDAR: u64 = 0;
-pub(super) const ANSWER: u64 = 1;
-pub(super) const DRIP: u64 = 2;
-pub(super) const IDLE_CLOSE: u64 = 3;
-pub(super) const UNASKED: u64 = 4;
-pub(super) const LATE_CLOSE: u64 = 5;
 
 #[cfg(test)]
 mod tests {

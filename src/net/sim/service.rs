@@ -4,48 +4,13 @@ use super::act::{Act, AnswerFraming, Fate, Then, fake_answer, render};
 use super::end::EndId;
 use super::faults::Family;
 use super::pace::{Pace, Throttle};
-use super::reader::{Framing, Head, Piece, Reader, Side};
+use super::reader::{Framing, Head, Piece};
 use super::record::{Condition, Delivery, Manners, TroubleKind};
-use super::server::{ANSWER, DRIP, IDLE_CLOSE, LATE_CLOSE, Server, UNASKED};
+use super::served::{ANSWER, Answer, DRIP, Exchange, IDLE_CLOSE, LATE_CLOSE, UNASKED};
+use super::server::Server;
 use super::text::Text;
 use super::world::World;
 use crate::time::Time;
-
-/// One connection.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) reader: Reader,
-    pub(super) exchange: Exchange,
-    pub(super) throttle: Throttle,
-    pub(super) out: Vec<u8>,
-    /// Counts changes, so that alarms of earlier ones are known.
-    pub(super) turn: usize,
-    /// The server has sent its FIN and only reads on.
-    pub(super) finished: bool,
-}
-
-/// What a connection is about at the moment.
-#[derive(Debug)]
-pub(super) enum Exchange {
-    /// Waiting for a request.
-    Idle,
-    /// A request is coming, or has come; the answer may be coming too.
-    Busy { delivery: usize, text: Text, offset: usize, request: bool, act: Act, answer: Answer },
-    /// The server has announced that it closes, and no request may come any more.
-    Closing,
-    /// Nothing more is said here.
-    Over,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Not begun.
-    Waiting,
-    /// In `out`, or partly.
-    Going,
-    /// All of it given to the network.
-    Gone,
-}
 
 impl Server {
     pub(super) fn read(&mut self, end: EndId, world: &mut World) {
@@ -293,34 +258,4 @@ fn words(name: u32, deliveries: &[Delivery], which: usize, act: &Act) -> Vec<u8>
         bytes.truncate(after);
     }
     bytes
-}
-
-impl Line {
-    pub(super) fn new() -> Line {
-        Line {
-            reader: Reader::new(Side::Requests),
-            exchange: Exchange::Idle,
-            throttle: Throttle::new(Pace::AtOnce),
-            out: Vec::new(),
-            turn: 0,
-            finished: false,
-        }
-    }
-
-    /// Whether nothing good can come of it any more.
-    pub(super) fn is_in_trouble(&self) -> bool {
-        match &self.exchange {
-            Exchange::Idle | Exchange::Closing => false,
-            Exchange::Busy { act, .. } => act.fate != Fate::Whole,
-            Exchange::Over => true,
-        }
-    }
-
-    fn take_body(&mut self, bytes: &[u8], end: EndId, world: &mut World) {
-        let Exchange::Busy { text, offset, .. } = &mut self.exchange else { return };
-        if text.id != Delivery::STRANGE && !text.has(*offset, bytes) {
-            world.accuse(format!("the body of request {} is not its own at {end}", text.id));
-        }
-        *offset += bytes.len();
-    }
 }

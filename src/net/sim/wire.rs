@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::agenda::{Happening, Segment, Wake, describe};
 use super::end::{ActorId, EndId, Fin, Idle, Owner, Phase};
-use super::events::Cause;
 use super::faults::Family;
 use super::incident::{BlowKind, Coalescing, IncidentKind};
+use super::news::Cause;
 use super::world::{Reach, World};
 
 impl World {

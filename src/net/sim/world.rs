@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::agenda::{Agenda, Happening, Wake};
 use super::end::{ActorId, End, EndId, Fin, Idle, Owner, Phase};
-use super::events::News;
 use super::faults::{Family, Faults};
 use super::incident::{Blow, BlowKind, Coalescing, Incident, IncidentKind, Longest};
+use super::news::News;
 use super::rng::Rng;
 use super::trace::Trace;
 use crate::address::Address;

@@ -1,0 +1,10 @@
+//! Requests or connections.
+
+/// What is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Requests: `http {}`.
+    Http,
+    /// Connections: `stream {}`.
+    Stream,
+}

@@ -1,0 +1,44 @@
+//! What the worker is still to be told, as data.
+
+use super::end::EndId;
+use crate::net::{Event, Token};
+use crate::time::Time;
+
+/// What the worker has not been told yet.
+#[derive(Debug)]
+pub(super) struct News {
+    /// In the order of the first cause.
+    pub(super) pending: Vec<Pending>,
+    /// When the first of them may be told.
+    pub(super) deliver_at: Time,
+    /// Delivered once more by the next wait.
+    pub(super) repeats: Vec<Event>,
+}
+
+impl Default for News {
+    fn default() -> News {
+        News { pending: Vec::new(), deliver_at: Time::NEVER, repeats: Vec::new() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    End(EndId),
+    Listener(Token),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub(super) subject: Subject,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) spurious: bool,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Readable,
+    Writable,
+    Both,
+}

@@ -1,0 +1,83 @@
+//! One connection of a server's, and the alarms that may be set for it.
+
+use super::act::{Act, Fate};
+use super::end::EndId;
+use super::pace::{Pace, Throttle};
+use super::reader::{Reader, Side};
+use super::record::Delivery;
+use super::text::Text;
+use super::world::World;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) reader: Reader,
+    pub(super) exchange: Exchange,
+    pub(super) throttle: Throttle,
+    pub(super) out: Vec<u8>,
+    /// Counts changes, so that alarms of earlier ones are known.
+    pub(super) turn: usize,
+    /// The server has sent its FIN and only reads on.
+    pub(super) finished: bool,
+}
+
+/// What a connection is about at the moment.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    /// Waiting for a request.
+    Idle,
+    /// A request is coming, or has come; the answer may be coming too.
+    Busy { delivery: usize, text: Text, offset: usize, request: bool, act: Act, answer: Answer },
+    /// The server has announced that it closes, and no request may come any more.
+    Closing,
+    /// Nothing more is said here.
+    Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Not begun.
+    Waiting,
+    /// In `out`, or partly.
+    Going,
+    /// All of it given to the network.
+    Gone,
+}
+
+impl Line {
+    pub(super) fn new() -> Line {
+        Line {
+            reader: Reader::new(Side::Requests),
+            exchange: Exchange::Idle,
+            throttle: Throttle::new(Pace::AtOnce),
+            out: Vec::new(),
+            turn: 0,
+            finished: false,
+        }
+    }
+
+    /// Whether nothing good can come of it any more.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        match &self.exchange {
+            Exchange::Idle | Exchange::Closing => false,
+            Exchange::Busy { act, .. } => act.fate != Fate::Whole,
+            Exchange::Over => true,
+        }
+    }
+
+    pub(super) fn take_body(&mut self, bytes: &[u8], end: EndId, world: &mut World) {
+        let Exchange::Busy { text, offset, .. } = &mut self.exchange else { return };
+        if text.id != Delivery::STRANGE && !text.has(*offset, bytes) {
+            world.accuse(format!("the body of request {} is not its own at {end}", text.id));
+        }
+        *offset += bytes.len();
+    }
+}
+
+/// Kinds of alarms, in the lowest byte of their keys.
+pub(super) const CALENDAR: u64 = 0;
+pub(super) const ANSWER: u64 = 1;
+pub(super) const DRIP: u64 = 2;
+pub(super) const IDLE_CLOSE: u64 = 3;
+pub(super) const UNASKED: u64 = 4;
+pub(super) const LATE_CLOSE: u64 = 5;

@@ -21,10 +21,10 @@
 //! # One request
 //!
 //! 1. [`worker::Worker`] accepts a connection and makes a [`proxy::session::Session`] of it, which begins to
-//!    speak HTTP ([`proxy::http`]) once a PROXY header, if there has to be one, is read.
-//! 2. It reads until [`http::head::HeadScan`] finds the end of a head; [`proxy::request`] checks
+//!    speak HTTP ([`proxy::http::session`]) once a PROXY header, if there has to be one, is read.
+//! 2. It reads until [`http::head::HeadScan`] finds the end of a head; [`proxy::http::request`] checks
 //!    what it says and [`http::framing`] where its body ends. What is not certain is refused.
-//! 3. An [`proxy::exchange::Exchange`] finds its virtual server and location and asks the location's group.
+//! 3. An [`proxy::http::exchange::Exchange`] finds its virtual server and location and asks the location's group.
 //! 4. [`upstream::group::Group`] picks a server; a pooled connection is reused or a new one made. The head
 //!    is rewritten ([`http::rewrite`]) for each attempt from the client's own bytes, which are kept.
 //! 5. The body streams as it arrives; what was sent is kept in the replay buffer as long as the request

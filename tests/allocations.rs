@@ -141,7 +141,7 @@ impl Scene {
         let before = ALLOCATIONS.get();
         let until = self.worker.now() + Duration::from_millis(1);
         self.worker.turn(until).unwrap();
-        self.worker.journal().all().for_each(|(_, lines)| lines.clear());
+        self.worker.access_lines().all().for_each(|(_, lines)| lines.clear());
         self.allocated += ALLOCATIONS.get() - before;
     }
 }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use switchover::buffer::{Buffer, BufferPool};
 use switchover::http::framing::Framing;
 use switchover::http::head::{self, HeadError, HeadLimits, HeadScan, MAX_FIELDS, Version};
-use switchover::proxy::request::Request;
+use switchover::proxy::http::request::Request;
 use switchover_fuzz::feed::cuts;
 use switchover_fuzz::oracle::framing::Declared;
 use switchover_fuzz::oracle::{self, Limits, Reading};

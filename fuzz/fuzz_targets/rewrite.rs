@@ -14,7 +14,7 @@ use switchover::http::connection::Options;
 use switchover::http::framing::{self, Framing};
 use switchover::http::head::{self, HeadLimits, HeadScan, Version};
 use switchover::http::rewrite::{Persistence, RequestOut, ResponseOut, SetFields};
-use switchover::proxy::request::Request;
+use switchover::proxy::http::request::Request;
 use switchover_fuzz::oracle::field::{self, Field, is_token, without_blanks};
 use switchover_fuzz::oracle::forward::{Outgoing, sorted};
 use switchover_fuzz::oracle::framing::Declared;

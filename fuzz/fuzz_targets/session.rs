@@ -32,8 +32,8 @@ fuzz_target!(|input: &[u8]| {
     if !strange.is_empty() {
         scenario.strangers.push(stranger(strange));
     }
-    if let Err(complaints) = play(scenario, Rng::scripted(2, Script::new(network, &actors)), false) {
-        panic!("{}", complaints.join("\n"));
+    if let Err(limited_log) = play(scenario, Rng::scripted(2, Script::new(network, &actors)), false) {
+        panic!("{}", limited_log.join("\n"));
     }
 });
 

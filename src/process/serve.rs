@@ -346,11 +346,13 @@ impl Running {
 
     fn write_logs(&mut self, lines: Lines) {
         let now = self.worker.now();
-        let journal = self.worker.journal();
+        let access_lines = self.worker.access_lines();
         let logs = &mut self.logs;
         match lines {
-            Lines::Due => journal.due(now).for_each(|(path, lines)| logs.write(path, lines, now)),
-            Lines::All => journal.all().for_each(|(path, lines)| logs.write(path, lines, now)),
+            Lines::Due => {
+                access_lines.due(now).for_each(|(path, lines)| logs.write(path, lines, now))
+            }
+            Lines::All => access_lines.all().for_each(|(path, lines)| logs.write(path, lines, now)),
         }
         self.logs_wait = logs.flush(now).min(logger::flush(now));
     }

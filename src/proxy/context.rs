@@ -4,15 +4,15 @@ use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
 
-use super::complaints::Complaints;
-use super::journal::Journal;
-use super::servers::Servers;
 use crate::address::Address;
 use crate::config::model::Config;
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Connect, Net};
 use crate::planted::{self, Bug};
+use crate::proxy::log::access_log::AccessLines;
+use crate::proxy::log::limited_log::LimitedLog;
+use crate::proxy::servers::Servers;
 use crate::recycle::Vectors;
 use crate::time::Time;
 use crate::transport::dial::failure_of_connect;
@@ -27,9 +27,9 @@ pub struct Context<N: Net> {
     /// Configurations, groups and idle connections.
     pub servers: Servers<N>,
     /// Access log lines.
-    pub journal: Journal,
+    pub access_lines: AccessLines,
     /// What became of requests whose server failed, told within limits.
-    pub complaints: Complaints,
+    pub limited_log: LimitedLog,
     /// Storage that is used within one call and empty between calls.
     pub scratch: Scratch,
     /// Storage for the places of fields.
@@ -59,8 +59,8 @@ impl<N: Net> Context<N> {
         let mut context = Context {
             io: Io::new(net),
             servers: Servers::new(),
-            journal: Journal::default(),
-            complaints: Complaints::default(),
+            access_lines: AccessLines::default(),
+            limited_log: LimitedLog::default(),
             scratch: Scratch::default(),
             places: Vectors::default(),
             keys: RandomState::new(),
@@ -74,7 +74,7 @@ impl<N: Net> Context<N> {
         self.io.buffers.set_limit(config.process.buffer_memory);
         let policy = if config.process.splice { Policy::Splice } else { Policy::Copy };
         self.io.pipes.set_policy(policy);
-        self.servers.adopt(config, &mut self.journal, &mut self.io);
+        self.servers.adopt(config, &mut self.access_lines, &mut self.io);
     }
 
     /// Begins to connect to a server: at the expense of an idle connection, if there is no room.
@@ -98,6 +98,6 @@ impl<N: Net> Context<N> {
 
     /// When something is due that no event announces.
     pub fn next_alarm(&self) -> Time {
-        self.servers.next_alarm().min(self.journal.next_due()).min(self.complaints.next_due())
+        self.servers.next_alarm().min(self.access_lines.next_due()).min(self.limited_log.next_due())
     }
 }

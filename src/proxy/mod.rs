@@ -1,35 +1,12 @@
 //! Sessions: the only code that reads and writes streams.
 
-pub mod access_log;
-pub mod account;
-pub mod admit;
-pub mod answers;
-pub mod attempt;
-pub mod bulk;
 pub mod client;
-pub mod complaints;
 pub mod context;
-pub mod download;
-pub mod error_page;
-pub mod exchange;
 pub mod http;
-pub mod journal;
-pub mod linger;
-pub mod link;
+pub mod log;
 pub mod next;
 pub mod opening;
-pub mod page;
-pub mod real_ip;
-pub mod render;
-pub mod request;
-pub mod response;
-pub mod route;
 pub mod servers;
 pub mod session;
 pub mod shared;
-pub mod step;
-pub mod stop;
-pub mod stream_log;
-pub mod transit;
-pub mod upload;
-pub mod variables;
+pub mod stream;

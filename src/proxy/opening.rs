@@ -1,9 +1,9 @@
 //! What a client's connection begins with before its protocol is read: a PROXY header, perhaps.
 
-use super::client::Client;
-use super::complaints::Topic;
-use super::context::Context;
 use crate::net::Net;
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::log::limited_log::Topic;
 use crate::time::Time;
 use crate::transport::proxy_protocol::{Found, LONGEST, find};
 use crate::transport::socket::Moved;
@@ -47,7 +47,7 @@ impl Opening {
             Opening::Header { .. } => read(client, context),
         };
         if opened == Opened::Never {
-            context.complaints.tell(context.io.now, Topic::Clients, log::Level::Info, || {
+            context.limited_log.write(context.io.now, Topic::Clients, log::Level::Info, || {
                 format!("{} sent no PROXY header", client.facts.peer)
             });
         }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::complaints::Named;
-use super::journal::Journal;
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
 use crate::planted::{self, Bug};
+use crate::proxy::log::access_log::AccessLines;
+use crate::proxy::log::limited_log::Named;
 use crate::time::Time;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pool::{Connection, Pool};
@@ -49,7 +49,7 @@ struct Generation<N: Net> {
     id: u64,
     config: Arc<Config>,
     groups: Vec<(Group, Pool<N>)>,
-    /// The journal's place for each log.
+    /// The place in the access lines for each log.
     logs: Vec<usize>,
     keeps_response_heads: bool,
     /// When what still uses it is closed; never while it is the newest.
@@ -64,7 +64,7 @@ impl<N: Net> Servers<N> {
 
     /// Makes `config` the newest. What is known about servers is taken over by address; idle
     /// connections are closed.
-    pub fn adopt(&mut self, config: Arc<Config>, journal: &mut Journal, io: &mut Io<N>) {
+    pub fn adopt(&mut self, config: Arc<Config>, access_lines: &mut AccessLines, io: &mut Io<N>) {
         self.close_idle(io);
         let mut groups: Vec<_> =
             config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
@@ -86,7 +86,7 @@ impl<N: Net> Servers<N> {
         {
             old.ends = io.now + timeout;
         }
-        let logs = config.access_logs.iter().map(|log| journal.open(log)).collect();
+        let logs = config.access_logs.iter().map(|log| access_lines.open(log)).collect();
         let keeps_response_heads = config.reads_response_heads();
         let ends = Time::NEVER;
         self.generations.push(Generation { id, config, groups, logs, keeps_response_heads, ends });
@@ -139,7 +139,7 @@ impl<N: Net> Servers<N> {
         &mut self.find(generation).groups[group.0]
     }
 
-    /// The journal's place for a log.
+    /// The place in the access lines for a log.
     pub fn log_place(&mut self, generation: u64, log: LogId) -> usize {
         self.find(generation).logs[log.0]
     }
@@ -158,7 +158,7 @@ impl<N: Net> Servers<N> {
         pick: &mut Pick,
         io: &mut Io<N>,
     ) {
-        if let Some(change) = self.group(generation, group).0.prove(pick) {
+        if let Some(change) = self.group(generation, group).0.succeed_early(pick) {
             self.announce(At { generation, group, server: pick.server }, change, io);
         }
     }

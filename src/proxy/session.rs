@@ -1,20 +1,20 @@
 //! A session with one client: the connection, and the protocol that is spoken on it.
 
-use super::client::{Client, Facts};
-use super::context::Context;
-use super::http::HttpSession;
-use super::next::{CloseReason, Expendable, Next};
-use super::opening::{Opened, Opening};
-use super::real_ip;
-use super::request::Refusal;
-use super::route::head_limits;
-use super::servers::News;
-use super::shared::Shared;
-use super::transit::{Route, Transit};
 use crate::buffer::Buffer;
 use crate::config::model::{Serves, StreamServerId};
 use crate::net::{Accepted, Event, Net};
 use crate::planted::{self, Bug};
+use crate::proxy::client::{Client, Facts};
+use crate::proxy::context::Context;
+use crate::proxy::http::real_ip;
+use crate::proxy::http::request::Refusal;
+use crate::proxy::http::route::head_limits;
+use crate::proxy::http::session::HttpSession;
+use crate::proxy::next::{CloseReason, Expendable, Next};
+use crate::proxy::opening::{Opened, Opening};
+use crate::proxy::servers::News;
+use crate::proxy::shared::Shared;
+use crate::proxy::stream::passthrough::{Passthrough, Route};
 use crate::time::Time;
 use crate::transport::io::Owner;
 use crate::transport::socket::Socket;
@@ -31,7 +31,7 @@ enum Protocol<N: Net> {
     /// Requests are read and passed on one by one.
     Http(HttpSession<N>),
     /// Bytes pass unread: `stream {}`, and HTTP/2 where it is carried on.
-    Passing(Box<Transit<N>>),
+    Passing(Box<Passthrough<N>>),
 }
 
 impl<N: Net> Session<N> {
@@ -71,7 +71,7 @@ impl<N: Net> Session<N> {
         match &mut self.protocol {
             Protocol::Opening(_) => {}
             Protocol::Http(session) => session.note_upstream(event),
-            Protocol::Passing(transit) => transit.note_upstream(event),
+            Protocol::Passing(passthrough) => passthrough.note_upstream(event),
         }
     }
 
@@ -80,7 +80,7 @@ impl<N: Net> Session<N> {
         match &self.protocol {
             Protocol::Opening(opening) => opening.deadline(),
             Protocol::Http(session) => session.deadline(),
-            Protocol::Passing(transit) => transit.deadline(),
+            Protocol::Passing(passthrough) => passthrough.deadline(),
         }
     }
 
@@ -95,7 +95,7 @@ impl<N: Net> Session<N> {
 
     /// Whether nothing is lost if it is closed now: it is idle, or its owner only has to come again.
     pub fn may_go(&self) -> bool {
-        self.is_idle() || self.comes_again()
+        self.is_idle() || self.is_recallable()
     }
 
     /// What is lost if it goes because there is no room, and how many bytes of storage come back;
@@ -120,9 +120,9 @@ impl<N: Net> Session<N> {
     }
 
     /// Whether it is a tunnel whose owner comes again when it is closed.
-    pub fn comes_again(&self) -> bool {
+    pub fn is_recallable(&self) -> bool {
         match &self.protocol {
-            Protocol::Passing(transit) => transit.comes_again(),
+            Protocol::Passing(passthrough) => passthrough.is_recallable(),
             Protocol::Opening(_) | Protocol::Http(_) => false,
         }
     }
@@ -131,7 +131,7 @@ impl<N: Net> Session<N> {
     /// did.
     pub fn adopt_newest(&mut self, context: &mut Context<N>) -> bool {
         match &mut self.protocol {
-            Protocol::Passing(transit) => transit.adopt_newest(&self.client, context),
+            Protocol::Passing(passthrough) => passthrough.adopt_newest(&self.client, context),
             Protocol::Opening(_) | Protocol::Http(_) => false,
         }
     }
@@ -143,7 +143,7 @@ impl<N: Net> Session<N> {
             // What follows is served by the newest.
             Protocol::Opening(_) => None,
             Protocol::Http(session) => session.outlives(generation, &mut self.client),
-            Protocol::Passing(transit) => transit.outlives(generation, &mut self.client),
+            Protocol::Passing(passthrough) => passthrough.outlives(generation, &mut self.client),
         }
     }
 
@@ -165,7 +165,9 @@ impl<N: Net> Session<N> {
                 let next = session.run(&mut self.client, shared);
                 self.carry_on(next, shared)
             }
-            Protocol::Passing(transit) => transit.run(&mut self.client, &mut shared.context),
+            Protocol::Passing(passthrough) => {
+                passthrough.run(&mut self.client, &mut shared.context)
+            }
         }
     }
 
@@ -179,7 +181,7 @@ impl<N: Net> Session<N> {
     }
 
     /// Begins to pass the connection on unread.
-    fn pass(&mut self, server: StreamServerId, context: &mut Context<N>) -> Transit<N> {
+    fn pass(&mut self, server: StreamServerId, context: &mut Context<N>) -> Passthrough<N> {
         let model = &context.servers.config().stream_servers[server.0];
         let facts = &self.client.facts;
         let is_trusted = real_ip::is_trusted(&model.trusted, &facts.peer);
@@ -188,7 +190,7 @@ impl<N: Net> Session<N> {
             self.client.socket.set_nodelay(false);
             self.client.nodelay = false;
         }
-        Transit::new(Route::Stream(server), remote, &self.client, context)
+        Passthrough::new(Route::Stream(server), remote, &self.client, context)
     }
 
     /// Passes the connection on unread, if the HTTP session has found that it speaks HTTP/2.
@@ -198,9 +200,9 @@ impl<N: Net> Session<N> {
         let context = &mut shared.context;
         let rules = &context.servers.config().virtual_servers[server.0].outside.real_ip;
         let remote = real_ip::remote_unread(rules, &self.client.facts);
-        let transit = Transit::new(Route::H2c(server), remote, &self.client, context);
-        let transit = Box::new(transit);
-        self.protocol = Protocol::Passing(transit);
+        let passthrough = Passthrough::new(Route::H2c(server), remote, &self.client, context);
+        let passthrough = Box::new(passthrough);
+        self.protocol = Protocol::Passing(passthrough);
         self.run(shared)
     }
 
@@ -215,7 +217,9 @@ impl<N: Net> Session<N> {
                 let next = session.expire(&mut self.client, shared);
                 self.carry_on(next, shared)
             }
-            Protocol::Passing(transit) => transit.expire(&mut self.client, &mut shared.context),
+            Protocol::Passing(passthrough) => {
+                passthrough.expire(&mut self.client, &mut shared.context)
+            }
         }
     }
 
@@ -229,7 +233,7 @@ impl<N: Net> Session<N> {
         match &self.protocol {
             Protocol::Opening(_) => false,
             Protocol::Http(session) => session.is_moved_by(news),
-            Protocol::Passing(transit) => transit.is_moved_by(news),
+            Protocol::Passing(passthrough) => passthrough.is_moved_by(news),
         }
     }
 
@@ -238,7 +242,9 @@ impl<N: Net> Session<N> {
         match &mut self.protocol {
             Protocol::Opening(_) => Next::Wait,
             Protocol::Http(session) => session.shift(&mut self.client, shared),
-            Protocol::Passing(transit) => transit.shift(&mut self.client, &mut shared.context),
+            Protocol::Passing(passthrough) => {
+                passthrough.shift(&mut self.client, &mut shared.context)
+            }
         }
     }
 
@@ -247,7 +253,9 @@ impl<N: Net> Session<N> {
         match self.protocol {
             Protocol::Opening(_) => {}
             Protocol::Http(session) => session.close(reason, &mut self.client, shared),
-            Protocol::Passing(transit) => transit.finish(&mut self.client, &mut shared.context),
+            Protocol::Passing(passthrough) => {
+                passthrough.finish(&mut self.client, &mut shared.context)
+            }
         }
         shared.context.io.buffers.clear(&mut self.client.input);
         shared.context.io.close(self.client.socket);

@@ -1,8 +1,8 @@
 //! What all sessions of one worker share.
 
-use super::context::Context;
-use super::exchange::Exchange;
 use crate::net::Net;
+use crate::proxy::context::Context;
+use crate::proxy::http::exchange::Exchange;
 use crate::recycle::Boxes;
 
 /// The context, and storage for what sessions make in it.

@@ -184,7 +184,7 @@ impl Group {
 
     /// The server has done all that was to be seen of it, though the attempt goes on: whatever
     /// becomes of it says nothing of the server any more.
-    pub fn prove(&mut self, pick: &mut Pick) -> Option<Change> {
+    pub fn succeed_early(&mut self, pick: &mut Pick) -> Option<Change> {
         let server = &mut self.servers[pick.server.0];
         let before = server.health;
         server.health = before.succeeded();

@@ -21,7 +21,7 @@ use crate::net::{Event, Net};
 use crate::planted::{self, Bug};
 
 use crate::proxy::context::Context;
-pub use crate::proxy::journal::Journal;
+pub use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::next::{CloseReason, Next};
 use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
@@ -148,7 +148,7 @@ impl<N: Net> Worker<N> {
         self.run_queue();
         self.spread_verdicts();
         self.checks.begin(&mut self.shared.context);
-        self.shared.context.complaints.sum_up(self.shared.context.io.now);
+        self.shared.context.limited_log.sum_up(self.shared.context.io.now);
         self.shared.context.io.fill_reserve();
         self.shared.context.servers.retire();
         Ok(())
@@ -170,7 +170,7 @@ impl<N: Net> Worker<N> {
         self.close_sessions(|worker, key| {
             let session = &mut worker.sessions[key].session;
             // Tunnels that follow their group cannot hear of what happens in a newer one.
-            if session.comes_again() {
+            if session.is_recallable() {
                 return !session.adopt_newest(&mut worker.shared.context);
             }
             let context = &worker.shared.context;
@@ -202,8 +202,8 @@ impl<N: Net> Worker<N> {
     }
 
     /// Access log lines that wait to be written.
-    pub fn journal(&mut self) -> &mut Journal {
-        &mut self.shared.context.journal
+    pub fn access_lines(&mut self) -> &mut AccessLines {
+        &mut self.shared.context.access_lines
     }
 
     /// The listening sockets.

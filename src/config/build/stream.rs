@@ -12,7 +12,7 @@ use super::proxy::{NEVER, Target, bind};
 use super::scope::{Scope, at, first, set, switch};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    HalfClose, LogTo, Loyalty, NextUpstream, ProxyPass, ProxyProtocol, StreamPass, StreamServer,
+    Follows, HalfClose, LogTo, NextUpstream, ProxyPass, ProxyProtocol, StreamPass, StreamServer,
     StreamServerId, Trusted,
 };
 use crate::config::token::Word;
@@ -126,7 +126,7 @@ pub(super) fn tunnel_of(proxy: &ProxyPass) -> StreamPass {
         announces: None,
         bind: proxy.bind,
         socket_keepalive: proxy.socket_keepalive,
-        loyalty: Loyalty::ToGroup,
+        follows: Follows::Group,
     }
 }
 
@@ -146,7 +146,7 @@ impl Default for Level {
                 announces: None,
                 bind: None,
                 socket_keepalive: false,
-                loyalty: Loyalty::ToServer,
+                follows: Follows::Server,
             },
             header_timeout: Duration::from_secs(30),
             trusted: Vec::new(),

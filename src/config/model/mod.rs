@@ -17,7 +17,7 @@ use crate::address::Address;
 pub use layer::Layer;
 pub use proxy::{NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader};
 pub use stream::{
-    HalfClose, Loyalty, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,
+    Follows, HalfClose, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,
 };
 
 /// Everything one load of a file decided.

@@ -45,7 +45,7 @@ pub struct StreamPass {
     /// `proxy_socket_keepalive`.
     pub socket_keepalive: bool,
     /// What becomes of it when the group's active server is another one.
-    pub loyalty: Loyalty,
+    pub follows: Follows,
 }
 
 /// `proxy_half_close`.
@@ -59,11 +59,11 @@ pub enum HalfClose {
 
 /// Whether a connection that stands outlives the choice of its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loyalty {
+pub enum Follows {
     /// It stays where it is, whatever happens to others.
-    ToServer,
+    Server,
     /// It is closed, so that its owner connects again to the server that is active now.
-    ToGroup,
+    Group,
 }
 
 /// Versions of the PROXY protocol.

@@ -20,7 +20,7 @@ fn a_stream_server_has_nginx_defaults_but_for_the_half_close() {
     assert_eq!(pass.timeout, Duration::from_secs(600));
     assert_eq!((pass.next.error, pass.next.timeout, pass.next.tries), (true, true, 0));
     assert_eq!((pass.half_close, pass.announces), (HalfClose::Passed, None));
-    assert_eq!(pass.loyalty, Loyalty::ToServer);
+    assert_eq!(pass.follows, Follows::Server);
     assert_eq!(config.listens[0].serves, Serves::Stream(StreamServerId(0)));
     assert!(config.groups[0].servers[1].backup);
 }
@@ -77,7 +77,7 @@ fn an_http2_tunnel_goes_where_requests_would_go() {
          server { listen 81; }",
     );
     let pass = config.virtual_servers[0].h2c.as_ref().expect("it is on");
-    assert_eq!((pass.group, pass.loyalty), (GroupId(0), Loyalty::ToGroup));
+    assert_eq!((pass.group, pass.follows), (GroupId(0), Follows::Group));
     assert_eq!((pass.connect_timeout, pass.timeout), (secs(3), secs(9)));
     assert_eq!(config.virtual_servers[1].h2c, None);
 }

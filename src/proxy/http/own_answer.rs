@@ -1,15 +1,5 @@
 //! Answers of the proxy's own, and pages in place of errors.
 
-use super::client::Client;
-use super::context::Context;
-use super::download::Phase;
-use super::error_page::{Leads, leads};
-use super::exchange::Exchange;
-use super::page::Page;
-use super::request::Refusal;
-use super::route;
-use super::stop::{Ending, Stop};
-use super::upload::Taker;
 use crate::config::model::{ErrorPage, ErrorPageStatus, Return};
 use crate::http::answer::{is_bodiless, page, reason};
 use crate::http::connection::Options;
@@ -17,12 +7,22 @@ use crate::http::framing::Framing;
 use crate::http::rewrite::ResponseOut;
 use crate::http::target::escape_url;
 use crate::net::Net;
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::download::Phase;
+use crate::proxy::http::error_page::{Leads, leads};
+use crate::proxy::http::exchange::Exchange;
+use crate::proxy::http::page::Page;
+use crate::proxy::http::request::Refusal;
+use crate::proxy::http::route;
+use crate::proxy::http::stop::{Ending, Stop};
+use crate::proxy::http::upload::Taker;
 use crate::upstream::group::{Pick, Verdict};
 use crate::upstream::retry::Failure;
 
 impl<N: Net> Exchange<N> {
     /// The request cannot be served. What has begun to be answered can only be cut.
-    pub(super) fn give_up(
+    pub(in crate::proxy) fn give_up(
         &mut self,
         refusal: Refusal,
         client: &mut Client<N>,
@@ -46,7 +46,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Answers with a status: its `error_page`, or a small page of our own.
-    pub(super) fn answer_status(
+    pub(in crate::proxy) fn answer_status(
         &mut self,
         status: u16,
         why: &str,
@@ -74,7 +74,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Answers as `return` says.
-    pub(super) fn answer_return(
+    pub(in crate::proxy) fn answer_return(
         &mut self,
         answer: &Return,
         client: &mut Client<N>,
@@ -85,7 +85,7 @@ impl<N: Net> Exchange<N> {
             self.download.status = status;
             return Err(Ending::Close.into());
         }
-        self.download.status = self.told(status);
+        self.download.status = self.status_shown(status);
         let mut text = Vec::new();
         match &answer.text {
             None if status >= 300 => return Err(self.answer_status(status, "", client, context)),
@@ -95,12 +95,12 @@ impl<N: Net> Exchange<N> {
         if is_redirect(status) && answer.text.is_some() {
             return Err(self.redirect(status, &text, client, context));
         }
-        self.answer(self.told(status), None, &text, client, context);
+        self.answer(self.status_shown(status), None, &text, client, context);
         Ok(())
     }
 
     /// Answers with a redirect, or with the page that takes its place and keeps its `Location`.
-    pub(super) fn redirect(
+    pub(in crate::proxy) fn redirect(
         &mut self,
         status: u16,
         url: &[u8],
@@ -140,14 +140,14 @@ impl<N: Net> Exchange<N> {
     }
 
     /// What takes the place of a redirect leads elsewhere itself.
-    pub(super) fn forget_location(&mut self) {
+    pub(in crate::proxy) fn forget_location(&mut self) {
         if let Some(page) = &mut self.page {
             page.location = None;
         }
     }
 
     /// The status for the client where a page takes the place of an error.
-    pub(super) fn told(&self, status: u16) -> u16 {
+    pub(in crate::proxy) fn status_shown(&self, status: u16) -> u16 {
         match &self.page {
             None => status,
             Some(page) => match page.tells {
@@ -159,12 +159,12 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The `error_page` for a status.
-    pub(super) fn error_page(&self, status: u16) -> Option<&ErrorPage> {
+    pub(in crate::proxy) fn error_page(&self, status: u16) -> Option<&ErrorPage> {
         self.settings().error_pages.iter().find(|page| page.statuses.contains(&status))
     }
 
     /// Serves the `error_page` for a status in its place.
-    pub(super) fn replace(
+    pub(in crate::proxy) fn replace(
         &mut self,
         replaced: Replaced,
         client: &mut Client<N>,
@@ -203,7 +203,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// A response with a listed status: the next server may do better.
-    pub(super) fn move_on(
+    pub(in crate::proxy) fn move_on(
         &mut self,
         status: u16,
         next: Pick,
@@ -211,8 +211,8 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Stop {
         let failure = Failure::Status(status);
-        self.account.answered(status, context.io.now);
-        self.account.ended(Some(status), context.io.now);
+        self.attempts.answered(status, context.io.now);
+        self.attempts.ended(Some(status), context.io.now);
         if let Some(server) = self.server() {
             self.tell_failure(server, failure, Some(&next), context);
         }
@@ -241,7 +241,7 @@ impl<N: Net> Exchange<N> {
         own.clear();
         own.add(b"Server", |out| out.extend_from_slice(b"switchover"));
         let wall = context.io.net.wall(context.io.now);
-        own.add(b"Date", |out| super::journal::http_date(wall, out));
+        own.add(b"Date", |out| crate::proxy::log::access_log::http_date(wall, out));
         if !is_bodiless(status) && !body.is_empty() {
             own.add(b"Content-Type", |out| out.extend_from_slice(b"text/plain"));
         }
@@ -281,13 +281,13 @@ fn is_redirect(status: u16) -> bool {
 }
 
 /// An answer that an `error_page` takes the place of: what of it the client gets all the same.
-pub(super) struct Replaced {
+pub(in crate::proxy) struct Replaced {
     /// Its status.
-    pub(super) status: u16,
+    pub(in crate::proxy) status: u16,
     /// The values of its `WWW-Authenticate` lines.
-    pub(super) challenges: Vec<Box<[u8]>>,
+    pub(in crate::proxy) challenges: Vec<Box<[u8]>>,
     /// Its `Location`.
-    pub(super) location: Option<Vec<u8>>,
+    pub(in crate::proxy) location: Option<Vec<u8>>,
 }
 
 impl Replaced {

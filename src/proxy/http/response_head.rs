@@ -2,16 +2,6 @@
 
 use std::time::Duration;
 
-use super::answers::Replaced;
-use super::client::Client;
-use super::context::Context;
-use super::download::{Coding, Phase};
-use super::exchange::Exchange;
-use super::link::Link;
-use super::step::Step;
-use super::stop::Stop;
-use super::upload::RELAY_BUFFER;
-use super::variables::Scope;
 use crate::config::model::{AddHeader, HalfClose, Redirect};
 use crate::http::answer::reason;
 use crate::http::connection::Options;
@@ -21,6 +11,16 @@ use crate::http::head::{self, HeadScan, ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
 use crate::net::Net;
 use crate::planted::{self, Bug};
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::download::{Coding, Phase};
+use crate::proxy::http::exchange::Exchange;
+use crate::proxy::http::link::Link;
+use crate::proxy::http::own_answer::Replaced;
+use crate::proxy::http::step::Step;
+use crate::proxy::http::stop::Stop;
+use crate::proxy::http::upload::RELAY_BUFFER;
+use crate::proxy::http::variables::Scope;
 use crate::transport::flow::Flow;
 use crate::transport::tunnel::Tunnel;
 use crate::upstream::group::Pick;
@@ -38,7 +38,7 @@ enum Judged {
 
 impl<N: Net> Exchange<N> {
     /// Takes a whole head: a response that can be passed on begins, or something else happens.
-    pub(super) fn take_head(
+    pub(in crate::proxy) fn take_head(
         &mut self,
         length: usize,
         client: &mut Client<N>,
@@ -58,11 +58,11 @@ impl<N: Net> Exchange<N> {
                 context.io.buffers.settle(&mut self.download.raw);
                 self.download.phase = Phase::AwaitingHead { scan: HeadScan::default() };
                 let limits = self.head_limits();
-                Ok(limits.map_or(Step::Moved, |it| self.download.digest(it, &mut self.account)))
+                Ok(limits.map_or(Step::Moved, |it| self.download.digest(it, &mut self.attempts)))
             }
             Judged::Begun => {
                 self.upload.stop_recording(&mut context.io.buffers);
-                Ok(self.download.begun(&mut self.account, &mut context.io))
+                Ok(self.download.begun(&mut self.attempts, &mut context.io))
             }
             Judged::Upgraded => {
                 self.become_tunnel(client, context);
@@ -95,7 +95,7 @@ impl<N: Net> Exchange<N> {
         {
             return Judged::Moves(head.status, next);
         }
-        self.account.answered(head.status, context.io.now);
+        self.attempts.answered(head.status, context.io.now);
         if context.servers.keeps_response_heads(self.generation) {
             context.io.buffers.clear(&mut self.download.head_received);
             context.io.buffers.append(&mut self.download.head_received, bytes);
@@ -143,7 +143,7 @@ impl<N: Net> Exchange<N> {
         if !self.download.asked_upgrade || !self.upload.is_sent() || upgrade.is_none() {
             return Judged::Bad;
         }
-        self.account.answered(head.status, context.io.now);
+        self.attempts.answered(head.status, context.io.now);
         self.download.status = head.status;
         let written = self.write_interim(head, options, upgrade, context);
         if context.servers.keeps_response_heads(self.generation) {
@@ -210,7 +210,7 @@ impl<N: Net> Exchange<N> {
     ) {
         let (out_framing, coding) = self.passing(head, framing);
         let framed = out_framing != Framing::UntilClose;
-        let status = self.told(head.status);
+        let status = self.status_shown(head.status);
         self.download.keeps_client = framed && self.may_keep_client(client, context);
         self.download.status = status;
         let is_location = |field: Field<'_>| field.name.eq_ignore_ascii_case(b"location");
@@ -240,7 +240,7 @@ impl<N: Net> Exchange<N> {
         });
         self.say_head(&out, context);
         out.clear();
-        out.shrink_to(super::render::KEPT_SCRATCH);
+        out.shrink_to(crate::proxy::http::request_head::KEPT_SCRATCH);
         (context.scratch.head, context.scratch.set) = (out, add);
         let persistent = options.persistent(head.version);
         self.download.phase = Phase::Body { body: Body::new(framing), coding, framed, persistent };
@@ -266,7 +266,11 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Whether the client's connection may carry another request after this one.
-    pub(super) fn may_keep_client(&self, client: &Client<N>, context: &Context<N>) -> bool {
+    pub(in crate::proxy) fn may_keep_client(
+        &self,
+        client: &Client<N>,
+        context: &Context<N>,
+    ) -> bool {
         let settings = self.settings();
         self.request.is_persistent()
             && (self.upload.body.is_done() || planted::is(Bug::UnwantedBodyParsed))
@@ -277,7 +281,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// What the client is told about its connection.
-    pub(super) fn persistence(&self) -> Persistence {
+    pub(in crate::proxy) fn persistence(&self) -> Persistence {
         match (self.download.keeps_client, self.request.version) {
             (false, _) => Persistence::Close,
             (true, Version::Http10) => Persistence::KeepAlive,
@@ -288,7 +292,7 @@ impl<N: Net> Exchange<N> {
 
     /// Appends a final head as `write` has it with the fields to add. Their values may ask for what
     /// it says without them.
-    pub(super) fn compose(
+    pub(in crate::proxy) fn compose(
         &self,
         status: u16,
         client: &Client<N>,
@@ -326,7 +330,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Sends a final head.
-    pub(super) fn say_head(&mut self, head: &[u8], context: &mut Context<N>) {
+    pub(in crate::proxy) fn say_head(&mut self, head: &[u8], context: &mut Context<N>) {
         if context.servers.keeps_response_heads(self.generation) {
             context.io.buffers.clear(&mut self.download.head_sent);
             context.io.buffers.append(&mut self.download.head_sent, head);
@@ -335,7 +339,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The value of the client's `Keep-Alive: timeout=`, if it is to be told.
-    pub(super) fn keep_alive(&self) -> Option<Duration> {
+    pub(in crate::proxy) fn keep_alive(&self) -> Option<Duration> {
         self.settings().keepalive_header.filter(|_| self.download.keeps_client)
     }
 }

@@ -4,19 +4,19 @@
 
 use std::sync::Arc;
 
-use super::account::Account;
-use super::attempt::verdict_of;
-use super::client::Client;
-use super::complaints::{Named, Topic};
-use super::context::Context;
-use super::next::{CloseReason, Next};
-use super::route::tunnel_of;
-use super::servers::News;
 use crate::address::Address;
 use crate::buffer::Buffer;
-use crate::config::model::{Config, Loyalty, StreamPass, StreamServerId, VirtualServerId};
+use crate::config::model::{Config, Follows, StreamPass, StreamServerId, VirtualServerId};
 use crate::http::h2_preface::LINE;
 use crate::net::{Connect, Event, Net};
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::attempt::verdict_of;
+use crate::proxy::http::route::tunnel_of;
+use crate::proxy::log::attempt_log::AttemptLog;
+use crate::proxy::log::limited_log::{Named, Topic};
+use crate::proxy::next::{CloseReason, Next};
+use crate::proxy::servers::News;
 use crate::time::Time;
 use crate::transport::dial::failure_of_connect;
 use crate::transport::flow::Flow;
@@ -28,24 +28,24 @@ use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move};
 
 /// A connection that is passed on.
-pub struct Transit<N: Net> {
+pub struct Passthrough<N: Net> {
     /// The configuration that it began with.
-    pub(super) config: Arc<Config>,
+    pub(in crate::proxy) config: Arc<Config>,
     generation: u64,
     route: Route,
-    pub(super) stage: Stage<N>,
+    pub(in crate::proxy) stage: Stage<N>,
     tried: Tried,
     tries: u32,
     /// What was tried.
-    pub(super) account: Account,
+    pub(in crate::proxy) attempts: AttemptLog,
     /// When the first attempt began.
-    pub(super) began: Time,
+    pub(in crate::proxy) began: Time,
     /// `$status`.
-    pub(super) status: u16,
+    pub(in crate::proxy) status: u16,
     /// The client's address, where somebody speaks for it.
-    pub(super) remote: Option<Address>,
+    pub(in crate::proxy) remote: Option<Address>,
     /// Bytes that came from the client and went to it, once the tunnel is over.
-    pub(super) passed: Passed,
+    pub(in crate::proxy) passed: Passed,
 }
 
 /// Which part of the configuration sends it on.
@@ -66,7 +66,7 @@ pub struct Passed {
     pub sent: u64,
 }
 
-pub(super) enum Stage<N: Net> {
+pub(in crate::proxy) enum Stage<N: Net> {
     /// No server accepts it.
     Nowhere,
     /// The connect has not come to its end.
@@ -75,30 +75,30 @@ pub(super) enum Stage<N: Net> {
     Open { socket: Socket<N>, pick: Pick, tunnel: Tunnel<N> },
 }
 
-impl<N: Net> Transit<N> {
+impl<N: Net> Passthrough<N> {
     /// Begins to look for a server.
     pub fn new(
         route: Route,
         remote: Option<Address>,
         client: &Client<N>,
         context: &mut Context<N>,
-    ) -> Transit<N> {
-        let mut transit = Transit {
+    ) -> Passthrough<N> {
+        let mut passthrough = Passthrough {
             config: Arc::clone(context.servers.config()),
             generation: context.servers.generation(),
             route,
             stage: Stage::Nowhere,
             tried: Tried::default(),
             tries: 0,
-            account: Account::default(),
+            attempts: AttemptLog::default(),
             began: context.io.now,
             status: 0,
             remote,
             passed: Passed::default(),
         };
-        let pick = transit.pick(context);
-        transit.attempt(pick, client, context);
-        transit
+        let pick = passthrough.pick(context);
+        passthrough.attempt(pick, client, context);
+        passthrough
     }
 
     /// How it is passed on.
@@ -107,12 +107,12 @@ impl<N: Net> Transit<N> {
     }
 
     /// Which part of the configuration sends it on.
-    pub(super) fn route(&self) -> Route {
+    pub(in crate::proxy) fn route(&self) -> Route {
         self.route
     }
 
     /// The number of the configuration that it began with.
-    pub(super) fn generation(&self) -> u64 {
+    pub(in crate::proxy) fn generation(&self) -> u64 {
         self.generation
     }
 
@@ -126,13 +126,13 @@ impl<N: Net> Transit<N> {
         let group = self.pass().group;
         let mut next = pick;
         if next.is_none() {
-            self.account.begin(group, None, context.io.now);
+            self.attempts.begin(group, None, context.io.now);
             self.tell_nobody(context);
         }
         while let Some(pick) = next {
             self.tried.insert(pick.server);
             self.tries += 1;
-            self.account.begin(group, Some(pick.server), context.io.now);
+            self.attempts.begin(group, Some(pick.server), context.io.now);
             let how = Connect { bind: self.pass().bind, keepalive: self.pass().socket_keepalive };
             let address = &self.config.groups[group.0].servers[pick.server.0].address;
             match context.connect(address, &how, Owner::Upstream(client.facts.session)) {
@@ -156,7 +156,7 @@ impl<N: Net> Transit<N> {
         context: &mut Context<N>,
     ) -> Option<Pick> {
         let Some(failure) = failure else {
-            context.complaints.tell(context.io.now, Topic::Resources, log::Level::Error, || {
+            context.limited_log.write(context.io.now, Topic::Resources, log::Level::Error, || {
                 "no descriptor or memory for a connection to a server".to_owned()
             });
             self.conclude(pick, Verdict::Abandoned, context);
@@ -168,7 +168,7 @@ impl<N: Net> Transit<N> {
         let next = if may { self.pick(context) } else { None };
         self.tell(pick.server, failure, next.as_ref(), context);
         self.conclude(pick, verdict_of(failure), context);
-        self.account.ended(None, context.io.now);
+        self.attempts.ended(None, context.io.now);
         next
     }
 
@@ -228,7 +228,7 @@ impl<N: Net> Transit<N> {
         };
         let (generation, group) = (self.generation, self.pass().group);
         context.servers.succeed_early(generation, group, &mut pick, &mut context.io);
-        self.account.connected(context.io.now);
+        self.attempts.connected(context.io.now);
         self.status = PASSED;
         let mut up = Flow::beginning_with(std::mem::take(&mut client.input));
         if let Some(version) = self.pass().announces {
@@ -245,7 +245,7 @@ impl<N: Net> Transit<N> {
         let first = tunnel.down.received == 0;
         let moved = tunnel.pass(&mut client.socket, socket, &mut context.io)?;
         if first && tunnel.down.received > 0 {
-            self.account.first_byte(context.io.now);
+            self.attempts.first_byte(context.io.now);
         }
         Ok(moved)
     }
@@ -308,7 +308,7 @@ impl<N: Net> Transit<N> {
         let is_backup = |server: ServerId| servers[server.0].backup;
         match (&self.stage, news) {
             (Stage::Connecting { pick, .. }, News::Out(_)) => pick.server == at.server,
-            (Stage::Open { .. }, _) if self.pass().loyalty == Loyalty::ToServer => false,
+            (Stage::Open { .. }, _) if self.pass().follows == Follows::Server => false,
             (Stage::Open { pick, .. }, News::Out(_)) => pick.server == at.server,
             (Stage::Open { pick, .. }, News::Back(_)) => {
                 is_backup(pick.server) && !is_backup(at.server)
@@ -357,7 +357,7 @@ impl<N: Net> Transit<N> {
         let before = std::mem::replace(pick, again);
         let (old, io) = (self.generation, &mut context.io);
         context.servers.conclude(old, old_pass.group, before, Verdict::Abandoned, io);
-        self.account.rename(|_, server| match server {
+        self.attempts.rename(|_, server| match server {
             Some(server) => renamed(server).next().map(|server| (group, Some(server))),
             None => Some((group, None)),
         });
@@ -368,8 +368,8 @@ impl<N: Net> Transit<N> {
     }
 
     /// Whether its owner is told by its end to come again, and nothing else is lost.
-    pub fn comes_again(&self) -> bool {
-        self.pass().loyalty == Loyalty::ToGroup
+    pub fn is_recallable(&self) -> bool {
+        self.pass().follows == Follows::Group
     }
 
     /// Why it is to be closed if it began with this configuration or an older one: `None` if not.
@@ -387,7 +387,7 @@ impl<N: Net> Transit<N> {
 
     /// Writes the log lines and gives everything back that is not its own.
     pub fn finish(mut self, client: &mut Client<N>, context: &mut Context<N>) {
-        let comes_again = self.comes_again();
+        let is_recallable = self.is_recallable();
         match std::mem::replace(&mut self.stage, Stage::Nowhere) {
             Stage::Nowhere => {}
             Stage::Connecting { socket, pick, .. } => {
@@ -396,7 +396,7 @@ impl<N: Net> Transit<N> {
             }
             Stage::Open { mut socket, pick, mut tunnel } => {
                 // Closed by us, perhaps in the middle of what was being said.
-                if comes_again {
+                if is_recallable {
                     tunnel.cut(&mut client.socket, &mut socket);
                 }
                 self.account_for(&tunnel);
@@ -405,7 +405,7 @@ impl<N: Net> Transit<N> {
                 self.conclude(pick, Verdict::Abandoned, context);
             }
         }
-        self.account.ended(None, context.io.now);
+        self.attempts.ended(None, context.io.now);
         if self.status == 0 {
             self.status = LEFT;
         }
@@ -415,8 +415,8 @@ impl<N: Net> Transit<N> {
     fn account_for(&mut self, tunnel: &Tunnel<N>) {
         self.passed = Passed { received: tunnel.up.received, sent: tunnel.down.delivered };
         // Of a connection that is logged as a request, all but the line that it begins with.
-        self.account.body_received = tunnel.up.received.saturating_sub(LINE.len() as u64);
-        if let Some(attempt) = self.account.current() {
+        self.attempts.body_received = tunnel.up.received.saturating_sub(LINE.len() as u64);
+        if let Some(attempt) = self.attempts.current() {
             attempt.sent = tunnel.up.delivered;
             attempt.received = tunnel.down.received;
         }
@@ -431,11 +431,11 @@ impl<N: Net> Transit<N> {
         context: &mut Context<N>,
     ) {
         if failure == Failure::MarkedDown && next.is_some() {
-            return context.complaints.count(context.io.now);
+            return context.limited_log.count(context.io.now);
         }
         let group = &self.config.groups[self.pass().group.0];
         let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
-        context.complaints.tell(context.io.now, Topic::Servers, level, || {
+        context.limited_log.write(context.io.now, Topic::Servers, level, || {
             let (at, words) = (Named(&group.servers[server.0]), failure.words());
             let becomes = match next {
                 Some(next) => format!("moves to {}", Named(&group.servers[next.server.0])),
@@ -448,7 +448,7 @@ impl<N: Net> Transit<N> {
     /// Tells the operator that no server can be picked at all.
     fn tell_nobody(&self, context: &mut Context<N>) {
         let name = &self.config.groups[self.pass().group.0].name;
-        context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
+        context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
             format!("upstream \"{name}\": no server can take it; a client is closed")
         });
     }

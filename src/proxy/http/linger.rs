@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::next::{CloseReason, Next};
 use crate::net::Net;
+use crate::proxy::next::{CloseReason, Next};
 use crate::time::Time;
 use crate::transport::io::Io;
 use crate::transport::socket::{Moved, Socket};

@@ -8,7 +8,7 @@ use crate::upstream::group::ServerId;
 
 /// All attempts of one exchange.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct AttemptLog {
     /// Those that failed, in order: hardly ever any.
     earlier: Vec<Attempt>,
     /// The attempt that is being made, or the last one.
@@ -42,7 +42,7 @@ pub struct Attempt {
     pub received: u64,
 }
 
-impl Account {
+impl AttemptLog {
     /// A new attempt begins.
     pub fn begin(&mut self, group: GroupId, server: Option<ServerId>, now: Time) {
         let attempt = Attempt {
@@ -75,7 +75,7 @@ impl Account {
     }
 
     /// The attempts in order.
-    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+    pub fn iter(&self) -> impl Iterator<Item = &Attempt> {
         self.earlier.iter().chain(&self.current)
     }
 

@@ -3,9 +3,9 @@
 //! A template and the values in it become a target here. The template alone says where the query
 //! begins, and no value can end the target, leave the path's tree or add an argument to the query.
 
-use super::variables::Scope;
 use crate::config::template::{Part, Template, Variable};
 use crate::http::target::{escape, escape_argument, escape_query, normalise};
+use crate::proxy::http::variables::Scope;
 
 /// Where an `error_page` leads.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Leads {
 }
 
 /// Finds out where `template` leads with the values of the moment.
-pub(super) fn leads(template: &Template, scope: &Scope<'_>) -> Leads {
+pub(in crate::proxy) fn leads(template: &Template, scope: &Scope<'_>) -> Leads {
     let mut whole = Vec::new();
     scope.write(template, &mut whole);
     if whole.first() != Some(&b'/') {

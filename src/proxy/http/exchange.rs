@@ -6,25 +6,25 @@
 
 use std::sync::Arc;
 
-use super::account::Account;
-use super::client::Client;
-use super::context::Context;
-use super::download::{Download, Phase};
-use super::link::Link;
-use super::next::CloseReason;
-use super::page::Page;
-use super::request::Request;
-use super::route::{Site, location_of, settings};
-use super::servers::{At, News};
-use super::step::Step;
-use super::stop::{Ending, Stop};
-use super::upload::{RELAY_BUFFER, Taker, Upload};
-use super::variables::{Answered, Scope};
 use crate::address::Address;
 use crate::config::model::{Action, Config, LocationSettings, ProxyPass};
 use crate::http::head::HeadLimits;
 use crate::net::Net;
 use crate::planted::{self, Bug};
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::download::{Download, Phase};
+use crate::proxy::http::link::Link;
+use crate::proxy::http::page::Page;
+use crate::proxy::http::request::Request;
+use crate::proxy::http::route::{Site, location_of, settings};
+use crate::proxy::http::step::Step;
+use crate::proxy::http::stop::{Ending, Stop};
+use crate::proxy::http::upload::{RELAY_BUFFER, Taker, Upload};
+use crate::proxy::http::variables::{Answered, Scope};
+use crate::proxy::log::attempt_log::AttemptLog;
+use crate::proxy::next::CloseReason;
+use crate::proxy::servers::{At, News};
 use crate::time::Time;
 use crate::transport::socket::Moved;
 use crate::upstream::group::{Pick, Tried, Verdict};
@@ -33,33 +33,33 @@ use crate::upstream::retry::Failure;
 /// One request being served.
 pub struct Exchange<N: Net> {
     /// The configuration that it began with.
-    pub(super) config: Arc<Config>,
+    pub(in crate::proxy) config: Arc<Config>,
     /// Its number.
-    pub(super) generation: u64,
+    pub(in crate::proxy) generation: u64,
     /// The place in it.
-    pub(super) site: Site,
+    pub(in crate::proxy) site: Site,
     /// The request.
-    pub(super) request: Request,
+    pub(in crate::proxy) request: Request,
     /// When its first byte came.
-    pub(super) started: Time,
+    pub(in crate::proxy) started: Time,
     /// The server's side.
-    pub(super) link: Link<N>,
+    pub(in crate::proxy) link: Link<N>,
     /// Towards the server.
-    pub(super) upload: Upload<N>,
+    pub(in crate::proxy) upload: Upload<N>,
     /// Towards the client.
-    pub(super) download: Download<N>,
+    pub(in crate::proxy) download: Download<N>,
     /// What was tried.
-    pub(super) account: Account,
+    pub(in crate::proxy) attempts: AttemptLog,
     /// Servers that were tried.
-    pub(super) tried: Tried,
+    pub(in crate::proxy) tried: Tried,
     /// When the first attempt began.
-    pub(super) first_attempt: Time,
+    pub(in crate::proxy) first_attempt: Time,
     /// Attempts that used up a try.
-    pub(super) tries: u32,
+    pub(in crate::proxy) tries: u32,
     /// The client's address, where somebody speaks for it who may.
-    pub(super) remote: Option<Address>,
+    pub(in crate::proxy) remote: Option<Address>,
     /// The page asked for in place of an error.
-    pub(super) page: Option<Box<Page>>,
+    pub(in crate::proxy) page: Option<Box<Page>>,
 }
 
 /// What an exchange wants after it was called.
@@ -135,8 +135,8 @@ impl<N: Net> Exchange<N> {
         }
         let most = self.settings().max_body;
         let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
-        let (server, account) = (&mut connection.socket, &mut self.account);
-        let step = self.upload.pump(most, client, server, account, &mut context.io);
+        let (server, attempts) = (&mut connection.socket, &mut self.attempts);
+        let step = self.upload.pump(most, client, server, attempts, &mut context.io);
         self.act(step, client, context)
     }
 
@@ -148,8 +148,8 @@ impl<N: Net> Exchange<N> {
         let Some(limits) = self.head_limits() else { return Ok(false) };
         let taker = self.upload.taker;
         let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
-        let (server, account) = (&mut connection.socket, &mut self.account);
-        let step = self.download.pump(taker, limits, server, account, &mut context.io);
+        let (server, attempts) = (&mut connection.socket, &mut self.attempts);
+        let step = self.download.pump(taker, limits, server, attempts, &mut context.io);
         self.act(step, client, context)
     }
 
@@ -213,7 +213,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// How large a response's head may be; `None` where no server is asked.
-    pub(super) fn head_limits(&self) -> Option<HeadLimits> {
+    pub(in crate::proxy) fn head_limits(&self) -> Option<HeadLimits> {
         let limit = self.proxy()?.head_limit;
         Some(HeadLimits { line: limit, total: limit })
     }
@@ -251,7 +251,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The client left: so does the exchange, unless it was told not to mind.
-    pub(super) fn client_left(&mut self) -> Result<(), Stop> {
+    pub(in crate::proxy) fn client_left(&mut self) -> Result<(), Stop> {
         let ignored = self.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
         if ignored && self.upload.body.is_done() {
             self.download.client_gone = true;
@@ -353,10 +353,8 @@ impl<N: Net> Exchange<N> {
             return None;
         }
         if self.download.is_pending() {
-            return Some((
-                self.download.since + self.settings().send_timeout,
-                Waiting::ClientTakes,
-            ));
+            let deadline = self.download.since + self.settings().send_timeout;
+            return Some((deadline, Waiting::ClientTakes));
         }
         let proxy = self.proxy()?;
         match &self.link {
@@ -371,12 +369,12 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Settings of the location, or of the server outside of all.
-    pub(super) fn settings(&self) -> &LocationSettings {
+    pub(in crate::proxy) fn settings(&self) -> &LocationSettings {
         settings(&self.config, self.site)
     }
 
     /// How the location asks servers, if it does.
-    pub(super) fn proxy(&self) -> Option<&ProxyPass> {
+    pub(in crate::proxy) fn proxy(&self) -> Option<&ProxyPass> {
         match &location_of(&self.config, self.site)?.action {
             Action::Proxy(proxy) => Some(proxy),
             Action::Return(_) | Action::NotFound => None,
@@ -384,12 +382,16 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Whether bytes pass unread.
-    pub(super) fn is_tunnel(&self) -> bool {
+    pub(in crate::proxy) fn is_tunnel(&self) -> bool {
         matches!(self.download.phase, Phase::Tunnel(_))
     }
 
     /// What variables stand for now.
-    pub(super) fn scope<'a>(&'a self, client: &'a Client<N>, context: &Context<N>) -> Scope<'a> {
+    pub(in crate::proxy) fn scope<'a>(
+        &'a self,
+        client: &'a Client<N>,
+        context: &Context<N>,
+    ) -> Scope<'a> {
         Scope {
             config: &self.config,
             site: self.site,
@@ -398,7 +400,7 @@ impl<N: Net> Exchange<N> {
             client: &client.facts,
             remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
             keys: context.keys.clone(),
-            account: &self.account,
+            attempts: &self.attempts,
             answer: Answered {
                 status: self.download.status,
                 sent: self.download.sent,
@@ -445,7 +447,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Closes the connection to the server, if there is one; it is not to be blamed.
-    pub(super) fn drop_link(&mut self, context: &mut Context<N>) {
+    pub(in crate::proxy) fn drop_link(&mut self, context: &mut Context<N>) {
         let verdict = if planted::is(Bug::AbortBlamedOnServer) {
             Verdict::Failed(Failure::Closed)
         } else {
@@ -455,7 +457,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Closes the connection to the server with a verdict.
-    pub(super) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
+    pub(in crate::proxy) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
         let (mut socket, pick) = match std::mem::replace(&mut self.link, Link::None) {
             Link::None => return,
             Link::Connecting { socket, pick, .. } => (socket, pick),
@@ -472,7 +474,12 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Gives a server back with a verdict.
-    pub(super) fn conclude(&mut self, pick: Pick, verdict: Verdict, context: &mut Context<N>) {
+    pub(in crate::proxy) fn conclude(
+        &mut self,
+        pick: Pick,
+        verdict: Verdict,
+        context: &mut Context<N>,
+    ) {
         if let Some(group) = self.proxy().map(|proxy| proxy.group) {
             context.servers.conclude(self.generation, group, pick, verdict, &mut context.io);
         }
@@ -483,7 +490,7 @@ impl<N: Net> Exchange<N> {
         self.account_for_tunnel(context);
         self.drop_link(context);
         let now = context.io.now;
-        self.account.ended(None, now);
+        self.attempts.ended(None, now);
         self.log(client, context);
         self.upload.release(&mut context.io);
         self.download.release(&mut context.io);

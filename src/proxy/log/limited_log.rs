@@ -10,7 +10,7 @@ use crate::time::Time;
 /// outage under load does not bury the lines that matter. Each topic and level is limited for itself,
 /// and lines that no log shows count for nothing.
 #[derive(Debug, Default)]
-pub struct Complaints {
+pub struct LimitedLog {
     budgets: [[Budget; LEVELS.len()]; TOPICS.len()],
 }
 
@@ -34,9 +34,9 @@ struct Budget {
     withheld: usize,
 }
 
-impl Complaints {
+impl LimitedLog {
     /// Tells of one request, unless enough was told of the topic in this second.
-    pub fn tell(
+    pub fn write(
         &mut self,
         now: Time,
         topic: Topic,

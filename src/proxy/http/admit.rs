@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use super::account::Account;
-use super::client::Client;
-use super::context::Context;
-use super::download::Download;
-use super::exchange::Exchange;
-use super::link::Link;
-use super::real_ip;
-use super::request::{Refusal, Request};
-use super::route::{self, Site, location_of};
-use super::stop::{Ending, Stop};
-use super::upload::Upload;
 use crate::config::model::{Action, VirtualServerId};
 use crate::http::framing::{Body, Framing};
 use crate::http::target::{escape, normalise};
 use crate::net::Net;
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::download::Download;
+use crate::proxy::http::exchange::Exchange;
+use crate::proxy::http::link::Link;
+use crate::proxy::http::real_ip;
+use crate::proxy::http::request::{Refusal, Request};
+use crate::proxy::http::route::{self, Site, location_of};
+use crate::proxy::http::stop::{Ending, Stop};
+use crate::proxy::http::upload::Upload;
+use crate::proxy::log::attempt_log::AttemptLog;
 use crate::time::Time;
 use crate::upstream::group::Tried;
 
@@ -46,7 +46,7 @@ impl<N: Net> Exchange<N> {
             link: Link::None,
             upload: Upload::new(Body::new(framing), context.io.now),
             download: Download::new(context.io.now),
-            account: Account::default(),
+            attempts: AttemptLog::default(),
             tried: Tried::default(),
             first_attempt: context.io.now,
             tries: 0,
@@ -141,7 +141,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Does what the location says.
-    pub(super) fn serve(
+    pub(in crate::proxy) fn serve(
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,

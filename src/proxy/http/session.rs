@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::Client;
-use super::complaints::Topic;
-use super::context::Context;
-use super::exchange::{Exchange, Progress};
-use super::linger::Linger;
-use super::next::{CloseReason, Expendable, Next};
-use super::request::{Refusal, Request};
-use super::route::{head_limits, settings, tunnel_of};
-use super::servers::News;
-use super::shared::Shared;
-use super::stop::{Ending, Stop};
 use crate::buffer::Buffer;
 use crate::config::model::{Lingering, LocationSettings, VirtualServerId};
 use crate::http::h2_preface::{self, Preface};
 use crate::http::head::{HeadError, HeadLimits, HeadScan, empty_lines};
 use crate::net::{Event, Net};
 use crate::planted::{self, Bug};
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::exchange::{Exchange, Progress};
+use crate::proxy::http::linger::Linger;
+use crate::proxy::http::request::{Refusal, Request};
+use crate::proxy::http::route::{head_limits, settings, tunnel_of};
+use crate::proxy::http::stop::{Ending, Stop};
+use crate::proxy::log::limited_log::Topic;
+use crate::proxy::next::{CloseReason, Expendable, Next};
+use crate::proxy::servers::News;
+use crate::proxy::shared::Shared;
 use crate::recycle::Boxed;
 use crate::time::Time;
 use crate::transport::socket::Moved;
@@ -402,7 +402,7 @@ impl<N: Net> HttpSession<N> {
         client.socket.overlook_ending();
         if read.is_err() && request.line() == h2_preface::LINE {
             let carries = tunnel(client, &shared.context).is_some();
-            shared.context.complaints.tell(
+            shared.context.limited_log.write(
                 shared.context.io.now,
                 Topic::Clients,
                 log::Level::Warn,

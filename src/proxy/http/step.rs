@@ -1,6 +1,6 @@
 //! What a pump reports, and only the exchange acts on.
 
-use super::request::Refusal;
+use crate::proxy::http::request::Refusal;
 use crate::upstream::retry::Failure;
 
 /// What came of moving bytes in one direction.

@@ -13,7 +13,7 @@ use crate::time::{Time, WallTime};
 
 /// Lines that wait to be written, one batch a file.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub struct AccessLines {
     batches: Vec<Batch>,
 }
 
@@ -29,7 +29,7 @@ struct Batch {
     since: Time,
 }
 
-impl Journal {
+impl AccessLines {
     /// The place of a file's batch, new or known.
     pub fn open(&mut self, log: &AccessLog) -> usize {
         let known = self.batches.iter().position(|batch| batch.path == log.path);
@@ -143,18 +143,18 @@ mod tests {
 
     #[test]
     fn a_batch_is_due_when_it_is_large_or_old() {
-        let mut journal = Journal::default();
+        let mut access_lines = AccessLines::default();
         let log = AccessLog { path: "a".into(), buffer: 10, flush: Duration::from_nanos(5) };
-        let place = journal.open(&log);
-        assert_eq!(journal.open(&log), place);
+        let place = access_lines.open(&log);
+        assert_eq!(access_lines.open(&log), place);
         let at = Time::from_nanos;
-        journal.line(place, at(1), |out| out.extend_from_slice(b"abc"));
-        assert_eq!((journal.next_due(), journal.due(at(5)).count()), (at(6), 0));
-        journal.line(place, at(2), |out| out.extend_from_slice(b"defghi"));
+        access_lines.line(place, at(1), |out| out.extend_from_slice(b"abc"));
+        assert_eq!((access_lines.next_due(), access_lines.due(at(5)).count()), (at(6), 0));
+        access_lines.line(place, at(2), |out| out.extend_from_slice(b"defghi"));
         assert_eq!(
-            journal.due(at(2)).map(|(_, lines)| std::mem::take(lines)).next().unwrap(),
+            access_lines.due(at(2)).map(|(_, lines)| std::mem::take(lines)).next().unwrap(),
             b"abc\ndefghi\n"
         );
-        assert_eq!(journal.next_due(), Time::NEVER);
+        assert_eq!(access_lines.next_due(), Time::NEVER);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::client::Facts;
-use super::request::Request;
 use crate::address::Address;
 use crate::config::model::{RealIp, RealIpSource, Trusted};
+use crate::proxy::client::Facts;
+use crate::proxy::http::request::Request;
 
 /// The client's address, if the peer is trusted and names one.
 pub fn remote(rules: &RealIp, request: &Request, facts: &Facts) -> Option<Address> {

@@ -1,22 +1,22 @@
 //! Long bodies: as much as the framing lets pass unread goes through a pipe.
 
-use super::account::Account;
-use super::client::Client;
-use super::download::{Coding, Download, Phase};
-use super::step::Step;
-use super::upload::{Replay, Taker, Upload, count_body};
 use crate::net::Net;
+use crate::proxy::client::Client;
+use crate::proxy::http::download::{Coding, Download, Phase};
+use crate::proxy::http::step::Step;
+use crate::proxy::http::upload::{Replay, Taker, Upload, count_body};
+use crate::proxy::log::attempt_log::AttemptLog;
 use crate::transport::io::Io;
 use crate::transport::socket::{Moved, Socket};
 
 impl<N: Net> Download<N> {
     /// Moves bytes of the response's body into a pipe, if so many are still to come that it is
     /// worth it. `None`: they are to be copied.
-    pub(super) fn receive_bulk(
+    pub(in crate::proxy) fn receive_bulk(
         &mut self,
         taker: Taker,
         server: &mut Socket<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Option<Step> {
         let Phase::Body { body, coding: Coding::AsIs, .. } = &mut self.phase else { return None };
@@ -38,8 +38,8 @@ impl<N: Net> Download<N> {
             body.pass_unread(count as u64);
             let done = body.is_done();
             self.since = io.now;
-            account.received(count);
-            account.of_body(count);
+            attempts.received(count);
+            attempts.of_body(count);
             return Some(if done { Step::Done } else { Step::Moved });
         }
         self.drop_pipe(io);
@@ -52,7 +52,11 @@ impl<N: Net> Download<N> {
     }
 
     /// Moves what is in the pipe to the client.
-    pub(super) fn deliver_bulk(&mut self, client: &mut Client<N>, io: &mut Io<N>) -> Step {
+    pub(in crate::proxy) fn deliver_bulk(
+        &mut self,
+        client: &mut Client<N>,
+        io: &mut Io<N>,
+    ) -> Step {
         if self.client_gone {
             self.drop_pipe(io);
             return Step::Moved;
@@ -73,11 +77,11 @@ impl<N: Net> Download<N> {
 impl<N: Net> Upload<N> {
     /// Moves bytes of the request's body into a pipe, if so many are still to come that it is
     /// worth it, and none has to be kept. Whether anything moved; `None`: they are to be copied.
-    pub(super) fn take_bulk(
+    pub(in crate::proxy) fn take_bulk(
         &mut self,
         most: Option<u64>,
         client: &mut Client<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Result<Option<bool>, Step> {
         if self.is_piping() {
@@ -98,7 +102,7 @@ impl<N: Net> Upload<N> {
         if let Moved::Bytes(count) = moved {
             self.body.pass_unread(count as u64);
             self.since = io.now;
-            count_body(count as u64, most, account)?;
+            count_body(count as u64, most, attempts)?;
             return Ok(Some(true));
         }
         self.drop_pipe(io);
@@ -110,10 +114,10 @@ impl<N: Net> Upload<N> {
     }
 
     /// Moves what is in the pipe to the server. Whether anything moved.
-    pub(super) fn send_bulk(
+    pub(in crate::proxy) fn send_bulk(
         &mut self,
         server: &mut Socket<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> bool {
         let Some(piped) = &mut self.piped else { return false };
@@ -121,7 +125,7 @@ impl<N: Net> Upload<N> {
             Moved::Bytes(count) => {
                 self.sent = true;
                 self.since = io.now;
-                account.sent(count);
+                attempts.sent(count);
                 true
             }
             Moved::Wait => false,

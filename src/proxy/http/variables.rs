@@ -6,17 +6,17 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::account::{Account, Attempt};
-use super::client::Facts;
-use super::page::Page;
-use super::request::{Request, Span};
-use super::route::{Site, location_of};
 use crate::address::Address;
 use crate::config::model::{Action, Config, Escape, HeadLimits, LogFormat, ProxyPass};
 use crate::config::template::{Part, Template, Variable};
 use crate::http::head::{self, Version};
 use crate::http::rewrite::decimal;
 use crate::http::target::{host_and_port, normalise};
+use crate::proxy::client::Facts;
+use crate::proxy::http::page::Page;
+use crate::proxy::http::request::{Request, Span};
+use crate::proxy::http::route::{Site, location_of};
+use crate::proxy::log::attempt_log::{Attempt, AttemptLog};
 use crate::time::{Time, WallTime};
 use crate::transport::proxy_protocol::ProxiedFrom;
 
@@ -38,7 +38,7 @@ pub struct Scope<'a> {
     /// Make `$request_id` unguessable and different in every process.
     pub keys: RandomState,
     /// The attempts.
-    pub account: &'a Account,
+    pub attempts: &'a AttemptLog,
     /// The answer.
     pub answer: Answered<'a>,
     /// When the request began.
@@ -81,7 +81,7 @@ impl Scope<'_> {
     }
 
     /// Appends a variable's value; `None` where it has none.
-    pub(super) fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
+    pub(in crate::proxy) fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
         match variable {
             Variable::Host => self.host(out),
             // RFC 9112, section 3.2.2: the target's host replaces that of `Host`.
@@ -141,14 +141,14 @@ impl Scope<'_> {
             Variable::BodyBytesSent => number(self.answer.body, out),
             Variable::BytesSent => number(self.answer.sent, out),
             Variable::RequestLength => {
-                number(self.request.head.len() as u64 + self.account.body_received, out)
+                number(self.request.head.len() as u64 + self.attempts.body_received, out)
             }
             Variable::RequestTime => seconds(self.now - self.started, out),
             Variable::RequestId => {
                 let _ = write!(out, "{:032x}", self.client.request_id(&self.keys));
             }
-            Variable::TimeLocal => super::journal::time_local(self.wall, out),
-            Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
+            Variable::TimeLocal => crate::proxy::log::access_log::time_local(self.wall, out),
+            Variable::TimeIso8601 => crate::proxy::log::access_log::time_iso8601(self.wall, out),
             Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
             Variable::Pid => number(std::process::id(), out),
             Variable::Connection => number(self.client.number, out),
@@ -158,18 +158,18 @@ impl Scope<'_> {
                 field_of_response(self.answer.upstream_head, name, out)?
             }
             Variable::UpstreamAddr => {
-                each(self.account, out, Some, |of, out| server_of(self.config, of, out))?
+                each(self.attempts, out, Some, |of, out| server_of(self.config, of, out))?
             }
-            Variable::UpstreamStatus => each(self.account, out, |of| of.status, number)?,
-            Variable::UpstreamConnectTime => each(self.account, out, |of| of.connect, seconds)?,
-            Variable::UpstreamHeaderTime => each(self.account, out, |of| of.header, seconds)?,
-            Variable::UpstreamResponseTime => each(self.account, out, |of| of.response, seconds)?,
+            Variable::UpstreamStatus => each(self.attempts, out, |of| of.status, number)?,
+            Variable::UpstreamConnectTime => each(self.attempts, out, |of| of.connect, seconds)?,
+            Variable::UpstreamHeaderTime => each(self.attempts, out, |of| of.header, seconds)?,
+            Variable::UpstreamResponseTime => each(self.attempts, out, |of| of.response, seconds)?,
             Variable::UpstreamResponseLength => {
-                each(self.account, out, |of| Some(of.length), number)?
+                each(self.attempts, out, |of| Some(of.length), number)?
             }
-            Variable::UpstreamBytesSent => each(self.account, out, |of| Some(of.sent), number)?,
+            Variable::UpstreamBytesSent => each(self.attempts, out, |of| Some(of.sent), number)?,
             Variable::UpstreamBytesReceived => {
-                each(self.account, out, |of| Some(of.received), number)?
+                each(self.attempts, out, |of| Some(of.received), number)?
             }
             // Of `stream {}` only: the file is refused before.
             Variable::Protocol
@@ -284,7 +284,7 @@ impl Scope<'_> {
 }
 
 /// Appends a log line, asking for each variable's value.
-pub(super) fn write_line(
+pub(in crate::proxy) fn write_line(
     format: &LogFormat,
     out: &mut Vec<u8>,
     value: impl Fn(&Variable, &mut Vec<u8>) -> Option<()>,
@@ -307,14 +307,14 @@ pub(super) fn write_line(
 }
 
 /// Appends one value an attempt, `-` where it has none.
-pub(super) fn each<'a, T>(
-    account: &'a Account,
+pub(in crate::proxy) fn each<'a, T>(
+    attempts: &'a AttemptLog,
     out: &mut Vec<u8>,
     value: impl Fn(&'a Attempt) -> Option<T>,
     write: impl Fn(T, &mut Vec<u8>),
 ) -> Option<()> {
     let mut found = None;
-    for attempt in account.attempts() {
+    for attempt in attempts.iter() {
         if found.is_some() {
             out.extend_from_slice(b", ");
         }
@@ -328,7 +328,7 @@ pub(super) fn each<'a, T>(
 }
 
 /// Appends the address of an attempt's server; the group's name where there was none.
-pub(super) fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
+pub(in crate::proxy) fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
     let group = &config.groups[attempt.group.0];
     match attempt.server {
         Some(server) => show(&group.servers[server.0].address, out),
@@ -337,18 +337,18 @@ pub(super) fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
 }
 
 /// Appends a value as text.
-pub(super) fn show(value: impl Display, out: &mut Vec<u8>) {
+pub(in crate::proxy) fn show(value: impl Display, out: &mut Vec<u8>) {
     // Writing to memory does not fail.
     let _ = write!(out, "{value}");
 }
 
 /// Appends a number.
-pub(super) fn number(value: impl Into<u64>, out: &mut Vec<u8>) {
+pub(in crate::proxy) fn number(value: impl Into<u64>, out: &mut Vec<u8>) {
     decimal(out, value.into());
 }
 
 /// Appends a duration in seconds with milliseconds.
-pub(super) fn seconds(duration: Duration, out: &mut Vec<u8>) {
+pub(in crate::proxy) fn seconds(duration: Duration, out: &mut Vec<u8>) {
     number(duration.as_secs(), out);
     let millis = duration.subsec_millis();
     out.extend([b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
@@ -359,7 +359,7 @@ fn digit(number: u32) -> u8 {
 }
 
 /// Appends an address without its port.
-pub(super) fn ip(address: &Address, out: &mut Vec<u8>) {
+pub(in crate::proxy) fn ip(address: &Address, out: &mut Vec<u8>) {
     match address {
         Address::Inet(SocketAddr::V4(at)) => ipv4(at.ip().octets(), out),
         Address::Inet(SocketAddr::V6(at)) => show(at.ip(), out),

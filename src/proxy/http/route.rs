@@ -1,10 +1,10 @@
 //! Which virtual server and which location a request belongs to.
 
-use super::request::Request;
 use crate::config::model::{
     Action, Config, HeadLimits, Listen, Location, LocationSettings, Matcher, ServerName, Serves,
     VirtualServerId,
 };
+use crate::proxy::http::request::Request;
 
 /// The place in the configuration that serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

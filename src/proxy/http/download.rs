@@ -3,17 +3,17 @@
 use std::io::IoSlice;
 use std::io::Write as _;
 
-use super::account::Account;
-use super::client::Client;
-use super::request::Refusal;
-use super::step::Step;
-use super::upload::{RELAY_BUFFER, Taker};
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::net::Net;
 use crate::planted::{self, Bug};
+use crate::proxy::client::Client;
+use crate::proxy::http::request::Refusal;
+use crate::proxy::http::step::Step;
+use crate::proxy::http::upload::{RELAY_BUFFER, Taker};
+use crate::proxy::log::attempt_log::AttemptLog;
 use crate::time::Time;
 use crate::transport::io::Io;
 use crate::transport::pipe::Piped;
@@ -184,7 +184,7 @@ impl<N: Net> Download<N> {
         taker: Taker,
         limits: HeadLimits,
         server: &mut Socket<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Step {
         let coding = match &self.phase {
@@ -192,7 +192,7 @@ impl<N: Net> Download<N> {
             Phase::Body { coding, .. } => Some(*coding),
             Phase::AwaitingHead { .. } => None,
         };
-        if let Some(step) = self.receive_bulk(taker, server, account, io) {
+        if let Some(step) = self.receive_bulk(taker, server, attempts, io) {
             return step;
         }
         let awaiting = matches!(self.phase, Phase::AwaitingHead { .. });
@@ -222,15 +222,15 @@ impl<N: Net> Download<N> {
                 if !self.is_pending() {
                     self.since = io.now;
                 }
-                account.received(count);
+                attempts.received(count);
                 match coding {
                     Some(Coding::Chunks) => {
-                        self.chunk(count, account, io);
+                        self.chunk(count, attempts, io);
                         Step::Moved
                     }
                     Some(Coding::AsIs | Coding::DataOnly) | None => {
                         self.raw.filled(count);
-                        self.digest(limits, account)
+                        self.digest(limits, attempts)
                     }
                 }
             }
@@ -256,36 +256,36 @@ impl<N: Net> Download<N> {
     }
 
     /// Makes sense of the bytes in hand.
-    pub fn digest(&mut self, limits: HeadLimits, account: &mut Account) -> Step {
+    pub fn digest(&mut self, limits: HeadLimits, attempts: &mut AttemptLog) -> Step {
         match &mut self.phase {
             Phase::AwaitingHead { scan } => match scan.end(self.raw.bytes(), limits) {
                 Err(_) => Step::Failed(Failure::BadHead),
                 Ok(None) => Step::Moved,
                 Ok(Some(length)) => Step::Head(length),
             },
-            Phase::Body { .. } => self.digest_body(account),
+            Phase::Body { .. } => self.digest_body(attempts),
             Phase::Tunnel(_) | Phase::Ended { .. } => Step::Moved,
         }
     }
 
     /// The body's part of what came with the head, or its end if there is none.
-    pub fn begun(&mut self, account: &mut Account, io: &mut Io<N>) -> Step {
+    pub fn begun(&mut self, attempts: &mut AttemptLog, io: &mut Io<N>) -> Step {
         match &self.phase {
             Phase::Body { coding: Coding::Chunks, .. } => {
                 io.scratch.clear();
                 io.scratch.extend_from_slice(self.raw.bytes());
                 io.buffers.clear(&mut self.raw);
                 let count = io.scratch.len();
-                self.chunk(count, account, io);
+                self.chunk(count, attempts, io);
                 Step::Moved
             }
-            Phase::Body { .. } => self.digest_body(account),
+            Phase::Body { .. } => self.digest_body(attempts),
             Phase::Tunnel(_) | Phase::AwaitingHead { .. } | Phase::Ended { .. } => Step::Moved,
         }
     }
 
     /// Finds out which bytes in hand may go to the client.
-    fn digest_body(&mut self, account: &mut Account) -> Step {
+    fn digest_body(&mut self, attempts: &mut AttemptLog) -> Step {
         let Phase::Body { body, coding, .. } = &mut self.phase else { return Step::Moved };
         let keep = match coding {
             Coding::AsIs => Keep::Framing,
@@ -297,16 +297,16 @@ impl<N: Net> Download<N> {
         let done = body.is_done();
         self.raw.cut(self.ready + scan.kept, self.ready + scan.consumed);
         self.ready += scan.kept;
-        account.of_body(scan.kept);
+        attempts.of_body(scan.kept);
         if done { Step::Done } else { Step::Moved }
     }
 
     /// Puts `count` bytes that were read into a chunk.
-    fn chunk(&mut self, count: usize, account: &mut Account, io: &mut Io<N>) {
+    fn chunk(&mut self, count: usize, attempts: &mut AttemptLog, io: &mut Io<N>) {
         if count == 0 {
             return;
         }
-        account.of_body(count);
+        attempts.of_body(count);
         let mut line = [0; 20];
         let mut rest = &mut line[..];
         // 16 digits are enough for any count.
@@ -319,7 +319,7 @@ impl<N: Net> Download<N> {
     }
 
     /// The server sent its orderly end.
-    pub(super) fn server_ended(
+    pub(in crate::proxy) fn server_ended(
         &mut self,
         taker: Taker,
         server: &Socket<N>,

@@ -1,10 +1,5 @@
 //! The request's head as the server of the current attempt gets it.
 
-use super::client::Client;
-use super::context::Context;
-use super::exchange::Exchange;
-use super::link::Link;
-use super::route::{location_of, prefix};
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{Named, Options};
 use crate::http::fields::Known;
@@ -13,10 +8,15 @@ use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
 use crate::http::target::{escape, escape_argument, normalise};
 use crate::net::Net;
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::exchange::Exchange;
+use crate::proxy::http::link::Link;
+use crate::proxy::http::route::{location_of, prefix};
 
 impl<N: Net> Exchange<N> {
     /// Writes the head for the server of the current attempt, and puts the body back to its start.
-    pub(super) fn render(&mut self, client: &Client<N>, context: &mut Context<N>) {
+    pub(in crate::proxy) fn render(&mut self, client: &Client<N>, context: &mut Context<N>) {
         self.upload.rewind(&mut context.io.buffers, context.io.now);
         let Some(proxy) = self.proxy() else { return };
         let mut set = std::mem::take(&mut context.scratch.set);

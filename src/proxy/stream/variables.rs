@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
-use super::account::Account;
-use super::client::{Client, Facts};
-use super::context::Context;
-use super::request::Request;
-use super::route::Site;
-use super::transit::{Passed, Route, Transit};
-use super::variables::{self, Answered, each, ip, number, seconds, server_of, show, write_line};
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::config::model::{Config, VirtualServerId};
 use crate::config::template::Variable;
 use crate::http::h2_preface::LINE;
 use crate::net::Net;
+use crate::proxy::client::{Client, Facts};
+use crate::proxy::context::Context;
+use crate::proxy::http::request::Request;
+use crate::proxy::http::route::Site;
+use crate::proxy::http::variables::{
+    self, Answered, each, ip, number, seconds, server_of, show, write_line,
+};
+use crate::proxy::log::attempt_log::AttemptLog;
+use crate::proxy::stream::passthrough::{Passed, Passthrough, Route};
 use crate::time::{Time, WallTime};
 
-impl<N: Net> Transit<N> {
+impl<N: Net> Passthrough<N> {
     /// Writes what became of the connection.
-    pub(super) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
+    pub(in crate::proxy) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
         let server = match self.route() {
             Route::Stream(server) => &self.config.stream_servers[server.0],
             Route::H2c(server) => return self.log_as_request(server, client, context),
@@ -28,7 +30,7 @@ impl<N: Net> Transit<N> {
             config: &self.config,
             client: &client.facts,
             remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
-            account: &self.account,
+            attempts: &self.attempts,
             status: self.status,
             passed: self.passed,
             now: context.io.now,
@@ -36,7 +38,7 @@ impl<N: Net> Transit<N> {
         };
         for to in &server.access_logs {
             let place = context.servers.log_place(self.generation(), to.log);
-            context.journal.line(place, scope.now, |out| {
+            context.access_lines.line(place, scope.now, |out| {
                 let format = &self.config.log_formats[to.format.0];
                 write_line(format, out, |variable, out| scope.value(variable, out));
             });
@@ -44,7 +46,7 @@ impl<N: Net> Transit<N> {
     }
 }
 
-impl<N: Net> Transit<N> {
+impl<N: Net> Passthrough<N> {
     /// The same for a connection that speaks HTTP/2: as the one request that its preface looks like.
     fn log_as_request(
         &self,
@@ -73,7 +75,7 @@ impl<N: Net> Transit<N> {
             client: &client.facts,
             remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
             keys: context.keys.clone(),
-            account: &self.account,
+            attempts: &self.attempts,
             answer,
             started: self.began,
             now: context.io.now,
@@ -82,7 +84,7 @@ impl<N: Net> Transit<N> {
         for to in &model.outside.access_logs {
             let place = context.servers.log_place(self.generation(), to.log);
             let format = &self.config.log_formats[to.format.0];
-            context.journal.line(place, scope.now, |out| scope.write_line(format, out));
+            context.access_lines.line(place, scope.now, |out| scope.write_line(format, out));
         }
         context.io.buffers.clear(&mut request.head);
     }
@@ -93,7 +95,7 @@ struct Scope<'a> {
     config: &'a Config,
     client: &'a Facts,
     remote: &'a Address,
-    account: &'a Account,
+    attempts: &'a AttemptLog,
     status: u16,
     passed: Passed,
     now: Time,
@@ -120,20 +122,20 @@ impl Scope<'_> {
             Variable::BytesReceived => number(self.passed.received, out),
             Variable::BytesSent => number(self.passed.sent, out),
             Variable::SessionTime => seconds(self.now - self.client.accepted, out),
-            Variable::TimeLocal => super::journal::time_local(self.wall, out),
-            Variable::TimeIso8601 => super::journal::time_iso8601(self.wall, out),
+            Variable::TimeLocal => crate::proxy::log::access_log::time_local(self.wall, out),
+            Variable::TimeIso8601 => crate::proxy::log::access_log::time_iso8601(self.wall, out),
             Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
             Variable::Pid => number(std::process::id(), out),
             Variable::Connection => number(self.client.number, out),
             Variable::UpstreamAddr => {
-                each(self.account, out, Some, |of, out| server_of(self.config, of, out))?
+                each(self.attempts, out, Some, |of, out| server_of(self.config, of, out))?
             }
-            Variable::UpstreamConnectTime => each(self.account, out, |of| of.connect, seconds)?,
-            Variable::UpstreamFirstByteTime => each(self.account, out, |of| of.header, seconds)?,
-            Variable::UpstreamSessionTime => each(self.account, out, |of| of.response, seconds)?,
-            Variable::UpstreamBytesSent => each(self.account, out, |of| Some(of.sent), number)?,
+            Variable::UpstreamConnectTime => each(self.attempts, out, |of| of.connect, seconds)?,
+            Variable::UpstreamFirstByteTime => each(self.attempts, out, |of| of.header, seconds)?,
+            Variable::UpstreamSessionTime => each(self.attempts, out, |of| of.response, seconds)?,
+            Variable::UpstreamBytesSent => each(self.attempts, out, |of| Some(of.sent), number)?,
             Variable::UpstreamBytesReceived => {
-                each(self.account, out, |of| Some(of.received), number)?
+                each(self.attempts, out, |of| Some(of.received), number)?
             }
             // Of `http {}` only: the file is refused before.
             Variable::Host

@@ -1,18 +1,18 @@
 //! One try after another: pick a server, reuse a connection or make one, and judge what happens.
 
-use super::client::Client;
-use super::complaints::{Named, Topic};
-use super::context::Context;
-use super::download::{Left, Phase};
-use super::exchange::Exchange;
-use super::link::Link;
-use super::request::Refusal;
-use super::servers::At;
-use super::stop::Stop;
 use crate::config::model::{self, ProxyVersion};
 use crate::http::framing::Framing;
 use crate::net::{Connect, Net};
 use crate::planted::{self, Bug};
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::http::download::{Left, Phase};
+use crate::proxy::http::exchange::Exchange;
+use crate::proxy::http::link::Link;
+use crate::proxy::http::request::Refusal;
+use crate::proxy::http::stop::Stop;
+use crate::proxy::log::limited_log::{Named, Topic};
+use crate::proxy::servers::At;
 use crate::transport::dial::failure_of_connect;
 use crate::transport::io::Owner;
 use crate::transport::pool::Connection;
@@ -22,7 +22,7 @@ use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend
 
 impl<N: Net> Exchange<N> {
     /// Begins to ask the servers of the location's group.
-    pub(super) fn ask(
+    pub(in crate::proxy) fn ask(
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
@@ -52,7 +52,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Tries `pick`, and others after it while they fail at once.
-    pub(super) fn attempt(
+    pub(in crate::proxy) fn attempt(
         &mut self,
         pick: Pick,
         client: &mut Client<N>,
@@ -65,7 +65,7 @@ impl<N: Net> Exchange<N> {
             }
             self.tries += 1;
             if let Some(group) = self.proxy().map(|proxy| proxy.group) {
-                self.account.begin(group, Some(pick.server), context.io.now);
+                self.attempts.begin(group, Some(pick.server), context.io.now);
             }
             let Err((failed, failure)) = self.open(pick, client, context) else { return Ok(()) };
             match self.after_failed_open(failed, failure, context) {
@@ -84,7 +84,7 @@ impl<N: Net> Exchange<N> {
     ) -> Result<Pick, Refusal> {
         let Some(failure) = failure else {
             self.conclude(failed, Verdict::Abandoned, context);
-            context.complaints.tell(context.io.now, Topic::Resources, log::Level::Error, || {
+            context.limited_log.write(context.io.now, Topic::Resources, log::Level::Error, || {
                 let request = self.request_words();
                 format!("no descriptor or memory for a connection; {request} gets 502")
             });
@@ -94,7 +94,7 @@ impl<N: Net> Exchange<N> {
         let next = self.next_after(failure, context);
         self.tell_failure(failed.server, failure, next.as_ref(), context);
         self.conclude(failed, verdict_of(failure), context);
-        self.account.ended(Some(failure.status()), context.io.now);
+        self.attempts.ended(Some(failure.status()), context.io.now);
         if next.is_none() {
             self.note_if_others_are_out(failure, context);
         }
@@ -118,7 +118,7 @@ impl<N: Net> Exchange<N> {
         if !planted::is(Bug::OwnerNotChanged) {
             context.io.owners[token.0] = Owner::Upstream(client.facts.session);
         }
-        self.account.connected(context.io.now);
+        self.attempts.connected(context.io.now);
         self.link = Link::Open { connection, pick, reused: true, reusable: true };
         self.render(client, context);
         Ok(())
@@ -144,7 +144,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Looks after a connect under way. Whether it came to its end.
-    pub(super) fn connect(
+    pub(in crate::proxy) fn connect(
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
@@ -153,7 +153,7 @@ impl<N: Net> Exchange<N> {
         match socket.connected() {
             Ok(false) => Ok(false),
             Ok(true) => {
-                self.account.connected(context.io.now);
+                self.attempts.connected(context.io.now);
                 if let Link::Connecting { socket, pick, .. } =
                     std::mem::replace(&mut self.link, Link::None)
                 {
@@ -178,7 +178,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// `proxy_send_timeout` or `proxy_read_timeout` has passed.
-    pub(super) fn server_stalls(
+    pub(in crate::proxy) fn server_stalls(
         &mut self,
         failure: Failure,
         client: &mut Client<N>,
@@ -191,7 +191,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// `client_body_timeout` has passed.
-    pub(super) fn client_is_silent(
+    pub(in crate::proxy) fn client_is_silent(
         &mut self,
         client: &mut Client<N>,
         context: &mut Context<N>,
@@ -202,7 +202,7 @@ impl<N: Net> Exchange<N> {
 
     /// The current attempt failed before a byte of a final response reached the client: blame,
     /// and try elsewhere if that is allowed.
-    pub(super) fn fail(
+    pub(in crate::proxy) fn fail(
         &mut self,
         failure: Failure,
         client: &mut Client<N>,
@@ -218,7 +218,7 @@ impl<N: Net> Exchange<N> {
         let next = self.next_after(failure, context);
         self.tell_failure(server, failure, next.as_ref(), context);
         self.end_link(verdict_of(failure), context);
-        self.account.ended(Some(failure.status()), context.io.now);
+        self.attempts.ended(Some(failure.status()), context.io.now);
         self.download.start_over(&mut context.io.buffers, context.io.now);
         match next {
             Some(next) => Stop::behind(self.attempt(next, client, context)),
@@ -261,7 +261,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The server for the next attempt, if the request may be sent to another and there is one.
-    pub(super) fn next_after(
+    pub(in crate::proxy) fn next_after(
         &mut self,
         failure: Failure,
         context: &mut Context<N>,
@@ -284,8 +284,8 @@ impl<N: Net> Exchange<N> {
         };
         if may_move(failure, self.repeatable(), progress, &proxy.next) && servers.any(is_left) {
             let group = proxy.group;
-            self.account.begin(group, None, context.io.now);
-            self.account.ended(Some(502), context.io.now);
+            self.attempts.begin(group, None, context.io.now);
+            self.attempts.ended(Some(502), context.io.now);
         }
     }
 
@@ -298,17 +298,17 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The server of the current attempt.
-    pub(super) fn server(&self) -> Option<ServerId> {
+    pub(in crate::proxy) fn server(&self) -> Option<ServerId> {
         self.link.server()
     }
 
     /// The last byte of the response is in hand: the server may serve others.
-    pub(super) fn response_complete(&mut self, context: &mut Context<N>) {
+    pub(in crate::proxy) fn response_complete(&mut self, context: &mut Context<N>) {
         let left = self.download.complete();
         if left == Left::Nothing {
             return;
         }
-        self.account.ended(None, context.io.now);
+        self.attempts.ended(None, context.io.now);
         let Link::Open { connection, pick, reusable, .. } =
             std::mem::replace(&mut self.link, Link::None)
         else {
@@ -330,8 +330,8 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The response ends before its end: the client gets what is in hand, and has to see it.
-    pub(super) fn cut(&mut self, context: &mut Context<N>) -> Stop {
-        context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
+    pub(in crate::proxy) fn cut(&mut self, context: &mut Context<N>) -> Stop {
+        context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
             let (from, request) = (self.server_words(), self.request_words());
             format!("{from}: the answer to {request} is cut short")
         });
@@ -343,10 +343,10 @@ impl<N: Net> Exchange<N> {
     /// No server can be picked at all.
     fn nobody(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Stop {
         if let Some(group) = self.proxy().map(|proxy| proxy.group) {
-            self.account.begin(group, None, context.io.now);
-            self.account.ended(Some(502), context.io.now);
+            self.attempts.begin(group, None, context.io.now);
+            self.attempts.ended(Some(502), context.io.now);
             let name = &self.config.groups[group.0].name;
-            context.complaints.tell(context.io.now, Topic::Servers, log::Level::Warn, || {
+            context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
                 let request = self.request_words();
                 format!("upstream \"{name}\": no server can take it; {request} gets 502")
             });
@@ -356,7 +356,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Tells the operator what happened at a server, and what becomes of the request.
-    pub(super) fn tell_failure(
+    pub(in crate::proxy) fn tell_failure(
         &self,
         server: ServerId,
         failure: Failure,
@@ -365,11 +365,11 @@ impl<N: Net> Exchange<N> {
     ) {
         let Some(proxy) = self.proxy() else { return };
         if failure == Failure::MarkedDown && next.is_some() {
-            return context.complaints.count(context.io.now);
+            return context.limited_log.count(context.io.now);
         }
         let group = &self.config.groups[proxy.group.0];
         let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
-        context.complaints.tell(context.io.now, Topic::Servers, level, || {
+        context.limited_log.write(context.io.now, Topic::Servers, level, || {
             let (name, request) = (&group.name, self.request_words());
             let (at, words) = (Named(&group.servers[server.0]), failure.words());
             let becomes = match next {
@@ -381,7 +381,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// The group and the server of the current attempt in log lines.
-    pub(super) fn server_words(&self) -> String {
+    pub(in crate::proxy) fn server_words(&self) -> String {
         let Some(proxy) = self.proxy() else { return String::new() };
         let group = &self.config.groups[proxy.group.0];
         match self.server() {
@@ -393,7 +393,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// A request in log lines: nothing in it can end the line.
-    pub(super) fn request_words(&self) -> String {
+    pub(in crate::proxy) fn request_words(&self) -> String {
         let line = self.request.line();
         let shown = line[..line.len().min(SHOWN_OF_LINE)].escape_ascii();
         format!("\"{shown}\"")
@@ -419,7 +419,7 @@ fn silent<N: Net>(
 }
 
 /// What a failed attempt says of its server.
-pub(super) fn verdict_of(failure: Failure) -> Verdict {
+pub(in crate::proxy) fn verdict_of(failure: Failure) -> Verdict {
     if failure.counts() { Verdict::Failed(failure) } else { Verdict::Abandoned }
 }
 

@@ -4,15 +4,15 @@
 
 use std::io::IoSlice;
 
-use super::account::Account;
-use super::client::Client;
-use super::request::Refusal;
-use super::step::Step;
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
 use crate::net::Net;
 use crate::planted::{self, Bug};
+use crate::proxy::client::Client;
+use crate::proxy::http::request::Refusal;
+use crate::proxy::http::step::Step;
+use crate::proxy::log::attempt_log::AttemptLog;
 use crate::time::Time;
 use crate::transport::io::Io;
 use crate::transport::pipe::Piped;
@@ -190,7 +190,7 @@ impl<N: Net> Upload<N> {
         most: Option<u64>,
         client: &mut Client<N>,
         server: &mut Socket<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Step {
         if self.taker == Taker::Broken {
@@ -199,12 +199,12 @@ impl<N: Net> Upload<N> {
         let mut moved = false;
         // What has come of the body leaves with the head, in one write.
         if !self.body.is_done() && self.taker == Taker::Server {
-            match self.take_body(most, client, account, io) {
+            match self.take_body(most, client, attempts, io) {
                 Ok(taken) => moved = taken,
                 Err(step) => return step,
             }
         }
-        Step::of(self.write(client, server, account, io) || moved)
+        Step::of(self.write(client, server, attempts, io) || moved)
     }
 
     /// Writes what is in hand. Whether anything moved.
@@ -212,14 +212,14 @@ impl<N: Net> Upload<N> {
         &mut self,
         client: &mut Client<N>,
         server: &mut Socket<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> bool {
         if !self.is_pending() {
             return false;
         }
         if self.is_piping() {
-            return self.send_bulk(server, account, io);
+            return self.send_bulk(server, attempts, io);
         }
         let head = self.head.bytes();
         let replay = &self.replay.bytes()[self.resent..];
@@ -233,7 +233,7 @@ impl<N: Net> Upload<N> {
         };
         match moved {
             Moved::Bytes(count) => {
-                self.note_written(count, client, account, io);
+                self.note_written(count, client, attempts, io);
                 true
             }
             Moved::Wait => false,
@@ -249,12 +249,12 @@ impl<N: Net> Upload<N> {
         &mut self,
         count: usize,
         client: &mut Client<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) {
         self.sent = true;
         self.since = io.now;
-        account.sent(count);
+        attempts.sent(count);
         let of_head = count.min(self.head.len());
         self.head.consume(of_head);
         io.buffers.settle(&mut self.head);
@@ -275,17 +275,17 @@ impl<N: Net> Upload<N> {
         &mut self,
         most: Option<u64>,
         client: &mut Client<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Result<bool, Step> {
         if client.input.len() > self.ready {
             let before = (self.ready, client.input.len());
-            self.scan_body(most, client, account)?;
+            self.scan_body(most, client, attempts)?;
             if before != (self.ready, client.input.len()) || self.body.is_done() {
                 return Ok(true);
             }
         }
-        if let Some(moved) = self.take_bulk(most, client, account, io)? {
+        if let Some(moved) = self.take_bulk(most, client, attempts, io)? {
             return Ok(moved);
         }
         if client.input.len() >= RELAY_BUFFER || !client.socket.is_readable() {
@@ -313,7 +313,7 @@ impl<N: Net> Upload<N> {
         &mut self,
         most: Option<u64>,
         client: &mut Client<N>,
-        account: &mut Account,
+        attempts: &mut AttemptLog,
     ) -> Result<(), Step> {
         let bytes = &mut client.input.bytes_mut()[self.ready..];
         let Ok(scan) = self.body.scan(bytes, Keep::Framing) else {
@@ -322,7 +322,7 @@ impl<N: Net> Upload<N> {
         };
         client.input.cut(self.ready + scan.kept, self.ready + scan.consumed);
         self.ready += scan.kept;
-        count_body(scan.consumed as u64, most, account)
+        count_body(scan.consumed as u64, most, attempts)
     }
 
     /// Drops what is in hand of a body that is not wanted any more, so that the client's connection
@@ -349,9 +349,13 @@ impl<N: Net> Upload<N> {
 }
 
 /// Counts bytes of the body, which may turn out to be too long.
-pub(super) fn count_body(bytes: u64, most: Option<u64>, account: &mut Account) -> Result<(), Step> {
-    account.body_received += bytes;
-    if most.is_some_and(|most| account.body_received > most) {
+pub(in crate::proxy) fn count_body(
+    bytes: u64,
+    most: Option<u64>,
+    attempts: &mut AttemptLog,
+) -> Result<(), Step> {
+    attempts.body_received += bytes;
+    if most.is_some_and(|most| attempts.body_received > most) {
         let why = "The body is larger than allowed.";
         return Err(Step::Refused(Refusal { status: 413, why }));
     }

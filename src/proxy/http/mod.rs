@@ -1,0 +1,23 @@
+//! HTTP/1.1: requests are read, sent on one by one, and answered.
+
+pub mod access_log;
+pub mod admit;
+pub mod attempt;
+pub mod bulk;
+pub mod download;
+pub mod error_page;
+pub mod exchange;
+pub mod linger;
+pub mod link;
+pub mod own_answer;
+pub mod page;
+pub mod real_ip;
+pub mod request;
+pub mod request_head;
+pub mod response_head;
+pub mod route;
+pub mod session;
+pub mod step;
+pub mod stop;
+pub mod upload;
+pub mod variables;

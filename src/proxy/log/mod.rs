@@ -1,0 +1,5 @@
+//! What requests leave in the logs.
+
+pub mod access_log;
+pub mod attempt_log;
+pub mod limited_log;

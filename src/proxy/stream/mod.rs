@@ -1,0 +1,4 @@
+//! Connections whose bytes pass unread.
+
+pub mod passthrough;
+pub mod variables;

@@ -7,11 +7,10 @@
 
 mod common;
 
-use std::env;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{Message, Proxy, Upstream, binary};
+use common::{Message, Proxy, Upstream, binary, nginx};
 
 /// One exchange: what stands in the location, what the client sends, what the server answers.
 struct Case {
@@ -231,17 +230,6 @@ fn is_page(message: &Message) -> bool {
     let status = message.start.strip_prefix("HTTP/1.1 ");
     let body = message.text();
     status.is_some_and(|status| body.contains("<html>") || body.starts_with(status))
-}
-
-/// nginx, where it is installed.
-fn nginx() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let places = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let found = places.map(|place| place.join("nginx")).find(|file| file.is_file());
-    if found.is_none() {
-        eprintln!("skipped: no nginx on the PATH");
-    }
-    found
 }
 
 #[test]

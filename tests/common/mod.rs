@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests live in real time; only decisions may not")]
 
 mod client;
+pub mod hostile;
 mod message;
 mod port;
 mod proxy;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 pub use client::Client;
 pub use message::{Framing, Message, Reader};
 pub use port::Port;
-pub use proxy::{Proxy, Run, binary, is_nginx, run, signal};
+pub use proxy::{Proxy, Run, binary, is_nginx, nginx, run, signal};
 pub use upstream::{Connection, Upstream};
 pub use wire::Wire;
 
@@ -73,26 +74,3 @@ pub fn post(path: &str, body: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
-
-/// What follows a head with `Transfer-Encoding: chunked` and is not chunks.
-pub const BAD_CHUNKS: &[&str] = &[
-    "+1\r\na\r\n0\r\n\r\n",
-    "-1\r\na\r\n0\r\n\r\n",
-    "0x1\r\na\r\n0\r\n\r\n",
-    "1_0\r\na\r\n0\r\n\r\n",
-    " 1\r\na\r\n0\r\n\r\n",
-    "1 \r\na\r\n0\r\n\r\n",
-    "\r\n",
-    ";a\r\na\r\n0\r\n\r\n",
-    "g\r\na\r\n0\r\n\r\n",
-    "8000000000000000\r\na\r\n0\r\n\r\n",
-    "10000000000000001\r\na\r\n0\r\n\r\n",
-    "1\na\r\n0\r\n\r\n",
-    "1\r\na\n0\r\n\r\n",
-    "1\r\naXX0\r\n\r\n",
-    "1\r\nab\r\n0\r\n\r\n",
-    "1\r\na\r\n0\r\nno colon\r\n\r\n",
-    "1\r\na\r\n0\r\nX : y\r\n\r\n",
-    "1;a\nb\r\na\r\n0\r\n\r\n",
-    "1;a\rb\r\na\r\n0\r\n\r\n",
-];

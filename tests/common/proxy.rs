@@ -29,6 +29,17 @@ pub fn is_nginx() -> bool {
     binary().file_name() == Some(OsStr::new("nginx"))
 }
 
+/// nginx, where it is installed.
+pub fn nginx() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let found = places.map(|place| place.join("nginx")).find(|file| file.is_file());
+    if found.is_none() {
+        eprintln!("skipped: no nginx on the PATH");
+    }
+    found
+}
+
 /// A running proxy, ended when dropped.
 pub struct Proxy {
     child: Child,

@@ -238,8 +238,7 @@ fn many_clients_with_bodies_at_once_get_their_own_answers() {
 
 #[test]
 fn an_answer_that_ends_with_its_connection_is_whole_over_a_unix_socket_too() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let server = Upstream::playing_unix(&directory.path().join("server"), |connection| {
+    let server = Upstream::playing_unix(|connection| {
         connection.read_request()?;
         connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it")
     });

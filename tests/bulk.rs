@@ -5,9 +5,10 @@
 mod common;
 
 use std::fmt::Display;
-use std::fs;
 
-use common::{Client, Connection, Framing, Proxy, Upstream, is_nginx, wait_until};
+use common::{
+    Client, Connection, Framing, Proxy, SWITCHED, UPGRADE, UPGRADES, Upstream, is_nginx, wait_until,
+};
 
 /// Runs `check` with a proxy that uses pipes and with one that copies.
 fn both_ways(inside: &str, values: &[(&str, &dyn Display)], check: impl Fn(&Proxy, &str)) {
@@ -26,9 +27,7 @@ fn both_ways(inside: &str, values: &[(&str, &dyn Display)], check: impl Fn(&Prox
 
 /// Ends of pipes that the proxy has open.
 fn pipes(proxy: &Proxy) -> usize {
-    let entries = fs::read_dir(format!("/proc/{}/fd", proxy.serving_id())).expect("Linux");
-    let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-    targets.filter(|target| target.to_string_lossy().starts_with("pipe:")).count()
+    proxy.open_files().iter().filter(|target| target.starts_with("pipe:")).count()
 }
 
 /// Bytes that tell where they stand, `length` of them.
@@ -166,16 +165,6 @@ fn a_body_beyond_the_limit_is_refused_while_it_comes() {
     });
 }
 
-fn echo(connection: &mut Connection) -> std::io::Result<()> {
-    let mut bytes = vec![0; 256 << 10];
-    loop {
-        match connection.read_some(&mut bytes)? {
-            0 => return Ok(()),
-            count => connection.send(&bytes[..count])?,
-        }
-    }
-}
-
 /// Sends the pattern while reading what comes back.
 fn there_and_back(client: &mut Client, splice: &str) {
     let wire = std::sync::Arc::clone(client.wire());
@@ -191,20 +180,19 @@ fn there_and_back(client: &mut Client, splice: &str) {
 
 #[test]
 fn a_tunnel_carries_much_in_both_directions() {
-    let server = Upstream::playing(echo);
+    let server = Upstream::playing(Connection::echo);
     let stream = "stream { server { listen {listen}; proxy_pass {server}; } }";
     both_ways(stream, &[("server", &server)], |proxy, splice| {
         there_and_back(&mut proxy.client(), splice);
     });
     let server = Upstream::playing(|connection| {
         connection.read_head()?;
-        connection.send("HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")?;
-        echo(connection)
+        connection.send(SWITCHED)?;
+        connection.echo()
     });
-    let more = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
-    both_ways(HTTP, &[("server", &server), ("more", &more)], |proxy, splice| {
+    both_ways(HTTP, &[("server", &server), ("more", &UPGRADES)], |proxy, splice| {
         let mut client = proxy.client();
-        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        client.send(UPGRADE);
         assert_eq!(client.read_head().status(), 101);
         there_and_back(&mut client, splice);
     });
@@ -212,7 +200,7 @@ fn a_tunnel_carries_much_in_both_directions() {
 
 #[test]
 fn an_idle_tunnel_holds_no_pipe() {
-    let server = Upstream::playing(echo);
+    let server = Upstream::playing(Connection::echo);
     let stream = "stream { server { listen {listen}; proxy_pass {server}; } }";
     both_ways(stream, &[("server", &server)], |proxy, _| {
         let mut clients: Vec<Client> = (0..40).map(|_| proxy.client()).collect();

@@ -8,12 +8,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::Command;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{
-    Client, Port, Proxy, Run, Upstream, get, is_nginx, nginx_differs, ok, run, signal, wait_until,
+    Client, Port, Program, Proxy, Run, Upstream, gate, get, is_nginx, nginx_differs, ok, run,
+    wait_until,
 };
 use tempfile::TempDir;
 
@@ -189,14 +190,10 @@ fn an_unknown_argument_is_a_complaint() {
 
 /// Answers each connection's request once the gate is opened, by dropping it.
 fn gated() -> (Upstream, mpsc::Sender<()>) {
-    let (open, gate) = mpsc::channel();
-    let gate = Mutex::new(gate);
+    let (open, opened) = gate();
     let server = Upstream::playing(move |connection| {
         while connection.read_request()?.is_some() {
-            let opened = gate.lock().expect("no player panics").recv_timeout(common::PATIENCE);
-            if opened == Err(RecvTimeoutError::Timeout) {
-                return Err(ErrorKind::TimedOut.into());
-            }
+            opened()?;
             connection.send(ok("late"))?;
         }
         Ok(())
@@ -239,19 +236,11 @@ fn term_stops_at_once() {
     assert!(!proxy.pid_file().exists());
 }
 
-/// `-s WORD` to a running proxy, found by the pid file that its configuration names.
-fn send_word(proxy: &Proxy, word: &str) {
-    let directory = proxy.directory().to_str().unwrap().to_owned();
-    let file = proxy.file();
-    let sent = run(&["-p", &directory, "-c", file.to_str().unwrap(), "-s", word]);
-    assert_eq!(sent.status, Some(0), "{sent:?}");
-}
-
 #[test]
 fn stop_and_quit_words_end_the_process() {
     for word in ["stop", "quit"] {
         let mut proxy = Proxy::start("server { listen {listen}; return 200; }", &[]);
-        send_word(&proxy, word);
+        proxy.tell(word);
         assert_eq!(proxy.wait_for_exit().code(), Some(0), "{word}");
     }
 }
@@ -301,7 +290,7 @@ fn reload_switches_servers_and_loses_no_exchange() {
     busy.send(get("/"));
     old.wait_for_request(1);
     proxy.rewrite(ONE_SERVER, &[("server", &new)]);
-    send_word(&proxy, "reload");
+    proxy.tell("reload");
     // An old nginx worker may still take a connection: such a request waits for nothing here.
     wait_until("the new server to be used", || {
         let mut client = proxy.client();
@@ -362,12 +351,12 @@ fn primary_and_backup_need_no_file() {
         "--backup".to_owned(),
         backup.address(),
     ];
-    let mut child = std::process::Command::new(common::binary()).args(&arguments).spawn().unwrap();
-    wait_until("the proxy to listen", || std::net::TcpStream::connect(port.address()).is_ok());
+    let mut program = Program::start(Command::new(common::binary()).args(&arguments));
+    program.says("listening on");
     let first = Client::connect(port.address()).ask(get("/")).text();
     primary.stop();
     let second = Client::connect(port.address()).ask(get("/")).text();
-    signal(child.id(), "TERM");
-    let status = child.wait().unwrap();
+    program.signal("TERM");
+    let status = program.wait_for_exit();
     assert_eq!((first.as_str(), second.as_str(), status.code()), ("a", "b", Some(0)));
 }

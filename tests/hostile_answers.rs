@@ -2,13 +2,8 @@
 
 mod common;
 
-use std::io::ErrorKind;
-use std::sync::{Mutex, mpsc};
-
 use common::hostile::CHUNKS;
-use common::{
-    Client, Connection, PATIENCE, Proxy, Upstream, accept_as_laxer, get, nginx_differs, ok,
-};
+use common::{Client, Connection, Proxy, Upstream, accept_as_laxer, gate, get, nginx_differs, ok};
 
 /// Answers that must become a 502.
 const BAD_ANSWERS: &[&str] = &[
@@ -145,13 +140,11 @@ fn bytes_behind_an_answer_reach_nobody() {
 
 #[test]
 fn a_pooled_connection_that_speaks_unasked_is_dropped() {
-    let (answered, wait) = mpsc::channel();
-    let wait = Mutex::new(wait);
+    let (answered, wait) = gate();
     let server = Upstream::playing(move |connection| {
         connection.read_request()?;
         connection.send(ok("a"))?;
-        let client_has_it = wait.lock().expect("no player panics").recv_timeout(PATIENCE);
-        client_has_it.map_err(|_| ErrorKind::TimedOut)?;
+        wait()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")?;
         connection.wait_for_end()
     });

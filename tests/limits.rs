@@ -5,52 +5,43 @@
 
 mod common;
 
-use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{
-    Client, PATIENCE, Proxy, Upstream, Wire, binary, get, nginx_differs, ok, post, wait_until,
+    Client, PATIENCE, Proxy, SWITCHED, UPGRADE, UPGRADES, Upstream, Wire, binary, gate, get,
+    nginx_differs, ok, post, wait_until,
 };
 
 /// Descriptors that the proxy has open, but for pipes: some are kept for the next long body.
 fn descriptors(proxy: &Proxy) -> usize {
-    let entries = fs::read_dir(format!("/proc/{}/fd", proxy.serving_id())).expect("it runs");
-    let targets = entries.map(|entry| entry.and_then(|entry| fs::read_link(entry.path())));
-    let is_pipe = |target: &PathBuf| target.to_string_lossy().starts_with("pipe:");
-    targets.filter(|target| !target.as_ref().is_ok_and(is_pipe)).count()
+    proxy.open_files().iter().filter(|target| !target.starts_with("pipe:")).count()
 }
 
 /// Clock ticks (10 ms) of processor time that the proxy has used.
 fn ticks(proxy: &Proxy) -> u64 {
-    let stat =
-        fs::read_to_string(format!("/proc/{}/stat", proxy.serving_id())).expect("the proxy runs");
+    let stat = proxy.kernel_says("stat");
     let (_, fields) = stat.rsplit_once(')').expect("Linux");
     let fields = fields.split_whitespace().skip(11).take(2);
     fields.map(|field| field.parse::<u64>().expect("a number")).sum()
 }
 
-/// Memory that the proxy has now, in KiB.
-fn memory(proxy: &Proxy) -> u64 {
-    let path = format!("/proc/{}/status", proxy.serving_id());
-    let status = fs::read_to_string(path).expect("the proxy runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+/// For a while, the proxy uses no processor time.
+fn check_idle(proxy: &Proxy) {
+    let before = ticks(proxy);
+    thread::park_timeout(MEASURED);
+    let used = ticks(proxy) - before;
+    assert!(used <= IDLE_TICKS, "{used} ticks");
 }
 
 /// Runs `meanwhile` while the proxy stands still, so that it meets all of it at once.
 fn at_once(proxy: &Proxy, meanwhile: impl FnOnce()) {
-    let stat = format!("/proc/{}/stat", proxy.serving_id());
     proxy.signal("STOP");
-    wait_until("the proxy to stand still", || {
-        fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
-    });
+    wait_until("the proxy to stand still", || proxy.kernel_says("stat").contains(") T "));
     meanwhile();
     proxy.signal("CONT");
 }
@@ -59,20 +50,6 @@ fn at_once(proxy: &Proxy, meanwhile: impl FnOnce()) {
 fn wait_for_descriptors(proxy: &Proxy, at_most: usize) {
     wait_until("descriptors to be closed", || descriptors(proxy) <= at_most);
 }
-
-/// A primary and a backup behind one location with these directives.
-fn pair(primary: &Upstream, backup: &Upstream, directives: &str) -> Proxy {
-    let conf = "upstream group { server {primary} fail_timeout=1s; server {backup} backup; }
-        server { listen {listen}; location / { proxy_pass http://group; {directives} } }";
-    let values: [(&str, &dyn std::fmt::Display); 3] =
-        [("primary", primary), ("backup", backup), ("directives", &directives)];
-    Proxy::start(conf, &values)
-}
-
-const UPGRADES: &str =
-    "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
-const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
-const SWITCHED: &str = "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
 
 #[test]
 fn options_in_absolute_form_without_a_path_asks_for_everything() {
@@ -91,13 +68,12 @@ fn options_in_absolute_form_without_a_path_asks_for_everything() {
 
 #[test]
 fn an_answer_that_begins_before_a_put_is_whole_ends_nothing_but_the_connection() {
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let (go_on, may_go_on) = gate();
     let server = Upstream::playing(move |connection| {
         connection.read_head()?;
         connection.read_body(common::Framing::Length(5))?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")?;
-        let _ = may_go_on.lock().expect("one connection").recv_timeout(PATIENCE);
+        may_go_on()?;
         connection.read_body(common::Framing::Length(5))?;
         connection.send("cd")
     });
@@ -188,7 +164,9 @@ fn a_slow_client_on_trial_does_not_keep_a_server_out() {
     });
     primary.stop();
     let backup = Upstream::named("b");
-    let proxy = pair(&primary, &backup, "");
+    let conf = "upstream group { server {primary} fail_timeout=1s; server {backup} backup; }
+        server { listen {listen}; location / { proxy_pass http://group; } }";
+    let proxy = Proxy::start(conf, &[("primary", &primary), ("backup", &backup)]);
     assert_eq!(proxy.client().ask(get("/")).text(), "b");
     primary.start();
     proxy.wait_for_log(&["accepts connections"]);
@@ -234,9 +212,7 @@ fn a_fail_timeout_of_nothing_does_not_stop_the_rest() {
         client.send(get("/"));
         assert_eq!(client.try_read_response().map(|answer| answer.text()).ok(), Some("b".into()));
     }
-    let before = ticks(&proxy);
-    thread::park_timeout(MEASURED);
-    assert!(ticks(&proxy) - before <= IDLE_TICKS, "{} ticks", ticks(&proxy) - before);
+    check_idle(&proxy);
 }
 
 #[test]
@@ -310,12 +286,10 @@ fn a_body_that_is_refused_gets_its_answer_though_the_end_comes_with_it() {
 
 #[test]
 fn a_client_that_resets_while_its_server_takes_nothing_frees_it() {
-    let (end, ended) = mpsc::channel::<()>();
-    let ended = std::sync::Mutex::new(ended);
+    let (end, ended) = gate();
     let server = Upstream::playing(move |connection| {
         connection.read_head()?;
-        let _ = ended.lock().expect("one connection").recv_timeout(PATIENCE * 2);
-        Ok(())
+        ended()
     });
     let proxy = Proxy::before(&server, "");
     let base = descriptors(&proxy);
@@ -397,14 +371,13 @@ const INTERIM: usize = 30;
 
 /// A proxy that may have so many descriptors, for a server behind one location.
 fn with_descriptors(limit: usize, server: &Upstream) -> Proxy {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let few = directory.path().join("few");
-    let script = format!("#!/bin/sh\nulimit -n {limit}\nexec {} \"$@\"\n", binary().display());
-    fs::write(&few, script).expect("a writable directory");
-    fs::set_permissions(&few, fs::Permissions::from_mode(0o755)).expect("our file");
-    let conf = "upstream group { server {server}; }
-        server { listen {listen}; location / { proxy_pass http://group; } }";
-    Proxy::start_other(&few, conf, &[("server", server)])
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(binary());
+    let text = "daemon off; pid {dir}/proxy.pid; error_log stderr info;
+        events { worker_connections 1024; }
+        http { access_log off; upstream group { server {server}; }
+               server { listen {listen}; location / { proxy_pass http://group; } } }";
+    Proxy::start_as(command, Stdio::piped(), text, &[("server", server)])
 }
 
 /// Asks, and sees to it that the answer comes at once.
@@ -422,12 +395,11 @@ fn out_of_descriptors_accepting_pauses_and_everything_else_goes_on() {
     if nginx_differs("needs descriptors to start") {
         return;
     }
-    let (answer, may_answer) = mpsc::channel::<()>();
-    let may_answer = std::sync::Mutex::new(may_answer);
+    let (answer, may_answer) = gate();
     let server = Upstream::playing(move |connection| {
         while let Some(request) = connection.read_request()? {
             if request.start.contains("/wait") {
-                let _ = may_answer.lock().expect("no player panics").recv_timeout(PATIENCE);
+                may_answer()?;
             }
             connection.send(ok("a"))?;
         }
@@ -450,9 +422,7 @@ fn out_of_descriptors_accepting_pauses_and_everything_else_goes_on() {
     }
     crowd.extend((0..20).map(|_| proxy.client()));
     crowd[..].iter_mut().rev().take(20).for_each(|client| client.send(get("/")));
-    let before = ticks(&proxy);
-    thread::park_timeout(MEASURED);
-    assert!(ticks(&proxy) - before <= IDLE_TICKS, "{} ticks", ticks(&proxy) - before);
+    check_idle(&proxy);
 
     crowd.iter().for_each(|_| answer.send(()).expect("the server waits"));
     for client in &mut crowd {
@@ -535,7 +505,7 @@ fn after_a_crowd_descriptors_and_memory_return() {
         }
         crowd.into_iter().step_by(3).for_each(Client::reset);
         wait_for_descriptors(&proxy, base + 8);
-        after.push(memory(&proxy));
+        after.push(proxy.memory());
     }
     assert!(after[3] <= after[0] + 1024, "{after:?} KiB");
     assert!(after[3] <= 8 << 10, "{after:?} KiB");
@@ -622,13 +592,11 @@ fn a_post_is_not_sent_on_a_connection_that_ends_as_it_comes() {
     if nginx_differs("handles events in the order in which they came") {
         return;
     }
-    let (end, may_end) = mpsc::channel::<()>();
-    let may_end = std::sync::Mutex::new(may_end);
+    let (end, may_end) = gate();
     let server = Upstream::playing(move |connection| {
         connection.read_request()?;
         connection.send(ok("a"))?;
-        let _ = may_end.lock().expect("no player panics").recv_timeout(PATIENCE);
-        Ok(())
+        may_end()
     });
     let proxy = Proxy::before(&server, "");
     let mut client = proxy.client();

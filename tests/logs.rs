@@ -9,42 +9,25 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Client, Port, Proxy, Upstream, get, nginx_differs, ok, post, wait_until};
+use common::{Proxy, Upstream, get, nginx_differs, ok, post, wait_until};
 use rustix::fs::OFlags;
 
-/// One server and a log in `format`.
-fn logging(server: &Upstream, format: &str) -> Proxy {
-    let conf = "log_format mine {format};
-        upstream group { server {server}; keepalive 8; }
+/// A group of these servers, and a log in `format`.
+fn logging(servers: &str, format: &str) -> Proxy {
+    let conf = "log_format mine {format}; upstream group { {servers} }
         server { listen {listen}; location / { access_log {dir}/access.log mine; proxy_pass http://group; } }";
-    Proxy::start(conf, &[("format", &format), ("server", server)])
-}
-
-/// Waits for the log's `n`th line, counted from 1.
-fn line(proxy: &Proxy, n: usize) -> String {
-    let path = proxy.directory().join("access.log");
-    wait_until("a line in the log", || lines(&path).len() >= n);
-    lines(&path)[n - 1].clone()
-}
-
-fn lines(path: &Path) -> Vec<String> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.split_inclusive('\n')
-        .filter_map(|line| line.strip_suffix('\n'))
-        .map(str::to_owned)
-        .collect()
+    Proxy::start(conf, &[("format", &format), ("servers", &servers)])
 }
 
 /// The line that one request leaves in a log of this format.
 fn logged(format: &str, request: &str, answer: &[u8]) -> String {
     let server = Upstream::answering(answer);
-    let proxy = logging(&server, format);
+    let proxy = logging(&format!("server {server};"), format);
     proxy.client().ask(request);
-    line(&proxy, 1).replace(&server.address(), "SERVER")
+    proxy.access_line(1).replace(&server.address(), "SERVER")
 }
 
 #[test]
@@ -53,7 +36,7 @@ fn combined_is_what_it_is_everywhere() {
     let conf = "server { listen {listen}; access_log {dir}/access.log; location / { proxy_pass http://{server}; } }";
     let proxy = Proxy::start(conf, &[("server", &server)]);
     proxy.client().ask("GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: trino-cli\r\n\r\n");
-    let line = line(&proxy, 1);
+    let line = proxy.access_line(1);
     assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
     assert!(line.ends_with("] \"GET /a?b HTTP/1.1\" 200 5 \"-\" \"trino-cli\""), "{line}");
     let time = line.split(['[', ']']).nth(1).unwrap();
@@ -111,26 +94,22 @@ fn times_are_seconds_with_milliseconds() {
 #[test]
 fn every_attempt_is_listed() {
     let (primary, backup) = (Upstream::refusing("a"), Upstream::named("b"));
-    let conf = "log_format mine '$upstream_addr|$upstream_status|$status';
-        upstream group { server {a} fail_timeout=60s; server {b} backup; }
-        server { listen {listen}; location / { access_log {dir}/access.log mine; proxy_pass http://group; } }";
-    let proxy = Proxy::start(conf, &[("a", &primary), ("b", &backup)]);
+    let group = format!("server {primary} fail_timeout=60s; server {backup} backup;");
+    let proxy = logging(&group, "'$upstream_addr|$upstream_status|$status'");
     proxy.client().ask(get("/"));
-    assert_eq!(line(&proxy, 1), format!("{primary}, {backup}|502, 200|200"));
+    assert_eq!(proxy.access_line(1), format!("{primary}, {backup}|502, 200|200"));
     proxy.client().ask(get("/"));
-    assert_eq!(line(&proxy, 2), format!("{backup}|200|200"));
+    assert_eq!(proxy.access_line(2), format!("{backup}|200|200"));
 }
 
 #[test]
 fn with_all_servers_out_the_group_is_named() {
-    let servers = [Upstream::refusing("a"), Upstream::refusing("b")];
-    let conf = "log_format mine '$upstream_addr|$upstream_status';
-        upstream group { server {a} fail_timeout=60s; server {b} fail_timeout=60s; }
-        server { listen {listen}; location / { access_log {dir}/access.log mine; proxy_pass http://group; } }";
-    let proxy = Proxy::start(conf, &[("a", &servers[0]), ("b", &servers[1])]);
+    let (a, b) = (Upstream::refusing("a"), Upstream::refusing("b"));
+    let group = format!("server {a} fail_timeout=60s; server {b} fail_timeout=60s;");
+    let proxy = logging(&group, "'$upstream_addr|$upstream_status'");
     proxy.client().ask(get("/"));
     proxy.client().ask(get("/"));
-    assert_eq!(line(&proxy, 2), "group|502");
+    assert_eq!(proxy.access_line(2), "group|502");
 }
 
 #[test]
@@ -142,8 +121,8 @@ fn off_writes_nothing_and_one_request_may_be_written_twice() {
     let mut client = proxy.client();
     client.ask(get("/quiet"));
     client.ask(get("/loud"));
-    assert_eq!(line(&proxy, 1), "/loud");
-    assert_eq!(lines(&proxy.directory().join("all.log")), ["/loud"]);
+    assert_eq!(proxy.access_line(1), "/loud");
+    assert_eq!(proxy.lines("all.log"), ["/loud"]);
 }
 
 #[test]
@@ -152,34 +131,25 @@ fn a_refused_request_is_logged_too() {
         server { listen {listen}; access_log {dir}/access.log mine; return 200; }";
     let proxy = Proxy::start(conf, &[]);
     proxy.client().ask("GET / HTTP/1.1\r\n\r\n");
-    assert_eq!(line(&proxy, 1), "400 [GET / HTTP/1.1]");
+    assert_eq!(proxy.access_line(1), "400 [GET / HTTP/1.1]");
 }
 
 #[test]
 fn reopen_writes_to_a_new_file() {
     let server = Upstream::named("a");
-    let proxy = logging(&server, "'$uri'");
+    let proxy = logging(&format!("server {server};"), "'$uri'");
     let (path, moved) = (proxy.directory().join("access.log"), proxy.directory().join("moved.log"));
     proxy.client().ask(get("/before"));
-    assert_eq!(line(&proxy, 1), "/before");
+    assert_eq!(proxy.access_line(1), "/before");
     fs::rename(&path, &moved).unwrap();
-    let file = proxy.file();
-    let sent = common::run(&[
-        "-p",
-        proxy.directory().to_str().unwrap(),
-        "-c",
-        file.to_str().unwrap(),
-        "-s",
-        "reopen",
-    ]);
-    assert_eq!(sent.status, Some(0), "{sent:?}");
+    proxy.tell("reopen");
     wait_until("the new file", || path.exists());
     wait_until("the new file to be used", || {
         proxy.client().ask(get("/after"));
-        !lines(&path).is_empty()
+        !proxy.lines("access.log").is_empty()
     });
-    assert_eq!(lines(&moved)[0], "/before");
-    assert_eq!(line(&proxy, 1), "/after");
+    assert_eq!(proxy.lines("moved.log")[0], "/before");
+    assert_eq!(proxy.access_line(1), "/after");
 }
 
 #[test]
@@ -192,25 +162,24 @@ fn state_changes_are_in_the_error_log_with_the_servers_address() {
          http {{ access_log off; {inside} }}"
     );
     let proxy = Proxy::start_whole(&whole, &[("a", &primary), ("b", &backup)]);
-    let path = proxy.directory().join("error.log");
-    assert!(path.exists(), "error_log files exist from the start");
+    let told = || proxy.lines("error.log");
+    assert!(proxy.directory().join("error.log").exists(), "error_log files exist from the start");
     assert_eq!(proxy.client().ask(get("/")).text(), "b");
-    let has = |words: &[&str]| {
-        lines(&path).iter().any(|line| words.iter().all(|word| line.contains(word)))
-    };
+    let has =
+        |words: &[&str]| told().iter().any(|line| words.iter().all(|word| line.contains(word)));
     let address = primary.address();
     wait_until("the failure in the log", || {
         has(&["warn", &address]) || has(&["refused", &address])
     });
-    assert!(has(&[&address, "refused"]), "{:?}", lines(&path));
+    assert!(has(&[&address, "refused"]), "{:?}", told());
     if nginx_differs("does not tell when a server is back") {
         return;
     }
-    let told = lines(&path).len();
+    let before = told().len();
     primary.start();
     wait_until("the primary to be used again", || proxy.client().ask(get("/")).text() == "a");
     wait_until("the return in the log", || {
-        lines(&path)[told..].iter().any(|line| line.contains(&address))
+        told()[before..].iter().any(|line| line.contains(&address))
     });
 }
 
@@ -230,55 +199,28 @@ fn a_post_that_a_dead_pooled_connection_cost_is_in_the_error_log() {
     let mut client = proxy.client();
     client.ask(get("/"));
     assert_eq!(client.ask(post("/", "insert")).status(), 502);
-    let (path, address) = (proxy.directory().join("error.log"), server.address());
+    let address = server.address();
     wait_until("the lost request in the log", || {
-        lines(&path).iter().any(|line| line.contains(&address) && line.contains("\"POST / "))
+        let lines = proxy.lines("error.log");
+        lines.iter().any(|line| line.contains(&address) && line.contains("\"POST / "))
     });
 }
 
-/// The program with this standard error stream, ended when dropped.
-struct Quiet {
-    child: std::process::Child,
-    port: Port,
-    directory: tempfile::TempDir,
+/// Starts with this standard error stream and this environment.
+fn start(conf: &str, stderr: impl Into<Stdio>, environment: &[(&str, &str)]) -> Proxy {
+    let mut command = Command::new(common::binary());
+    command.envs(environment.iter().copied());
+    Proxy::start_as(command, stderr, &format!("pid {{dir}}/proxy.pid; {conf}"), &[])
 }
 
-impl Quiet {
-    fn start(conf: &str, stderr: impl Into<Stdio>, environment: &[(&str, &str)]) -> Quiet {
-        let (port, directory) = (Port::reserve(), tempfile::tempdir().unwrap());
-        let file = directory.path().join("proxy.conf");
-        let dir = directory.path().display().to_string();
-        let text = conf.replace("{listen}", &port.address().to_string()).replace("{dir}", &dir);
-        fs::write(&file, format!("pid {dir}/pid; {text}")).unwrap();
-        let mut command = Command::new(common::binary());
-        command.arg("-c").arg(&file).envs(environment.iter().copied());
-        let child = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
-        let mut quiet = Quiet { child, port, directory };
-        wait_until("the proxy to start", || {
-            assert_eq!(quiet.child.try_wait().unwrap(), None, "it ended");
-            std::net::TcpStream::connect(quiet.port.address()).is_ok()
-        });
-        quiet
-    }
-
-    /// One request, with as long a line as the log may get.
-    fn ask(&self) -> u16 {
-        let path = format!("/{}", "x".repeat(1000));
-        Client::connect(self.port.address()).ask(get(&path)).status()
-    }
-
-    fn ends_in_order(mut self) {
-        common::signal(self.child.id(), "TERM");
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
-    }
+/// One request, with as long a line as the log may get.
+fn ask(proxy: &Proxy) -> u16 {
+    proxy.client().ask(get(&format!("/{}", "x".repeat(1000)))).status()
 }
 
-impl Drop for Quiet {
-    /// A test that fails leaves no process behind.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn ends_in_order(mut proxy: Proxy) {
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
 }
 
 /// Logs a line of a thousand bytes for each request, wherever that goes.
@@ -341,12 +283,12 @@ fn a_stderr_without_room_costs_lines_and_neither_time_nor_the_process() {
         let (reader, writer, filled) = full_pipe();
         rustix::fs::fcntl_setfl(&writer, flags).unwrap();
         let conf = TALKATIVE.replace("{log}", "/dev/stderr");
-        let quiet = Quiet::start(&conf, writer.try_clone().unwrap(), &[]);
+        let proxy = start(&conf, writer.try_clone().unwrap(), &[]);
         let asked = 600;
         let mut late = 0;
         for _ in 0..asked {
             let began = Instant::now();
-            assert_eq!(quiet.ask(), 200);
+            assert_eq!(ask(&proxy), 200);
             late += usize::from(began.elapsed() > Duration::from_millis(100));
         }
         // What a busy machine may take now and then.
@@ -359,7 +301,7 @@ fn a_stderr_without_room_costs_lines_and_neither_time_nor_the_process() {
         let written = lines.iter().filter(|line| line.contains("GET /xxx")).count();
         assert_eq!(written + told_as_lost(&lines), asked);
         assert!(lines.iter().any(|line| line.contains("\"/dev/stderr\" has no room")));
-        quiet.ends_in_order();
+        ends_in_order(proxy);
     }
 }
 
@@ -370,9 +312,9 @@ fn a_socket_as_stderr_costs_lines_and_no_time_either() {
     }
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let conf = TALKATIVE.replace("{log}", "/dev/stderr");
-    let quiet = Quiet::start(&conf, OwnedFd::from(theirs), &[]);
+    let proxy = start(&conf, OwnedFd::from(theirs), &[]);
     for _ in 0..1000 {
-        assert_eq!(quiet.ask(), 200);
+        assert_eq!(ask(&proxy), 200);
     }
     let mut ours = std::io::BufReader::new(ours);
     let mut line = String::new();
@@ -380,7 +322,7 @@ fn a_socket_as_stderr_costs_lines_and_no_time_either() {
         line.clear();
         assert!(std::io::BufRead::read_line(&mut ours, &mut line).unwrap() > 0);
     }
-    quiet.ends_in_order();
+    ends_in_order(proxy);
 }
 
 #[test]
@@ -390,11 +332,11 @@ fn a_full_disk_under_a_log_is_told_and_costs_nothing_else() {
     }
     let (reader, writer) = std::io::pipe().unwrap();
     let conf = format!("error_log stderr; error_log /dev/full; {TALKATIVE}");
-    let quiet = Quiet::start(&conf.replace("{log}", "/dev/full"), writer, &[]);
-    assert_eq!(quiet.ask(), 200);
+    let proxy = start(&conf.replace("{log}", "/dev/full"), writer, &[]);
+    assert_eq!(ask(&proxy), 200);
     read_until(&reader, "cannot write to \"/dev/full\": No space left");
-    assert_eq!(quiet.ask(), 200);
-    quiet.ends_in_order();
+    assert_eq!(ask(&proxy), 200);
+    ends_in_order(proxy);
 }
 
 #[test]
@@ -408,8 +350,8 @@ fn logs_may_be_fifos_whether_or_not_somebody_reads() {
     let log = path.display();
     let conf = format!("error_log {log}.e info; error_log {log}; {TALKATIVE}")
         .replace("{log}", &log.to_string());
-    let quiet = Quiet::start(&conf, Stdio::null(), &[]);
-    assert_eq!(quiet.ask(), 200);
+    let proxy = start(&conf, Stdio::null(), &[]);
+    assert_eq!(ask(&proxy), 200);
     for _ in 0..2 {
         let reader = File::options()
             .read(true)
@@ -422,9 +364,9 @@ fn logs_may_be_fifos_whether_or_not_somebody_reads() {
             text.windows(5).any(|part| part == b"GET /")
         });
         drop(reader);
-        assert_eq!(quiet.ask(), 200);
+        assert_eq!(ask(&proxy), 200);
     }
-    quiet.ends_in_order();
+    ends_in_order(proxy);
 }
 
 #[test]
@@ -436,17 +378,17 @@ fn stderr_has_the_format_of_files_whatever_it_is() {
     let conf = "error_log stderr info; error_log {dir}/e.log info; events {}
         http { server { listen {listen}; return 200; } }";
     // Inherited from a service, but these are not the journal's numbers.
-    let quiet = Quiet::start(conf, writer, &[("JOURNAL_STREAM", "1:2")]);
+    let proxy = start(conf, writer, &[("JOURNAL_STREAM", "1:2")]);
     let lines = read_until(&reader, "listening on");
-    let path = quiet.directory.path().join("e.log");
+    let path = proxy.directory().join("e.log");
     wait_until("the same lines in the file", || {
         fs::read_to_string(&path).unwrap() == lines.concat()
     });
     let line = lines.iter().find(|line| line.contains("listening on")).unwrap();
     let words: Vec<&str> = line.split(' ').collect();
-    let process = format!("{}#0:", quiet.child.id());
+    let process = format!("{}#0:", proxy.id());
     assert_eq!((words[2], words[3], words[4]), ("[info]", process.as_str(), "listening"), "{line}");
-    quiet.ends_in_order();
+    ends_in_order(proxy);
 }
 
 #[test]
@@ -458,11 +400,11 @@ fn the_journal_gets_priorities_and_no_time() {
     let found = rustix::fs::fstat(&writer).unwrap();
     let conf = "error_log stderr info; events {} http { server { listen {listen}; return 200; } }";
     let stream = format!("{}:{}", found.st_dev, found.st_ino);
-    let quiet = Quiet::start(conf, writer, &[("JOURNAL_STREAM", &stream)]);
+    let proxy = start(conf, writer, &[("JOURNAL_STREAM", &stream)]);
     let lines = read_until(&reader, "listening on");
     assert!(lines.iter().all(|line| line.starts_with("<6>")), "{lines:?}");
-    assert!(lines.contains(&format!("<6>listening on {}\n", quiet.port.address())), "{lines:?}");
-    quiet.ends_in_order();
+    assert!(lines.contains(&format!("<6>listening on {}\n", proxy.address())), "{lines:?}");
+    ends_in_order(proxy);
 }
 
 #[test]
@@ -473,19 +415,18 @@ fn what_waits_for_a_log_survives_a_reload_and_reopening() {
     let (reader, writer, _) = full_pipe();
     let conf = "error_log stderr info; error_log {dir}/e.log info; events {}
         http { server { listen {listen}; return 200; } }";
-    let quiet = Quiet::start(conf, writer, &[]);
-    let id = quiet.child.id();
-    let path = quiet.directory.path().join("e.log");
+    let proxy = start(conf, writer, &[]);
+    let path = proxy.directory().join("e.log");
     for (signal, told) in [("HUP", "reloaded"), ("USR1", "reopening logs"), ("HUP", "reloaded")] {
         let before = fs::read_to_string(&path).unwrap().matches(told).count();
-        common::signal(id, signal);
+        proxy.signal(signal);
         wait_until(told, || fs::read_to_string(&path).unwrap().matches(told).count() > before);
     }
     let lines = read_until(&reader, "reopening logs").concat();
     let text = lines.trim_start_matches('x');
     wait_until("all lines", || fs::read_to_string(&path).unwrap().starts_with(text));
     assert!(text.contains("listening on") && text.contains("reloaded"), "{text}");
-    quiet.ends_in_order();
+    ends_in_order(proxy);
 }
 
 #[test]
@@ -505,25 +446,23 @@ fn a_change_of_protocol_is_logged_with_the_fields_that_were_sent() {
     assert_eq!(client.read_head().status(), 101);
     client.finish_sending();
     client.read_to_end();
-    assert_eq!(line(&proxy, 1), "101 upgrade b");
+    assert_eq!(proxy.access_line(1), "101 upgrade b");
 }
 
 #[test]
 fn the_group_is_named_where_no_other_server_could_be_had() {
     let servers = [Upstream::refusing("a"), Upstream::resetting(), Upstream::refusing("c")];
-    let conf = "log_format mine '$upstream_addr|$upstream_status';
-        upstream group { server {a} fail_timeout=60s; server {b} max_fails=0 backup;
-            server {c} fail_timeout=60s; }
-        server { listen {listen}; access_log {dir}/access.log mine;
-            location / { proxy_pass http://group; } }";
     let [a, b, c] = &servers;
-    let proxy = Proxy::start(conf, &[("a", a), ("b", b), ("c", c)]);
+    let group = format!(
+        "server {a} fail_timeout=60s; server {b} max_fails=0 backup; server {c} fail_timeout=60s;"
+    );
+    let proxy = logging(&group, "'$upstream_addr|$upstream_status'");
     proxy.client().ask(get("/"));
-    assert_eq!(line(&proxy, 1), format!("{a}, {c}, {b}|502, 502, 502"), "all were asked");
+    assert_eq!(proxy.access_line(1), format!("{a}, {c}, {b}|502, 502, 502"), "all were asked");
     proxy.client().ask(get("/"));
-    assert_eq!(line(&proxy, 2), format!("{b}, group|502, 502"), "the others are out");
+    assert_eq!(proxy.access_line(2), format!("{b}, group|502, 502"), "the others are out");
     proxy.client().ask(post("/", "x"));
-    assert_eq!(line(&proxy, 3), format!("{b}|502"), "it may not move");
+    assert_eq!(proxy.access_line(3), format!("{b}|502"), "it may not move");
 }
 
 #[test]
@@ -542,7 +481,7 @@ fn a_refused_request_is_logged_with_what_is_known_of_it() {
     .enumerate()
     {
         proxy.client().ask(request);
-        let got = line(&proxy, n + 1);
+        let got = proxy.access_line(n + 1);
         if !nginx_differs("splits the target that it refuses before or after") {
             assert_eq!(got, *expected, "{request:?}");
         }

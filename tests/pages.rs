@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::fs;
-
 use common::{Proxy, Upstream, get, is_nginx, ok, wait_until};
 
 fn answering(status: &str) -> Upstream {
@@ -31,13 +29,11 @@ fn a_page_of_another_group_is_logged_with_the_servers_of_both() {
     let answer = proxy.client().ask(get("/x"));
     assert_eq!((answer.status(), answer.text()), (503, "page".into()));
     assert!(page.wait_for_request(1).start.starts_with("GET /page?a=b "));
-    let log = proxy.directory().join("access.log");
-    wait_until("the line in the log", || fs::read_to_string(&log).is_ok_and(|l| l.ends_with('\n')));
-    let line = fs::read_to_string(&log).unwrap();
+    let line = proxy.access_line(1);
     // nginx puts a colon between the servers of a request and those of its page.
     let (dead, failing, page) = (dead.address(), failing.address(), page.address());
     let between = if is_nginx() { " : " } else { ", " };
-    assert_eq!(line, format!("503 <{dead}, {failing}{between}{page}> /page a=b\n"));
+    assert_eq!(line, format!("503 <{dead}, {failing}{between}{page}> /page a=b"));
 }
 
 #[test]
@@ -333,12 +329,7 @@ fn replaced_requests_give_their_bodies_back() {
         return;
     }
     let page = Upstream::named("page");
-    let failing = Upstream::playing(|connection| {
-        while connection.read_request()?.is_some() {
-            connection.send("HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n")?;
-        }
-        Ok(())
-    });
+    let failing = answering("404 None");
     let whole = "daemon off; pid {dir}/proxy.pid; error_log stderr info;
         events { worker_buffer_memory 1m; }
         http { server { listen {listen}; proxy_intercept_errors on; error_page 404 /page;

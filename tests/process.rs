@@ -4,16 +4,14 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::Command;
 
-use common::{Port, wait_until};
+use common::{Port, Program, run_to_end, signal, wait_until};
 use switchover::process::system;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_switchover");
 
 /// A directory with this configuration.
 fn directory(config: &str) -> tempfile::TempDir {
@@ -22,52 +20,20 @@ fn directory(config: &str) -> tempfile::TempDir {
     dir
 }
 
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchover"));
+    command.args(args).current_dir(dir);
+    command
+}
+
 /// Runs to the end; gives the exit code, stdout and stderr.
 fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(PROGRAM).args(args).current_dir(dir).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let run = run_to_end(&mut command(dir, args));
+    (run.status.unwrap(), run.stdout, run.stderr)
 }
 
-/// A running program and what it says.
-struct Running {
-    child: Child,
-    stderr: Option<BufReader<ChildStderr>>,
-}
-
-impl Running {
-    fn start(dir: &Path, args: &[&str]) -> Running {
-        let mut command = Command::new(PROGRAM);
-        command.args(args).current_dir(dir).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stderr = child.stderr.take().map(BufReader::new);
-        Running { child, stderr }
-    }
-
-    /// Reads lines until one holds this text.
-    fn says(&mut self, text: &str) -> String {
-        let mut seen = String::new();
-        loop {
-            let begin = seen.len();
-            let stderr = self.stderr.as_mut().unwrap();
-            assert!(stderr.read_line(&mut seen).unwrap() > 0, "no {text:?} in:\n{seen}");
-            if seen[begin..].contains(text) {
-                return seen[begin..].to_string();
-            }
-        }
-    }
-
-    fn ends(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    /// A test that fails leaves no process behind.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(dir: &Path, args: &[&str]) -> Program {
+    Program::start(&mut command(dir, args))
 }
 
 #[test]
@@ -160,7 +126,7 @@ fn signals_reload_reopen_and_end_it() {
     let dir = directory(config);
     let exists = |name: &str| dir.path().join(name).exists();
     let tell = |what| assert_eq!(run(dir.path(), &["-s", what]), (0, String::new(), String::new()));
-    let mut running = Running::start(dir.path(), &[]);
+    let mut running = start(dir.path(), &[]);
     running.says("listening on 127.0.0.1:");
     assert!(exists("switchover.pid") && exists("e.log"));
 
@@ -172,14 +138,13 @@ fn signals_reload_reopen_and_end_it() {
     assert!(exists("e.log"));
 
     fs::write(dir.path().join("switchover.conf"), "foo;").unwrap();
-    let pid = fs::read_to_string(dir.path().join("switchover.pid")).unwrap();
-    system::kill(pid.trim().parse().unwrap(), 1).unwrap();
+    signal(pid_in(&dir.path().join("switchover.pid")), "HUP");
     let line = running.says("the old configuration stays");
     assert!(line.contains("unknown directive \"foo\" in switchover.conf:1"), "{line}");
 
     fs::write(dir.path().join("switchover.conf"), config).unwrap();
     tell("quit");
-    assert_eq!(running.ends(), Some(0));
+    assert_eq!(running.wait_for_exit().code(), Some(0));
     assert!(!exists("switchover.pid"));
     let log = fs::read_to_string(dir.path().join("e.log")).unwrap();
     assert!(log.contains("[info]") && log.ends_with("stopping\n"), "{log}");
@@ -188,30 +153,25 @@ fn signals_reload_reopen_and_end_it() {
 #[test]
 fn a_closed_stderr_does_not_end_it() {
     let dir = directory("error_log stderr info; server { listen 127.0.0.1:0; }");
-    let mut running = Running::start(dir.path(), &[]);
-    running.says("listening on");
-    drop(running.stderr.take());
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut running = Program::start_into(writer, &mut command(dir.path(), &[]));
+    running.wait_for_pid(&dir.path().join("switchover.pid"));
+    drop(reader);
     let tell = |what| assert_eq!(run(dir.path(), &["-s", what]).0, 0);
     tell("reopen");
     tell("stop");
-    assert_eq!(running.ends(), Some(0));
+    assert_eq!(running.wait_for_exit().code(), Some(0));
 }
 
 #[test]
 fn a_full_disk_under_stderr_does_not_end_it() {
     let dir = directory("server { listen 127.0.0.1:0; }");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let mut command = Command::new(PROGRAM);
-    let child = command.current_dir(dir.path()).stderr(full).spawn().unwrap();
-    let mut running = Running { child, stderr: None };
-    let pid = dir.path().join("switchover.pid");
-    while fs::read_to_string(&pid).unwrap_or_default().is_empty() {
-        assert_eq!(running.child.try_wait().unwrap(), None, "it ended");
-        std::thread::yield_now();
-    }
+    let mut running = Program::start_into(full, &mut command(dir.path(), &[]));
+    running.wait_for_pid(&dir.path().join("switchover.pid"));
     assert_eq!(run(dir.path(), &["-s", "reopen"]).0, 0);
     assert_eq!(run(dir.path(), &["-s", "quit"]).0, 0);
-    assert_eq!(running.ends(), Some(0));
+    assert_eq!(running.wait_for_exit().code(), Some(0));
 }
 
 #[test]
@@ -222,31 +182,32 @@ fn servers_of_the_command_line_need_no_file() {
     assert!(
         code == 0 && dump.contains("server \"127.0.0.1:2\" max_fails=1 fail_timeout=3s backup;")
     );
-    let mut running = Running::start(dir.path(), &args);
+    let mut running = start(dir.path(), &args);
     running.says("listening on");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "no file was asked for");
     let (code, _, said) = run(dir.path(), &[&args[..], &["-s", "stop"]].concat());
     assert!(code == 1 && said.contains("-g 'pid FILE;'"), "{said}");
 
     let asked = [&args[..], &["-g", "pid a.pid;"]].concat();
-    let mut running = Running::start(dir.path(), &asked);
+    let mut running = start(dir.path(), &asked);
     running.says("listening on");
     let (code, _, said) = run(dir.path(), &[&asked[..], &["-s", "stop"]].concat());
     assert_eq!((code, said.as_str()), (0, ""));
-    assert_eq!(running.ends(), Some(0));
+    assert_eq!(running.wait_for_exit().code(), Some(0));
 }
 
 /// Ends a process in the background, and waits for that.
-struct Background(i32);
+struct Background(u32);
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let _ = system::kill(self.0, 15);
-        wait_until("the background to end", || system::kill(self.0, 0).is_err());
+        let id = i32::try_from(self.0).unwrap();
+        let _ = system::kill(id, 15);
+        wait_until("the background to end", || system::kill(id, 0).is_err());
     }
 }
 
-fn pid_in(file: &Path) -> i32 {
+fn pid_in(file: &Path) -> u32 {
     fs::read_to_string(file).unwrap().trim().parse().unwrap()
 }
 
@@ -293,10 +254,10 @@ fn a_daemon_that_cannot_start_says_why_and_the_status_is_1() {
 }
 
 /// A program whose file is a FIFO, and its end for writing: it reads until that is closed.
-fn loading(dir: &Path) -> (Running, File) {
+fn loading(dir: &Path) -> (Program, File) {
     let file = dir.join("fifo");
     assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
-    (Running::start(dir, &["-c", "fifo"]), reader_of(&file))
+    (start(dir, &["-c", "fifo"]), reader_of(&file))
 }
 
 /// Waits until a FIFO is read.
@@ -314,7 +275,7 @@ fn reader_of(fifo: &Path) -> File {
 fn a_hangup_while_the_file_is_loaded_reloads_after_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let (mut running, mut file) = loading(dir.path());
-    system::kill(i32::try_from(running.child.id()).unwrap(), 1).unwrap();
+    running.signal("HUP");
     file.write_all(b"server { listen 127.0.0.1:0; }").unwrap();
     drop(file);
     running.says("listening on");
@@ -326,11 +287,11 @@ fn a_hangup_while_the_file_is_loaded_reloads_after_the_start() {
 
 #[test]
 fn a_signal_to_end_while_the_file_is_loaded_ends_it_at_once() {
-    for signal in [2, 3, 15] {
+    for signal in ["INT", "QUIT", "TERM"] {
         let dir = tempfile::tempdir().unwrap();
-        let (running, file) = loading(dir.path());
-        system::kill(i32::try_from(running.child.id()).unwrap(), signal).unwrap();
-        assert_eq!(running.ends(), Some(0));
+        let (mut running, file) = loading(dir.path());
+        running.signal(signal);
+        assert_eq!(running.wait_for_exit().code(), Some(0));
         drop(file);
     }
 }
@@ -341,10 +302,10 @@ fn the_word_reload_waits_for_the_outcome_and_tells_why_it_failed() {
     let taken = taken.local_addr().unwrap();
     let good = "error_log stderr info; server { listen 127.0.0.1:0; }".to_owned();
     let dir = directory(&good);
-    let mut running = Running::start(dir.path(), &[]);
+    let mut running = start(dir.path(), &[]);
     running.says("listening on");
     let file = dir.path().join("switchover.conf");
-    let pid = running.child.id();
+    let pid = running.id();
     for (config, why) in [
         (
             format!("server {{ listen {taken}; }}"),
@@ -376,7 +337,9 @@ fn the_word_reload_waits_for_the_outcome_and_tells_why_it_failed() {
         assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
         assert!(TcpStream::connect(port.address()).is_ok());
     }
-    drop(running);
+    // Its file stays.
+    running.signal("KILL");
+    running.wait_for_exit();
     let (code, _, said) = run(dir.path(), &["-s", "reload"]);
     assert!(code == 1 && said.contains("No such process"), "{code}: {said}");
 }
@@ -388,7 +351,7 @@ fn a_process_that_finishes_says_that_it_does_not_reload_and_leaves_the_file_of_t
         .replace("ADDRESS", &port.address().to_string());
     let dir = directory(&config);
     let pid_file = dir.path().join("switchover.pid");
-    let mut old = Running::start(dir.path(), &[]);
+    let mut old = start(dir.path(), &[]);
     old.says("listening on");
     // A request of which a part is missing keeps it.
     let mut client = TcpStream::connect(port.address()).unwrap();
@@ -399,17 +362,17 @@ fn a_process_that_finishes_says_that_it_does_not_reload_and_leaves_the_file_of_t
     let (code, _, said) = run(dir.path(), &["-s", "reload"]);
     assert!(code == 1 && said.contains("the process is stopping"), "{code}: {said}");
 
-    let mut new = Running::start(dir.path(), &[]);
+    let mut new = start(dir.path(), &[]);
     new.says("listening on");
-    let theirs = i32::try_from(new.child.id()).unwrap();
+    let theirs = new.id();
     assert_eq!(pid_in(&pid_file), theirs);
     drop(client);
     old.says("all done");
-    assert_eq!(old.ends(), Some(0));
+    assert_eq!(old.wait_for_exit().code(), Some(0));
     assert_eq!(pid_in(&pid_file), theirs);
     assert_eq!(run(dir.path(), &["-s", "reload"]).0, 0);
     assert_eq!(run(dir.path(), &["-s", "stop"]).0, 0);
-    assert_eq!(new.ends(), Some(0));
+    assert_eq!(new.wait_for_exit().code(), Some(0));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something is left behind");
 }
 
@@ -446,17 +409,14 @@ fn the_test_takes_nothing_from_a_process_that_runs_and_leaves_nothing_behind() {
     assert_eq!(run(dir.path(), &["-t"]).0, 0);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), before);
 
-    let mut running = Running::start(dir.path(), &[]);
+    let mut running = start(dir.path(), &[]);
     running.says("listening on");
     fs::remove_file(dir.path().join("a.log")).unwrap();
     let (code, _, said) = run(dir.path(), &["-t"]);
     assert!(code == 0 && !said.contains("[warn]"), "{said}");
     assert!(!dir.path().join("a.log").exists());
     assert!(common::Client::connect(address).ask(common::get("/")).status() == 200);
-    assert_eq!(
-        pid_in(&dir.path().join("switchover.pid")),
-        i32::try_from(running.child.id()).unwrap()
-    );
+    assert_eq!(pid_in(&dir.path().join("switchover.pid")), running.id());
     running.says("listening on unix:");
 
     // Without such a process it is a stranger's, which is worth a word.
@@ -489,7 +449,7 @@ fn what_the_user_may_not_do_later_is_said_when_the_file_is_loaded() {
     assert!(said.contains("[warn] user \"nobody\" may not create files in \"l\""), "{said}");
     assert!(said.contains("[warn] user \"nobody\" may not remove files in \"p\""), "{said}");
 
-    let mut running = Running::start(dir.path(), &[]);
+    let mut running = start(dir.path(), &[]);
     running.says("[warn]");
     running.says("listening on");
     // As the warning says: made for that user before the signal.
@@ -513,6 +473,6 @@ fn what_the_user_may_not_do_later_is_said_when_the_file_is_loaded() {
     assert_eq!(run(dir.path(), &["-s", "reload"]), (0, String::new(), String::new()));
     assert!(dir.path().join("l/a.log").exists());
     assert_eq!(run(dir.path(), &["-s", "quit"]).0, 0);
-    assert_eq!(running.ends(), Some(0));
+    assert_eq!(running.wait_for_exit().code(), Some(0));
     assert_eq!(fs::read_dir(dir.path().join("p")).unwrap().count(), 0);
 }

@@ -128,8 +128,6 @@ fn answers_outside_of_all_locations_know_the_client_too() {
     assert_eq!(ask("/", "returns").text(), "192.0.2.9");
     let redirected = ask("/ui", "slash");
     assert_eq!((redirected.status(), redirected.field("X-Who")), (301, Some("192.0.2.9")));
-    let log = proxy.directory().join("access.log");
-    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
-    common::wait_until("two lines", || lines().lines().count() == 2);
-    assert_eq!(lines(), "192.0.2.9 200\n192.0.2.9 301\n");
+    proxy.access_line(2);
+    assert_eq!(proxy.lines("access.log"), ["192.0.2.9 200", "192.0.2.9 301"]);
 }

@@ -360,20 +360,16 @@ fn both_sides_speak_ipv6() {
 
 #[test]
 fn both_sides_speak_unix_sockets() {
-    let place = tempfile::tempdir().unwrap();
-    let server =
-        Upstream::playing_unix(&place.path().join("server"), |c| c.answer_all(&ok("unix")));
-    let front = place.path().join("front");
+    let server = Upstream::playing_unix(|c| c.answer_all(&ok("unix")));
     let proxy = Proxy::start(
         "upstream group { server {server}; keepalive 8; }
-         server { listen unix:{front}; location / { proxy_pass http://group; } }",
-        &[("front", &front.display()), ("server", &server)],
+         server { listen unix:{dir}/front; location / { proxy_pass http://group; } }",
+        &[("server", &server)],
     );
-    let mut client = Client::connect_unix(&front);
+    let mut client = Client::connect_unix(&proxy.directory().join("front"));
     assert_eq!(client.ask(get("/")).text(), "unix");
     assert_eq!(client.ask(get("/")).text(), "unix");
     assert_eq!(server.connections(), 1);
-    drop(proxy);
 }
 
 #[test]

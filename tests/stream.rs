@@ -5,7 +5,7 @@ mod common;
 use std::fmt::Display;
 use std::io;
 
-use common::{Client, Connection, Proxy, Upstream, is_nginx, wait_until};
+use common::{Client, Connection, Proxy, Upstream, is_nginx};
 
 /// A proxy whose `stream {}` holds this; `{listen}` and the rest are filled in.
 fn streaming(inside: &str, values: &[(&str, &dyn Display)]) -> Proxy {
@@ -47,29 +47,8 @@ fn alone(server: &Upstream, directives: &str) -> Proxy {
 fn echoing(name: &'static str) -> Upstream {
     Upstream::playing(move |connection| {
         connection.send(name)?;
-        echo(connection)
+        connection.echo()
     })
-}
-
-fn echo(connection: &mut Connection) -> io::Result<()> {
-    let mut bytes = [0; 4096];
-    loop {
-        match connection.read_some(&mut bytes)? {
-            0 => return Ok(()),
-            count => connection.send(&bytes[..count])?,
-        }
-    }
-}
-
-/// The last line of the access log, once there are this many.
-fn log_line(proxy: &Proxy, lines: usize) -> String {
-    let file = proxy.directory().join("access.log");
-    let mut text = String::new();
-    wait_until("a log line", || {
-        text = std::fs::read_to_string(&file).unwrap_or_default();
-        text.ends_with('\n') && text.lines().count() >= lines
-    });
-    text.lines().last().expect("there is one").to_owned()
 }
 
 #[test]
@@ -82,7 +61,7 @@ fn bytes_pass_both_ways_and_the_log_counts_them() {
     assert_eq!(client.read_exactly(12), b"\x16\x03\x01 not HTTP");
     client.finish_sending();
     assert!(client.is_closed());
-    assert_eq!(log_line(&proxy, 1), format!("127.0.0.1 TCP 200 12 18 {server} 12 18 - 127.0.0.1"));
+    assert_eq!(proxy.access_line(1), format!("127.0.0.1 TCP 200 12 18 {server} 12 18 - 127.0.0.1"));
 }
 
 #[test]
@@ -148,10 +127,10 @@ fn a_refused_primary_moves_a_client_to_the_backup_and_later_clients_at_once() {
     let down = proxy.wait_for_log(&["refused the connection", "is down"]);
     assert!(down.contains(&primary.address()), "{down}");
     let first = format!("127.0.0.1 TCP 200 0 6 {primary}, {backup} 0, 0 0, 6 - 127.0.0.1");
-    log_line(&proxy, 3);
-    let log = std::fs::read_to_string(proxy.directory().join("access.log")).expect("it was there");
-    assert_eq!(log.lines().next(), Some(&*first), "{log}");
-    assert_eq!(log.lines().filter(|line| line.contains(&primary.address())).count(), 1, "{log}");
+    proxy.access_line(3);
+    let log = proxy.lines("access.log");
+    assert_eq!(log[0], first, "{log:?}");
+    assert_eq!(log.iter().filter(|line| line.contains(&primary.address())).count(), 1, "{log:?}");
 }
 
 #[test]
@@ -221,10 +200,10 @@ fn with_nobody_left_a_client_is_closed_and_the_log_says_so() {
     let (primary, backup) = (Upstream::refusing("p"), Upstream::refusing("b"));
     let proxy = pair(&primary, &backup, "");
     assert!(proxy.client().is_closed());
-    let line = log_line(&proxy, 1);
+    let line = proxy.access_line(1);
     assert_eq!(line, format!("127.0.0.1 TCP 502 0 0 {primary}, {backup} 0, 0 0, 0 - 127.0.0.1"));
     assert!(proxy.client().is_closed());
-    let line = log_line(&proxy, 2);
+    let line = proxy.access_line(2);
     assert_eq!(line, "127.0.0.1 TCP 502 0 0 g 0 0 - 127.0.0.1");
 }
 
@@ -272,7 +251,7 @@ fn silence_in_the_middle_of_a_tunnel_looks_like_a_cut_to_both() {
 #[test]
 fn the_server_is_told_of_the_client_in_either_version() {
     for (version, length) in [("on", 0), ("v1", 0), ("v2", 28)] {
-        let server = Upstream::playing(echo);
+        let server = Upstream::playing(Connection::echo);
         let proxy = alone(&server, &format!("proxy_protocol {version};"));
         let mut client = proxy.client();
         client.send("data");
@@ -298,7 +277,7 @@ const HEADER: &str = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
 
 #[test]
 fn a_header_in_front_speaks_for_the_client_if_its_sender_may() {
-    let server = Upstream::playing(echo);
+    let server = Upstream::playing(Connection::echo);
     let proxy = streaming(
         "server { listen {listen} proxy_protocol; proxy_pass {server}; proxy_protocol on;
                   set_real_ip_from 127.0.0.0/8; }",
@@ -315,14 +294,14 @@ fn a_header_in_front_speaks_for_the_client_if_its_sender_may() {
     assert_eq!(String::from_utf8_lossy(&client.read_exactly(expected.len())), expected);
     client.finish_sending();
     assert!(client.is_closed());
-    let line = log_line(&proxy, 1);
+    let line = proxy.access_line(1);
     assert!(line.starts_with("192.0.2.7 TCP 200"), "{line}");
     assert!(line.ends_with("192.0.2.7 127.0.0.1"), "{line}");
 }
 
 #[test]
 fn a_header_of_somebody_else_is_read_and_not_believed() {
-    let server = Upstream::playing(echo);
+    let server = Upstream::playing(Connection::echo);
     let proxy = streaming(
         "server { listen {listen} proxy_protocol; proxy_pass {server};
                   set_real_ip_from 10.0.0.0/8; }",
@@ -333,14 +312,14 @@ fn a_header_of_somebody_else_is_read_and_not_believed() {
     assert_eq!(client.read_exactly(4), b"data");
     client.finish_sending();
     assert!(client.is_closed());
-    let line = log_line(&proxy, 1);
+    let line = proxy.access_line(1);
     assert!(line.starts_with("127.0.0.1 TCP 200 4 4"), "{line}");
     assert!(line.ends_with("192.0.2.7 127.0.0.1"), "{line}");
 }
 
 #[test]
 fn who_owes_a_header_and_sends_none_is_closed() {
-    let server = Upstream::playing(echo);
+    let server = Upstream::playing(Connection::echo);
     let proxy = streaming(
         "server { listen {listen} proxy_protocol; proxy_pass {server};
                   proxy_protocol_timeout 200ms; }",
@@ -358,11 +337,9 @@ fn who_owes_a_header_and_sends_none_is_closed() {
 
 #[test]
 fn unix_sockets_serve_on_both_sides() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("server.sock");
-    let server = Upstream::playing_unix(&path, |connection| {
+    let server = Upstream::playing_unix(|connection| {
         connection.send("unix ")?;
-        echo(connection)
+        connection.echo()
     });
     let proxy = streaming(
         "server { listen unix:{dir}/front.sock; proxy_pass {server}; }

@@ -20,13 +20,16 @@ mod proxy;
 mod upstream;
 mod wire;
 
+use std::io;
+use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
 pub use message::{Framing, Message, Reader};
 pub use port::Port;
-pub use proxy::{Proxy, Run, binary, is_nginx, nginx, run, signal};
+pub use proxy::{Program, Proxy, Run, binary, is_nginx, nginx, run, run_to_end, signal};
 pub use upstream::{Connection, Upstream};
 pub use wire::Wire;
 
@@ -40,6 +43,18 @@ pub fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited in vain: {what}");
         thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// What a script waits for: each call returns once the test has sent something, or has dropped its
+/// end. A test that fails for want of patience does so first.
+pub fn gate() -> (mpsc::Sender<()>, impl Fn() -> io::Result<()> + Send + Sync + 'static) {
+    let (open, gate) = mpsc::channel();
+    let gate = Mutex::new(gate);
+    let pass = move || match gate.lock().expect("no player panics").recv_timeout(PATIENCE * 2) {
+        Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(()),
+    };
+    (open, pass)
 }
 
 /// Whether this test must be skipped because nginx itself is under test and behaves otherwise.
@@ -74,3 +89,9 @@ pub fn post(path: &str, body: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
+
+/// Directives of a location that lets connections be upgraded, a request for that, and the answer.
+pub const UPGRADES: &str =
+    "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
+pub const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+pub const SWITCHED: &str = "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -40,12 +41,12 @@ pub fn nginx() -> Option<PathBuf> {
     found
 }
 
-/// A running proxy, ended when dropped.
-pub struct Proxy {
+/// A program that runs, and what it says on stderr. Ended when dropped.
+pub struct Program {
     child: Child,
-    directory: TempDir,
-    port: Port,
     log: Arc<Log>,
+    /// Lines that [`Program::says`] has been through.
+    heard: usize,
 }
 
 #[derive(Default)]
@@ -54,21 +55,134 @@ struct Log {
     came: Condvar,
 }
 
+impl Program {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Program {
+        Program::start_into(Stdio::piped(), command)
+    }
+
+    /// Starts it with this stderr; what it says is known here only of a pipe made for it.
+    pub fn start_into(stderr: impl Into<Stdio>, command: &mut Command) -> Program {
+        let mut child =
+            command.stdin(Stdio::null()).stderr(stderr).spawn().expect("the binary runs");
+        let log = Arc::<Log>::default();
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    log.lines.lock().expect("no reader panics").push(line);
+                    log.came.notify_all();
+                }
+            });
+        }
+        Program { child, log, heard: 0 }
+    }
+
+    /// Process id of what was started (nginx's master).
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        signal(self.id(), name);
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process to exit", || {
+            status = self.child.try_wait().expect("our child");
+            status.is_some()
+        });
+        status.expect("just awaited")
+    }
+
+    /// Whether the process still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("our child").is_none()
+    }
+
+    /// Waits for the pid file, which appears once all listeners are bound.
+    pub fn wait_for_pid(&mut self, file: &Path) {
+        wait_until("the process to start", || {
+            assert!(self.runs(), "it ended at start: {}", self.log_text());
+            fs::read_to_string(file).is_ok_and(|pid| pid.ends_with('\n'))
+        });
+    }
+
+    /// All of stderr so far.
+    pub fn log_text(&self) -> String {
+        self.log.lines.lock().expect("no reader panics").join("\n")
+    }
+
+    /// Waits for a line of stderr that holds all of these words, and returns it.
+    pub fn wait_for_log(&self, words: &[&str]) -> String {
+        self.wait_for_line(0, words).1
+    }
+
+    /// Waits for the next line of stderr that holds this text, behind the one found last.
+    pub fn says(&mut self, text: &str) -> String {
+        let (at, line) = self.wait_for_line(self.heard, &[text]);
+        self.heard = at + 1;
+        line
+    }
+
+    fn wait_for_line(&self, from: usize, words: &[&str]) -> (usize, String) {
+        let end = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().expect("no reader panics");
+        loop {
+            let found = |line: &String| words.iter().all(|word| line.contains(word));
+            if let Some(at) = lines[from..].iter().position(found) {
+                return (from + at, lines[from + at].clone());
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no line has {words:?}:\n{}", lines.join("\n"));
+            lines = self.log.came.wait_timeout(lines, left).expect("no reader panics").0;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if !self.runs() {
+            return;
+        }
+        // Asked first: a killed nginx would leave its worker behind.
+        self.signal("TERM");
+        let end = Instant::now() + Duration::from_secs(3);
+        while self.runs() && Instant::now() < end {
+            thread::park_timeout(Duration::from_millis(2));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running proxy with a port and a directory of its own.
+pub struct Proxy {
+    program: Program,
+    directory: TempDir,
+    port: Port,
+}
+
 impl Proxy {
     /// Starts with the inside of `http {}`, in which `{listen}` becomes a free port's address,
     /// `{dir}` the proxy's own directory, and each `{name}` of `values` its value.
     pub fn start(inside: &str, values: &[(&str, &dyn Display)]) -> Proxy {
-        Proxy::start_as(&binary(), &whole(inside, &binary()), values)
-    }
-
-    /// Starts with a whole file, in which `pid {dir}/proxy.pid;` must stand.
-    pub fn start_whole(text: &str, values: &[(&str, &dyn Display)]) -> Proxy {
-        Proxy::start_as(&binary(), text, values)
+        Proxy::start_other(&binary(), inside, values)
     }
 
     /// Starts another binary with the inside of `http {}`.
     pub fn start_other(binary: &Path, inside: &str, values: &[(&str, &dyn Display)]) -> Proxy {
-        Proxy::start_as(binary, &whole(inside, binary), values)
+        let text = whole(inside, binary);
+        Proxy::start_as(Command::new(binary), Stdio::piped(), &text, values)
+    }
+
+    /// Starts with a whole file, in which `pid {dir}/proxy.pid;` must stand.
+    pub fn start_whole(text: &str, values: &[(&str, &dyn Display)]) -> Proxy {
+        Proxy::start_as(Command::new(binary()), Stdio::piped(), text, values)
     }
 
     /// One server behind one location with these directives; connections are pooled.
@@ -78,39 +192,24 @@ impl Proxy {
         Proxy::start(conf, &[("directives", &directives), ("server", server)])
     }
 
-    fn start_as(binary: &Path, text: &str, values: &[(&str, &dyn Display)]) -> Proxy {
+    /// Starts as this command, to which arguments are added, with this stderr and a whole file.
+    pub fn start_as(
+        mut command: Command,
+        stderr: impl Into<Stdio>,
+        text: &str,
+        values: &[(&str, &dyn Display)],
+    ) -> Proxy {
         let directory = TempDir::new().expect("a temporary directory");
         let port = Port::reserve();
         let file = directory.path().join("proxy.conf");
         fs::write(&file, fill(text, values, &port, directory.path()))
             .expect("a writable directory");
-        let mut command = Command::new(binary);
         command.arg("-p").arg(directory.path()).arg("-c").arg(&file);
-        let child =
-            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-        let mut proxy = Proxy { child, directory, port, log: Arc::default() };
-        proxy.follow_log();
-        // The pid file appears once all listeners are bound.
-        wait_until("the proxy to start", || {
-            let ended = proxy.child.try_wait().expect("our child");
-            assert!(ended.is_none(), "the proxy ended at start: {}", proxy.log_text());
-            fs::read_to_string(proxy.pid_file()).is_ok_and(|pid| pid.ends_with('\n'))
-        });
+        let program = Program::start_into(stderr, &mut command);
+        let mut proxy = Proxy { program, directory, port };
+        let file = proxy.pid_file();
+        proxy.wait_for_pid(&file);
         proxy
-    }
-
-    fn follow_log(&mut self) {
-        let stderr = self.child.stderr.take().expect("piped");
-        let log = Arc::clone(&self.log);
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                log.lines
-                    .lock()
-                    .expect("no reader panics")
-                    .push(String::from_utf8_lossy(&line).into_owned());
-                log.came.notify_all();
-            }
-        });
     }
 
     /// Where it listens.
@@ -144,9 +243,25 @@ impl Proxy {
         fs::write(self.file(), text).expect("a writable directory");
     }
 
-    /// Process id of what was started (nginx's master).
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// `-s WORD`, to the process in the pid file that its configuration names.
+    pub fn tell(&self, word: &str) {
+        let mut command = Command::new(binary());
+        command.arg("-p").arg(self.directory()).arg("-c").arg(self.file()).args(["-s", word]);
+        let sent = run_to_end(&mut command);
+        assert_eq!(sent.status, Some(0), "{sent:?}");
+    }
+
+    /// The whole lines of a file in its directory; none where there is no file.
+    pub fn lines(&self, file: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.directory().join(file)).unwrap_or_default();
+        let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Waits for the `n`th line of `access.log`, counted from 1.
+    pub fn access_line(&self, n: usize) -> String {
+        wait_until("a line in the log", || self.lines("access.log").len() >= n);
+        self.lines("access.log").swap_remove(n - 1)
     }
 
     /// Process id of what serves: nginx's worker, or the proxy itself.
@@ -156,68 +271,46 @@ impl Proxy {
         children.split_whitespace().next().and_then(|id| id.parse().ok()).unwrap_or(self.id())
     }
 
+    /// What the kernel says of the serving process: a file of its directory in `/proc`.
+    pub fn kernel_says(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.serving_id())).expect("it runs")
+    }
+
+    /// What the descriptors of the serving process lead to.
+    pub fn open_files(&self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.serving_id())).expect("it runs");
+        let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        targets.map(|target| target.to_string_lossy().into_owned()).collect()
+    }
+
     /// The most memory that the serving process ever had, in KiB.
     pub fn peak_memory(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.serving_id())).expect("Linux");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux");
+        self.memory_of("VmHWM:")
+    }
+
+    /// The memory that the serving process has now, in KiB.
+    pub fn memory(&self) -> u64 {
+        self.memory_of("VmRSS:")
+    }
+
+    fn memory_of(&self, kind: &str) -> u64 {
+        let status = self.kernel_says("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(kind)).expect("Linux");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
-    }
-
-    /// Sends a signal, such as `TERM`.
-    pub fn signal(&self, name: &str) {
-        signal(self.id(), name);
-    }
-
-    /// Waits for the process to end by itself.
-    pub fn wait_for_exit(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait_until("the proxy to exit", || {
-            status = self.child.try_wait().expect("our child");
-            status.is_some()
-        });
-        status.expect("just awaited")
-    }
-
-    /// Whether the process still runs.
-    pub fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("our child").is_none()
-    }
-
-    /// All of stderr so far.
-    pub fn log_text(&self) -> String {
-        self.log.lines.lock().expect("no reader panics").join("\n")
-    }
-
-    /// Waits for a line of stderr that holds all of these words, and returns it.
-    pub fn wait_for_log(&self, words: &[&str]) -> String {
-        let end = Instant::now() + PATIENCE;
-        let mut lines = self.log.lines.lock().expect("no reader panics");
-        loop {
-            let found = lines.iter().find(|line| words.iter().all(|word| line.contains(word)));
-            if let Some(line) = found {
-                return line.clone();
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no line has {words:?}:\n{}", lines.join("\n"));
-            lines = self.log.came.wait_timeout(lines, left).expect("no reader panics").0;
-        }
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        if !self.runs() {
-            return;
-        }
-        // Asked first: a killed nginx would leave its worker behind.
-        self.signal("TERM");
-        let end = Instant::now() + Duration::from_secs(3);
-        while self.runs() && Instant::now() < end {
-            thread::park_timeout(Duration::from_millis(2));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Proxy {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+impl DerefMut for Proxy {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.program
     }
 }
 
@@ -269,8 +362,12 @@ pub struct Run {
 
 /// Runs the binary to its end.
 pub fn run(arguments: &[&str]) -> Run {
-    let mut command = Command::new(binary());
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    run_to_end(Command::new(binary()).args(arguments))
+}
+
+/// Runs a program to its end, and to that of everything that holds its streams.
+pub fn run_to_end(command: &mut Command) -> Run {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary runs");
     let (stdout, stderr) = (reading(child.stdout.take()), reading(child.stderr.take()));
     let end = Instant::now() + PATIENCE;
@@ -281,7 +378,7 @@ pub fn run(arguments: &[&str]) -> Run {
         if Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("{arguments:?} does not end: {:?}", stderr.join());
+            panic!("{command:?} does not end: {:?}", stderr.join());
         }
         thread::park_timeout(Duration::from_millis(2));
     };

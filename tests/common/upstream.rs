@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use socket2::{SockRef, Socket};
+use tempfile::TempDir;
 
 use super::message::{Framing, Message, Reader, Tape};
 use super::port::Port;
@@ -29,7 +30,7 @@ pub struct Upstream {
 
 enum Place {
     Tcp(Port),
-    Unix(PathBuf),
+    Unix(PathBuf, TempDir),
 }
 
 enum Stage {
@@ -77,10 +78,10 @@ impl Upstream {
 
     /// The same on a unix socket.
     pub fn playing_unix(
-        path: &Path,
         play: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> Upstream {
-        Upstream::playing_at(Place::Unix(path.to_owned()), play)
+        let directory = TempDir::new().expect("a temporary directory");
+        Upstream::playing_at(Place::Unix(directory.path().join("server"), directory), play)
     }
 
     fn playing_at(
@@ -158,7 +159,7 @@ impl Upstream {
                 (_, Stage::Running { .. }) => panic!("runs already"),
                 (Place::Tcp(port), Stage::Stopped) => listening_tcp(port.listen(128)),
                 (_, Stage::Blackhole { listener, .. }) => listening_tcp(listener),
-                (Place::Unix(path), Stage::Stopped) => listening_unix(path),
+                (Place::Unix(path, _), Stage::Stopped) => listening_unix(path),
             };
         let (play, seen) = (Arc::clone(&self.play), Arc::clone(&self.seen));
         let thread = thread::spawn(move || accept_all(&accepting, &play, &seen));
@@ -180,7 +181,7 @@ impl Upstream {
         for wire in self.seen.events().open.drain(..).filter_map(|wire| wire.upgrade()) {
             wire.shutdown(Shutdown::Both);
         }
-        if let Place::Unix(path) = &self.place {
+        if let Place::Unix(path, _) = &self.place {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -205,7 +206,7 @@ impl Upstream {
     pub fn address(&self) -> String {
         match &self.place {
             Place::Tcp(port) => port.address().to_string(),
-            Place::Unix(path) => format!("unix:{}", path.display()),
+            Place::Unix(path, _) => format!("unix:{}", path.display()),
         }
     }
 
@@ -213,7 +214,7 @@ impl Upstream {
     pub fn socket_address(&self) -> SocketAddr {
         match &self.place {
             Place::Tcp(port) => port.address(),
-            Place::Unix(_) => panic!("a unix socket has none"),
+            Place::Unix(..) => panic!("a unix socket has none"),
         }
     }
 
@@ -395,6 +396,20 @@ impl Connection {
             self.send(bytes)?;
         }
         Ok(())
+    }
+
+    /// Sends back what comes, until the proxy ends.
+    ///
+    /// # Errors
+    /// The connection's failure.
+    pub fn echo(&mut self) -> io::Result<()> {
+        let mut bytes = vec![0; 256 << 10];
+        loop {
+            match self.read_some(&mut bytes)? {
+                0 => return Ok(()),
+                count => self.send(&bytes[..count])?,
+            }
+        }
     }
 
     /// Waits for the proxy to close, whatever it sends until then.

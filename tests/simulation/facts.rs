@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Act, Ask, Body, Condition, Exchange, Fate, Manners, Outcome, Pace, Received,
+    Act, Answer, Ask, Body, Condition, Exchange, Fate, Manners, Outcome, Pace, Received,
 };
 use switchover::time::Time;
 
@@ -17,32 +17,31 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The server that answered with 200; panics if none did.
-fn served_by(exchange: &Exchange) -> u32 {
+/// The answer, which must be whole.
+fn answer(exchange: &Exchange) -> Answer {
     match exchange.outcome {
-        Outcome::Whole(answer) if answer.status == 200 => answer.by.expect("a server's answer").0,
-        Outcome::Whole(_)
-        | Outcome::Unasked
+        Outcome::Whole(answer) => answer,
+        Outcome::Unasked
         | Outcome::Waiting
         | Outcome::Cut(_)
         | Outcome::Closed
         | Outcome::Reset
-        | Outcome::Left => panic!("not served: {exchange:?}"),
+        | Outcome::Left => panic!("no whole answer: {exchange:?}"),
     }
+}
+
+/// The server that answered with 200; panics if none did.
+fn served_by(exchange: &Exchange) -> u32 {
+    let answer = answer(exchange);
+    assert_eq!(answer.status, 200, "not served: {exchange:?}");
+    answer.by.expect("a server's answer").0
 }
 
 /// The status of an answer of the proxy's own; panics if there is none.
 fn refused_with(exchange: &Exchange) -> u16 {
-    match exchange.outcome {
-        Outcome::Whole(answer) if answer.by.is_none() => answer.status,
-        Outcome::Whole(_)
-        | Outcome::Unasked
-        | Outcome::Waiting
-        | Outcome::Cut(_)
-        | Outcome::Closed
-        | Outcome::Reset
-        | Outcome::Left => panic!("not refused: {exchange:?}"),
-    }
+    let answer = answer(exchange);
+    assert_eq!(answer.by, None, "not refused: {exchange:?}");
+    answer.status
 }
 
 /// From when an exchange was sent until its answer began.

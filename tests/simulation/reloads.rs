@@ -16,15 +16,21 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// When news of anything has come everywhere.
 const NEWS: Duration = Duration::from_millis(100);
 
-#[test]
-fn exchanges_that_began_before_a_reload_end_with_the_shutdown_timeout_and_others_do_not() {
-    let setup = Setup { shutdown_timeout: Some(TIMEOUT), ..Setup::new(1, 0) };
-    let mut run = Run::quiet(&setup);
+/// A request of which the answer takes longer than the timeout, and a reload behind it.
+fn reloaded_meanwhile(setup: &Setup) -> (Run, usize) {
+    let mut run = Run::quiet(setup);
     let slow = Act { delay: TIMEOUT * 2, ..Act::plain(100) };
     run.net().set_manners(0, Manners::Always(slow));
     let old = run.client(vec![Ask::get(1)]);
     run.pass(NEWS);
     run.worker.reload(setup.config()).expect("it listens already");
+    (run, old)
+}
+
+#[test]
+fn exchanges_that_began_before_a_reload_end_with_the_shutdown_timeout_and_others_do_not() {
+    let setup = Setup { shutdown_timeout: Some(TIMEOUT), ..Setup::new(1, 0) };
+    let (mut run, old) = reloaded_meanwhile(&setup);
     let new = run.client(vec![Ask::get(2)]);
     run.pass(TIMEOUT - NEWS);
     assert_eq!(run.exchange(old).outcome, Outcome::Waiting, "not before its time");
@@ -37,12 +43,7 @@ fn exchanges_that_began_before_a_reload_end_with_the_shutdown_timeout_and_others
 #[test]
 fn without_a_shutdown_timeout_what_began_before_a_reload_goes_on() {
     let setup = Setup::new(1, 0);
-    let mut run = Run::quiet(&setup);
-    let slow = Act { delay: TIMEOUT * 2, ..Act::plain(100) };
-    run.net().set_manners(0, Manners::Always(slow));
-    let old = run.client(vec![Ask::get(1)]);
-    run.pass(NEWS);
-    run.worker.reload(setup.config()).expect("it listens already");
+    let (mut run, old) = reloaded_meanwhile(&setup);
     run.pass(TIMEOUT * 3);
     assert!(matches!(run.exchange(old).outcome, Outcome::Whole(answer) if answer.status == 200));
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Act, AnswerFraming, Ask, Body, ClientPlan, Coalescing, Condition, Fate, Leaves, Manners, Pace,
-    Then, Version,
+    Act, AnswerFraming, Ask, Body, ClientPlan, Coalescing, Condition, Fate, Leaves, Manners, Then,
+    Version,
 };
 use switchover::time::Time;
 
-use super::common::setup::proxy_address;
+use super::common::run::polite;
 
 /// One or two clients, and two servers of which the second is a backup.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Scene {
     fn new(name: &'static str, asks: Vec<Ask>) -> Scene {
         Scene {
             name,
-            clients: vec![client(Time::ZERO, asks)],
+            clients: vec![polite(Time::ZERO, asks)],
             act: Act::plain(LENGTH),
             condition: Condition::Well,
             coalescing: Coalescing::AsItComes,
@@ -62,7 +62,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let framed = |framing| move |act: &mut Act| act.framing = framing;
     let status = |status| move |act: &mut Act| act.status = status;
     let mut pooled = Scene::new("a pooled connection", get());
-    pooled.clients.push(client(Time::ZERO + Duration::from_millis(50), vec![Ask::get(2)]));
+    pooled.clients.push(polite(Time::ZERO + Duration::from_millis(50), vec![Ask::get(2)]));
     let refused = Scene { condition: Condition::Refusing, ..Scene::new("a refusal", get()) };
     let cut = Fate::Cut { after: 0, reset: true };
     let mut posts = body("POST", sized, false);
@@ -99,19 +99,6 @@ pub(crate) fn scenes() -> Vec<Scene> {
         refused,
         pooled,
     ]
-}
-
-fn client(starts: Time, asks: Vec<Ask>) -> ClientPlan {
-    ClientPlan {
-        to: proxy_address(),
-        starts,
-        asks,
-        pipeline: 1,
-        sends: Pace::AtOnce,
-        reads: Pace::AtOnce,
-        lingers: false,
-        stubborn: false,
-    }
 }
 
 /// Bytes of a body: every one of them is a place for a fault.

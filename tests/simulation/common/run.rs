@@ -87,16 +87,7 @@ impl Run {
     pub(crate) fn client(&mut self, asks: Vec<Ask>) -> usize {
         let starts = self.now();
         let net = self.net();
-        net.add_client(ClientPlan {
-            to: proxy_address(),
-            starts,
-            asks,
-            pipeline: 1,
-            sends: Pace::AtOnce,
-            reads: Pace::AtOnce,
-            lingers: false,
-            stubborn: false,
-        });
+        net.add_client(polite(starts, asks));
         net.clients().len() - 1
     }
 
@@ -159,6 +150,20 @@ pub(crate) fn plain_server(place: usize) -> ServerPlan {
         at: server_address(place),
         calendar: Vec::new(),
         manners: Manners::Always(Act::plain(100)),
+    }
+}
+
+/// A client of good manners that asks all of this on one connection.
+pub(crate) fn polite(starts: Time, asks: Vec<Ask>) -> ClientPlan {
+    ClientPlan {
+        to: proxy_address(),
+        starts,
+        asks,
+        pipeline: 1,
+        sends: Pace::AtOnce,
+        reads: Pace::AtOnce,
+        lingers: false,
+        stubborn: false,
     }
 }
 

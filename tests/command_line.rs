@@ -4,7 +4,6 @@
 
 mod common;
 
-use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -39,15 +38,13 @@ server {
 
 /// Writes a file; for nginx, the inside of `http {}` gets its outside.
 fn file(text: &str) -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("proxy.conf");
-    let dir = directory.path().display();
     let text = if is_nginx() {
-        format!("pid {dir}/pid; error_log stderr; events {{}} http {{ access_log off; {text} }}")
+        format!("pid {{dir}}/pid; error_log stderr; events {{}} http {{ access_log off; {text} }}")
     } else {
         text.to_owned()
     };
-    fs::write(&path, text).unwrap();
+    let directory = common::directory("proxy.conf", &text);
+    let path = directory.path().join("proxy.conf");
     (directory, path)
 }
 

@@ -346,7 +346,7 @@ fn logs_may_be_fifos_whether_or_not_somebody_reads() {
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fifo");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    common::fifo(&path);
     let log = path.display();
     let conf = format!("error_log {log}.e info; error_log {log}; {TALKATIVE}")
         .replace("{log}", &log.to_string());

@@ -15,9 +15,7 @@ use switchover::process::system;
 
 /// A directory with this configuration.
 fn directory(config: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("switchover.conf"), config).unwrap();
-    dir
+    common::directory("switchover.conf", config)
 }
 
 fn command(dir: &Path, args: &[&str]) -> Command {
@@ -256,7 +254,7 @@ fn a_daemon_that_cannot_start_says_why_and_the_status_is_1() {
 /// A program whose file is a FIFO, and its end for writing: it reads until that is closed.
 fn loading(dir: &Path) -> (Program, File) {
     let file = dir.join("fifo");
-    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    common::fifo(&file);
     (start(dir, &["-c", "fifo"]), reader_of(&file))
 }
 

@@ -29,7 +29,9 @@ use std::time::{Duration, Instant};
 pub use client::Client;
 pub use message::{Framing, Message, Reader};
 pub use port::Port;
-pub use proxy::{Program, Proxy, Run, binary, is_nginx, nginx, run, run_to_end, signal};
+pub use proxy::{
+    Program, Proxy, Run, binary, directory, fifo, is_nginx, nginx, run, run_to_end, signal,
+};
 pub use upstream::{Connection, Upstream};
 pub use wire::Wire;
 

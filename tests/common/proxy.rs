@@ -199,12 +199,9 @@ impl Proxy {
         text: &str,
         values: &[(&str, &dyn Display)],
     ) -> Proxy {
-        let directory = TempDir::new().expect("a temporary directory");
         let port = Port::reserve();
-        let file = directory.path().join("proxy.conf");
-        fs::write(&file, fill(text, values, &port, directory.path()))
-            .expect("a writable directory");
-        command.arg("-p").arg(directory.path()).arg("-c").arg(&file);
+        let directory = directory("proxy.conf", &fill(text, values, &port));
+        command.arg("-p").arg(directory.path()).arg("-c").arg(directory.path().join("proxy.conf"));
         let program = Program::start_into(stderr, &mut command);
         let mut proxy = Proxy { program, directory, port };
         let file = proxy.pid_file();
@@ -239,8 +236,8 @@ impl Proxy {
 
     /// Writes the configuration anew, as [`Proxy::start`] did; nothing is reloaded yet.
     pub fn rewrite(&self, inside: &str, values: &[(&str, &dyn Display)]) {
-        let text = fill(&whole(inside, &binary()), values, &self.port, self.directory.path());
-        fs::write(self.file(), text).expect("a writable directory");
+        let text = fill(&whole(inside, &binary()), values, &self.port);
+        write(self.directory(), "proxy.conf", &text);
     }
 
     /// `-s WORD`, to the process in the pid file that its configuration names.
@@ -320,13 +317,30 @@ pub fn signal(id: u32, name: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "no process {id} to send {name} to");
 }
 
-fn fill(text: &str, values: &[(&str, &dyn Display)], port: &Port, directory: &Path) -> String {
+/// A temporary directory with this file, in whose text `{dir}` becomes the directory's path.
+pub fn directory(file: &str, text: &str) -> TempDir {
+    let directory = TempDir::new().expect("a temporary directory");
+    write(directory.path(), file, text);
+    directory
+}
+
+fn write(directory: &Path, file: &str, text: &str) {
+    let text = text.replace("{dir}", &directory.display().to_string());
+    fs::write(directory.join(file), text).expect("a writable directory");
+}
+
+/// Makes a FIFO.
+pub fn fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()), "no FIFO at {}", path.display());
+}
+
+fn fill(text: &str, values: &[(&str, &dyn Display)], port: &Port) -> String {
     let mut text = text.to_owned();
     for (name, value) in values {
         text = text.replace(&format!("{{{name}}}"), &value.to_string());
     }
-    let directory = directory.display().to_string();
-    text.replace("{listen}", &port.address().to_string()).replace("{dir}", &directory)
+    text.replace("{listen}", &port.address().to_string())
 }
 
 fn whole(inside: &str, binary: &Path) -> String {

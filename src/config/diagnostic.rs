@@ -1,4 +1,4 @@
-//! How an error or a notice is shown: the place, the line with carets below it, the reason, help.
+//! How errors and notices are shown: place, source line with carets, reason, help.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,23 +10,23 @@ use super::token::{Span, TokenError};
 use super::tree_error::TreeError;
 use super::value::ValueError;
 
-/// What is wrong, whichever layer found it.
+/// What is wrong, from whichever layer found it.
 #[derive(Debug)]
 pub enum Problem {
-    /// The bytes are no words.
+    /// The bytes do not form words.
     Token(TokenError),
-    /// The words are no directives.
+    /// The words do not form directives.
     Tree(TreeError),
-    /// A word does not say what it should.
+    /// A word does not have the form its directive requires.
     Value(ValueError),
     /// A value with variables cannot be compiled.
     Template(TemplateError),
-    /// The directives make no configuration.
+    /// The directives do not form a valid configuration.
     Build(BuildError),
 }
 
 impl Problem {
-    /// What to do about it.
+    /// What to do about the problem.
     pub fn help(&self) -> Option<String> {
         match self {
             Problem::Token(error) => error.help(),
@@ -83,9 +83,9 @@ impl From<BuildError> for Problem {
 /// A problem and its place among the files being loaded.
 #[derive(Debug)]
 pub struct Fault {
-    /// Where.
+    /// The place.
     pub at: Span,
-    /// What.
+    /// What is wrong there.
     pub problem: Box<Problem>,
 }
 
@@ -102,16 +102,16 @@ impl From<(Span, TokenError)> for Fault {
     }
 }
 
-/// The faults of one load, which goes on so that one run shows them all.
+/// The faults of one load, which goes on after a fault so that one run shows them all.
 #[derive(Debug, Default)]
 pub struct Faults {
     list: Vec<Fault>,
-    /// How many found no room in the list.
+    /// Number of faults beyond [`FAULTS_KEPT`], which are only counted.
     beyond: usize,
 }
 
 impl Faults {
-    /// Adds one.
+    /// Adds a fault.
     pub fn note(&mut self, fault: Fault) {
         if self.list.len() < FAULTS_KEPT {
             self.list.push(fault);
@@ -120,29 +120,29 @@ impl Faults {
         }
     }
 
-    /// Adds the fault of what went wrong; `None` then.
+    /// Notes the fault if there is one, and returns `None` then.
     pub fn keep<T>(&mut self, outcome: Result<T, Fault>) -> Option<T> {
         outcome.map_err(|fault| self.note(fault)).ok()
     }
 
-    /// How many there are so far.
+    /// Number of faults so far.
     pub fn count(&self) -> usize {
         self.list.len() + self.beyond
     }
 }
 
-/// Why a configuration cannot be used. Its `Display` is the whole diagnostic, of several lines for
-/// each problem.
+/// Why a configuration cannot be used. Its `Display` is the whole diagnostic, several lines per
+/// problem.
 #[derive(Debug)]
 pub struct ConfigError {
-    /// The first problems in the order of the file; never empty.
+    /// The first problems in file order; never empty.
     shown: Vec<Diagnostic>,
-    /// How many there are besides.
+    /// Number of problems that are not shown.
     more: usize,
 }
 
 impl ConfigError {
-    /// The first faults in the order of the file, each once however often its file is included.
+    /// Sorts the faults in file order, and keeps each once however often its file is included.
     pub(super) fn new(files: &Files, faults: Faults) -> ConfigError {
         let Faults { mut list, beyond } = faults;
         list.sort_by_cached_key(|fault| files.order(fault.at));
@@ -170,7 +170,7 @@ impl ConfigError {
         &self.first().problem
     }
 
-    /// The same in one line, for logs: `REASON in FILE:LINE, and 2 more errors`.
+    /// The first problem in one line, for logs: `REASON in FILE:LINE, and 2 more errors`.
     pub fn brief(&self) -> String {
         let Diagnostic { problem, place } = self.first();
         let place = place.as_ref().map(|p| format!(" in {}:{}", p.path, p.at.line));
@@ -210,7 +210,7 @@ fn more_errors(number: usize) -> String {
 #[derive(Debug)]
 struct Diagnostic {
     problem: Box<Problem>,
-    /// Where, unless it is the main file that cannot be read.
+    /// The place. `None` if the main file itself cannot be read.
     place: Option<Place>,
 }
 
@@ -227,10 +227,10 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Something to know although it is no error: `MESSAGE in FILE:LINE`.
+/// Something worth knowing that is not an error: `MESSAGE in FILE:LINE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// `Warn` where the file probably means something else than it does, otherwise `Info`.
+    /// `Warn` if the file probably does not do what its author intended, otherwise `Info`.
     pub level: log::Level,
     /// One line.
     pub text: String,
@@ -266,10 +266,10 @@ impl Place {
         Place { path: files.path(at.file).display().to_string(), at, line }
     }
 
-    /// The place, the line, and carets below what is meant.
+    /// Shows the place, the line, and carets below the span.
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Span { line, column, width, .. } = self.at;
-        // Of a very long line, only what stands around the place.
+        // Of a very long line, only the part around the span.
         let cut = if column > LINE_SHOWN { column - LINE_SHOWN / 2 } else { 0 };
         let shown: String = self.line.chars().skip(cut).take(LINE_SHOWN).map(printable).collect();
         let indent = shown.chars().take(column - 1 - cut);
@@ -282,7 +282,7 @@ impl Place {
     }
 }
 
-/// A text without bytes that could move a terminal's cursor or begin another line of a log.
+/// Replaces bytes that could move a terminal's cursor or start a new log line.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c == '\t' { ' ' } else { printable(c) }).collect()
 }
@@ -291,9 +291,9 @@ fn printable(c: char) -> char {
     if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 
-/// Faults that are kept until they are sorted; a file with more of them is no configuration.
+/// Faults kept for sorting; a file with more is not a configuration at all.
 const FAULTS_KEPT: usize = 1000;
-/// Problems that are shown in full: about as many as a reader works off before the next run.
+/// Problems shown in full: about as many as a reader fixes before the next run.
 const SHOWN: usize = 20;
-/// Characters shown of a line.
+/// Characters shown of a source line.
 const LINE_SHOWN: usize = 160;

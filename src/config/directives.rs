@@ -1,11 +1,11 @@
-//! Every directive that is understood: where it may stand, with how many arguments, how often.
+//! Every known directive: its contexts, number of arguments, and whether it may repeat.
 
 /// A set of contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contexts(u16);
 
 impl Contexts {
-    /// Outside of every block.
+    /// Outside all blocks.
     pub const MAIN: Contexts = Contexts(1);
     /// `events {}`.
     pub const EVENTS: Contexts = Contexts(2);
@@ -24,17 +24,18 @@ impl Contexts {
     /// `server {}` of `stream {}`.
     pub const STREAM_SERVER: Contexts = Contexts(256);
 
-    /// What stands in one or the other.
+    /// The union of both sets.
     pub const fn or(self, other: Contexts) -> Contexts {
         Contexts(self.0 | other.0)
     }
 
-    /// Whether both have a context in common.
+    /// Whether both sets have a context in common.
     pub const fn meets(self, other: Contexts) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// `"http {}" or "server {}"`, for a reader who looks at a block of `around`.
+    /// The contexts as a message names them to a reader of a block in `around`: `"http {}" or
+    /// "server {}"`.
     pub fn names(self, around: Contexts) -> String {
         let is_ambiguous = |context| around.meets(IN_STREAM) && TWOFOLD.meets(context);
         let names: Vec<String> = CONTEXT_NAMES
@@ -49,7 +50,7 @@ impl Contexts {
     }
 }
 
-/// Contexts as messages call them.
+/// Names of contexts in messages.
 const CONTEXT_NAMES: [(Contexts, &str); 9] = [
     (Contexts::MAIN, "the main context"),
     (Contexts::EVENTS, "\"events {}\""),
@@ -62,49 +63,49 @@ const CONTEXT_NAMES: [(Contexts, &str); 9] = [
     (Contexts::STREAM_SERVER, "\"server {}\" of \"stream {}\""),
 ];
 
-/// All of `stream {}`.
+/// All contexts of `stream {}`.
 pub const IN_STREAM: Contexts =
     Contexts::STREAM.or(Contexts::STREAM_UPSTREAM).or(Contexts::STREAM_SERVER);
-/// Blocks of `http {}` whose names `stream {}` has too.
+/// Blocks of `http {}` whose names also exist in `stream {}`.
 const TWOFOLD: Contexts = Contexts::UPSTREAM.or(Contexts::SERVER);
 
-/// A directive that is understood.
+/// A known directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     /// Its name.
     pub name: &'static str,
-    /// Where it may stand.
+    /// The contexts that allow it.
     pub contexts: Contexts,
     /// The fewest arguments.
     pub least: usize,
     /// The most arguments.
     pub most: usize,
-    /// What it may do besides.
+    /// Its form, and any restriction.
     pub kind: Kind,
 }
 
-/// What a directive is like.
+/// The form of a directive, or why it has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Ends with `;`, once a block.
+    /// Ends with `;`, at most once per block.
     Once,
     /// Ends with `;`, any number of times.
     Many,
-    /// Has braces, once a block.
+    /// Has braces, at most once per block.
     Block,
     /// Has braces, any number of times.
     Blocks,
-    /// A resource hint without a meaning here, with or without braces: a notice says so.
+    /// A resource hint with no effect, with or without braces; a notice says so.
     Hint,
-    /// Supported with this argument only, which asks for nothing.
+    /// Accepted with this argument only, which asks for nothing.
     Only(&'static str),
-    /// Asks for what is never done, for this reason: a warning says so, except for `off`.
+    /// Has no effect, for this reason: a warning says so unless the argument is `off`.
     Undone(&'static str),
-    /// Means nothing in a location that passes requests on, and is refused elsewhere.
+    /// Has no effect in a location that passes requests on, and is refused elsewhere.
     BesideProxyPass,
 }
 
-/// The directive of that name that may stand in one of these contexts.
+/// The directive with that name that is allowed in one of these contexts.
 pub fn find(name: &str, contexts: Contexts) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name && known.contexts.meets(contexts))
 }
@@ -115,7 +116,7 @@ pub fn is_block(name: &str) -> bool {
     KNOWN.iter().filter(of_name).any(|known| matches!(known.kind, Kind::Block | Kind::Blocks))
 }
 
-/// All contexts in which a directive of that name may stand, if it is known.
+/// All contexts that allow a directive with that name. `None` if it is unknown.
 pub fn contexts_of(name: &str) -> Option<Contexts> {
     let same = KNOWN.iter().filter(|known| known.name == name);
     same.map(|known| known.contexts).reduce(Contexts::or)
@@ -133,11 +134,11 @@ const STREAM: Contexts = Contexts::STREAM;
 const STREAM_UPSTREAM: Contexts = Contexts::STREAM_UPSTREAM;
 const STREAM_SERVER: Contexts = Contexts::STREAM_SERVER;
 const STREAMS: Contexts = STREAM.or(STREAM_SERVER);
-/// Where both sides of a proxy are set.
+/// Contexts in which a proxy's two sides are configured.
 const PROXIES: Contexts = LOCATIONS.or(STREAMS);
-/// Where TLS is set.
+/// Contexts in which TLS is configured.
 const TLS: Contexts = SERVERS.or(STREAMS);
-/// As many arguments as anybody likes.
+/// No upper limit on arguments.
 const ANY: usize = usize::MAX;
 
 const fn known(
@@ -166,7 +167,7 @@ const fn undone(name: &'static str, contexts: Contexts, reason: &'static str) ->
     known(name, contexts, 1, ANY, Kind::Undone(reason))
 }
 
-/// Every directive that is understood. A name may stand twice, with other contexts.
+/// Every known directive. A name may appear twice, with different contexts.
 pub const KNOWN: &[Known] = &[
     known("events", MAIN, 0, 0, Kind::Block),
     known("http", MAIN, 0, 0, Kind::Block),
@@ -299,7 +300,7 @@ pub const KNOWN: &[Known] = &[
     hint("server_names_hash_bucket_size", HTTP.or(STREAM)),
     hint("server_names_hash_max_size", HTTP.or(STREAM)),
     hint("server_tokens", LOCATIONS),
-    // No listener has TLS: `listen … ssl` is refused.
+    // No listener supports TLS: `listen … ssl` is refused.
     hint("ssl_alpn", TLS),
     hint("ssl_buffer_size", TLS),
     hint("ssl_certificate", TLS),

@@ -1,4 +1,4 @@
-//! The files of one load: the main one, those it includes, and masks that name several.
+//! The files of one load: the main one, included ones, and masks that match several.
 
 use std::fs::{self, OpenOptions};
 use std::io::Read;
@@ -11,42 +11,43 @@ use rustix::fs::OFlags;
 use super::token::Span;
 use super::tree_error::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
 
-/// A file of the configuration, as it was read.
+/// A configuration file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Where it was read from, or what a text is called.
+    /// The path it was read from, or the name of a text.
     pub path: PathBuf,
-    /// All of it; need not be UTF-8.
+    /// The whole contents; not necessarily UTF-8.
     pub text: Arc<Vec<u8>>,
 }
 
-/// All files read so far, and where included ones are looked for.
+/// All files read so far, and the base directory for included ones.
 #[derive(Debug)]
 pub struct Files {
     list: Vec<SourceFile>,
-    /// Which `include` each of them comes from; `None` for what the command line names.
+    /// The `include` that named each file; `None` for files named on the command line.
     included_at: Vec<Option<Span>>,
-    /// Bytes of all of them together.
+    /// Bytes of all files together.
     size: u64,
-    /// What relative paths of `include` start from; none: nothing may be included.
+    /// Base of relative `include` paths; `None` if nothing may be included.
     base: Option<PathBuf>,
 }
 
 impl Files {
-    /// Nothing yet.
+    /// No files yet.
     pub fn new(base: Option<PathBuf>) -> Files {
         Files { list: Vec::new(), included_at: Vec::new(), size: 0, base }
     }
 
-    /// Adds a text that is no file; returns its index.
+    /// Adds a text that is not a file; returns its index.
     pub fn add_text(&mut self, name: &str, text: &[u8]) -> usize {
         self.add(name.into(), text.to_vec(), None)
     }
 
     /// Reads the main file, which may also be a pipe or a device; returns its index.
     ///
+    ///
     /// # Errors
-    /// When it cannot be read, is too large, or is a pipe without anything in it.
+    /// If the file cannot be read or is too large, or if it is an empty pipe.
     pub fn read_main(&mut self, path: &Path) -> Result<usize, TreeError> {
         let text = contents(path, OFlags::empty())?;
         let is_pipe = || fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
@@ -56,15 +57,17 @@ impl Files {
         Ok(self.add(path.into(), text, None))
     }
 
-    /// Reads the file that an `include` names; returns its index.
+    /// Reads a file that an `include` names; returns its index.
+    ///
     ///
     /// # Errors
-    /// When it is no regular file, cannot be read, is too large or is one too many.
+    /// If the path is not a regular file, cannot be read, is too large or exceeds the number of
+    /// files.
     pub fn read(&mut self, path: &Path, include: Span) -> Result<usize, TreeError> {
         if self.list.len() >= FILES_LIMIT {
             return Err(TreeError::TooManyFiles);
         }
-        // Looked at before it is opened: a pipe without a writer would block there.
+        // Checked before opening: opening a pipe without a writer would block.
         let found = fs::metadata(path);
         let found = found.map_err(|reason| TreeError::Unreadable(path.into(), reason))?;
         if found.is_dir() {
@@ -73,7 +76,7 @@ impl Files {
         if !found.is_file() {
             return Err(TreeError::NotAFile(path.into()));
         }
-        // Some files of procfs are regular ones, and reading them waits all the same.
+        // Some regular files of procfs block when read.
         let text = contents(path, OFlags::NONBLOCK)?;
         if self.size + text.len() as u64 > TOTAL_SIZE_LIMIT {
             return Err(TreeError::TooMuch);
@@ -88,18 +91,18 @@ impl Files {
         self.list.len() - 1
     }
 
-    /// The bytes of a file.
+    /// The contents of a file.
     pub fn text(&self, file: usize) -> Arc<Vec<u8>> {
         self.list.get(file).map(|f| Arc::clone(&f.text)).unwrap_or_default()
     }
 
-    /// Where a file was read from.
+    /// The path a file was read from.
     pub fn path(&self, file: usize) -> &Path {
         self.list.get(file).map_or(Path::new("?"), |f| &f.path)
     }
 
-    /// Orders places as they are read, included files in the place of their `include`: lines and
-    /// columns, from the outermost file inwards.
+    /// A sort key for places in reading order, where included files stand in place of their
+    /// `include`: lines and columns, from the outermost file inwards.
     pub fn order(&self, at: Span) -> Vec<(usize, usize)> {
         let mut order = vec![(at.line, at.column)];
         let mut file = at.file;
@@ -107,13 +110,13 @@ impl Files {
             order.push((include.line, include.column));
             file = include.file;
         }
-        // The command line comes behind the main file.
+        // Directives of the command line come after the main file.
         order.push((file, 0));
         order.reverse();
         order
     }
 
-    /// Whether a path leads to that file.
+    /// Whether `path` leads to that file.
     pub fn is(&self, file: usize, path: &Path) -> bool {
         match (fs::canonicalize(self.path(file)), fs::canonicalize(path)) {
             (Ok(one), Ok(other)) => one == other,
@@ -121,10 +124,11 @@ impl Files {
         }
     }
 
-    /// The paths that an `include` names: the one, or all that fit the mask, sorted.
+    /// The paths that an `include` names: a single one, or all that match the mask, sorted.
+    ///
     ///
     /// # Errors
-    /// When nothing may be included.
+    /// If nothing may be included.
     pub fn matching(&self, mask: &str) -> Result<Vec<PathBuf>, TreeError> {
         let base = self.base.as_ref().ok_or(TreeError::IncludeInText)?;
         let full = base.join(mask);
@@ -132,26 +136,26 @@ impl Files {
             return Ok(vec![full]);
         }
         let pattern = pattern(base, mask);
-        // What is no pattern, as an open bracket, is a name.
+        // A malformed pattern, such as an open bracket, is taken as a name.
         let Ok(found) = glob::glob_with(&pattern, AS_IN_A_SHELL) else { return Ok(vec![full]) };
         let mut found: Vec<PathBuf> = found.flatten().collect();
         found.sort();
         Ok(found)
     }
 
-    /// All files, in the order they were read.
+    /// All files, in reading order.
     pub fn into_list(self) -> Vec<SourceFile> {
         self.list
     }
 }
 
-/// What a file holds.
+/// Reads a file, up to the size limit.
 fn contents(path: &Path, flags: OFlags) -> Result<Vec<u8>, TreeError> {
     let unreadable = |reason| TreeError::Unreadable(path.into(), reason);
     let mut text = Vec::new();
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-    // Pipes and devices tell no size, and some of them never end.
+    // Pipes and devices report no size, and some never end.
     file.take(FILE_SIZE_LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_SIZE_LIMIT {
         return Err(TreeError::TooLarge(path.into()));
@@ -159,7 +163,7 @@ fn contents(path: &Path, flags: OFlags) -> Result<Vec<u8>, TreeError> {
     Ok(text)
 }
 
-/// A mask below `base`, in which nothing but the mask is one. Two stars mean no more than one.
+/// A pattern for `mask` below `base`. Special characters of `base` are escaped; `**` means `*`.
 fn pattern(base: &Path, mask: &str) -> String {
     let mut mask = mask.to_owned();
     while mask.contains("**") {
@@ -172,7 +176,7 @@ fn pattern(base: &Path, mask: &str) -> String {
     Path::new(&base).join(mask).to_string_lossy().into_owned()
 }
 
-/// Stars end at slashes, and hidden files are asked for by their dot.
+/// A star does not match `/`; hidden files match only with an explicit dot.
 const AS_IN_A_SHELL: glob::MatchOptions = glob::MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -198,7 +202,7 @@ mod tests {
             ("**", "b/a", false),
             ("*/a", "b/a", true),
         ] {
-            // What stands before the mask is no mask, whatever it looks like.
+            // The directory is not part of the mask, even if it looks like one.
             let dir = tempfile::Builder::new().prefix("[x]*").tempdir().unwrap();
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

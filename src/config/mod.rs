@@ -1,7 +1,7 @@
 //! Configuration: bytes → words → tree → model. Knows nothing of sockets.
 //!
-//! Reading files and resolving names, both only while loading, are the one contact with the
-//! outside. Whatever is not understood is an error that shows its place: nothing is ignored.
+//! Only loading has contact with the outside: it reads files and resolves names. Anything not
+//! understood is an error that shows its place; nothing is ignored.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -34,45 +34,46 @@ use template::Constants;
 /// What to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The configuration itself.
+    /// The configuration to read.
     pub main: Main,
-    /// What relative paths of logs and the pid file start from.
+    /// The base of relative paths of logs and the pid file.
     pub prefix: PathBuf,
     /// Directives of the main context from the command line (`-g`).
     pub extra: Option<String>,
-    /// Where errors go if no `error_log` says otherwise.
+    /// The error log if there is no `error_log`.
     pub error_log: model::LogSink,
 }
 
-/// Where the configuration itself comes from.
+/// Where the configuration is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Main {
-    /// A file; `include` is relative to its directory.
+    /// A file; `include` paths are relative to its directory.
     File(PathBuf),
-    /// A text with a name for messages; it cannot include anything.
+    /// A text with a name for messages; it cannot include files.
     Text {
-        /// What to call it.
+        /// Its name in messages.
         name: String,
-        /// All of it.
+        /// The text itself.
         text: String,
     },
 }
 
-/// What a load gave.
+/// The result of a load.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What it means.
+    /// The model.
     pub config: model::Config,
-    /// What was read, the main file first.
+    /// The files read, the main file first.
     pub files: Vec<SourceFile>,
-    /// What the operator should know although it is no error.
+    /// What the operator should know although it is not an error.
     pub notices: Vec<Notice>,
 }
 
-/// Reads, understands and resolves a configuration. Blocks while names are resolved.
+/// Reads, checks and resolves a configuration. Blocks while names are resolved.
+///
 ///
 /// # Errors
-/// Everything that is not right, with its place.
+/// All faults found, with their places.
 pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
     let base = match &source.main {
         Main::File(path) => Some(path.parent().unwrap_or(Path::new("")).to_path_buf()),
@@ -95,11 +96,12 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
     finish(files, main, extra, around)
 }
 
-/// Understands a text without touching the file system or resolving any name but `localhost`:
-/// for tests, benchmarks and fuzzing.
+/// Builds a configuration from a text without touching the file system or resolving any name but
+/// `localhost`: for tests, benchmarks and fuzzing.
+///
 ///
 /// # Errors
-/// Everything that is not right, with its place.
+/// All faults found, with their places.
 pub fn parse_text(name: &str, text: &[u8]) -> Result<Loaded, ConfigError> {
     let mut files = Files::new(None);
     let main = files.add_text(name, text);
@@ -122,7 +124,7 @@ fn finish(
         Ok((config, remarks)) => {
             let mut notices: Vec<Notice> =
                 remarks.into_iter().map(|r| Notice::new(&files, r)).collect();
-            // A file may be included many times.
+            // A file may be included many times, and repeat its notices.
             let mut said = HashSet::new();
             notices.retain(|notice| said.insert(notice.text.clone()));
             Ok(Loaded { config, files: files.into_list(), notices })
@@ -136,16 +138,16 @@ fn hostname() -> String {
     name.trim().to_lowercase()
 }
 
-/// The known name that a mistyped one looks most like.
+/// The known name closest to a mistyped one.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A long unknown name is no typing error; comparing it would only cost time.
+    // A long unknown name is not a typing error; comparing it would only cost time.
     if name.len() > NAME_LIMIT {
         return None;
     }
     let length = name.chars().count();
     let most = (length / 3).min(3);
     let near = |known: &'a str| (strsim::osa_distance(name, known), known);
-    // The distance is at least the difference of lengths, and comparing is slow.
+    // The edit distance is at least the difference in length, and computing it is slow.
     let alike = known.filter(|known| known.len().abs_diff(length) <= most);
     let (distance, known) = alike.map(near).min_by_key(|(distance, _)| *distance)?;
     (distance <= most).then_some(known)

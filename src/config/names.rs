@@ -1,24 +1,24 @@
-//! Host names become addresses, once, while loading.
+//! Host names become addresses once, at load.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 
-/// Whom to ask for a name's addresses.
+/// A source of addresses for names.
 #[derive(Debug)]
 pub(super) enum Names {
-    /// The system's resolver; answers are kept for the rest of the load.
+    /// The system's resolver; answers are cached for the rest of the load.
     System(HashMap<String, Vec<IpAddr>>),
-    /// These names and `localhost`, nothing else.
+    /// These names and `localhost` only.
     Fixed(HashMap<String, Vec<IpAddr>>),
 }
 
 impl Names {
-    /// The system's resolver.
+    /// Uses the system's resolver.
     pub(super) fn system() -> Names {
         Names::System(HashMap::new())
     }
 
-    /// All addresses of a name, each once, in the resolver's order; none if it has none.
+    /// All addresses of a name, each once, in the resolver's order; empty if it has none.
     pub(super) fn resolve(&mut self, name: &str) -> Vec<IpAddr> {
         match self {
             Names::System(known) => {

@@ -8,23 +8,24 @@ use super::nearest;
 /// A value as a sequence of parts; empty for an empty value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
-    /// Joined in order.
+    /// Concatenated in this order.
     pub parts: Vec<Part>,
 }
 
 impl Template {
-    /// A value without variables.
+    /// A template without variables.
     pub fn text(text: &str) -> Template {
         let mut template = Template::default();
         template.push_text(text);
         template
     }
 
-    /// Compiles a value: `$name` and `${name}` become variables, or text where the variable never
-    /// changes.
+    /// Compiles a value: `$name` and `${name}` become variables, or text if the variable is
+    /// constant.
+    ///
     ///
     /// # Errors
-    /// A `$` without a name, a variable nobody knows, or one that nginx knows and we lack.
+    /// A `$` without a name, an unknown variable, or one that nginx has and we do not.
     pub fn compile(
         value: &str,
         layer: Layer,
@@ -45,7 +46,7 @@ impl Template {
         Ok(template)
     }
 
-    /// Whether it asks for fields of a response.
+    /// Whether it reads fields of a response.
     pub fn reads_response_head(&self) -> bool {
         let reads = |part: &Part| {
             matches!(part, Part::Variable(Variable::SentHttp(_) | Variable::UpstreamHttp(_)))
@@ -65,7 +66,7 @@ impl Template {
     }
 }
 
-/// The name that stands behind a `$`, in lowercase, and what follows it.
+/// The name after a `$`, in lowercase, and the rest of the text.
 fn leading_name(text: &str) -> Result<(String, &str), TemplateError> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let (name, behind) = match text.strip_prefix('{') {
@@ -78,7 +79,7 @@ fn leading_name(text: &str) -> Result<(String, &str), TemplateError> {
     Ok((name.to_ascii_lowercase(), behind))
 }
 
-/// Variables that never change while the process runs.
+/// Values of variables that are constant while the process runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Constants {
     /// `$hostname`.
@@ -123,10 +124,10 @@ fn variable(name: &str, layer: Layer) -> Result<Variable, TemplateError> {
     Err(TemplateError::Unknown { name: name.into(), nearest: nearest(name, known) })
 }
 
-/// Makes a variable of the free part of its name.
+/// Makes a variable from the variable part of its name.
 type Family = fn(Box<str>) -> Variable;
 
-/// Variables of which a part is free, by what they begin with.
+/// Variables whose names end in a free part, by their prefixes.
 const FAMILIES: [(&str, Family); 4] = [
     ("http_", Variable::Http),
     ("arg_", Variable::Arg),
@@ -134,7 +135,7 @@ const FAMILIES: [(&str, Family); 4] = [
     ("upstream_http_", Variable::UpstreamHttp),
 ];
 
-/// Variables without a part of their name that is free, and where they have a value.
+/// Variables with fixed names, and the layers in which each has a value.
 const VARIABLES: [(&str, Variable, &[Layer]); 50] = [
     ("host", Variable::Host, HTTP),
     ("proxy_host", Variable::ProxyHost, HTTP),
@@ -232,7 +233,7 @@ const LACKING: [&str; 36] = [
     "upstream_queue_time",
 ];
 
-/// What such variables begin with.
+/// Prefixes of such variables.
 const LACKING_FAMILIES: [&str; 14] = [
     "cookie_",
     "date_",
@@ -253,35 +254,35 @@ const LACKING_FAMILIES: [&str; 14] = [
 /// Why a value cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateError {
-    /// A `$` without a name behind it.
+    /// A `$` without a name after it.
     NoName,
     /// `${` without `}`.
     OpenBrace,
-    /// A variable that nobody knows.
+    /// An unknown variable.
     Unknown {
-        /// Without the `$`.
+        /// The name without the `$`.
         name: String,
-        /// A known one that looks like it.
+        /// The known variable closest to it.
         nearest: Option<&'static str>,
     },
-    /// The free part of a variable's name is missing.
+    /// A variable's name ends after its prefix.
     NoField {
-        /// What the name begins with: `http_`.
+        /// The prefix, for example `http_`.
         family: &'static str,
     },
     /// A variable that nginx has and we do not.
     Unsupported(String),
-    /// A variable that has no value here.
+    /// A variable that has no value in this layer.
     Elsewhere {
-        /// Without the `$`.
+        /// The name without the `$`.
         name: String,
-        /// What is configured here.
+        /// The layer of this template.
         layer: Layer,
     },
 }
 
 impl TemplateError {
-    /// What to do about it.
+    /// What to do about the error.
     pub fn help(&self) -> Option<String> {
         match self {
             TemplateError::NoName => Some("nginx knows no way to write a \"$\" either".into()),
@@ -328,9 +329,9 @@ impl fmt::Display for TemplateError {
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Copied as it is.
+    /// Copied unchanged.
     Text(Box<[u8]>),
-    /// Replaced by the variable's value at that moment.
+    /// Replaced by the variable's current value.
     Variable(Variable),
 }
 
@@ -339,7 +340,7 @@ pub enum Part {
 pub enum Variable {
     /// `$host`.
     Host,
-    /// `$http_NAME`: lowercase, with underscores where the field has dashes (`$http_host` too).
+    /// `$http_NAME`: lowercase, with underscores for the field's dashes (`$http_host` too).
     Http(Box<str>),
     /// `$proxy_host`.
     ProxyHost,
@@ -421,15 +422,15 @@ pub enum Variable {
     UpstreamBytesReceived,
     /// `$upstream_http_NAME`.
     UpstreamHttp(Box<str>),
-    /// `$proxy_protocol_addr`: the client's address as the PROXY header has it.
+    /// `$proxy_protocol_addr`: the client's address in the PROXY header.
     ProxyProtocolAddr,
     /// `$proxy_protocol_port`.
     ProxyProtocolPort,
-    /// `$proxy_protocol_server_addr`: the address that the client reached.
+    /// `$proxy_protocol_server_addr`: the address that the client connected to.
     ProxyProtocolServerAddr,
     /// `$proxy_protocol_server_port`.
     ProxyProtocolServerPort,
-    /// `$realip_remote_addr`: the peer's address, whomever it speaks for.
+    /// `$realip_remote_addr`: the address of the peer itself.
     RealipRemoteAddr,
     /// `$realip_remote_port`.
     RealipRemotePort,

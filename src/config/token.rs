@@ -1,12 +1,11 @@
-//! nginx's words: bytes of a file become words, `;`, `{` and `}`, each with its place.
+//! nginx's words: splits a file's bytes into words, `;`, `{` and `}`, each with its place.
 //!
-//! Follows `ngx_conf_read_token` byte by byte: a quote opens only where a word begins, a `#`
-//! comments only there too, `}` inside a word is part of it, and `\` keeps the next byte from
-//! meaning anything.
+//! Follows `ngx_conf_read_token` byte by byte: a quote or a comment starts only where a word may
+//! begin, `}` inside a word belongs to it, and `\` makes the next byte literal.
 
 use std::fmt;
 
-/// A place in a file: where something begins and how wide it is on its first line.
+/// A place in a file: where something begins, and its width on its first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Index of the file among those loaded.
@@ -22,13 +21,13 @@ pub struct Span {
 /// A word with quotes and escapes undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// What it says.
+    /// The text.
     pub text: String,
-    /// Where it stands, quotes included.
+    /// Its place, including quotes.
     pub at: Span,
 }
 
-/// A piece of a file.
+/// A token of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
     /// A name or an argument.
@@ -41,19 +40,19 @@ pub enum Token {
     Close(Span),
 }
 
-/// Reads tokens off a file's bytes.
+/// Reads tokens from a file's bytes.
 #[derive(Debug)]
 pub struct Lexer<'a> {
     bytes: &'a [u8],
     position: usize,
-    /// Where `position` is, with a width of 1.
+    /// The place of `position`, with a width of 1.
     here: Span,
-    /// A quote has just closed: only a space, `;` or `{` may follow.
+    /// Whether a quote has just closed: only a space, `;` or `{` may follow.
     after_quote: bool,
 }
 
 impl<'a> Lexer<'a> {
-    /// Begins at the first byte of a file.
+    /// Starts at the first byte of a file.
     pub fn new(file: usize, bytes: &'a [u8]) -> Lexer<'a> {
         let here = Span { file, line: 1, column: 1, width: 1 };
         Lexer { bytes, position: 0, here, after_quote: false }
@@ -64,10 +63,11 @@ impl<'a> Lexer<'a> {
         self.here
     }
 
-    /// The next token, or none at the end.
+    /// The next token, or `None` at the end.
+    ///
     ///
     /// # Errors
-    /// A quote that is never closed or is followed by a word, or a word that is not UTF-8.
+    /// A quote that is never closed or is directly followed by a word, or a word that is not UTF-8.
     pub fn token(&mut self) -> Result<Option<Token>, (Span, TokenError)> {
         let follows = |byte: u8| is_blank(byte) || byte == b';' || byte == b'{';
         if std::mem::take(&mut self.after_quote) && !self.peek().is_none_or(follows) {
@@ -142,7 +142,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Characters from `begin` to here, or to the end of its line.
+    /// The width in characters from `begin` to here, or to the end of its line.
     fn width_since(&self, begin: Span, start: usize) -> usize {
         if self.here.line == begin.line {
             return (self.here.column - begin.column).max(1);
@@ -172,12 +172,12 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Whether a byte goes on with a character that an earlier one began.
+/// Whether a byte continues a UTF-8 character.
 fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
 
-/// `\"`, `\'`, `\\`, `\t`, `\r` and `\n` lose their backslash; before anything else it stays.
+/// Removes the backslash of `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; others stay.
 fn unescape(raw: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(raw.len());
     let mut rest = raw.iter().copied().peekable();
@@ -197,19 +197,19 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// What no token can begin or end with.
+/// Why bytes do not form a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
     /// A quote that is never closed.
     OpenQuote,
-    /// Something directly behind a closing quote.
+    /// Text directly after a closing quote.
     AfterQuote,
     /// A word that is not UTF-8.
     NotUtf8,
 }
 
 impl TokenError {
-    /// What to do about it.
+    /// What to do about the error.
     pub fn help(self) -> Option<String> {
         match self {
             TokenError::OpenQuote => {
@@ -237,7 +237,7 @@ impl fmt::Display for TokenError {
 mod tests {
     use super::*;
 
-    /// All tokens of a text, words in brackets.
+    /// All tokens of a text, with words in brackets.
     fn tokens(text: &str) -> String {
         let mut lexer = Lexer::new(0, text.as_bytes());
         let mut seen = String::new();

@@ -1,4 +1,4 @@
-//! Words become directives in blocks. Accepts any name; knows `include` and nothing else.
+//! Words become nested directives. Accepts any name; interprets only `include`.
 
 use std::path::{Path, PathBuf};
 
@@ -14,30 +14,30 @@ pub struct Directive {
     pub name: String,
     /// Its arguments.
     pub args: Vec<Word>,
-    /// What its braces hold, where it has braces.
+    /// The contents of its braces, if it has braces.
     pub block: Option<Vec<Directive>>,
-    /// Where its name stands.
+    /// The place of its name.
     pub at: Span,
-    /// Whether it can be built from. Those that were refused stay where they are, so that what
-    /// they would have said is not reported as missing.
+    /// Whether the model may use it. Refused directives stay in place, so that the settings they
+    /// would have made are not reported as missing.
     pub sound: bool,
 }
 
 impl Directive {
-    /// Stands for directives that could not be read.
+    /// A placeholder for directives that could not be read.
     fn unread(at: Span) -> Directive {
         Directive { name: String::new(), args: Vec::new(), block: None, at, sound: false }
     }
 
-    /// Whether it stands for directives that could not be read.
+    /// Whether it is a placeholder for unread directives.
     pub fn is_unread(&self) -> bool {
         !self.sound && self.name.is_empty()
     }
 }
 
-/// Reads the file with the given index, and all that it includes. What is no list of directives ends
-/// the reading of its own file only; faults are noted, and what could not be read leaves a directive
-/// that is not sound.
+/// Reads the file with the given index and all files it includes. A syntax error ends only the
+/// reading of its own file. Faults are noted, and unreadable text leaves a directive that is not
+/// sound.
 pub fn parse(files: &mut Files, file: usize, faults: &mut Faults) -> Vec<Directive> {
     let mut parser = Parser { files, including: vec![file], faults, full: false };
     let mut directives = Vec::new();
@@ -50,7 +50,7 @@ struct Parser<'f> {
     /// The files being read, outermost first.
     including: Vec<usize>,
     faults: &'f mut Faults,
-    /// A limit of all files together is reached: no other file is read.
+    /// Whether a limit on all files together is reached: no other file is read.
     full: bool,
 }
 
@@ -89,7 +89,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads one directive, and whether there was one before the end of the list.
+    /// Reads one directive. Returns whether there was one before the end of the list.
     fn directive(
         &mut self,
         lexer: &mut Lexer<'_>,
@@ -153,7 +153,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The files that an `include` names, and where it names them.
+    /// The files that an `include` names, and the place of its argument.
     fn matching(&self, directive: &Directive) -> Result<(Span, Vec<PathBuf>), Fault> {
         let (Some(mask), 1, None) =
             (directive.args.first(), directive.args.len(), &directive.block)

@@ -1,37 +1,37 @@
-//! Why words are no list of directives, or files no words; and the limits of both.
+//! Errors in reading files and nesting directives, and the limits of both.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Blocks inside blocks; a real file needs five.
+/// Nesting depth of blocks; a real file needs five.
 pub const DEPTH_LIMIT: usize = 32;
-/// Files that include files.
+/// Nesting depth of included files.
 pub const INCLUDE_LIMIT: usize = 16;
-/// Files in all; `include` in a file that is included many times multiplies.
+/// Total number of files; a file that is included many times multiplies its own `include`s.
 pub const FILES_LIMIT: usize = 1000;
-/// Bytes of one file: a thousand times what people write.
+/// Bytes of one file: a thousand times the usual size.
 pub const FILE_SIZE_LIMIT: u64 = 16 << 20;
 /// Bytes of all files together; a file counts as often as it is included.
 pub const TOTAL_SIZE_LIMIT: u64 = 32 << 20;
 
-/// Why words are no list of directives.
+/// Why words do not form directives.
 #[derive(Debug)]
 pub enum TreeError {
     /// A `}` that closes nothing.
     StrayClose,
-    /// A `;` or `{` where a name is expected.
+    /// A `;` or `{` in place of a name.
     NoName(char),
     /// A `{` that is never closed.
     OpenBlock,
-    /// A directive, named here, that `}` or the end of the file cuts short.
+    /// This directive is cut short by `}` or the end of the file.
     NoSemicolon(String),
-    /// More than [`DEPTH_LIMIT`] blocks inside each other.
+    /// More than [`DEPTH_LIMIT`] nested blocks.
     TooDeep,
-    /// `include` with other than one argument.
+    /// `include` with a number of arguments other than one.
     IncludeForm,
-    /// A file that includes itself, perhaps through others.
+    /// A file that includes itself, directly or through others.
     IncludesItself(PathBuf),
-    /// More than [`INCLUDE_LIMIT`] files that include the next.
+    /// More than [`INCLUDE_LIMIT`] nested files.
     IncludesTooDeep,
     /// More than [`FILES_LIMIT`] files.
     TooManyFiles,
@@ -41,18 +41,18 @@ pub enum TreeError {
     IncludeInText,
     /// A file larger than [`FILE_SIZE_LIMIT`].
     TooLarge(PathBuf),
-    /// A main file that is a pipe with nothing in it.
+    /// A main file that is an empty pipe.
     EmptyPipe(PathBuf),
-    /// An included directory.
+    /// An included path that is a directory.
     Directory(PathBuf),
-    /// An included pipe, socket or device.
+    /// An included path that is a pipe, socket or device.
     NotAFile(PathBuf),
     /// A file that cannot be read.
     Unreadable(PathBuf, std::io::Error),
 }
 
 impl TreeError {
-    /// What to do about it.
+    /// What to do about the error.
     pub fn help(&self) -> Option<String> {
         match self {
             TreeError::StrayClose => Some("remove it, or look for a \"{\" missing above".into()),

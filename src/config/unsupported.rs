@@ -1,14 +1,14 @@
-//! nginx's directives that are refused, each with what is missing: never ignored, never "unknown".
+//! nginx's directives that are refused, each with a reason: never ignored, never "unknown".
 
-/// Why a directive of that name is refused, if nginx has one.
+/// Why a directive with that name is refused. `None` if nginx has no such directive.
 pub(super) fn reason(name: &str) -> Option<&'static str> {
     let listed = GROUPS.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
     let family = || FAMILIES.iter().find(|(p, _)| name.starts_with(p)).map(|(_, reason)| *reason);
     listed.or_else(family)
 }
 
-/// Why a directive of that name is refused in `stream {}`, if nginx has it there and it is known
-/// elsewhere or for another reason.
+/// Why a directive with that name is refused in `stream {}`, if nginx supports it there and we
+/// support it only elsewhere or refuse it elsewhere for another reason.
 pub(super) fn reason_in_stream(name: &str) -> Option<&'static str> {
     match name {
         "return" => Some("connections are passed on, never answered"),
@@ -34,7 +34,7 @@ const VARIABLES: &str = "variables cannot be defined";
 const OTHERS: &str = "only HTTP servers can be asked";
 const MISSING: &str = "it is not implemented";
 
-/// Names, and the reason they share.
+/// Names, and the reason that they share.
 const GROUPS: &[(&[&str], &str)] = &[
     (&["ip_hash", "least_conn", "least_time", "hash", "random", "queue", "sticky"], BALANCING),
     (
@@ -152,7 +152,7 @@ const GROUPS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Beginnings of names, and the reason they share.
+/// Prefixes of names, and the reason that they share.
 const FAMILIES: &[(&str, &str)] = &[
     ("ssl", TLS),
     ("proxy_ssl", TLS),

@@ -1,16 +1,18 @@
-//! What a single word can say: times, sizes, numbers, switches, addresses.
+//! The values that a single word can have: times, sizes, numbers, switches, addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A time: `3`, `3s`, `1m30s`, `500ms`, `1h 30m`, `75d`; a bare number is seconds.
+/// A time: `3`, `3s`, `1m30s`, `500ms`, `1h 30m`, `75d`; a bare number is in seconds.
 ///
-/// Units stand in falling order, each at most once, as nginx wants them.
+///
+/// Units must be in falling order, each at most once, as in nginx.
+///
 ///
 /// # Errors
-/// Anything else, and more than a `u64` of milliseconds.
+/// Any other text, or more milliseconds than a `u64` holds.
 pub fn time(text: &str) -> Result<Duration, ValueError> {
     let bad = || ValueError::Time(text.into());
     let mut total: u64 = 0;
@@ -58,8 +60,9 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 
 /// A size in bytes: `8192`, `8k`, `1m`, `2g`.
 ///
+///
 /// # Errors
-/// Anything else, and more than a `u64` of bytes.
+/// Any other text, or more bytes than a `u64` holds.
 pub fn size(text: &str) -> Result<u64, ValueError> {
     let bad = || ValueError::Size(text.into());
     let (value, unit) = leading_number(text).ok_or_else(bad)?;
@@ -73,10 +76,11 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
     value.checked_mul(scale).ok_or_else(bad)
 }
 
-/// A number without sign.
+/// A number without a sign.
+///
 ///
 /// # Errors
-/// Anything else, and more than a `u64` holds.
+/// Any other text, or more than a `u64` holds.
 pub fn number(text: &str) -> Result<u64, ValueError> {
     match leading_number(text) {
         Some((value, "")) => Ok(value),
@@ -84,10 +88,11 @@ pub fn number(text: &str) -> Result<u64, ValueError> {
     }
 }
 
-/// `on` or `off`, in any case of letters as nginx has it.
+/// `on` or `off`, in upper or lower case, as in nginx.
+///
 ///
 /// # Errors
-/// Anything else.
+/// Any other text.
 pub fn switch(text: &str) -> Result<bool, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "on" => Ok(true),
@@ -96,7 +101,7 @@ pub fn switch(text: &str) -> Result<bool, ValueError> {
     }
 }
 
-/// Where something is, before names are resolved.
+/// An address before its name is resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// `unix:PATH`.
@@ -110,16 +115,17 @@ pub enum Place {
 pub enum Host {
     /// `*`.
     Any,
-    /// Four numbers, or an IPv6 address in brackets.
+    /// An IPv4 address, or an IPv6 address in brackets.
     Ip(IpAddr),
-    /// A name to be resolved.
+    /// A name to resolve.
     Name(String),
 }
 
 /// An address to connect to or to listen on: `HOST`, `HOST:PORT`, `[::1]:80`, `*:80`, `unix:/path`.
 ///
+///
 /// # Errors
-/// An empty host or path, a port that is none.
+/// An empty host or path, or an invalid port.
 pub fn place(text: &str) -> Result<Place, ValueError> {
     let bad = || ValueError::Address(text.into());
     if text.contains("://") {
@@ -159,10 +165,11 @@ pub fn place(text: &str) -> Result<Place, ValueError> {
     Ok(Place::Inet(host, port))
 }
 
-/// What `listen` takes: as [`place`], or a port alone.
+/// The address of a `listen`: like [`place`], or a bare port.
+///
 ///
 /// # Errors
-/// As [`place`].
+/// Like [`place`].
 pub fn listen_place(text: &str) -> Result<Place, ValueError> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         let port = port_number(text).ok_or_else(|| ValueError::Port(text.into()))?;
@@ -175,7 +182,7 @@ pub fn listen_place(text: &str) -> Result<Place, ValueError> {
     place(text)
 }
 
-/// Bytes that the system's address of a unix socket holds.
+/// Bytes of a path in the system's unix socket address.
 const UNIX_PATH_LIMIT: usize = 108;
 
 fn port_number(digits: &str) -> Option<u16> {
@@ -183,7 +190,7 @@ fn port_number(digits: &str) -> Option<u16> {
     if plain { digits.parse().ok() } else { None }
 }
 
-/// `8000-8010`.
+/// Whether a text is a range such as `8000-8010`.
 fn is_port_range(text: &str) -> bool {
     text.split_once('-')
         .is_some_and(|(first, last)| port_number(first).is_some() && port_number(last).is_some())
@@ -200,29 +207,29 @@ fn named_host(text: &str) -> Option<Host> {
     (!text.is_empty() && text.chars().all(fits)).then(|| Host::Name(text.into()))
 }
 
-/// Why a word does not say what it should.
+/// Why a word is not a valid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueError {
-    /// No time.
+    /// Not a time.
     Time(String),
-    /// No size.
+    /// Not a size.
     Size(String),
-    /// No number.
+    /// Not a number.
     Number(String),
     /// Neither `on` nor `off`.
     Switch(String),
-    /// No address.
+    /// Not an address.
     Address(String),
-    /// No port.
+    /// Not a port.
     Port(String),
-    /// Several ports at once.
+    /// A range of ports.
     PortRange(String),
-    /// No path of a unix socket.
+    /// Not a path of a unix socket.
     Path(String),
 }
 
 impl ValueError {
-    /// What to do about it.
+    /// What to do about the error.
     pub fn help(&self) -> Option<String> {
         let help = match self {
             ValueError::Time(_) => "write \"3s\", \"500ms\" or \"1m30s\"; a bare number is seconds",

@@ -1,4 +1,4 @@
-//! Whether every directive is known, allowed where it stands, well formed and not given twice.
+//! Checks that every directive is known, allowed in its context, well formed and not repeated.
 
 use std::collections::HashSet;
 
@@ -17,27 +17,27 @@ pub(super) struct Findings {
     pub(super) gaps: Gaps,
 }
 
-/// What directives that were refused, or not even read, might have defined.
+/// What directives that were refused or never read might have defined.
 #[derive(Default)]
 pub(super) struct Gaps {
     /// First arguments of refused directives, in lowercase.
     names: HashSet<String>,
-    /// Not all of the text was read.
+    /// Whether part of the text was not read.
     unread: bool,
 }
 
 impl Gaps {
-    /// Whether a name may only be unknown because of another error.
+    /// Whether `name` may be unknown only because of another error.
     pub(super) fn may_define(&self, name: &str) -> bool {
         self.unread || self.names.contains(&name.to_lowercase())
     }
 }
 
 impl Findings {
-    /// Checks directives of the command line.
+    /// Checks the directives of the command line.
     pub(super) fn main_only(&mut self, directives: &mut [Directive]) {
         self.block(directives, Contexts::MAIN);
-        // They are checked again, with all others.
+        // These directives are checked again together with all others.
         self.remarks.clear();
     }
 
@@ -48,7 +48,8 @@ impl Findings {
             directives::find(&directive.name, Contexts::HTTP).is_some()
                 && directives::find(&directive.name, Contexts::MAIN).is_none()
         };
-        // A file that holds what stands in `http {}`, without `http {}`, is its inside.
+        // A file with the contents of `http {}` but no `http {}` around them is a fragment for
+        // inclusion.
         let fragment = !directives.iter().any(is_http) && directives.iter().any(only_http);
         let contexts = if fragment { Contexts::MAIN.or(Contexts::HTTP) } else { Contexts::MAIN };
         self.block(directives, contexts);
@@ -71,7 +72,7 @@ impl Findings {
     }
 
     fn directive(&mut self, directive: &mut Directive, around: &mut Around) -> Result<(), Fault> {
-        // What stands inside is looked at even if the block itself cannot stand here.
+        // The contents are checked even if the block itself is misplaced.
         if directives::is_block(&directive.name)
             && let Some(inside) = &mut directive.block
         {
@@ -118,16 +119,16 @@ impl Findings {
     }
 }
 
-/// What is known of the block that a directive stands in.
+/// What is known about the block that a directive stands in.
 struct Around {
     contexts: Contexts,
-    /// The directives before it.
+    /// The directives that precede it.
     seen: HashSet<&'static str>,
-    /// Whether there is a `proxy_pass` beside it.
+    /// Whether the block also has a `proxy_pass`.
     passes_on: bool,
 }
 
-/// What may stand inside of a block that stands in `around`.
+/// The contexts inside a block that stands in `around`.
 fn contexts_inside(name: &str, around: Contexts) -> Contexts {
     match name {
         "events" => Contexts::EVENTS,
@@ -141,7 +142,7 @@ fn contexts_inside(name: &str, around: Contexts) -> Contexts {
     }
 }
 
-/// Why a directive cannot stand where it does.
+/// Why a directive is not allowed where it stands.
 fn not_here(directive: &Directive, around: Contexts) -> Fault {
     let name = directive.name.clone();
     if let Some(reason) = unsupported::reason_in_stream(&name)
@@ -157,7 +158,7 @@ fn not_here(directive: &Directive, around: Contexts) -> Fault {
     Fault::new(directive.at, error)
 }
 
-/// Whether it has a block if it must, and the right number of arguments.
+/// Checks that a directive has a block if it needs one, and the right number of arguments.
 fn form(directive: &Directive, known: &Known) -> Result<(), Fault> {
     let name = || directive.name.clone();
     let error = match (known.kind, directive.block.is_some()) {
@@ -182,7 +183,7 @@ fn form(directive: &Directive, known: &Known) -> Result<(), Fault> {
     Err(Fault::new(directive.at, error))
 }
 
-/// Whether a directive asks only for what is the case anyway.
+/// Checks that a directive asks only for the behaviour we already have.
 fn only(directive: &Directive, word: &'static str) -> Result<(), Fault> {
     match directive.args.as_slice() {
         [given] if given.text.eq_ignore_ascii_case(word) => Ok(()),

@@ -1,4 +1,4 @@
-//! Why directives make no configuration, and what is worth a remark although they do.
+//! Errors in a configuration's directives, and remarks on directives that are valid.
 
 use std::fmt;
 
@@ -7,35 +7,35 @@ use crate::config::directives::{Contexts, KNOWN, contexts_of};
 use crate::config::model::Layer;
 use crate::config::nearest;
 
-/// Why directives make no configuration.
+/// Why directives do not form a valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildError {
-    /// A name that nobody knows.
+    /// An unknown name.
     UnknownDirective(String),
-    /// A directive that may not stand here.
+    /// A directive that is not allowed in this context.
     Misplaced {
         /// Its name.
         name: String,
-        /// Where it may.
+        /// The contexts that allow it.
         allowed: Contexts,
-        /// Where it stands.
+        /// The context in which it stands.
         around: Contexts,
     },
-    /// What nginx knows and we do not.
+    /// Something that nginx supports and we do not.
     Unsupported {
         /// The directive, parameter or form.
         what: String,
         /// What is missing.
         reason: &'static str,
     },
-    /// What nginx has in `stream {}` too, and we do not.
+    /// Something that nginx also supports in `stream {}` and we do not.
     NotInStream {
         /// The directive.
         name: String,
         /// What is missing.
         reason: &'static str,
     },
-    /// A directive that may stand once.
+    /// A directive that may appear only once.
     Duplicate(String),
     /// Too few or too many arguments.
     Arguments {
@@ -50,11 +50,11 @@ pub enum BuildError {
     NeedsBlock(String),
     /// A block where `;` must follow.
     NoBlock(String),
-    /// A word that is none of those allowed.
+    /// A word that is not among the allowed ones.
     Choice {
         /// The word.
         found: String,
-        /// Those allowed.
+        /// The allowed words.
         allowed: &'static str,
     },
     /// A number or size out of range.
@@ -66,9 +66,9 @@ pub enum BuildError {
         /// The most.
         most: u64,
     },
-    /// A parameter that the directive does not have.
+    /// A parameter that the directive does not take.
     UnknownParameter(String),
-    /// A field name with bytes that no field name has.
+    /// A field name with bytes that are not allowed in field names.
     FieldName(String),
     /// A second `upstream` of this name.
     DuplicateUpstream(String),
@@ -76,25 +76,25 @@ pub enum BuildError {
     DuplicateLocation(String),
     /// A second `listen` of one server on this address.
     DuplicateListen(Address),
-    /// A second server on an address that belongs to one of `stream {}`.
+    /// An `http {}` server on an address that a `stream {}` server already uses.
     AddressInUse(Address),
     /// A second `default_server` on this address.
     DuplicateDefault(Address),
-    /// Options of this address given twice.
+    /// Socket options given twice for this address.
     DuplicateListenOptions(Address),
-    /// An address that another `listen` covers already.
+    /// An address that another `listen` already covers.
     ListenOverlap(Address, Address),
     /// A second format of this name.
     DuplicateFormat(String),
-    /// A log with other parameters than before.
+    /// An access log given again with different parameters.
     LogConflict(String),
-    /// A format that is defined nowhere.
+    /// A format that is not defined.
     UnknownFormat(String),
-    /// A log without a format where there is none that goes without saying.
+    /// A log without a format where there is no default format.
     FormatMissing,
-    /// A name without an address.
+    /// A name without addresses.
     HostNotFound {
-        /// The directive that has it: `upstream`, `listen` …
+        /// The directive that contains it: `upstream`, `listen` …
         what: &'static str,
         /// The name with its port.
         name: String,
@@ -112,47 +112,47 @@ pub enum BuildError {
         /// Where it is defined.
         layer: Layer,
     },
-    /// A port behind the name of an `upstream`.
+    /// A port after the name of an `upstream`.
     UpstreamPort(String),
-    /// Something else than `http://…` in `proxy_pass`.
+    /// A `proxy_pass` argument that is not `http://…`.
     ProxyUrl(String),
-    /// Something else than an address or a name in `proxy_pass` of `stream {}`.
+    /// A `proxy_pass` argument of `stream {}` that is neither an address nor a name.
     PassAddress(String),
     /// An address without a port in `stream {}`.
     NoPort(String),
-    /// A `server {}` of `stream {}` that passes nothing on.
+    /// A `server {}` of `stream {}` without `proxy_pass`.
     NoPass,
-    /// A `server {}` of `stream {}` that listens nowhere.
+    /// A `server {}` of `stream {}` without `listen`.
     NoListen,
     /// `default_server` in `stream {}`.
     StreamDefault,
-    /// `h2c_tunnel on` in a server whose location `/` asks nobody.
+    /// `h2c_tunnel on` in a server whose location `/` has no `proxy_pass`.
     TunnelNowhere,
-    /// No network.
+    /// Not a network.
     Network(String),
-    /// A location outside of its parent's prefix.
+    /// A location outside its parent's prefix.
     OutsideParent {
-        /// The location's.
+        /// The location's path.
         inner: String,
-        /// The parent's.
+        /// The parent's path.
         outer: String,
     },
     /// A location inside an exact one.
     InsideExact(String),
     /// `*` in the middle of a name.
     ServerName(String),
-    /// No status, or one out of range.
+    /// Not a status, or one out of range.
     Status(String),
     /// `return` with one argument that is neither a status nor a URL.
     ReturnUrl(String),
-    /// `try_files` where requests are not passed on.
+    /// `try_files` in a location without `proxy_pass`.
     TryFiles,
-    /// No absolute path or URL.
+    /// Neither an absolute path nor a URL.
     ErrorPageUri(String),
 }
 
 impl BuildError {
-    /// What to do about it.
+    /// What to do about the error.
     pub fn help(&self) -> Option<String> {
         let help = match self {
             BuildError::UnknownDirective(name) => {
@@ -343,16 +343,16 @@ fn arguments(least: usize, most: usize) -> String {
     }
 }
 
-/// What is worth knowing although it is no error.
+/// What is worth knowing although it is not an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Remark {
-    /// A resource hint.
+    /// A resource hint, which has no effect.
     Hint(&'static str),
-    /// What is asked for and never done.
+    /// A setting that has no effect.
     Undone {
         /// The directive.
         name: &'static str,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
     /// A field that is set, hidden or passed on although the proxy writes it itself.
@@ -361,18 +361,18 @@ pub(in crate::config) enum Remark {
         directive: &'static str,
         /// The field.
         field: String,
-        /// Why nothing comes of it.
+        /// Why the directive has no effect.
         reason: &'static str,
     },
     /// `error_log` inside `http {}`.
     ErrorLogEverywhere,
-    /// More workers asked for than there are.
+    /// More than one worker requested; there is always one.
     OneWorker,
-    /// Two servers with one name on one address.
+    /// Two servers with the same name on one address.
     ConflictingName(String, Address),
     /// A nested location that a sibling of its parent hides.
     HiddenLocation(String),
-    /// `h2c_tunnel on` in a server with this location, whose rules it passes by.
+    /// `h2c_tunnel on` in a server with this location, whose rules the tunnel bypasses.
     TunnelPassesBy(String),
     /// No server at all.
     NothingToServe,
@@ -391,7 +391,7 @@ impl Remark {
         }
     }
 
-    /// Whether it says the same wherever it is said: once is enough.
+    /// Whether the remark is the same wherever it applies, so that showing it once is enough.
     pub(in crate::config) fn is_general(&self) -> bool {
         match self {
             Remark::Hint(_)

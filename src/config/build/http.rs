@@ -1,4 +1,4 @@
-//! What `http {}`, `server {}` and `location {}` can all set, and how each inherits it.
+//! Settings that `http {}`, `server {}` and `location {}` share, and how each level inherits them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::config::token::Word;
 use crate::config::tree::Directive;
 use crate::config::value;
 
-/// Everything that a level hands down to those inside it.
+/// Everything that a level hands down to the levels inside it.
 #[derive(Clone)]
 pub(super) struct Level {
     pub(super) limits: HeadLimits,
@@ -25,7 +25,7 @@ pub(super) struct Level {
 }
 
 impl Builder {
-    /// All virtual servers, and where they listen.
+    /// All virtual servers; adds the sockets they listen on to `listens`.
     pub(super) fn http(&mut self, http: Scope<'_>, listens: &mut Listens) -> Vec<VirtualServer> {
         self.combined_format();
         self.log_formats(http);
@@ -36,7 +36,7 @@ impl Builder {
         self.servers(http, &level, listens)
     }
 
-    /// Applies what `http {}` and `server {}` say about request heads.
+    /// Applies the request head limits of `http {}` or `server {}`.
     pub(super) fn head_limits(&mut self, scope: Scope<'_>, limits: &mut HeadLimits) {
         self.set(&mut limits.header_timeout, scope.time("client_header_timeout"));
         let size = scope.size("client_header_buffer_size", 1, HEAD_LIMIT);
@@ -53,7 +53,7 @@ impl Builder {
         self.set(&mut limits.merge_slashes, scope.switch("merge_slashes"));
     }
 
-    /// Applies what all three levels can say.
+    /// Applies the settings that all three levels may have.
     pub(super) fn settings(&mut self, scope: Scope<'_>, level: &mut Level) {
         let settings = &mut level.settings;
         let max_body = scope.size::<u64>("client_max_body_size", 0, u64::MAX);
@@ -85,7 +85,7 @@ impl Builder {
         self.vain_fields(scope);
     }
 
-    /// Reads all directives of a name; none if there is none, so that the outer level's stay.
+    /// Reads all directives of a name. `None` if there are none: the outer level's apply.
     pub(super) fn list<T>(
         &mut self,
         scope: Scope<'_>,
@@ -159,7 +159,7 @@ fn page_status(word: &Word) -> Result<ErrorPageStatus, Fault> {
     status(&code, 200, 599).map(ErrorPageStatus::Fixed)
 }
 
-/// A status between two others.
+/// A status within a range.
 pub(super) fn status(word: &Word, least: u16, most: u16) -> Result<u16, Fault> {
     match word.text.parse() {
         Ok(code) if (least..=most).contains(&code) && word.text.len() == 3 => Ok(code),
@@ -199,7 +199,7 @@ impl Default for Level {
             keepalive_time: Duration::from_secs(3600),
             lingering_close: Lingering::On,
             lingering_time: Duration::from_secs(30),
-            // nginx: 5s. A client that still reads needs far less.
+            // nginx: 5s. A client that is still reading needs far less.
             lingering_timeout: Duration::from_secs(1),
             tcp_nodelay: true,
             real_ip: RealIp {

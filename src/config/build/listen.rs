@@ -1,4 +1,4 @@
-//! `listen`: one socket an address, however many servers share it.
+//! `listen`: one socket per address, however many servers share it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::config::token::{Span, Word};
 use crate::config::tree::Directive;
 use crate::config::value::{self, Host, Place};
 
-/// Sockets found so far.
+/// The sockets found so far.
 #[derive(Default)]
 pub(super) struct Listens {
     list: Vec<Found>,
 }
 
-/// A socket, and what has been said about it already.
+/// A socket, and what earlier `listen` directives set for it.
 struct Found {
     listen: Listen,
     at: Span,
@@ -28,14 +28,14 @@ struct Found {
     claim: Claim,
 }
 
-/// Whether options of the socket itself were given.
+/// Whether a `listen` gave options of the socket itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Options {
     None,
     Given,
 }
 
-/// How the default server came to be it.
+/// How the default server was chosen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Claim {
     First,
@@ -43,7 +43,7 @@ enum Claim {
 }
 
 impl Builder {
-    /// Adds what one server of `http {}` listens on.
+    /// Adds the addresses that one server of `http {}` listens on.
     pub(super) fn listens(
         &mut self,
         scope: Scope<'_>,
@@ -52,7 +52,7 @@ impl Builder {
         listens: &mut Listens,
     ) {
         let serves = Serves::Http { servers: vec![server], default: server };
-        // Where a `listen` was refused, nothing is known of the address.
+        // If a `listen` was refused, the address is unknown.
         if scope.one("listen").is_none() && scope.is_whole() {
             let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80);
             self.keep(listens.add(Found::new(Address::Inet(any), serves.clone(), block)));
@@ -63,7 +63,7 @@ impl Builder {
         }
     }
 
-    /// Adds what one server of `stream {}` listens on.
+    /// Adds the addresses that one server of `stream {}` listens on.
     pub(super) fn stream_listens(
         &mut self,
         scope: Scope<'_>,
@@ -135,7 +135,7 @@ impl Listens {
             self.list.push(new);
             return Ok(());
         };
-        // Connections are not read before they are passed on: one server must take them all.
+        // Connections are not read before they are passed on, so one server must take them all.
         let (
             Serves::Http { servers, default },
             Serves::Http { servers: more, default: new_default },
@@ -169,17 +169,17 @@ impl Listens {
             }
             (Options::None | Options::Given, Options::None) => {}
         }
-        // One server's word is enough, as with nginx.
+        // One server's `proxy_protocol` applies to the whole socket, as in nginx.
         known.listen.proxy_protocol |= new.listen.proxy_protocol;
         Ok(())
     }
 
-    /// What has been found so far.
+    /// The sockets found so far.
     pub(super) fn so_far(&self) -> impl Iterator<Item = &Listen> {
         self.list.iter().map(|found| &found.listen)
     }
 
-    /// All sockets, none of which keeps another from being bound.
+    /// All sockets, none of which prevents another from being bound.
     pub(super) fn finish(self, faults: &mut Faults) -> Vec<Listen> {
         for narrow in &self.list {
             let covers = |wide: &&Found| {
@@ -196,7 +196,7 @@ impl Listens {
     }
 }
 
-/// Whether one socket's address includes that of another.
+/// Whether one socket's address includes another's.
 fn covers(wide: &Listen, narrow: &Listen) -> bool {
     let (Address::Inet(w), Address::Inet(n)) = (&wide.address, &narrow.address) else {
         return false;
@@ -280,5 +280,5 @@ fn keepalive(word: &Word, value: &str) -> Result<TcpKeepalive, Fault> {
 
 /// nginx's `backlog` on Linux.
 const BACKLOG: u32 = 511;
-/// The largest socket buffer.
+/// The largest socket buffer, in bytes.
 const BUFFER_LIMIT: u64 = 1 << 30;

@@ -12,14 +12,14 @@ use crate::config::token::Word;
 use crate::config::tree::Directive;
 
 impl Builder {
-    /// All locations of a server, nested ones behind their parents.
+    /// All locations of a server, nested ones after their parents.
     pub(super) fn locations(&mut self, server: Scope<'_>, level: &Level) -> Vec<Location> {
         let mut locations = Vec::new();
         self.nested(server, None, level, &mut locations);
         locations
     }
 
-    /// The locations of a block, and those inside them.
+    /// The locations of a block, and those nested in them.
     fn nested(
         &mut self,
         scope: Scope<'_>,
@@ -46,7 +46,7 @@ impl Builder {
         }
     }
 
-    /// Looks for other faults inside of a location whose own paths are not right.
+    /// Looks for further faults inside a location whose own path is wrong.
     fn refused_location(&mut self, directive: &Directive, level: &Level) {
         let everything = Matcher::Prefix(Box::default());
         self.location(directive, &everything, level, &mut Vec::new());
@@ -62,7 +62,7 @@ impl Builder {
         let scope = Scope::of(directive);
         let mut level = outer.clone();
         self.settings(scope, &mut level);
-        // The URL must be right even if no request gets there.
+        // The URL must be valid even if no request uses it.
         let proxy = scope.word("proxy_pass").and_then(|url| {
             let proxy = self.proxy_pass(url, matcher, &level.proxy);
             self.keep(proxy)
@@ -77,8 +77,8 @@ impl Builder {
         self.nested(scope, Some(matcher), &level, into);
     }
 
-    /// Removes nested locations for which nginx would never look inside this one, because a
-    /// sibling fits the same paths better.
+    /// Removes nested locations that nginx would never reach, because a sibling of their parent
+    /// matches the same paths better.
     fn drop_hidden(
         &mut self,
         word: &Word,
@@ -134,7 +134,7 @@ fn matcher(directive: &Directive) -> Result<Matcher, Fault> {
     let word = first(directive);
     let (modifier, path) = match others(directive).first() {
         Some(path) => (word.text.as_str(), path.text.as_str()),
-        // nginx also takes both written together.
+        // nginx also takes the modifier and the path as one word.
         None => ["=", "^~", "~*", "~"]
             .iter()
             .find_map(|m| word.text.strip_prefix(*m).map(|path| (*m, path)))
@@ -149,7 +149,7 @@ fn matcher(directive: &Directive) -> Result<Matcher, Fault> {
     }
 }
 
-/// Whether a location can stand where it does.
+/// Checks that a location may stand where it does.
 fn fits(
     word: &Word,
     matcher: &Matcher,
@@ -163,7 +163,7 @@ fn fits(
     Ok(())
 }
 
-/// Whether a nested location begins with its parent's prefix.
+/// Checks that a nested location begins with its parent's prefix.
 fn inside_parent(word: &Word, inner: &Matcher, outer: Option<&Matcher>) -> Result<(), Fault> {
     match outer {
         None => Ok(()),

@@ -11,11 +11,11 @@ use crate::config::template::Template;
 use crate::config::tree::Directive;
 use crate::config::value;
 
-/// Log files and formats found so far.
+/// The log files and formats found so far.
 pub(super) struct Logs {
     pub(super) files: Vec<AccessLog>,
     pub(super) formats: Vec<LogFormat>,
-    /// Where the formats of the layer being built begin.
+    /// Index of the first format of the layer being built.
     first: usize,
 }
 
@@ -53,14 +53,14 @@ impl Builder {
                 self.faults.note(Fault::new(name.at, error));
                 continue;
             }
-            // Its name is known even if its line is not right.
+            // The name is known even if the line is wrong.
             let (escape, line) = line.unwrap_or((Escape::Default, Template::default()));
             let name = name.text.as_str().into();
             self.logs.formats.push(LogFormat { name, escape, line });
         }
     }
 
-    /// The formats that come from now on are another layer's.
+    /// Formats added from now on belong to another layer.
     pub(super) fn begin_formats(&mut self) {
         self.logs.first = self.logs.formats.len();
     }
@@ -89,7 +89,7 @@ impl Builder {
         Ok((escape, line))
     }
 
-    /// The access logs of a level, or none if the level does not say.
+    /// The access logs of a level. `None` if the level has no `access_log`.
     pub(super) fn access_logs(&mut self, scope: Scope<'_>) -> Option<Vec<LogTo>> {
         let (mut logs, mut off) = (None, false);
         for directive in scope.many("access_log") {
@@ -105,11 +105,11 @@ impl Builder {
                 self.faults.note(Fault::new(word.at, error));
             }
         }
-        // nginx: `off` among others at one level cancels them all.
+        // nginx: one `off` cancels all other logs of the level.
         if off { Some(Vec::new()) } else { logs }
     }
 
-    /// One log; none if its format was refused.
+    /// One log. `None` if its format was refused.
     fn access_log(&mut self, directive: &Directive) -> Result<Option<LogTo>, Fault> {
         let path = first(directive);
         if path.text.starts_with("syslog:") {
@@ -161,12 +161,12 @@ impl Builder {
     }
 }
 
-/// nginx's own format.
+/// nginx's `combined` format.
 const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
      $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
-/// `buffer=` when nothing is said: a few dozen lines a write.
+/// Default for `buffer=`, in bytes: a few dozen lines per write.
 const BUFFER: usize = 16 << 10;
-/// The largest `buffer=`.
+/// The largest `buffer=`, in bytes.
 const BUFFER_LIMIT: u64 = 64 << 20;
-/// `flush=` when nothing is said: whoever follows the log should not notice the wait.
+/// Default for `flush=`: a person following the log should not notice the delay.
 const FLUSH: Duration = Duration::from_millis(200);

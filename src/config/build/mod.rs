@@ -1,8 +1,8 @@
-//! Directives become the model: contexts, defaults, inheritance, cross-checks.
+//! Turns directives into the model: contexts, defaults, inheritance, cross-checks.
 //!
-//! First every directive is checked against the table of those that are understood; after that,
-//! builders look for what they need and can rely on its form. A fault is noted where it is found, and
-//! building goes on as if nothing had been said there, so that one load finds them all.
+//! First every directive is checked against the table of known ones; then builders pick out what
+//! they need and rely on its form. A fault is noted where it is found, and building goes on as if
+//! the directive were absent, so that one load finds all faults.
 
 mod check;
 pub(in crate::config) mod error;
@@ -31,7 +31,7 @@ use check::{Findings, Gaps};
 use error::Remark;
 use scope::Scope;
 
-/// What a configuration depends on besides its own text.
+/// What a configuration depends on besides its text.
 pub(super) struct Surroundings {
     pub(super) prefix: PathBuf,
     pub(super) error_log: LogSink,
@@ -39,18 +39,18 @@ pub(super) struct Surroundings {
     pub(super) constants: Constants,
 }
 
-/// A remark and its place, where it has one.
+/// A remark, and its place if it has one.
 pub(super) type Placed = (Option<Span>, Remark);
 
-/// What builders share while one configuration is being built.
+/// State that the builders share while one configuration is built.
 struct Builder {
     around: Surroundings,
-    /// What is being built.
+    /// The layer being built.
     layer: Layer,
     remarks: Vec<Placed>,
     faults: Faults,
     gaps: Gaps,
-    /// The names of all `upstream {}` blocks, and where they stand.
+    /// The names and layers of all `upstream {}` blocks.
     upstream_names: Vec<(Layer, String)>,
     groups: upstream::Groups,
     logs: logs::Logs,
@@ -113,7 +113,7 @@ pub(super) fn build(
     Ok((config, each_once(remarks)))
 }
 
-/// Remarks without those that say again what was said.
+/// Drops remarks that repeat an earlier one.
 fn each_once(remarks: Vec<Placed>) -> Vec<Placed> {
     let mut kept: Vec<Placed> = Vec::new();
     for (at, remark) in remarks {
@@ -130,12 +130,12 @@ impl Builder {
         self.remarks.push((Some(at), remark));
     }
 
-    /// Notes the fault of what went wrong; `None` then.
+    /// Notes the fault if there is one, and returns `None` then.
     fn keep<T>(&mut self, outcome: Result<T, Fault>) -> Option<T> {
         self.faults.keep(outcome)
     }
 
-    /// Replaces what is inherited by what the level says, if it says anything that is right.
+    /// Replaces an inherited value if the level sets a valid one.
     fn set<T>(&mut self, inherited: &mut T, here: Result<Option<T>, Fault>) {
         if let Some(Some(here)) = self.keep(here) {
             *inherited = here;

@@ -49,7 +49,7 @@ impl Builder {
         Ok(())
     }
 
-    /// The `error_log`s of all contexts: a line does not know which server it is about.
+    /// The `error_log`s of all contexts: a log line does not know which server it concerns.
     fn error_logs(&mut self, main: Scope<'_>) -> Vec<ErrorLog> {
         let mut logs = Vec::new();
         self.gather_error_logs(main, Depth::Main, &mut logs);
@@ -111,14 +111,14 @@ impl Builder {
     }
 }
 
-/// Whether blocks have been entered.
+/// Whether the search is inside a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
     Main,
     Inside,
 }
 
-/// Adds a log; one that is there already gets the more talkative of both levels.
+/// Adds a log. If it already exists, the more verbose level applies.
 fn add_error_log(logs: &mut Vec<ErrorLog>, log: ErrorLog) {
     match logs.iter_mut().find(|known| known.to == log.to) {
         Some(known) => known.level = known.level.max(log.level),
@@ -126,10 +126,10 @@ fn add_error_log(logs: &mut Vec<ErrorLog>, log: ErrorLog) {
     }
 }
 
-/// `worker_connections` when nothing is said (nginx: 512, too few for a proxy's two sockets each).
+/// Default for `worker_connections` (nginx: 512, too few when each session needs two sockets).
 const WORKER_CONNECTIONS: usize = 16384;
-/// `worker_buffer_memory` when nothing is said: four thousand busy sessions, or a hundred heads of
-/// Trino's largest size.
+/// Default for `worker_buffer_memory`, in bytes: four thousand busy sessions, or a hundred of
+/// Trino's largest heads.
 const BUFFER_MEMORY: usize = 256 << 20;
-/// The least `worker_buffer_memory`: a few requests must always fit.
+/// The least `worker_buffer_memory`, in bytes: a few requests must always fit.
 const LEAST_MEMORY: u64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! `proxy_pass` and all that begins with `proxy_`.
+//! `proxy_pass` and all directives that begin with `proxy_`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::config::token::Word;
 use crate::config::tree::Directive;
 use crate::config::value::{self, Host, Place};
 
-/// What a level says about proxying, whether or not it proxies itself.
+/// A level's proxy settings, whether or not the level itself has a `proxy_pass`.
 #[derive(Clone)]
 pub(super) struct ProxyLevel {
     version: ProxyVersion,
@@ -39,13 +39,13 @@ pub(super) struct ProxyLevel {
 #[derive(Clone)]
 enum Rule {
     Off,
-    /// Made from the location's own `proxy_pass`.
+    /// Derived from the location's own `proxy_pass`.
     Default,
     Pair(Redirect),
 }
 
 impl Builder {
-    /// Applies what a level says.
+    /// Applies a level's proxy settings.
     pub(super) fn proxy_settings(&mut self, scope: Scope<'_>, level: &mut ProxyLevel) {
         self.set(&mut level.version, scope.word("proxy_http_version").map(version).transpose());
         set(&mut level.set_headers, self.list(scope, "proxy_set_header", Builder::set_header));
@@ -66,7 +66,7 @@ impl Builder {
         self.buffering(scope);
     }
 
-    /// Directives whose values must be right although nothing depends on them.
+    /// Checks the values of directives that have no effect here.
     fn buffering(&mut self, scope: Scope<'_>) {
         // Bodies always stream through buffers of fixed size, so a client sees no difference.
         self.keep(scope.switch("proxy_buffering"));
@@ -125,7 +125,7 @@ impl Builder {
         self.set(&mut next.timeout_after, limit);
     }
 
-    /// The `proxy_pass` of a location, with everything around it.
+    /// The `proxy_pass` of a location with all its settings.
     pub(super) fn proxy_pass(
         &mut self,
         url: &Word,
@@ -163,10 +163,10 @@ impl Builder {
     }
 }
 
-/// What a `proxy_pass` says, taken apart.
+/// The parts of a `proxy_pass` argument.
 pub(super) struct Target<'a> {
     pub(super) word: &'a Word,
-    /// The word itself, or what of it stands between `http://` and the URI.
+    /// The whole word, or the part between `http://` and the URI.
     pub(super) authority: &'a str,
     pub(super) place: Place,
     uri: Option<&'a str>,
@@ -233,7 +233,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// What `proxy_redirect default` means here.
+    /// What `proxy_redirect default` means for this location.
     fn default_redirect(&self, matcher: &Matcher) -> Redirect {
         let (Matcher::Exact(path) | Matcher::Prefix(path)) = matcher;
         match self.uri {
@@ -260,7 +260,7 @@ fn redirects(rules: &[Rule], target: &Target<'_>, matcher: &Matcher) -> Vec<Redi
     let mut pairs = Vec::new();
     for rule in rules {
         match rule {
-            // nginx: `off` among others at one level cancels them all.
+            // nginx: one `off` cancels all other rules of the level.
             Rule::Off => return Vec::new(),
             Rule::Default => pairs.push(target.default_redirect(matcher)),
             Rule::Pair(pair) => pairs.push(pair.clone()),
@@ -269,7 +269,7 @@ fn redirects(rules: &[Rule], target: &Target<'_>, matcher: &Matcher) -> Vec<Redi
     pairs
 }
 
-/// What answers lose: what is hidden by default and by the file, less what the file passes.
+/// Fields removed from responses: those hidden by default and by the file, less those passed.
 fn hidden(level: &ProxyLevel) -> Vec<Box<[u8]>> {
     let mut hidden: Vec<Box<[u8]>> = Vec::new();
     let by_default = HIDDEN.iter().map(|name| Box::from(name.as_bytes()));
@@ -290,7 +290,7 @@ fn version(word: &Word) -> Result<ProxyVersion, Fault> {
     }
 }
 
-/// `proxy_next_upstream` of `http {}`; the limits stay.
+/// `proxy_next_upstream` of `http {}`; tries and timeout stay as they are.
 fn next_cases(directive: &Directive, limits: NextUpstream) -> Result<NextUpstream, Fault> {
     let never = NextUpstream { tries: limits.tries, timeout_after: limits.timeout_after, ..NEVER };
     let mut next = never;
@@ -360,7 +360,7 @@ impl Default for ProxyLevel {
             send_timeout: minute,
             read_timeout: minute,
             next: NextUpstream { error: true, timeout: true, ..NEVER },
-            // nginx: one page. Here it is only a ceiling, and Trino's heads are long.
+            // nginx: one page. Here it is only a limit, and Trino's heads are long.
             head_limit: 2 << 20,
             replay_limit: 256 << 10,
             ignore_client_abort: false,
@@ -390,13 +390,13 @@ pub(super) const NEVER: NextUpstream = NextUpstream {
     timeout_after: None,
 };
 
-/// Fields for nginx itself. `Date` and `Server` pass, which nginx hides to send its own, and so does
-/// `X-Accel-Redirect`, which it follows: without it the answer would be an empty one.
+/// Fields that address nginx itself. `Date` and `Server` pass: nginx hides them to send its own. So
+/// does `X-Accel-Redirect`: nginx follows it, and without it the response would look empty.
 const HIDDEN: [&str; 5] =
     ["x-pad", "x-accel-expires", "x-accel-limit-rate", "x-accel-buffering", "x-accel-charset"];
 /// Why `~` is refused.
 pub(super) const NO_REGEX: &str = "there are no regular expressions";
-/// The largest response head that may be asked for.
+/// The largest response head that may be configured, in bytes.
 const HEAD_LIMIT: u64 = 64 << 20;
-/// The largest replay buffer that may be asked for, for each request.
+/// The largest replay buffer that may be configured, in bytes per request.
 const REPLAY_LIMIT: u64 = 1 << 30;

@@ -1,4 +1,4 @@
-//! Looking for a directive in its block, and reading its one value.
+//! Finds a directive in its block and reads its value.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::config::token::Word;
 use crate::config::tree::Directive;
 use crate::config::value;
 
-/// The directives of one block. Those that are sound are known to be allowed in it, with the right
-/// number of arguments; the others are not seen.
+/// The directives of one block. Sound ones are known to be allowed there with the right number of
+/// arguments; the others are hidden.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'t>(pub(super) &'t [Directive]);
 
 impl<'t> Scope<'t> {
-    /// The block of a directive that has one.
+    /// The contents of a directive that has a block.
     pub(super) fn of(directive: &'t Directive) -> Scope<'t> {
         Scope(directive.block.as_deref().unwrap_or_default())
     }
@@ -29,7 +29,7 @@ impl<'t> Scope<'t> {
         self.all().filter(move |directive| directive.name == name)
     }
 
-    /// Whether no directive was refused: what is missing was never there.
+    /// Whether no directive was refused, so that a missing one was never there.
     pub(super) fn is_whole(self) -> bool {
         self.0.iter().all(|directive| directive.sound)
     }
@@ -85,7 +85,7 @@ pub(super) fn second(directive: &Directive) -> &Word {
     directive.args.get(1).expect("the number of arguments is checked")
 }
 
-/// The arguments behind the first.
+/// The arguments after the first.
 pub(super) fn others(directive: &Directive) -> &[Word] {
     directive.args.get(1..).unwrap_or_default()
 }
@@ -98,7 +98,7 @@ pub(super) fn switch(word: &Word) -> Result<bool, Fault> {
     value::switch(&word.text).map_err(|e| Fault::new(word.at, e))
 }
 
-/// A value that must lie between two others.
+/// A value within a range.
 pub(super) fn within<T: TryFrom<u64>>(
     word: &Word,
     value: Result<u64, value::ValueError>,
@@ -114,17 +114,17 @@ pub(super) fn within<T: TryFrom<u64>>(
     T::try_from(value).map_err(|_| out_of_range())
 }
 
-/// An error at a word.
+/// An error located at a word.
 pub(super) fn at<T>(word: &Word, error: BuildError) -> Result<T, Fault> {
     Err(Fault::new(word.at, error))
 }
 
-/// A part of the language that nginx has and we do not.
+/// Something that nginx supports and we do not.
 pub(super) fn unsupported<T>(word: &Word, reason: &'static str) -> Result<T, Fault> {
     at(word, BuildError::Unsupported { what: word.text.clone(), reason })
 }
 
-/// A field's name: RFC 9110 section 5.6.2.
+/// A field name: RFC 9110, section 5.6.2.
 pub(super) fn field_name(word: &Word) -> Result<Box<[u8]>, Fault> {
     let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if word.text.is_empty() || !word.text.bytes().all(is_tchar) {
@@ -133,7 +133,7 @@ pub(super) fn field_name(word: &Word) -> Result<Box<[u8]>, Fault> {
     Ok(word.text.as_bytes().into())
 }
 
-/// Replaces what is inherited by what the level says, if it says anything.
+/// Replaces an inherited value if the level sets one.
 pub(super) fn set<T>(inherited: &mut T, here: Option<T>) {
     if let Some(here) = here {
         *inherited = here;

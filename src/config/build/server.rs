@@ -16,7 +16,7 @@ use crate::config::model::{
 use crate::config::token::{Span, Word};
 
 impl Builder {
-    /// All servers, and where they listen.
+    /// All servers; adds the sockets they listen on to `listens`.
     pub(super) fn servers(
         &mut self,
         http: Scope<'_>,
@@ -63,8 +63,8 @@ impl Builder {
         }
     }
 
-    /// `h2c_tunnel`: connections go where requests for anything would go. A location that was refused
-    /// might be that one.
+    /// `h2c_tunnel`: connections go to the group of the location `/`. A location that was refused
+    /// might have been that one.
     fn h2c_tunnel(
         &mut self,
         scope: Scope<'_>,
@@ -118,7 +118,7 @@ impl Builder {
         Ok(if dotted { ServerName::Dotted(name.into()) } else { ServerName::Exact(name.into()) })
     }
 
-    /// Remarks on names that two servers of one address share: the first keeps it.
+    /// Remarks on names that two servers of one address share: the first server keeps the name.
     fn conflicting_names(
         &mut self,
         listen: &Listen,
@@ -141,7 +141,7 @@ impl Builder {
     }
 }
 
-/// Where the names of a server stand; the server itself where it has none.
+/// Where a server's names stand, or the server itself if it has none.
 fn name_places(scope: Scope<'_>, server: Span) -> Vec<Span> {
     let words = scope.many("server_name").flat_map(|directive| &directive.args);
     let places: Vec<Span> = words.map(|word| word.at).collect();

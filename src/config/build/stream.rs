@@ -1,4 +1,4 @@
-//! `stream {}`: connections that are passed on without being read.
+//! `stream {}`: connections that are relayed without being read.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::config::model::{
 use crate::config::token::Word;
 use crate::config::tree::Directive;
 
-/// What `stream {}` hands down to its servers.
+/// Settings that `stream {}` hands down to its servers.
 #[derive(Clone)]
 struct Level {
     pass: StreamPass,
@@ -29,7 +29,7 @@ struct Level {
 }
 
 impl Builder {
-    /// All servers of `stream {}`, and where they listen.
+    /// All servers of `stream {}`; adds the sockets they listen on to `listens`.
     pub(super) fn stream(&mut self, stream: Scope<'_>, listens: &mut Listens) -> Vec<StreamServer> {
         self.begin_formats();
         self.log_formats(stream);
@@ -102,7 +102,7 @@ impl Builder {
     }
 }
 
-/// `on`, `off`, and (ours) `v1`, `v2`.
+/// `on`, `off`, and our own `v1` and `v2`.
 fn announces(word: &Word) -> Result<Option<ProxyProtocol>, Fault> {
     match word.text.as_str() {
         "v1" => Ok(Some(ProxyProtocol::V1)),
@@ -114,7 +114,7 @@ fn announces(word: &Word) -> Result<Option<ProxyProtocol>, Fault> {
     }
 }
 
-/// How connections that are not read go where a location's requests would go.
+/// Relays connections where a location's requests would go.
 pub(super) fn tunnel_of(proxy: &ProxyPass) -> StreamPass {
     StreamPass {
         group: proxy.group,
@@ -135,13 +135,13 @@ impl Default for Level {
     fn default() -> Level {
         Level {
             pass: StreamPass {
-                // Replaced by what `proxy_pass` says.
+                // Replaced once `proxy_pass` is read.
                 group: crate::config::model::GroupId(usize::MAX),
                 connect_timeout: Duration::from_secs(60),
                 timeout: Duration::from_secs(600),
                 buffer: BUFFER,
                 next: NextUpstream { error: true, timeout: true, ..NEVER },
-                // nginx: off, which cuts what the other side still has to say.
+                // nginx: off, which discards what the other side still sends.
                 half_close: HalfClose::Passed,
                 announces: None,
                 bind: None,
@@ -156,7 +156,7 @@ impl Default for Level {
     }
 }
 
-/// `proxy_buffer_size` when nothing is said.
+/// Default for `proxy_buffer_size`, in bytes.
 const BUFFER: usize = 16 << 10;
-/// The largest `proxy_buffer_size`.
+/// The largest `proxy_buffer_size`, in bytes.
 const BUFFER_LIMIT: u64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! `upstream {}` blocks, and groups of the addresses that `proxy_pass` names directly.
+//! `upstream {}` blocks, and groups for addresses that `proxy_pass` names directly.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::config::token::Word;
 use crate::config::tree::Directive;
 use crate::config::value::{self, Host, Place, ValueError};
 
-/// Groups found so far.
+/// The groups found so far.
 #[derive(Default)]
 pub(super) struct Groups {
     groups: Vec<Group>,
-    /// Those that have a block.
+    /// Groups from an `upstream {}` block.
     blocks: Vec<GroupId>,
-    /// The others, and the places that they stand for.
+    /// The other groups, each with the address it stands for.
     implicit: Vec<(GroupId, Place)>,
 }
 
@@ -84,13 +84,13 @@ impl Builder {
         Ok(())
     }
 
-    /// The group that a `proxy_pass` means.
+    /// The group that a `proxy_pass` names.
     pub(super) fn group_of(&mut self, target: &Target<'_>) -> Result<GroupId, Fault> {
         if let Place::Inet(Host::Name(name), None) = &target.place
             && self.groups.block(self.layer, name).is_none()
             && self.gaps.may_define(name)
         {
-            // Its `upstream {}` was refused, which is said there.
+            // Its `upstream {}` was refused; the fault is reported there.
             let id = GroupId(self.groups.groups.len());
             self.groups.groups.push(Group::new(name, self.layer));
             return Ok(id);
@@ -99,7 +99,7 @@ impl Builder {
         found.map_err(|fault| self.elsewhere(target).unwrap_or(fault))
     }
 
-    /// The fault of a name that only the other layer has an `upstream {}` for.
+    /// The fault of a name whose `upstream {}` is in the other layer only.
     fn elsewhere(&self, target: &Target<'_>) -> Option<Fault> {
         let Place::Inet(Host::Name(name), None) = &target.place else { return None };
         let known = |(layer, known): &&(Layer, String)| {
@@ -114,7 +114,7 @@ impl Builder {
         let word = first(directive);
         let mut model = Server {
             name: word.text.as_str().into(),
-            // Replaced below, by each address of the name.
+            // Replaced below by each address of the name.
             address: Address::Unix(Default::default()),
             weight: 1,
             max_fails: MAX_FAILS,
@@ -179,7 +179,7 @@ fn server_parameter(word: &Word, server: &mut Server) -> Result<(), Fault> {
 }
 
 impl Groups {
-    /// The `upstream {}` block of that name.
+    /// The `upstream {}` block with that name.
     fn block(&self, layer: Layer, name: &str) -> Option<GroupId> {
         let mut blocks = self.blocks.iter().copied();
         blocks.find(|id| {
@@ -188,7 +188,7 @@ impl Groups {
         })
     }
 
-    /// The group that a `proxy_pass` means: a block of that name, or one of its own.
+    /// The group that a `proxy_pass` names: a block with that name, or an implicit group.
     fn find(
         &mut self,
         target: &Target<'_>,
@@ -242,7 +242,7 @@ impl Groups {
         Ok(id)
     }
 
-    /// Notes that a location uses a group with this `proxy_connect_timeout`.
+    /// Notes that a location with this `proxy_connect_timeout` uses a group.
     pub(super) fn used(&mut self, id: GroupId, connect_timeout: Duration) {
         if let Some(group) = self.groups.get_mut(id.0) {
             group.check_timeout = group.check_timeout.max(connect_timeout);
@@ -261,7 +261,7 @@ impl Groups {
 }
 
 impl Group {
-    /// A group without servers, as nginx has it when nothing is said.
+    /// A group without servers, with nginx's defaults.
     fn new(name: &str, layer: Layer) -> Group {
         Group {
             name: name.into(),
@@ -276,7 +276,7 @@ impl Group {
     }
 }
 
-/// All addresses of a place; none if its name has none.
+/// All addresses of a place. `None` if its name has none.
 pub(super) fn resolve(place: &Place, default: u16, names: &mut Names) -> Option<Vec<Address>> {
     let (host, port) = match place {
         Place::Unix(path) => return Some(vec![Address::Unix(path.clone())]),
@@ -292,18 +292,18 @@ pub(super) fn resolve(place: &Place, default: u16, names: &mut Names) -> Option<
     (!addresses.is_empty()).then_some(addresses)
 }
 
-/// The error about a name without addresses.
+/// The fault for a name without addresses.
 pub(super) fn not_found(word: &Word, what: &'static str, name: &str) -> Fault {
     Fault::new(word.at, BuildError::HostNotFound { what, name: name.into() })
 }
 
-/// `max_fails` when nothing is said.
+/// Default for `max_fails`.
 const MAX_FAILS: u32 = 1;
-/// `fail_timeout` when nothing is said.
+/// Default for `fail_timeout`.
 const FAIL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a background connection may take where no location uses a group.
+/// Timeout of a background connection to a group that no location uses.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Sums of weights must fit.
+/// Limits a weight so that sums of weights cannot overflow.
 const WEIGHT_LIMIT: u64 = 1_000_000;
-/// Idle connections of a group.
+/// The largest `keepalive`: idle connections per group.
 const KEEPALIVE_LIMIT: u64 = 1_000_000;

@@ -1,27 +1,27 @@
-//! Fields that the file sets, hides or passes in vain, since the proxy writes them itself: they
-//! describe one hop, or where a body ends.
+//! Remarks on fields that the file sets, hides or passes without effect: the proxy writes them
+//! itself, because they describe one hop or the end of a body.
 //!
-//! `tests/routing.rs` holds the names against what leaves the proxy.
+//! `tests/routing.rs` checks the names against what leaves the proxy.
 
 use super::Builder;
 use super::error::Remark;
 use super::scope::{Scope, first, second};
 use crate::config::token::Word;
 
-/// What a field is to a proxy, whatever the file says of it.
+/// How a proxy treats a field, whatever the file says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Own {
-    /// Says where a body ends: written anew for each message.
+    /// Delimits the body: written anew for each message.
     Framing,
-    /// Meant for one hop: ends here.
+    /// Applies to one hop: not passed on.
     Hop,
     /// `Connection`: some of its options are understood in requests.
     Connection,
-    /// `Upgrade`: passed on where `Connection` asks for it.
+    /// `Upgrade`: passed on if `Connection` names it.
     Upgrade,
 }
 
-/// The fields that are never passed on, in lowercase.
+/// Fields that are never passed on unchanged, in lowercase.
 const OWN: [(&str, Own); 8] = [
     ("connection", Own::Connection),
     ("content-length", Own::Framing),
@@ -41,7 +41,7 @@ const NO_UPGRADE: &str = "it takes \"Upgrade $http_upgrade\" beside it";
 const NO_CONNECTION: &str = "it takes \"Connection upgrade\" beside it";
 
 impl Builder {
-    /// Remarks on every directive of a level that sets, hides or passes such a field.
+    /// Adds a remark for each directive of a level that sets, hides or passes such a field.
     pub(super) fn vain_fields(&mut self, scope: Scope<'_>) {
         for directive in scope.many("proxy_set_header") {
             let (name, value) = (first(directive), second(directive));
@@ -53,7 +53,7 @@ impl Builder {
             self.vain("add_header", name, reason.map(reason_of));
         }
         for directive in scope.many("proxy_hide_header") {
-            // The others are hidden anyway.
+            // The other fields are hidden anyway.
             let name = first(directive);
             let framing = own(name).filter(|own| *own == Own::Framing);
             self.vain("proxy_hide_header", name, framing.map(reason_of));
@@ -83,18 +83,19 @@ fn reason_of(own: Own) -> &'static str {
     }
 }
 
-/// Why a `proxy_set_header` changes nothing, if so.
+/// Why a `proxy_set_header` has no effect. `None` if it has one.
 fn why_not_set(scope: Scope<'_>, name: &Word, value: &str) -> Option<&'static str> {
     match own(name)? {
-        // It never leaves as it came. A body keeps its length even if the file would remove it.
+        // The field never leaves as it came. The body's framing stays even if the file removes the
+        // field.
         Own::Framing if value.is_empty() && name.text.eq_ignore_ascii_case("transfer-encoding") => {
             None
         }
         Own::Framing => Some(FRAMING),
-        // What is removed would have ended here anyway.
+        // A removed field would not have been passed on anyway.
         Own::Hop | Own::Connection | Own::Upgrade if value.is_empty() => None,
         Own::Hop => Some(HOP),
-        // Only a request shows what a variable holds.
+        // The value of a variable is known only per request.
         Own::Connection if value.contains('$') => None,
         Own::Connection => {
             let understood = ["", "close", "keep-alive", "upgrade"];
@@ -113,7 +114,7 @@ fn why_not_set(scope: Scope<'_>, name: &Word, value: &str) -> Option<&'static st
     }
 }
 
-/// Whether a `proxy_set_header` of the level gives a field a value that fits.
+/// Whether a `proxy_set_header` of the level gives such a field a value that `fits` accepts.
 fn sets(scope: Scope<'_>, wanted: Own, fits: impl Fn(&str) -> bool) -> bool {
     let mut lines = scope.many("proxy_set_header");
     lines.any(|line| own(first(line)) == Some(wanted) && fits(&second(line).text))

@@ -1,16 +1,16 @@
-//! What a configuration may ask for while it is at work.
+//! What a configuration needs at run time.
 
 use super::{Action, Config};
 use crate::config::template::Template;
 
 impl Config {
-    /// Whether anything that is evaluated once a response has come asks for its fields.
+    /// Whether any template evaluated after a response arrives reads the response's fields.
     pub fn reads_response_heads(&self) -> bool {
         let lines = self.log_formats.iter().map(|format| &format.line);
         lines.chain(self.values_of_answers()).any(Template::reads_response_head)
     }
 
-    /// The values of what is added to answers, of pages in place of errors and of requests for them.
+    /// The values of added response fields, of error pages, and of requests for error pages.
     fn values_of_answers(&self) -> impl Iterator<Item = &Template> {
         let locations = self.virtual_servers.iter().flat_map(|server| &server.locations);
         let outside = self.virtual_servers.iter().map(|server| &server.outside);

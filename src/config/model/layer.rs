@@ -1,4 +1,4 @@
-//! Requests or connections.
+//! The two layers: requests and connections.
 
 /// What is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a configuration means: plain data, with every default and inheritance already applied.
 //!
-//! Nothing here knows where in a file it came from, and nothing here changes once it is built.
-//! Indices (`GroupId`, `LogId` …) point into the vectors of the same [`Config`].
+//! Nothing here knows its place in a file or changes once built. Indices (`GroupId`, `LogId` …)
+//! point into the vectors of the same [`Config`].
 
 mod asks;
 pub(super) mod layer;
@@ -20,23 +20,23 @@ pub use stream::{
     Follows, HalfClose, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,
 };
 
-/// Everything one load of a file decided.
+/// The result of one load.
 #[derive(Debug)]
 pub struct Config {
     /// How the process runs.
     pub process: Process,
-    /// Sockets to listen on, one an address, in the order of the file.
+    /// Sockets to listen on, one per address, in file order.
     pub listens: Vec<Listen>,
-    /// The `server {}` blocks of `http {}`, in the order of the file.
+    /// The `server {}` blocks of `http {}`, in file order.
     pub virtual_servers: Vec<VirtualServer>,
-    /// The `server {}` blocks of `stream {}`, in the order of the file.
+    /// The `server {}` blocks of `stream {}`, in file order.
     pub stream_servers: Vec<StreamServer>,
-    /// The groups of `http {}`, then those of `stream {}`: the `upstream {}` blocks of each, then
-    /// one group for each address that a `proxy_pass` names directly.
+    /// The groups of `http {}`, then those of `stream {}`: for each, the `upstream {}` blocks, then
+    /// one group per address that a `proxy_pass` names directly.
     pub groups: Vec<Group>,
-    /// Files that access logs go to, one a path.
+    /// Files of access logs, one per path.
     pub access_logs: Vec<AccessLog>,
-    /// Formats that access logs use.
+    /// Formats of access logs.
     pub log_formats: Vec<LogFormat>,
 }
 
@@ -65,21 +65,21 @@ pub struct FormatId(pub usize);
 pub struct Process {
     /// `pid`: where the process id is written.
     pub pid: PidFile,
-    /// `error_log`, all of them: a line goes to each whose level lets it pass. Never empty.
+    /// `error_log`, all of them: each takes the lines its level lets pass. Never empty.
     pub error_logs: Vec<ErrorLog>,
-    /// `daemon`: leave the foreground once all listeners are bound.
+    /// `daemon`: detach from the terminal once all listeners are bound.
     pub daemon: bool,
-    /// `user`: whom to become once all listeners are bound, when started by root.
+    /// `user`: the user to become once all listeners are bound, if started as root.
     pub user: Option<User>,
-    /// `worker_rlimit_nofile`: the limit on open descriptors to ask for.
+    /// `worker_rlimit_nofile`: the limit on open descriptors to request.
     pub rlimit_nofile: Option<u64>,
-    /// `worker_shutdown_timeout`: how long a graceful stop may take.
+    /// `worker_shutdown_timeout`: the most time a graceful stop may take.
     pub shutdown_timeout: Option<Duration>,
-    /// `worker_connections`: sockets open at one time, those to servers included.
+    /// `worker_connections`: sockets open at a time, including those to servers.
     pub worker_connections: usize,
-    /// `splice` (ours): bulk bytes pass through pipes, where the system has them.
+    /// `splice` (ours): bulk bytes pass through kernel pipes, if the system has them.
     pub splice: bool,
-    /// `worker_buffer_memory` (ours): bytes that all heads and bodies in hand may take together
+    /// `worker_buffer_memory` (ours): bytes that all buffered heads and bodies may take together
     /// before large ones are refused and no more clients are accepted.
     pub buffer_memory: usize,
 }
@@ -87,7 +87,7 @@ pub struct Process {
 /// Where the process id is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PidFile {
-    /// Nobody asked; a path that cannot be written is only worth a warning.
+    /// Not configured; failing to write it is only a warning.
     Default(PathBuf),
     /// `pid PATH`: failing to write it is an error.
     At(PathBuf),
@@ -100,14 +100,14 @@ pub enum PidFile {
 pub struct User {
     /// The user's name.
     pub name: String,
-    /// The group's name; the user's own group where there is none.
+    /// The group's name; `None` for the user's own group.
     pub group: Option<String>,
 }
 
 /// One `error_log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorLog {
-    /// Where its lines go.
+    /// The destination of its lines.
     pub to: LogSink,
     /// The least severe level that passes.
     pub level: log::LevelFilter,
@@ -125,9 +125,9 @@ pub enum LogSink {
 /// One socket to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Where. Port 0 lets the kernel choose one.
+    /// The address. Port 0 lets the kernel choose one.
     pub address: Address,
-    /// Connections the kernel may hold before they are accepted.
+    /// Connections the kernel may queue before they are accepted.
     pub backlog: u32,
     /// `SO_RCVBUF`, in bytes.
     pub receive_buffer: Option<usize>,
@@ -141,18 +141,18 @@ pub struct Listen {
     pub ipv6_only: bool,
     /// `proxy_protocol`: every connection begins with a PROXY header.
     pub proxy_protocol: bool,
-    /// Who serves here.
+    /// The servers behind this socket.
     pub serves: Serves,
 }
 
-/// Who serves the connections of a listening socket.
+/// The servers that handle a listening socket's connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Serves {
     /// Servers of `http {}`.
     Http {
-        /// All that listen here, in the order of the file. Never empty.
+        /// All servers that listen here, in file order. Never empty.
         servers: Vec<VirtualServerId>,
-        /// Serves requests whose host no other server names: `default_server`, else the first.
+        /// Serves requests whose host matches no other server: `default_server`, else the first.
         default: VirtualServerId,
     },
     /// A server of `stream {}`.
@@ -164,13 +164,13 @@ pub enum Serves {
 pub enum TcpKeepalive {
     /// `off`.
     Off,
-    /// `on`, or given values; the system's where a value is missing.
+    /// `on`, or explicit values; `None` leaves the system's value.
     On {
-        /// Silence before the first packet.
+        /// Silence before the first probe.
         idle: Option<Duration>,
-        /// Time between packets.
+        /// Time between probes.
         interval: Option<Duration>,
-        /// Unanswered packets before the connection is dead.
+        /// Unanswered probes before the connection is dead.
         count: Option<u32>,
     },
 }
@@ -180,24 +180,24 @@ pub enum TcpKeepalive {
 pub struct VirtualServer {
     /// `server_name`, all of them; the first is `$server_name`.
     pub names: Vec<ServerName>,
-    /// Settings that apply before a location is known, and where there is none.
+    /// Settings that apply before a location is chosen.
     pub limits: HeadLimits,
-    /// `h2c_tunnel` (ours): where connections go that begin with HTTP/2's preface; none: they are
-    /// refused. The group is that of the location `/`.
+    /// `h2c_tunnel` (ours): where connections that begin with HTTP/2's preface go; `None` if they
+    /// are refused. The group is that of the location `/`.
     pub h2c: Option<StreamPass>,
     /// `return` in the block itself: answers every request.
     pub answer: Option<Return>,
-    /// What applies outside of every location, and to requests too broken to have one.
+    /// Settings outside all locations, and for requests too malformed to have one.
     pub outside: LocationSettings,
-    /// All locations, nested ones too (a nested prefix begins with its parent's, so that the
-    /// longest match is the right one). No two have the same matcher.
+    /// All locations, nested ones too. A nested prefix begins with its parent's, so the longest
+    /// match is the right one. No two have the same matcher.
     pub locations: Vec<Location>,
 }
 
 /// One word of `server_name`; names are lowercase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerName {
-    /// `example.org`; may be empty (requests without a host).
+    /// `example.org`; empty for requests without a host.
     Exact(Box<str>),
     /// `*.example.org`: holds `.example.org`; the host must be longer.
     Suffix(Box<str>),
@@ -208,7 +208,7 @@ pub enum ServerName {
 }
 
 impl ServerName {
-    /// As `$server_name` has it, for the first of a server's names.
+    /// The name as `$server_name` shows it, if it is the server's first.
     pub fn written(&self) -> String {
         match self {
             ServerName::Exact(name) => name.to_string(),
@@ -222,28 +222,28 @@ impl ServerName {
 /// Settings of a virtual server that act before a location is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// `client_header_timeout`: for the whole head, from its first byte.
+    /// `client_header_timeout`: for the whole head, starting at its first byte.
     pub header_timeout: Duration,
     /// `client_header_buffer_size`, in bytes.
     pub header_buffer: usize,
-    /// `large_client_header_buffers`: how many.
+    /// `large_client_header_buffers`: their number.
     pub large_buffers: usize,
-    /// `large_client_header_buffers`: how large, in bytes; also the longest line.
+    /// `large_client_header_buffers`: the size of each, in bytes; also the limit of a line.
     pub large_buffer_size: usize,
     /// `underscores_in_headers`.
     pub underscores: bool,
-    /// `merge_slashes`: for choosing a location only.
+    /// `merge_slashes`: applies only to choosing a location.
     pub merge_slashes: bool,
 }
 
 /// One `location {}` block.
 #[derive(Debug)]
 pub struct Location {
-    /// Which requests it serves.
+    /// The requests it serves.
     pub matcher: Matcher,
     /// How it answers them.
     pub action: Action,
-    /// Everything else that is set there.
+    /// Its other settings.
     pub settings: LocationSettings,
 }
 
@@ -252,7 +252,7 @@ pub struct Location {
 pub enum Matcher {
     /// `location = PATH`.
     Exact(Box<[u8]>),
-    /// `location PREFIX` and `location ^~ PREFIX`, alike without regular expressions.
+    /// `location PREFIX` and `location ^~ PREFIX`, which are equal without regular expressions.
     Prefix(Box<[u8]>),
 }
 
@@ -272,22 +272,24 @@ pub enum Action {
 pub struct Return {
     /// The status; 444 closes without an answer.
     pub status: u16,
-    /// The body, or for 301, 302, 303, 307, 308 the place to go to; none: the status's own page.
+    /// The body, or for 301, 302, 303, 307 and 308 the URL to redirect to; `None` for the status's
+    /// own page.
     pub text: Option<Template>,
 }
 
 /// Settings that a location has or inherits, whatever its action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocationSettings {
-    /// `client_max_body_size`, in bytes; none: no limit.
+    /// `client_max_body_size`, in bytes; `None` for no limit.
     pub max_body: Option<u64>,
     /// `client_body_timeout`: between two reads of the body.
     pub body_timeout: Duration,
     /// `send_timeout`: between two writes to the client.
     pub send_timeout: Duration,
-    /// `keepalive_timeout`: how long a client may idle between requests; none: never reused.
+    /// `keepalive_timeout`: how long a client may idle between requests; `None` if connections are
+    /// not reused.
     pub keepalive_timeout: Option<Duration>,
-    /// The second value of `keepalive_timeout`: told to the client in `Keep-Alive: timeout=`.
+    /// The second value of `keepalive_timeout`: sent to the client in `Keep-Alive: timeout=`.
     pub keepalive_header: Option<Duration>,
     /// `keepalive_requests`: requests one connection may make.
     pub keepalive_requests: u64,
@@ -295,13 +297,13 @@ pub struct LocationSettings {
     pub keepalive_time: Duration,
     /// `lingering_close`.
     pub lingering_close: Lingering,
-    /// `lingering_time`: how long all of it may take.
+    /// `lingering_time`: the limit for the whole lingering close.
     pub lingering_time: Duration,
     /// `lingering_timeout`: between two reads.
     pub lingering_timeout: Duration,
     /// `tcp_nodelay`.
     pub tcp_nodelay: bool,
-    /// `set_real_ip_from` and what goes with it.
+    /// `set_real_ip_from` and its companions.
     pub real_ip: RealIp,
     /// `add_header`.
     pub add_headers: Vec<AddHeader>,
@@ -316,9 +318,9 @@ pub struct LocationSettings {
 pub enum Lingering {
     /// Close at once.
     Off,
-    /// Read on for a while where the client may still be sending.
+    /// Keep reading for a while if the client may still be sending.
     On,
-    /// Read on always.
+    /// Always keep reading.
     Always,
 }
 
@@ -327,9 +329,9 @@ pub enum Lingering {
 pub struct AddHeader {
     /// The field's name, as written.
     pub name: Box<[u8]>,
-    /// Its value; an empty one adds nothing.
+    /// Its value; the field is omitted if it is empty.
     pub value: Template,
-    /// For every status, not only 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308.
+    /// Applies to every status, not only 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308.
     pub always: bool,
 }
 
@@ -338,9 +340,9 @@ pub struct AddHeader {
 pub struct ErrorPage {
     /// The statuses it replaces, 300 to 599.
     pub statuses: Vec<u16>,
-    /// What the client is told instead.
+    /// The status sent to the client.
     pub tells: ErrorPageStatus,
-    /// A path of the same server, or else a URL to redirect to.
+    /// A path of the same server, or a URL to redirect to.
     pub uri: Template,
 }
 
@@ -349,7 +351,7 @@ pub struct ErrorPage {
 pub enum ErrorPageStatus {
     /// `error_page 404 /x`: the original one.
     Original,
-    /// `error_page 404 = /x`: whatever `/x` answers.
+    /// `error_page 404 = /x`: the status that `/x` returns.
     OfPage,
     /// `error_page 404 =200 /x`.
     Fixed(u16),
@@ -367,9 +369,9 @@ pub struct LogTo {
 /// A file that access log lines go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
-    /// Where: a file, or `/dev/stdout` and `/dev/stderr` by their paths.
+    /// The file's path; `/dev/stdout` and `/dev/stderr` are paths too.
     pub path: PathBuf,
-    /// `buffer=`: bytes gathered before they are written.
+    /// `buffer=`: bytes collected before a write.
     pub buffer: usize,
     /// `flush=`: how long a line may wait.
     pub flush: Duration,
@@ -393,20 +395,20 @@ pub enum Escape {
     Default,
     /// As in a JSON string; a missing value is empty.
     Json,
-    /// Not at all.
+    /// Not escaped.
     None,
 }
 
-/// One `upstream {}` block, or an address named by `proxy_pass`.
+/// One `upstream {}` block, or an address that `proxy_pass` names directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The block's name, or the authority as written.
     pub name: Box<str>,
-    /// Whether requests or connections are passed to it: names are unique within each only.
+    /// Whether it takes requests or connections: names are unique only within a layer.
     pub layer: Layer,
-    /// Its servers, one an address, in the order of the file. Never empty, at most [`GROUP_LIMIT`].
+    /// Its servers, one per address, in file order. Never empty, at most [`GROUP_LIMIT`].
     pub servers: Vec<Server>,
-    /// `keepalive`: idle connections kept; 0: none.
+    /// `keepalive`: idle connections kept; 0 for none.
     pub keepalive: usize,
     /// `keepalive_requests`: requests one connection may carry.
     pub keepalive_requests: u64,
@@ -414,12 +416,12 @@ pub struct Group {
     pub keepalive_time: Duration,
     /// `keepalive_timeout`: how long a connection may idle.
     pub keepalive_timeout: Duration,
-    /// How long a background connection to a server may take: the longest
-    /// `proxy_connect_timeout` of the locations that use this group.
+    /// Timeout of a background connection to a server: the longest `proxy_connect_timeout` of the
+    /// locations that use this group.
     pub check_timeout: Duration,
 }
 
-/// Servers a group may have: a request remembers those it tried in one machine word's bits.
+/// Servers a group may have: a request records the servers it tried as bits of one word.
 pub const GROUP_LIMIT: usize = 64;
 
 /// One address of a `server` line.
@@ -427,7 +429,7 @@ pub const GROUP_LIMIT: usize = 64;
 pub struct Server {
     /// The name in the file, for log lines.
     pub name: Box<str>,
-    /// Where it is.
+    /// Its address.
     pub address: Address,
     /// `weight`.
     pub weight: u32,

@@ -1,4 +1,4 @@
-//! How a location asks servers: `proxy_pass` and what goes with it.
+//! How a location passes requests to servers: `proxy_pass` and its companions.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,26 +6,28 @@ use std::time::Duration;
 use super::GroupId;
 use crate::config::template::Template;
 
-/// `proxy_pass` and everything `proxy_*`.
+/// `proxy_pass` and all `proxy_*` settings.
 #[derive(Debug)]
 pub struct ProxyPass {
-    /// Whom to ask.
+    /// The group to ask.
     pub group: GroupId,
     /// `$proxy_host`: the URL's authority, without the default port.
     pub host: Box<str>,
     /// `$proxy_port`.
     pub port: Box<str>,
-    /// The URL's URI part: replaces the location's prefix. None: the client's target is kept.
+    /// The URL's URI part, which replaces the location's prefix; `None` to keep the client's
+    /// target.
     pub uri: Option<Box<[u8]>>,
     /// `proxy_http_version`.
     pub version: ProxyVersion,
     /// `proxy_set_header`, and `Host $proxy_host` unless one of them sets `Host`.
     /// An empty value removes the field.
     pub set_headers: Vec<SetHeader>,
-    /// `proxy_hide_header` less `proxy_pass_header`: lowercase names removed from answers.
-    /// (nginx hides `Date`, `Server`, `X-Pad` and `X-Accel-…` by default; here only `X-Accel-…` and `X-Pad`.)
+    /// `proxy_hide_header` less `proxy_pass_header`: lowercase names removed from responses. (The
+    /// default hides `X-Pad` and `X-Accel-…`, but unlike nginx's not `Date`, `Server` and
+    /// `X-Accel-Redirect`.)
     pub hide_headers: Vec<Box<[u8]>>,
-    /// `proxy_redirect`: the first prefix that fits is replaced. Empty: off.
+    /// `proxy_redirect`: the first matching prefix is replaced. Empty if off.
     pub redirects: Vec<Redirect>,
     /// `proxy_connect_timeout`.
     pub connect_timeout: Duration,
@@ -37,11 +39,12 @@ pub struct ProxyPass {
     pub next: NextUpstream,
     /// `proxy_buffer_size`: the longest response head, in bytes.
     pub head_limit: usize,
-    /// `proxy_replay_buffer_size` (ours): body bytes kept so that a request can move, in bytes.
+    /// `proxy_replay_buffer_size` (ours): body bytes kept so that a request can move to another
+    /// server.
     pub replay_limit: usize,
     /// `proxy_ignore_client_abort`.
     pub ignore_client_abort: bool,
-    /// `proxy_bind`: the local address to connect from; its port is 0 where none was given.
+    /// `proxy_bind`: the local address to connect from; its port is 0 if none is given.
     pub bind: Option<SocketAddr>,
     /// `proxy_socket_keepalive`.
     pub socket_keepalive: bool,
@@ -52,7 +55,7 @@ pub struct ProxyPass {
 /// `proxy_http_version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyVersion {
-    /// `1.0`: one request a connection.
+    /// `1.0`: one request per connection.
     Http10,
     /// `1.1`.
     Http11,
@@ -70,9 +73,9 @@ pub struct SetHeader {
 /// One pair of `proxy_redirect`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// The prefix looked for.
+    /// The prefix to match.
     pub from: Template,
-    /// What it becomes.
+    /// Its replacement.
     pub to: Template,
 }
 
@@ -85,13 +88,13 @@ pub struct NextUpstream {
     pub timeout: bool,
     /// `invalid_header`: a malformed response head.
     pub invalid_header: bool,
-    /// `http_500`, `http_403` …: listed statuses.
+    /// `http_500`, `http_403` …: the listed statuses.
     pub statuses: NextStatuses,
-    /// `non_idempotent`: POST and its like may be repeated too.
+    /// `non_idempotent`: POST and other non-idempotent methods may be repeated too.
     pub non_idempotent: bool,
-    /// `proxy_next_upstream_tries`; 0: no cap.
+    /// `proxy_next_upstream_tries`; 0 for no limit.
     pub tries: u32,
-    /// `proxy_next_upstream_timeout`, looked at between attempts; none: no limit.
+    /// `proxy_next_upstream_timeout`, checked between attempts; `None` for no limit.
     pub timeout_after: Option<Duration>,
 }
 

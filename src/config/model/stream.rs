@@ -1,4 +1,4 @@
-//! How connections are passed on without being read: `stream {}`, and tunnels of `http {}`.
+//! How connections are relayed without being read: `stream {}`, and tunnels of `http {}`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub struct StreamServer {
     pub pass: StreamPass,
     /// `proxy_protocol_timeout`: for the whole PROXY header of a `listen … proxy_protocol`.
     pub header_timeout: Duration,
-    /// `set_real_ip_from`: who may say in a PROXY header for whom it speaks.
+    /// `set_real_ip_from`: peers whose PROXY header is believed.
     pub trusted: Vec<Trusted>,
     /// `tcp_nodelay`.
     pub tcp_nodelay: bool,
@@ -23,46 +23,46 @@ pub struct StreamServer {
     pub access_logs: Vec<LogTo>,
 }
 
-/// How a connection is passed on.
+/// How a connection is relayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamPass {
-    /// To whom.
+    /// The group to connect to.
     pub group: GroupId,
     /// `proxy_connect_timeout`.
     pub connect_timeout: Duration,
     /// `proxy_timeout`: how long both directions may be silent.
     pub timeout: Duration,
-    /// `proxy_buffer_size`: bytes in hand in each direction.
+    /// `proxy_buffer_size`: bytes buffered in each direction.
     pub buffer: usize,
-    /// `proxy_next_upstream`, `_tries` and `_timeout`: only failures to connect are met here.
+    /// `proxy_next_upstream`, `_tries` and `_timeout`: only failures to connect occur here.
     pub next: NextUpstream,
     /// `proxy_half_close`.
     pub half_close: HalfClose,
-    /// `proxy_protocol`: what the server is told of the client.
+    /// `proxy_protocol`: the PROXY header that the server is sent.
     pub announces: Option<ProxyProtocol>,
-    /// `proxy_bind`: the local address to connect from; its port is 0 where none was given.
+    /// `proxy_bind`: the local address to connect from; its port is 0 if none is given.
     pub bind: Option<SocketAddr>,
     /// `proxy_socket_keepalive`.
     pub socket_keepalive: bool,
-    /// What becomes of it when the group's active server is another one.
+    /// What becomes of the connection when another server becomes the group's active one.
     pub follows: Follows,
 }
 
 /// `proxy_half_close`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HalfClose {
-    /// The end of one direction is passed on, and the other goes on.
+    /// The end of one direction is passed on, and the other direction continues.
     Passed,
     /// The end of one direction ends the other.
     EndsBoth,
 }
 
-/// Whether a connection that stands outlives the choice of its server.
+/// Whether an established connection outlives the choice of its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
-    /// It stays where it is, whatever happens to others.
+    /// It stays with its server, whichever is active.
     Server,
-    /// It is closed, so that its owner connects again to the server that is active now.
+    /// It is closed, so that the client reconnects to the server that is active now.
     Group,
 }
 
@@ -78,11 +78,11 @@ pub enum ProxyProtocol {
 /// `set_real_ip_from`, `real_ip_header`, `real_ip_recursive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RealIp {
-    /// Who may say for whom it speaks; empty: nobody.
+    /// Peers that may name another client; empty for none.
     pub trusted: Vec<Trusted>,
-    /// Where it says so.
+    /// Where they name it.
     pub source: RealIpSource,
-    /// `real_ip_recursive`: trusted addresses are passed over in a list, from its end.
+    /// `real_ip_recursive`: walks a list from its end, skipping trusted addresses.
     pub recursive: bool,
 }
 
@@ -100,12 +100,12 @@ pub enum RealIpSource {
 pub enum Trusted {
     /// A network.
     Net(IpNet),
-    /// Whoever comes over a unix socket.
+    /// Any peer of a unix socket.
     Unix,
 }
 
 impl Trusted {
-    /// Whether `address` is meant.
+    /// Whether it covers `address`.
     pub fn covers(&self, address: &Address) -> bool {
         match (self, address) {
             (Trusted::Net(net), Address::Inet(at)) => self.has(net, at.ip()),
@@ -114,7 +114,7 @@ impl Trusted {
         }
     }
 
-    /// IPv4 clients of an IPv6 socket are meant by their IPv4 address.
+    /// An IPv4 client of an IPv6 socket is matched by its IPv4 address.
     fn has(&self, net: &IpNet, ip: IpAddr) -> bool {
         net.contains(&ip) || net.contains(&ip.to_canonical())
     }

@@ -1,4 +1,4 @@
-//! The file that started it, field by field, and a file that says nothing.
+//! The configuration that the proxy was written for, field by field, and an empty one.
 
 use std::path::PathBuf;
 use std::time::Duration;

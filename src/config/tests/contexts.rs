@@ -16,7 +16,7 @@ const ALL: [(Contexts, &str, &str); 9] = [
     (Contexts::STREAM_SERVER, "stream { server { listen 1; ", " proxy_pass 127.0.0.1:1; } }"),
 ];
 
-/// The same where `stream {}` has other arguments.
+/// Arguments that differ in `stream {}`.
 const OF_STREAM: &[(&str, &str, &str)] = &[
     ("log_format", "a '$remote_addr $session_time'", "a '$host'"),
     ("access_log", "off", "a.log"),
@@ -32,7 +32,7 @@ fn arguments(
 ) -> (&'static str, &'static str, &'static str) {
     let of_stream = Contexts::STREAM.or(Contexts::STREAM_SERVER).or(Contexts::STREAM_UPSTREAM);
     if name == "proxy_pass" && context == Contexts::STREAM_SERVER {
-        // The one that stands there already makes way.
+        // The `listen` that is already there makes way.
         return ("127.0.0.1:8080", "127.0.0.1", " } }");
     }
     let others = OF_STREAM.iter().filter(|_| of_stream.meets(context));
@@ -41,7 +41,7 @@ fn arguments(
     (right, wrong, after)
 }
 
-/// Arguments that are right, and some that are wrong if any can be.
+/// Valid arguments, and invalid ones where any exist.
 const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("pid", "a.pid", ""),
     ("error_log", "stderr info", "stderr loud"),

@@ -1,4 +1,4 @@
-//! What levels hand down, and what several directives mean together.
+//! What levels hand down, and what repeated directives mean together.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whole texts, from bytes to model or diagnostic.
+//! Whole texts, from bytes to a model or a diagnostic.
 
 mod article;
 mod broken;
@@ -12,7 +12,7 @@ use super::model::{Config, Location, ProxyPass};
 use super::{Loaded, parse_text};
 use crate::config::model::Action;
 
-/// What a text means.
+/// Parses a text.
 #[track_caller]
 fn loaded(text: &str) -> Loaded {
     match parse_text("a.conf", text.as_bytes()) {
@@ -27,7 +27,7 @@ fn config(text: &str) -> Config {
     loaded(text).config
 }
 
-/// The remarks about a text, one a line.
+/// The remarks about a text, one per line.
 #[track_caller]
 fn notices(text: &str) -> String {
     let lines: Vec<String> = loaded(text).notices.iter().map(ToString::to_string).collect();

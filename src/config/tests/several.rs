@@ -1,12 +1,12 @@
-//! Files with more than one error: all of them are shown, in order, and nothing that only follows
-//! from another.
+//! Files with more than one error: all are shown, in order, without those that only follow from
+//! another.
 
 use std::fs;
 
 use super::sources::load_file;
 use crate::config::{ConfigError, Loaded, parse_text};
 
-/// What is wrong with a text.
+/// The diagnostic of a text.
 #[track_caller]
 fn error(text: &str) -> ConfigError {
     match parse_text("a.conf", text.as_bytes()) {
@@ -15,13 +15,13 @@ fn error(text: &str) -> ConfigError {
     }
 }
 
-/// The errors of a text in brief: `LINE: MESSAGE`.
+/// The errors of a text in short form: `LINE: MESSAGE`.
 #[track_caller]
 fn errors(text: &str) -> Vec<String> {
     brief(&error(text))
 }
 
-/// The same of a diagnostic.
+/// The errors of a diagnostic in short form.
 fn brief(error: &ConfigError) -> Vec<String> {
     let one = |one: &str| {
         let mut lines = one.lines();
@@ -140,7 +140,7 @@ stream {
 #[test]
 fn what_only_follows_from_another_error_is_not_shown() {
     for (text, expected) in [
-        // An upstream whose lines are wrong is still known.
+        // An `upstream` with invalid lines is still known.
         (
             "upstream a { server b:c; } server { location / { proxy_pass http://a; } }",
             "\"c\" is not a port",
@@ -162,11 +162,11 @@ fn what_only_follows_from_another_error_is_not_shown() {
             "stream { upstream a b { server 127.0.0.1:1; } server { listen 1; proxy_pass a; } }",
             "\"upstream\" takes one argument",
         ),
-        // So is a format.
+        // A format with an invalid line is still known.
         ("log_format a $b; access_log c a;", "unknown variable \"$b\""),
         ("log_fromat a $host; access_log c a;", "unknown directive \"log_fromat\""),
         ("log_format a; access_log c a;", "\"log_format\" takes at least 2 arguments"),
-        // What a server lacks may be what was refused in it.
+        // What a server lacks may be the directive that was refused.
         ("stream { server { lisen 1; proxy_pass 127.0.0.1:1; } }", "unknown directive \"lisen\""),
         ("stream { server { listen a:b; proxy_pass 127.0.0.1:1; } }", "\"b\" is not a port"),
         ("stream { server { listen 1; proxy_pas a; } }", "unknown directive \"proxy_pas\""),
@@ -179,9 +179,9 @@ fn what_only_follows_from_another_error_is_not_shown() {
             "server { h2c_tunnel on; location / { prox_pass http://127.0.0.1; } }",
             "unknown directive \"prox_pass\"",
         ),
-        // Words behind a bad one may belong to the next directive.
+        // Words after a bad one may belong to the next directive.
         ("server { listen 80 server_name a; }", "unknown parameter \"server_name\""),
-        // A block's inside is nothing where the block itself is nothing.
+        // The contents of an unknown block are not checked.
         ("server { if ($a) { rewrite a b; } }", "\"if\" is not supported by switchover"),
     ] {
         let errors = errors(text);
@@ -249,7 +249,7 @@ fn the_first_twenty_errors_are_shown_and_the_others_counted() {
     }
 }
 
-/// The file of Debian's package, its comments left out.
+/// The file of Debian's package, without its comments.
 const DEBIAN: &str = "user www-data;
 worker_processes auto;
 pid /run/nginx.pid;
@@ -280,7 +280,7 @@ http {
 }
 ";
 
-/// The site that comes with it.
+/// The site that comes with Debian's package.
 const DEBIAN_SITE: &str = "server {
 \tlisten 80 default_server;
 \tlisten [::]:80 default_server;
@@ -297,7 +297,7 @@ const DEBIAN_SITE: &str = "server {
 }
 ";
 
-/// A load of Debian's files with this site.
+/// Loads Debian's files with this site.
 fn debian(site: &str) -> Result<Loaded, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

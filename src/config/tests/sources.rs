@@ -1,4 +1,4 @@
-//! Files, includes, directives of the command line, and hostile texts.
+//! Files, includes, command-line directives, and hostile texts.
 
 use std::fs;
 use std::path::Path;
@@ -97,7 +97,7 @@ fn a_pipe_can_be_the_main_file_once() {
     let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&read));
     let config = load_file(Path::new(&path), None).unwrap().config;
     assert_eq!(config.listens[0].address.to_string(), "0.0.0.0:81");
-    // A reload would otherwise end all that is served.
+    // A reload that blocked here would stop all sessions.
     let error = load_file(Path::new(&path), None).unwrap_err().to_string();
     assert!(
         error.starts_with(&format!("error: nothing is left in the pipe \"{path}\"")),

@@ -1,4 +1,4 @@
-//! `stream {}`, and what in `http {}` lets bytes pass unread.
+//! `stream {}`, and the parts of `http {}` that relay bytes unread.
 
 use std::time::Duration;
 

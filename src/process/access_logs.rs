@@ -8,25 +8,26 @@ use super::sink::Sink;
 use crate::config::model::AccessLog;
 use crate::time::Time;
 
-/// Access logs, open.
+/// The open access logs.
 #[derive(Debug, Default)]
 pub struct AccessLogs {
     sinks: Vec<Sink>,
-    /// Logs of an earlier configuration that cannot be opened, which has been said.
+    /// Logs of an earlier configuration that could not be opened; each was reported once.
     missing: Vec<PathBuf>,
 }
 
 impl AccessLogs {
     /// Opens all logs of a configuration.
     ///
+    ///
     /// # Errors
-    /// The first that cannot be opened.
+    /// The first file that cannot be opened.
     pub fn open(logs: &[AccessLog]) -> Result<AccessLogs, ProcessError> {
         let sinks = logs.iter().map(|log| Sink::open(&log.path)).collect::<Result<_, _>>()?;
         Ok(AccessLogs { sinks, missing: Vec::new() })
     }
 
-    /// Uses these logs from now on. What still waits for an earlier one is not forgotten.
+    /// Uses these logs from now on. Waiting lines of earlier logs are kept.
     pub fn install(&mut self, new: AccessLogs) {
         let earlier = std::mem::replace(self, new);
         for old in earlier.sinks {
@@ -38,7 +39,7 @@ impl AccessLogs {
         }
     }
 
-    /// Opens all files again, which may have been renamed; one that cannot be opened is kept.
+    /// Reopens all files, which may have been renamed. If one cannot be opened, the old one stays.
     pub fn reopen(&mut self) {
         self.missing.clear();
         for sink in &mut self.sinks {
@@ -48,17 +49,17 @@ impl AccessLogs {
         }
     }
 
-    /// Lets go of what the standard streams were before they were redirected.
+    /// Releases the streams that were standard before the process went into the background.
     pub fn leave_streams(&mut self) {
         let streams = [Path::new(STDOUT), Path::new(STDERR)];
         for sink in self.sinks.iter_mut().filter(|sink| streams.contains(&sink.path())) {
-            // They lead to `/dev/null` now.
+            // The standard streams are `/dev/null` now.
             let _ = sink.reopen();
         }
     }
 
-    /// Writes lines to a log and clears them, whether or not it worked. A log of an earlier
-    /// configuration, which an old request may still have, is opened for it.
+    /// Writes lines to a log and clears them, whether or not that worked. If an old request still
+    /// uses a log of an earlier configuration, it is opened on demand.
     pub fn write(&mut self, path: &Path, lines: &mut Vec<u8>, now: Time) {
         if let Some(sink) = self.sink(path) {
             sink.write(lines, now);
@@ -67,7 +68,7 @@ impl AccessLogs {
         lines.clear();
     }
 
-    /// Writes what waits and finds room. Returns when to call this again, whatever happens.
+    /// Writes waiting lines as far as there is room. Returns when to call this again at the latest.
     pub fn flush(&mut self, now: Time) -> Time {
         for sink in &mut self.sinks {
             sink.flush(now);
@@ -76,7 +77,7 @@ impl AccessLogs {
         self.sinks.iter().map(Sink::next_try).min().unwrap_or(Time::NEVER)
     }
 
-    /// Writes what waits, before the process ends; waits for room itself, but not for long.
+    /// Writes waiting lines before the process ends; waits a short time for room.
     pub fn finish(&mut self) {
         for sink in &mut self.sinks {
             sink.finish();

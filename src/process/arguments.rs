@@ -1,4 +1,4 @@
-//! The command line: nginx's options, and three of ours that stand for a file.
+//! The command line: nginx's options, and three of ours that replace a file.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,21 +10,21 @@ use crate::config::model::LogSink;
 use crate::config::value::{self, Place, ValueError};
 use crate::config::{Main, Source};
 
-/// What the command line asks for.
+/// The task given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Serve.
     Run(Source),
-    /// `-t`, `-T`: say whether the configuration is right.
+    /// `-t`, `-T`: test the configuration.
     Test {
-        /// Of what.
+        /// The configuration.
         source: Source,
         /// Whether to print all files.
         dump: Dump,
-        /// Whether to say that all is well.
+        /// Whether to report success.
         talk: Talk,
     },
-    /// `-s`: tell a running process something.
+    /// `-s`: signal a running process.
     Signal(Source, Signal),
     /// `-v`.
     Version,
@@ -34,7 +34,7 @@ pub enum Task {
     Help,
 }
 
-/// Whether files are printed.
+/// Whether the files are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dump {
     /// `-t`.
@@ -43,29 +43,29 @@ pub enum Dump {
     All,
 }
 
-/// Whether anything but errors is said.
+/// Whether anything besides errors is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Talk {
     /// `-q`.
     ErrorsOnly,
-    /// Otherwise.
+    /// Without `-q`.
     All,
 }
 
-/// What `-s` can tell.
+/// The signals that `-s` sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Stop at once.
     Stop,
-    /// Finish what is going on, then stop.
+    /// Finish exchanges in flight, then stop.
     Quit,
-    /// Read the configuration again.
+    /// Reload the configuration.
     Reload,
-    /// Open log files again.
+    /// Reopen log files.
     Reopen,
 }
 
-/// All options, as they are gathered.
+/// The options collected so far.
 #[derive(Default)]
 struct Options {
     config: Option<PathBuf>,
@@ -80,11 +80,12 @@ struct Options {
     backups: Vec<String>,
 }
 
-/// Understands the command line; the first argument is the program's name. Where no file is named,
-/// the first of the usual ones that exists is meant.
+/// Parses the command line; the first argument is the program's name. If no file is named, the
+/// first default file that exists is used.
+///
 ///
 /// # Errors
-/// The first argument that is not understood; no file at all.
+/// The first invalid argument, or no file at all.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     exists: impl Fn(&Path) -> bool,
@@ -162,8 +163,8 @@ impl Options {
         }
     }
 
-    /// The configuration that `--listen`, `--primary` and `--backup` stand for: a group with
-    /// backups, and settings that fit Trino.
+    /// The configuration for `--listen`, `--primary` and `--backup`: a group with backups, and
+    /// settings that suit Trino.
     fn made_of_servers(&self) -> Result<Main, ArgumentError> {
         if self.listen.is_empty() {
             return Err(ArgumentError::Missing("--listen"));
@@ -189,8 +190,8 @@ impl Options {
     }
 }
 
-/// The address of a server, as a word of a configuration. The URL of a coordinator is understood as
-/// long as it says nothing but that.
+/// The address of a server, as a word of a configuration. A coordinator's URL is accepted if it
+/// holds nothing but an address.
 fn server(text: &str) -> Result<String, ArgumentError> {
     if text.starts_with("https://") {
         return Err(ArgumentError::Tls(text.into()));
@@ -204,7 +205,7 @@ fn server(text: &str) -> Result<String, ArgumentError> {
     };
     let address = url.strip_suffix('/').unwrap_or(url);
     match value::place(address) {
-        // The port of such a URL is 80, which is not a coordinator's.
+        // The default port of such a URL is 80, which is not a coordinator's.
         Ok(Place::Inet(_, None)) => Err(ArgumentError::NoPort(text.into())),
         Ok(Place::Unix(_)) | Err(_) if address.contains('/') => {
             Err(ArgumentError::Url(text.into()))
@@ -213,33 +214,33 @@ fn server(text: &str) -> Result<String, ArgumentError> {
     }
 }
 
-/// An address to listen on, as a word of a configuration; `:8080` is one of all addresses.
+/// An address to listen on, as a word of a configuration; `:8080` means all addresses.
 fn listener(text: &str) -> Result<String, ArgumentError> {
     let whole = if text.starts_with(':') { format!("*{text}") } else { text.into() };
     word(&whole, value::listen_place(&whole))
 }
 
-/// An address as a word of a configuration. Without a port, it is Trino's that is meant.
+/// An address as a word of a configuration. The default port is Trino's.
 fn word(text: &str, place: Result<Place, ValueError>) -> Result<String, ArgumentError> {
     let port = match place.map_err(ArgumentError::Address)? {
         Place::Inet(_, None) => PORT,
         Place::Inet(_, Some(_)) | Place::Unix(_) => "",
     };
-    // A path may hold anything.
+    // A path may contain any character.
     Ok(format!("\"{}{port}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// The file that is meant where none is named, in the prefix or in this directory.
+/// The default file, looked up in the prefix or in the current directory.
 const FILE: &str = "switchover.conf";
 const DIRECTORY: &str = "/etc/switchover";
-/// The port of a coordinator, unless it is configured otherwise.
+/// A coordinator's default port.
 const PORT: &str = ":8080";
-/// What a configuration made of options is called.
+/// Name of a configuration made from options.
 const COMMAND_LINE: &str = "command line";
 
-/// Trino's heads reach 2 MB and its answers may take minutes; it builds links from `Host` with
-/// its port, and refuses `X-Forwarded-*` unless configured for it, so none is added. Its POSTs only
-/// register a query, which nothing but a later GET begins: they may be repeated.
+/// Trino's heads reach 2 MB and its responses may take minutes. It builds links from `Host` with
+/// the port, and rejects `X-Forwarded-*` unless configured otherwise, so none is added. Its POSTs
+/// only register a query, which starts with a later GET, so they may be repeated.
 const SERVER_TEXT: &str = "    large_client_header_buffers 4 2m;
     location / {
         proxy_pass http://trino;
@@ -253,7 +254,7 @@ const SERVER_TEXT: &str = "    large_client_header_buffers 4 2m;
 }
 ";
 
-/// What `-h` prints.
+/// The output of `-h`.
 pub const HELP: &str = "\
 Usage: switchover [-p PREFIX] [-c FILE] [-g DIRECTIVES] [-e FILE] [-t|-T|-q] [-s SIGNAL]
        switchover --listen ADDR --primary ADDR [--backup ADDR]
@@ -283,28 +284,28 @@ Examples:
   switchover -t -c /etc/switchover/switchover.conf
 ";
 
-/// Why the command line is not understood.
+/// Why the command line is invalid.
 #[derive(Debug)]
 pub enum ArgumentError {
-    /// An option nobody knows, or without its value.
+    /// An unknown option, or one without its value.
     Option(lexopt::Error),
-    /// Nothing that `-s` can tell.
+    /// An unknown signal for `-s`.
     Signal(String),
     /// Both a file and servers.
     FileAndServers,
     /// An option that the others need.
     Missing(&'static str),
-    /// No address.
+    /// Not an address.
     Address(ValueError),
     /// A server that speaks TLS.
     Tls(String),
-    /// A URL that says more than an address.
+    /// A URL with more than an address.
     Url(String),
     /// A URL without a port.
     NoPort(String),
-    /// A server that is only a port.
+    /// A server given only as a port.
     PortAlone(String),
-    /// Nothing to do anything with: neither a file is named, nor is there a usual one.
+    /// No file is named, and none of the default files exists.
     NoFile([PathBuf; 2]),
 }
 
@@ -375,7 +376,7 @@ mod tests {
         assert_eq!(with("-p /p", system).unwrap(), Task::Run(source(system, "/p")));
         let own = "/p/switchover.conf";
         assert_eq!(with("-p /p", own).unwrap(), Task::Run(source(own, "/p")));
-        // A file that is named is meant, whether it is there or not.
+        // A file named explicitly is used whether or not it exists.
         assert_eq!(with("-p /p -c a", system).unwrap(), Task::Run(source("/p/a", "/p")));
         let error = with("-p /p", "/p/a").unwrap_err().to_string();
         for word in [own, system, "-c FILE", "--listen 0.0.0.0:8080 --primary trino-a:8080"] {

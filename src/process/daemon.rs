@@ -1,8 +1,8 @@
-//! `daemon on`: the process goes on in the background, while the one that was started waits for its
-//! word that it serves, and ends with the status that this deserves.
+//! `daemon on`: the process continues in the background. The foreground process waits until it
+//! reports that it serves, and exits with a matching status.
 //!
-//! Must be used while there is one thread. What fails in the background is said there, on the
-//! streams of the one that waits; they are let go with the word.
+//! Must be used while there is one thread. The background process reports errors on the streams it
+//! shares with the foreground, and releases them once it serves.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::time::Duration;
@@ -15,26 +15,27 @@ use super::{ProcessError, system};
 
 /// Which of the two processes this is.
 pub(super) enum Side {
-    /// The one that was started.
+    /// The process that was started.
     Foreground(Child),
-    /// The one that serves, and the signals that had come before it was another process.
+    /// The process that serves, with the signals that arrived before the split.
     Background(Word, Vec<i32>),
 }
 
-/// The other process, until it has given its word.
+/// The background process, until it reports that it serves.
 pub(super) struct Child {
     pid: i32,
     word: PipeReader,
 }
 
-/// The word, until it is given.
+/// The report that this process serves, until it is given.
 pub(super) struct Word(PipeWriter);
 
-/// Makes the process two; the one in the background has no terminal. Each needs signals of its own
-/// then: what wakes one of them up is shared, and would be taken by either.
+/// Splits the process in two; the background process has no terminal. Each then needs its own
+/// signals: the descriptor that wakes them up is shared, and either would consume it.
+///
 ///
 /// # Errors
-/// When the system has no process or descriptor left.
+/// If the system has no process or descriptor left.
 pub(super) fn split(signals: &mut Signals) -> io::Result<Side> {
     let (reader, writer) = io::pipe()?;
     let earlier = signals.pending().collect();
@@ -48,23 +49,25 @@ pub(super) fn split(signals: &mut Signals) -> io::Result<Side> {
 }
 
 impl Word {
-    /// Lets the streams go, to `/dev/null`, and then the other process.
+    /// Redirects the streams to `/dev/null`, then releases the foreground process.
+    ///
     ///
     /// # Errors
-    /// When there is no `/dev/null`.
+    /// If there is no `/dev/null`.
     pub(super) fn give(mut self) -> io::Result<()> {
         fork::redirect_stdio()?;
-        // Where the other process was killed meanwhile, this one is what was asked for all the same.
+        // If the foreground process was killed meanwhile, this one serves all the same.
         let _ = self.0.write_all(b"1");
         Ok(())
     }
 }
 
 impl Child {
-    /// Waits for the word. Signals that come meanwhile are the child's.
+    /// Waits for the report. Signals that arrive meanwhile go to the child.
+    ///
     ///
     /// # Errors
-    /// The child ended without it.
+    /// If the child ends without reporting.
     pub(super) fn wait(mut self, signals: &mut Signals) -> Result<(), ProcessError> {
         let failed = |reason| ProcessError::System { what: "waiting for the background", reason };
         loop {
@@ -91,12 +94,12 @@ impl Child {
 
     fn pass_on(&self, signals: &mut Signals) {
         for signal in signals.pending() {
-            // It may have ended just now: then so does the wait.
+            // The child may have just ended; then the wait ends too.
             let _ = system::kill(self.pid, signal);
         }
     }
 }
 
-/// A signal may come just before the wait begins.
+/// How often to check for signals: one may arrive just before the wait begins.
 const LOOK_AT_SIGNALS: Timespec =
     Timespec { tv_sec: 0, tv_nsec: Duration::from_millis(100).as_nanos() as i64 };

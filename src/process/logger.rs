@@ -1,7 +1,7 @@
-//! Where messages go, in nginx's format; in the journal's, where stderr is the journal's.
+//! Error logs, in nginx's format, or in the journal's if stderr is connected to it.
 //!
-//! Lines gather in memory until [`flush`], which the main loop calls once a turn.
-//! The `log` crate wants a static; it is the only one, and it stays in this file.
+//! Lines are collected until [`flush`], which the main loop calls once per turn. The `log` crate
+//! requires a static; it is the only one, and it stays in this file.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::path::Path;
@@ -25,10 +25,11 @@ struct Logger {
     sinks: Mutex<Sinks>,
 }
 
-/// Open places for messages, not yet in use: see [`install`].
+/// Open sinks that are not yet in use: see [`install`].
 pub struct Sinks {
     all: Vec<ErrorSink>,
-    /// Asking for it fails while there are several threads; the last answer is kept.
+    /// The local offset. It cannot be read while there are several threads, so the last value is
+    /// kept.
     offset: UtcOffset,
     /// When [`flush`] was last called.
     now: Time,
@@ -40,12 +41,12 @@ struct ErrorSink {
     sink: Sink,
 }
 
-/// What a line begins with.
+/// The prefix of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
-    /// The date, the level and the process, as nginx has it.
+    /// Date, level and process, as in nginx.
     Dated,
-    /// A priority: the journal knows the others.
+    /// A priority: the journal adds the rest.
     Priority,
 }
 
@@ -67,7 +68,7 @@ pub fn open(logs: &[ErrorLog]) -> Result<Sinks, ProcessError> {
     Ok(sinks)
 }
 
-/// Uses these sinks from now on. What still waits for an earlier one is not forgotten.
+/// Uses these sinks from now on. Waiting lines of earlier sinks are kept.
 pub fn install(new: Sinks) {
     let mut sinks = lock();
     let earlier = std::mem::replace(&mut *sinks, new);
@@ -82,24 +83,25 @@ pub fn install(new: Sinks) {
         }
     }
     log::set_max_level(sinks.level());
-    // Fails only if this logger is the one already.
+    // Fails only if this logger is already set.
     let _ = log::set_logger(&LOGGER);
 }
 
-/// Writes what waits and finds room. Returns when to call this again, whatever happens.
+/// Writes waiting lines as far as there is room. Returns when to call this again at the latest.
 pub fn flush(now: Time) -> Time {
     lock().flush(now)
 }
 
-/// Writes what waits, before the process ends; waits for room itself, but not for long.
+/// Writes waiting lines before the process ends; waits a short time for room.
 pub fn finish() {
     lock().finish();
 }
 
-/// Opens all files again, which may have been renamed.
+/// Reopens all files, which may have been renamed.
+///
 ///
 /// # Errors
-/// The first file that cannot be opened. Those that cannot be are kept as they were.
+/// The first file that cannot be opened. Such files stay open as they were.
 pub fn reopen() -> Result<(), ProcessError> {
     let mut sinks = lock();
     sinks.look_at_clock();
@@ -112,28 +114,28 @@ pub fn reopen() -> Result<(), ProcessError> {
     failed.map_or(Ok(()), Err)
 }
 
-/// Lets go of what the standard error stream was before it was redirected.
+/// Releases the stream that was standard error before the process went into the background.
 pub fn leave_stderr() {
     for log in lock().all.iter_mut().filter(|log| log.is_stderr()) {
-        // It leads to `/dev/null` now.
+        // The standard error stream is `/dev/null` now.
         let _ = log.sink.reopen();
     }
 }
 
-/// Whether messages of that level appear on stderr.
+/// Whether messages of this level appear on stderr.
 pub fn shows_on_stderr(level: Level) -> bool {
     lock().all.iter().any(|sink| sink.is_stderr() && level <= sink.level)
 }
 
-/// Says something to the operator on stderr, whatever logs there are. Waits for room, but not for
-/// long.
+/// Prints a message for the operator on stderr, whatever logs there are. Waits a short time for
+/// room.
 pub fn say_on_stderr(text: &str) {
     if let Some(mut stderr) = stderr_with(text) {
         stderr.finish();
     }
 }
 
-/// Lets a panic leave its message in all logs, and on stderr.
+/// Makes a panic leave its message in all logs and on stderr.
 pub fn note_panics() {
     std::panic::set_hook(Box::new(|info| {
         let trace = Backtrace::capture();
@@ -141,7 +143,7 @@ pub fn note_panics() {
             true => format!("{info}\n{trace}"),
             false => info.to_string(),
         };
-        // The thread that panics may hold the lock; then there is only stderr.
+        // The panicking thread may hold the lock; then only stderr is left.
         let told = LOGGER.sinks.try_lock().is_ok_and(|mut sinks| {
             sinks.gather(Level::Error, &text);
             sinks.finish();
@@ -153,7 +155,7 @@ pub fn note_panics() {
     }));
 }
 
-/// A thread that panicked while it held the lock has left no broken state.
+/// A thread that panicked while it held the lock left no inconsistent state.
 fn lock() -> MutexGuard<'static, Sinks> {
     LOGGER.sinks.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -180,12 +182,12 @@ impl Sinks {
         Sinks { all: Vec::new(), offset: UtcOffset::UTC, now: Time::ZERO }
     }
 
-    /// The most talkative level.
+    /// The most verbose level of all logs.
     fn level(&self) -> LevelFilter {
         self.all.iter().map(|sink| sink.level).max().unwrap_or(LevelFilter::Off)
     }
 
-    /// Asks for the local offset, which may have changed with the season.
+    /// Reads the local offset, which may have changed with daylight saving time.
     fn look_at_clock(&mut self) {
         self.offset = UtcOffset::local_offset_at(utc_now()).unwrap_or(self.offset);
     }
@@ -203,7 +205,7 @@ impl Sinks {
         if self.tell_news() {
             self.all.iter_mut().for_each(|log| log.sink.flush(now));
         }
-        // Logs of an earlier configuration are closed when they have their last lines.
+        // A log of an earlier configuration is closed once its last lines are written.
         self.all.retain(|log| log.level > LevelFilter::Off || !log.sink.is_settled());
         self.all.iter().map(|log| log.sink.next_try()).min().unwrap_or(Time::NEVER)
     }
@@ -215,8 +217,8 @@ impl Sinks {
         }
     }
 
-    /// Tells in the other logs which one fails, and in all what one lacks that works again. Returns
-    /// whether there was anything to tell.
+    /// Reports a failing log in the other logs, and a recovered one in all. Returns whether there
+    /// was anything to report.
     fn tell_news(&mut self) -> bool {
         let news: Vec<(usize, News)> = self
             .all
@@ -291,7 +293,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// The standard error stream, with a text that waits to be written.
+/// The standard error stream, with a message waiting to be written.
 fn stderr_with(text: &str) -> Option<Sink> {
     let mut stderr = Sink::open(Path::new(STDERR)).ok()?;
     let journal = port::stderr_is_journal();

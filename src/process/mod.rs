@@ -26,7 +26,7 @@ mod serve;
 pub mod sink;
 pub mod system;
 
-/// Does what the command line asks for; the first argument is the program's name.
+/// Runs the task of the command line; the first argument is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match arguments::parse(args, Path::exists) {
         Ok(task) => perform(task),
@@ -41,9 +41,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Says why the process ends: in the logs, and on stderr where no log goes there.
+/// Reports why the process ends: in the logs, and on stderr if no log goes there.
 fn report(error: &ProcessError) {
-    // A diagnostic of the configuration has several lines and needs no name before it.
+    // A diagnostic of the configuration has several lines and needs no program name.
     let name = match error {
         ProcessError::Background { signal: None } => return,
         ProcessError::Config(error) | ProcessError::TestFailed { error, .. } => {
@@ -92,7 +92,7 @@ fn perform(task: Task) -> Result<(), ProcessError> {
     }
 }
 
-/// Reads a configuration. One of the command line's has a pid file only if one is asked for.
+/// Loads a configuration. One made from options has a pid file only if `-g` sets it.
 fn load(source: &Source) -> Result<Loaded, ConfigError> {
     let mut loaded = config::load(source)?;
     if let (Main::Text { .. }, PidFile::Default(_)) = (&source.main, &loaded.config.process.pid) {
@@ -101,7 +101,7 @@ fn load(source: &Source) -> Result<Loaded, ConfigError> {
     Ok(loaded)
 }
 
-/// Says whether a configuration is right, in nginx's words.
+/// Reports whether a configuration is valid, in nginx's words.
 fn test(source: &Source, dump: Dump, talk: Talk) -> Result<(), ProcessError> {
     let name = shown(source);
     let loaded =
@@ -122,7 +122,7 @@ fn test(source: &Source, dump: Dump, talk: Talk) -> Result<(), ProcessError> {
     if dump == Dump::All {
         let mut out = io::stdout().lock();
         for file in &loaded.files {
-            // Whoever closes the stream early has seen enough.
+            // A reader that closes the stream early has seen enough.
             let _ = writeln!(out, "# configuration file {}:", file.path.display());
             let _ = out.write_all(&file.text);
             let _ = writeln!(out);
@@ -153,7 +153,7 @@ fn tell(source: &Source, signal: Signal) -> Result<(), ProcessError> {
     system::kill(pid, number).map_err(|reason| ProcessError::Kill { pid, reason })
 }
 
-/// What a configuration is called in messages.
+/// The name of a configuration in messages.
 fn shown(source: &Source) -> String {
     match &source.main {
         Main::File(path) => path.display().to_string(),
@@ -161,45 +161,45 @@ fn shown(source: &Source) -> String {
     }
 }
 
-/// One line for the operator, on stderr. That nobody may be reading is no reason to end.
+/// Prints one line for the operator on stderr. A closed stream is not an error.
 fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Name and version, as in nginx's `-v`.
 const VERSION: &str = concat!("switchover/", env!("CARGO_PKG_VERSION"));
-/// What this build can do.
+/// What `-V` reports about this build.
 const FEATURES: &str = match cfg!(target_os = "linux") {
     true => "http stream proxy_protocol h2c_tunnel splice",
     false => "http stream proxy_protocol h2c_tunnel",
 };
 
-/// Why the process cannot start, or cannot do what it is told.
+/// Why the process cannot start, or cannot carry out its task.
 #[derive(Debug)]
 pub enum ProcessError {
-    /// The command line.
+    /// The command line is invalid.
     Arguments(ArgumentError),
-    /// The configuration.
+    /// The configuration is invalid.
     Config(ConfigError),
-    /// The configuration, when only it was to be tested.
+    /// The configuration is invalid, and was only to be tested.
     TestFailed {
-        /// What it is called.
+        /// Its name in messages.
         name: String,
         /// What is wrong.
         error: ConfigError,
     },
-    /// What else a start needs, when only that was to be tested; the reasons have been told.
+    /// Something else that a start needs is missing, and was only to be tested; reported already.
     CannotStart {
-        /// What the configuration is called.
+        /// The configuration's name in messages.
         name: String,
     },
     /// An address that cannot be bound.
     Listen(ListenError),
     /// A log or pid file that cannot be opened.
     Open {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: io::Error,
     },
     /// A pid file without a process id.
@@ -208,35 +208,35 @@ pub enum ProcessError {
     PidOff,
     /// A process that cannot be signalled.
     Kill {
-        /// Which.
+        /// Its process id.
         pid: i32,
-        /// Why.
+        /// The reason.
         reason: io::Error,
     },
-    /// A reload that another process was asked for.
+    /// A reload of another process that failed.
     Reload {
-        /// Which process.
+        /// Its process id.
         pid: i32,
-        /// Why it failed.
+        /// The reason.
         why: String,
     },
-    /// A user or group that cannot be found or become.
+    /// A user or group that is not found, or that the process cannot change to.
     User {
-        /// Which.
+        /// Its name.
         name: String,
-        /// Why.
+        /// The reason.
         reason: io::Error,
     },
-    /// The process in the background did not come to serve.
+    /// The background process ended before it served.
     Background {
-        /// What ended it; where it ended by itself, it has said why.
+        /// The signal that ended it; `None` if it exited and reported the reason itself.
         signal: Option<i32>,
     },
-    /// A system call without which nothing goes on.
+    /// A system call failed that the process cannot do without.
     System {
-        /// What for.
+        /// Its purpose.
         what: &'static str,
-        /// Why.
+        /// The reason.
         reason: io::Error,
     },
 }

@@ -17,8 +17,8 @@ pub struct WrittenPid {
     mark: Mark,
 }
 
-/// What tells a file that this process wrote from one that another process wrote there later: it may
-/// write into the same file, and may even have the same id, in another container.
+/// Distinguishes a file that this process wrote from one that another process wrote later. That
+/// process may write into the same file, and even have the same id in another container.
 #[derive(Debug, PartialEq, Eq)]
 struct Mark {
     device: u64,
@@ -27,10 +27,11 @@ struct Mark {
 }
 
 impl WrittenPid {
-    /// Writes the process id where the configuration wants it.
+    /// Writes the process id to the configured file.
+    ///
     ///
     /// # Errors
-    /// When a path that was asked for cannot be written; for the default one, that is only logged.
+    /// If a configured path cannot be written; for the default path that is only logged.
     pub fn write(pid: &PidFile) -> Result<Option<WrittenPid>, ProcessError> {
         let (PidFile::Default(path) | PidFile::At(path)) = pid else { return Ok(None) };
         match (write(path), pid) {
@@ -45,12 +46,12 @@ impl WrittenPid {
         }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it is the file that the configuration wants.
+    /// Whether it is the configured file.
     pub fn is(&self, pid: &PidFile) -> bool {
         match pid {
             PidFile::Default(path) | PidFile::At(path) => *path == self.path,
@@ -103,11 +104,12 @@ pub fn read_pid(path: &Path) -> Result<i32, ProcessError> {
     }
 }
 
-/// The beginning of a file that is small, if it is what it should be: of a device that never ends, or a
-/// FIFO that nothing is written to, not more.
+/// Reads the beginning of a file that should be small: no more than that, as a device may never
+/// end. Does not wait for a FIFO's writer.
+///
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 pub(super) fn read_small(path: &Path) -> io::Result<String> {
     let file = OpenOptions::new().read(true).custom_flags(flags()).open(path)?;
     let mut text = Vec::new();
@@ -115,12 +117,12 @@ pub(super) fn read_small(path: &Path) -> io::Result<String> {
     String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Opening does not wait.
+/// Opening does not block.
 fn flags() -> i32 {
     i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0)
 }
 
-/// More than a process id, or the outcome of a reload in one line, takes.
+/// More than a process id or a one-line reload outcome needs, in bytes.
 const SMALL: u64 = 16 << 10;
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
         fs::write(&path, "1\n").unwrap();
         ours.remove();
         assert_eq!(read_pid(&path).unwrap(), 1);
-        // The same id, in another file of the same name: that of another container.
+        // The same id in another file of the same name, as from another container.
         let ours = write();
         fs::remove_file(&path).unwrap();
         let (_kept, theirs) = (File::create(dir.path().join("b")).unwrap(), write());

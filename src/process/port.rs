@@ -1,5 +1,5 @@
-//! Where log lines leave the process. Nothing here waits unless it is told for how long: a reader
-//! that is slow, a disk that is full or a terminal that is stopped must cost lines, not time.
+//! Where log lines leave the process. Nothing here blocks unless given a duration: a slow reader, a
+//! full disk or a stopped terminal must cost lines, not time.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -22,33 +22,34 @@ pub struct Port {
     relay: Option<Relay>,
 }
 
-/// A thread that writes what comes through a pipe to a terminal that is another user's. Such a terminal
-/// can neither be opened again nor asked how much it takes: only the thread waits for it.
+/// A thread that copies a pipe to another user's terminal. Such a terminal can neither be reopened
+/// nor asked how much it takes, so only the thread waits for it.
 #[derive(Debug)]
 struct Relay {
     place: (u64, u64),
-    /// Closed once all is written.
+    /// Disconnected once everything is written.
     done: Receiver<()>,
 }
 
-/// How a write is kept from waiting.
+/// How a write is kept from blocking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Writing to a file never waits for a reader; pipes, terminals and devices were opened with `O_NONBLOCK`.
+    /// Files never wait for a reader; pipes, terminals and devices are opened with `O_NONBLOCK`.
     Plain,
     /// A socket, sent to with `MSG_DONTWAIT`.
     Send,
-    /// Others share the open description and its flags, and it cannot be opened again: `poll` has to
-    /// find room first.
+    /// Other processes share the open description and its flags, and it cannot be reopened: `poll`
+    /// must report room first.
     Ask,
 }
 
 impl Port {
-    /// Opens a log for appending; creates a file where there is nothing. The standard streams are
-    /// meant by their paths even where they cannot be opened by them (sockets, other owners).
+    /// Opens a log for appending, and creates a missing file. The paths of the standard streams
+    /// mean those streams, even if they cannot be opened by path (sockets, other owners).
+    ///
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub fn open(path: &Path) -> io::Result<Port> {
         match path.to_str() {
             Some(STDOUT) => return Port::standard(io::stdout().as_fd()),
@@ -57,8 +58,8 @@ impl Port {
         }
         let mut options = OpenOptions::new();
         options.append(true).mode(0o644).custom_flags(flags());
-        // The reader of a FIFO may come and go: held open for reading as well, the FIFO can be opened
-        // before there is a reader, and is not broken after it.
+        // The reader of a FIFO may come and go. Opening the FIFO for reading as well works without
+        // a reader, and keeps it intact after the reader leaves.
         match std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
             true => options.read(true),
             false => options.create(true),
@@ -66,8 +67,8 @@ impl Port {
         Ok(Port { file: options.open(path)?, way: Way::Plain, relay: None })
     }
 
-    /// A standard stream. Setting `O_NONBLOCK` on it would set it for every process that has inherited
-    /// the same open description, a shell for example: a pipe or terminal is opened again instead.
+    /// A standard stream. `O_NONBLOCK` on the stream itself would affect every process that shares
+    /// the open description, such as a shell; so a pipe or terminal is reopened instead.
     fn standard(stream: BorrowedFd<'_>) -> io::Result<Port> {
         let file = File::from(stream.try_clone_to_owned()?);
         let kind = file.metadata()?.file_type();
@@ -92,7 +93,7 @@ impl Port {
         let (mut from, to) = io::pipe()?;
         let (writes, done) = mpsc::channel::<()>();
         std::thread::Builder::new().spawn(move || {
-            // Not `io::copy`: a splice that waits for the terminal would keep the pipe locked.
+            // `io::copy` would splice, and hold the pipe's lock while it waits for the terminal.
             let mut bytes = [0; PIECE];
             while let Ok(count @ 1..) = from.read(&mut bytes)
                 && terminal.write_all(&bytes[..count]).is_ok()
@@ -105,26 +106,26 @@ impl Port {
         Ok(Port { file, way: Way::Plain, relay })
     }
 
-    /// Ends it. Where a thread writes on, it gets a moment to do so.
+    /// Ends the log. A relay thread gets a moment to write the rest.
     pub fn finish(&mut self) {
         if let Some(relay) = self.relay.take()
             && let Ok(nowhere) = File::options().write(true).open("/dev/null")
         {
             self.file = nowhere;
-            // An error either way: closed, which is what is waited for, or too late.
+            // Always an error: disconnected, which is the expected end, or timed out.
             let _ = relay.done.recv_timeout(LAST_MOMENT);
         }
     }
 
-    /// A pipe, terminal or device, opened for us alone.
+    /// Opens a pipe, terminal or device with an open description of our own.
     pub(super) fn write_only(path: &Path) -> io::Result<Port> {
         let file = OpenOptions::new().write(true).custom_flags(flags()).open(path)?;
         Ok(Port { file, way: Way::Plain, relay: None })
     }
 
-    /// Becomes that new port, but for a stream that is the same and can only be asked for room now:
-    /// after a change of user, the standard streams may not be ours to open again. Whether it is
-    /// another place that is written to now.
+    /// Replaces this port by `new`, except if both are the same stream and only this port can be
+    /// written without `poll`: after a change of user, the standard streams may not be reopened.
+    /// Returns whether the destination changed.
     pub fn change_to(&mut self, new: Port) -> bool {
         let same = matches!((self.place(), new.place()), (Some(a), Some(b)) if a == b);
         if !(same && self.way == Way::Plain && new.is_shared()) {
@@ -133,12 +134,12 @@ impl Port {
         !same
     }
 
-    /// Whether others share the open description, so that its flags are not ours to set.
+    /// Whether other processes share the open description, so that its flags must not be changed.
     fn is_shared(&self) -> bool {
         self.way == Way::Ask || self.relay.is_some()
     }
 
-    /// The device and inode of what is written to in the end.
+    /// The device and inode of the final destination.
     fn place(&self) -> Option<(u64, u64)> {
         match &self.relay {
             Some(relay) => Some(relay.place),
@@ -146,10 +147,11 @@ impl Port {
         }
     }
 
-    /// Writes some of these bytes, as far as there is room for them now.
+    /// Writes as many of the bytes as there is room for now.
+    ///
     ///
     /// # Errors
-    /// `WouldBlock` where there is none; whatever else the system says.
+    /// `WouldBlock` if there is no room; any other error of the system.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self.way {
             Way::Plain => (&self.file).write(bytes),
@@ -163,10 +165,11 @@ impl Port {
         }
     }
 
-    /// Waits until there is room, or for this long.
+    /// Waits for room, at most for `patience`.
+    ///
     ///
     /// # Errors
-    /// `BrokenPipe` where there is no reader any more; whatever else the system says.
+    /// `BrokenPipe` if there is no reader any more; any other error of the system.
     pub fn has_room(&self, patience: Duration) -> io::Result<bool> {
         let mut ports = [PollFd::new(&self.file, PollFlags::OUT)];
         let patience = Timespec {
@@ -189,9 +192,9 @@ impl AsFd for Port {
     }
 }
 
-/// Whether the standard error stream is the journal's, which takes priorities and knows the time
-/// (sd-daemon(3)): `JOURNAL_STREAM` names its device and inode. It is inherited by processes that
-/// write elsewhere, so that the numbers decide.
+/// Whether standard error is connected to the journal, which takes priorities and adds the time
+/// (sd-daemon(3)): `JOURNAL_STREAM` names its device and inode. Child processes with another stderr
+/// inherit the variable, so the numbers are compared.
 pub fn stderr_is_journal() -> bool {
     let Some(named) = std::env::var_os("JOURNAL_STREAM") else { return false };
     let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(metadata);
@@ -202,7 +205,7 @@ fn metadata(stream: OwnedFd) -> io::Result<std::fs::Metadata> {
     File::from(stream).metadata()
 }
 
-/// What a pipe takes whole where `poll` finds room: whole lines, as long as one fits.
+/// The part that a pipe takes whole if `poll` reports room: whole lines, if one fits.
 fn piece(bytes: &[u8]) -> &[u8] {
     let Some(most) = bytes.get(..PIECE) else { return bytes };
     match memchr::memrchr(b'\n', most) {
@@ -211,7 +214,7 @@ fn piece(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Neither opening nor writing waits, and a terminal does not become the process's own.
+/// Opening and writing do not block, and a terminal does not become the controlling terminal.
 fn flags() -> i32 {
     i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0)
 }
@@ -220,16 +223,16 @@ fn flags() -> i32 {
 pub const STDOUT: &str = "/dev/stdout";
 /// The standard error stream, as a path.
 pub const STDERR: &str = "/dev/stderr";
-/// What a thread gets to write the last lines to a terminal.
+/// How long a relay thread may take to write the last lines.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
-/// `PIPE_BUF`: what is written to a pipe in one piece.
+/// `PIPE_BUF`: the most bytes that a pipe takes in one piece.
 const PIECE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Writes until there is no room; tells how much went in.
+    /// Writes until there is no room; returns the number of bytes written.
     fn fill(port: &Port) -> usize {
         let mut total = 0;
         loop {

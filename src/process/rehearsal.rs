@@ -1,5 +1,5 @@
-//! What can be tried of a start without taking anything from a process that runs: for `-t`, and for
-//! what will not work any more once the process has become its user.
+//! Tries a start without disturbing a running process: for `-t`, and to find what would fail once
+//! the process has changed its user.
 //!
 //! Nothing is created, written or listened on.
 
@@ -18,12 +18,12 @@ use crate::address::Address;
 use crate::config::model::{Config, Listen, LogSink, PidFile, User};
 use crate::worker::ListenError;
 
-/// What a start would meet.
+/// Problems that a start would meet.
 #[derive(Debug, Default)]
 pub(super) struct Rehearsal {
-    /// What would keep the process from starting.
+    /// Problems that prevent a start.
     pub(super) errors: Vec<ProcessError>,
-    /// What the operator should know although it is no error.
+    /// What the operator should know although it is not an error.
     pub(super) warnings: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ impl Rehearsal {
             let address = || listen.address.clone();
             match try_bind(listen) {
                 Ok(()) => {}
-                // Its own, most likely: that of the process which is to read this file.
+                // Probably in use by the process that is to load this configuration.
                 Err(e) if e.kind() == ErrorKind::AddrInUse => {
                     if !runs(&config.process.pid) {
                         let reason = "in use, and no process of the pid file runs";
@@ -93,8 +93,8 @@ impl Rehearsal {
     }
 }
 
-/// What another user may do with files, by their owners and modes. (Root cannot ask the system on
-/// another's behalf; access control lists may permit more.)
+/// What another user may do with files, judged by owners and modes. (Root cannot ask the system on
+/// another user's behalf; access control lists may permit more.)
 pub(super) struct Permitted<'a> {
     user: &'a User,
     pub(super) ids: Ids,
@@ -104,8 +104,9 @@ pub(super) struct Permitted<'a> {
 impl Permitted<'_> {
     /// Looks the user up.
     ///
+    ///
     /// # Errors
-    /// No such user or group.
+    /// There is no such user or group.
     pub(super) fn of(user: &User) -> Result<Permitted<'_>, ProcessError> {
         let failed = |reason| ProcessError::User { name: user.name.clone(), reason };
         let ids = system::find_ids(&user.name, user.group.as_deref()).map_err(failed)?;
@@ -113,7 +114,7 @@ impl Permitted<'_> {
         Ok(Permitted { user, ids, groups })
     }
 
-    /// What will not work once the process is that user.
+    /// What would fail once the process runs as that user.
     pub(super) fn warnings(&self, config: &Config) -> Vec<String> {
         let mut warnings = Vec::new();
         let name = &self.user.name;
@@ -154,7 +155,7 @@ impl Permitted<'_> {
         self.reaches(path) && fs::metadata(directory).is_ok_and(|found| self.may(&found, 3))
     }
 
-    /// Whether the bits of the user's class hold all of these: 1 to enter, 2 to write.
+    /// Whether the user's class has all of these permission bits: 1 to enter, 2 to write.
     fn may(&self, found: &Metadata, bits: u32) -> bool {
         let class = if found.uid() == self.ids.user {
             6
@@ -167,7 +168,7 @@ impl Permitted<'_> {
     }
 }
 
-/// The paths of all logs but the standard streams.
+/// The paths of all logs except the standard streams.
 fn logs(config: &Config) -> impl Iterator<Item = &Path> {
     let errors = config.process.error_logs.iter().filter_map(|log| match &log.to {
         LogSink::File(path) => Some(path.as_path()),
@@ -178,7 +179,7 @@ fn logs(config: &Config) -> impl Iterator<Item = &Path> {
     errors.chain(access).filter(move |path| !streams.contains(path))
 }
 
-/// The same for a file whose opening must not wait: a FIFO may have no reader.
+/// Like [`writable`], without blocking on a FIFO that has no reader.
 fn writable_at_once(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.file_type().is_fifo() => Err(rustix::io::Errno::NXIO.into()),
@@ -186,7 +187,7 @@ fn writable_at_once(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a file can be written, or made where there is none.
+/// Whether a file can be written, or created if it is missing.
 fn writable(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(ErrorKind::IsADirectory.into()),
@@ -205,8 +206,8 @@ fn directory(path: &Path) -> &Path {
     if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
 }
 
-/// Binds as a listener would, and lets go at once. A socket that does not listen does not
-/// occupy the address.
+/// Binds as a listener would, and releases the address at once. A socket that does not listen does
+/// not occupy it.
 fn try_bind(at: &Listen) -> io::Result<()> {
     match &at.address {
         Address::Inet(address) => {
@@ -229,7 +230,7 @@ fn try_bind(at: &Listen) -> io::Result<()> {
     }
 }
 
-/// Whether the process of the pid file is there; where there is no such file, it may be.
+/// Whether the process of the pid file runs; assumed if there is no pid file.
 fn runs(pid_file: &PidFile) -> bool {
     let (PidFile::Default(path) | PidFile::At(path)) = pid_file else { return true };
     pid::read_pid(path).is_ok_and(|pid| match system::kill(pid, 0) {
@@ -238,7 +239,7 @@ fn runs(pid_file: &PidFile) -> bool {
     })
 }
 
-/// What is said where another user is asked for in vain.
+/// The warning about a `user` that has no effect.
 pub(super) const USER_IGNORED: &str = "\"user\" is ignored: only root can become another user";
 
 #[cfg(test)]

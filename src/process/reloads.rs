@@ -1,8 +1,8 @@
-//! How reloads end, for `-s reload`, which waits for that: a file of one line beside the pid file.
+//! Outcomes of reloads, for `-s reload`, which waits for them: a one-line file beside the pid file.
 //!
-//! `1234 2 2 ok`: the process 1234 has begun two reloads and ended two, the last of them well. A signal
-//! carries no answer, and several may become one reload; but a reload that begins after the line
-//! was read has seen whatever the operator wrote before.
+//! `1234 2 2 ok`: process 1234 has begun two reloads and ended two, the last successfully. A signal
+//! carries no answer, and several signals may become one reload; but a reload that begins after the
+//! line was read sees whatever the operator wrote before.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,7 +15,7 @@ use signal_hook::consts::SIGHUP;
 use super::pid::read_small;
 use super::{ProcessError, system};
 
-/// The file of this process. It stays open, as only root may be able to open it again.
+/// This process's file. It stays open, because only root may be able to reopen it.
 #[derive(Debug)]
 pub struct Reloads {
     path: PathBuf,
@@ -23,20 +23,21 @@ pub struct Reloads {
     told: Told,
 }
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     begun: u64,
     ended: u64,
-    /// How the last one that has ended did so, even while the next one is under way.
+    /// The outcome of the last finished reload, even while another one runs.
     outcome: String,
 }
 
 impl Reloads {
-    /// Makes the file that belongs to a pid file, in place of one that another process left.
+    /// Creates the file that belongs to a pid file, and replaces one left by another process.
+    ///
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub fn create(pid_file: &Path) -> io::Result<Reloads> {
         Reloads::continued(pid_file, Told { begun: 0, ended: 0, outcome: WELL.into() })
     }
@@ -50,36 +51,37 @@ impl Reloads {
         Ok(reloads)
     }
 
-    /// A reload begins.
+    /// Notes that a reload begins.
     pub fn begin(&mut self) {
         self.told.begun += 1;
         self.tell();
     }
 
-    /// The reload has ended: well, or why not.
+    /// Notes the outcome of a reload: `Err` holds the reason of a failure.
     pub fn end(&mut self, outcome: &Result<(), String>) {
         self.told.ended = self.told.begun;
         self.told.outcome = outcome.as_ref().err().map_or(WELL, String::as_str).replace('\n', " ");
         self.tell();
     }
 
-    /// Goes on in the file that belongs to another pid file.
+    /// Continues in the file that belongs to another pid file.
+    ///
     ///
     /// # Errors
-    /// As [`Reloads::create`]; the old file stays in use.
+    /// Like [`Reloads::create`]; the old file stays in use.
     pub fn move_to(&mut self, pid_file: &Path) -> io::Result<()> {
         let moved = Reloads::continued(pid_file, self.told.clone())?;
         std::mem::replace(self, moved).remove();
         Ok(())
     }
 
-    /// Removes the file, unless it is another process's by now.
+    /// Removes the file, unless it belongs to another process by now.
     pub fn remove(self) {
         let place = |found: fs::Metadata| (found.dev(), found.ino());
         if let (Ok(ours), Ok(found)) = (self.file.metadata(), fs::metadata(&self.path))
             && place(ours) == place(found)
         {
-            // Where the directory is root's, the file stays; it names a process that is gone.
+            // In a directory of root's the file stays; it names a process that no longer exists.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -98,10 +100,11 @@ impl Reloads {
     }
 }
 
-/// Lets a process reload, and waits for the outcome.
+/// Makes a process reload, and waits for the outcome.
+///
 ///
 /// # Errors
-/// The reload failed, the process cannot be signalled or has ended, or there is no word of it.
+/// The reload failed, the process cannot be signalled or has ended, or the outcome is unknown.
 pub fn reload(pid: i32, pid_file: &Path) -> Result<(), ProcessError> {
     let path = beside(pid_file);
     let before = Told::by(pid, &path);
@@ -122,14 +125,14 @@ pub fn reload(pid: i32, pid_file: &Path) -> Result<(), ProcessError> {
         if system::kill(pid, 0).is_err() {
             return failed("it has ended".into());
         }
-        // A signal may end the wait early; the rounds are many.
+        // A signal may end the wait early; there are many rounds.
         let _ = poll(&mut [], Some(&ROUND));
     }
     failed("no word of it within a minute: see its log".into())
 }
 
 impl Told {
-    /// What the file of another process says.
+    /// Reads the file of another process.
     fn by(pid: i32, path: &Path) -> Option<Told> {
         let text = read_small(path).ok()?;
         let mut words = text.split_once('\n')?.0.splitn(4, ' ');
@@ -146,9 +149,9 @@ fn beside(pid_file: &Path) -> PathBuf {
     name.into()
 }
 
-/// The outcome of a reload that did not fail.
+/// The outcome of a successful reload.
 const WELL: &str = "ok";
-/// How often the file is looked at: for a minute, as names may take long to resolve.
+/// How often the file is read: for a minute, because names may take long to resolve.
 const ROUNDS: u32 = 3000;
 const ROUND: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 

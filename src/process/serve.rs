@@ -25,10 +25,11 @@ use crate::net::os::OsNet;
 use crate::time::Time;
 use crate::worker::Worker;
 
-/// Serves until a signal ends it.
+/// Serves until a signal ends the process.
+///
 ///
 /// # Errors
-/// Whatever keeps it from starting, and the event loop's own failure.
+/// Anything that prevents a start, or a failure of the event loop.
 pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     let starting = Arc::new(AtomicBool::new(true));
     let no_signals = |reason| ProcessError::System { what: "watching signals", reason };
@@ -52,7 +53,7 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
                 let own = watch_signals(&starting).map_err(no_signals)?;
                 let inherited = std::mem::replace(&mut signals, own).pending();
                 let earlier: Vec<i32> = earlier.into_iter().chain(inherited).collect();
-                // Once more, now that they are kept elsewhere.
+                // Raised again, now that signals are collected elsewhere.
                 earlier.into_iter().try_for_each(raise).map_err(no_signals)?;
             }
         }
@@ -69,7 +70,7 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     outcome
 }
 
-/// Takes all that serving needs: logs, addresses, the pid file, the user.
+/// Acquires everything that serving needs: logs, addresses, the pid file, the user.
 fn start(
     source: Source,
     config: Arc<Config>,
@@ -112,25 +113,25 @@ struct Running {
     signals: Signals,
     logs: AccessLogs,
     pid: Option<WrittenPid>,
-    /// For `-s reload`; there is one where there is a pid file.
+    /// For `-s reload`; `Some` only if there is a pid file.
     reloads: Option<Reloads>,
     stage: Stage,
-    /// When to try again what a log had no room for.
+    /// When to retry writing log lines that found no room.
     logs_wait: Time,
-    /// Descriptors that were open before the first socket was.
+    /// Descriptors that were open before the first socket.
     descriptors: u64,
 }
 
-/// What is going on besides serving.
+/// What the process does besides serving.
 enum Stage {
     Serving,
-    /// A thread reads the new configuration, as resolving names may take long.
+    /// A thread loads the new configuration, because resolving names may take long.
     Loading(Loading),
-    /// As `Loading`, and the files may have changed since that began.
+    /// Like `Loading`, but the files may have changed since the load began.
     LoadingAgain(Loading),
-    /// No new connections; those that are left may go on until this moment.
+    /// No new connections are accepted; open ones may continue until this moment.
     Draining(Time),
-    /// Nothing is waited for any more.
+    /// The loop ends.
     Ended,
 }
 
@@ -144,7 +145,7 @@ enum Lines {
 }
 
 impl Running {
-    /// In the background: lets go of the streams, and of the process that waits for this one.
+    /// In the background: releases the standard streams and the foreground process.
     fn let_go(&mut self, word: Option<Word>) -> Result<(), ProcessError> {
         if let Some(word) = word {
             logger::finish();
@@ -172,7 +173,7 @@ impl Running {
         }
     }
 
-    /// When to look at things that bring no event of their own.
+    /// When to check what no event announces.
     fn wake_up_at(&self) -> Time {
         let now = self.worker.now();
         let stage = match self.stage {
@@ -191,7 +192,7 @@ impl Running {
                 SIGQUIT => self.quit(),
                 SIGHUP => self.begin_reload(),
                 SIGUSR1 => self.reopen(),
-                // SIGUSR2 and SIGWINCH: nginx replaces its program and stops its workers.
+                // nginx replaces its program on SIGUSR2 and stops its workers on SIGWINCH.
                 _ => log::info!("signal {signal} is ignored"),
             }
         }
@@ -251,7 +252,7 @@ impl Running {
         };
     }
 
-    /// Goes on with whatever the stage waits for.
+    /// Proceeds if the stage has what it waits for.
     fn advance(&mut self) {
         match std::mem::replace(&mut self.stage, Stage::Serving) {
             Stage::Loading(loading) if loading.is_finished() => self.finish_reload(loading),
@@ -289,7 +290,8 @@ impl Running {
         }
     }
 
-    /// Everything that can fail comes first, so that a failure leaves the old configuration whole.
+    /// Does everything that can fail first, so that a failure leaves the old configuration in
+    /// place.
     fn apply(&mut self, loaded: Loaded) -> Result<(), ProcessError> {
         let config = Arc::new(loaded.config);
         let sinks: Sinks = logger::open(&config.process.error_logs)?;
@@ -358,8 +360,8 @@ impl Running {
     }
 }
 
-/// Signals are kept from now on until the loop takes them; but while the process is `starting`,
-/// those that end it do so at once: it has nothing to lose yet, and may wait long for names.
+/// Collects signals for the loop. While `starting` is set, a terminating signal ends the process at
+/// once: it has nothing to lose yet, and resolving names may take long.
 fn watch_signals(starting: &Arc<AtomicBool>) -> io::Result<Signals> {
     for signal in [SIGTERM, SIGINT, SIGQUIT] {
         flag::register_conditional_shutdown(signal, 0, Arc::clone(starting))?;
@@ -381,8 +383,8 @@ fn say_listening(worker: &Worker<OsNet>) {
     }
 }
 
-/// Descriptors for all connections, and for listeners, logs and the like, of which so many are open
-/// before the first socket is. Returns how many there are for sockets.
+/// Raises the descriptor limit for all connections, listeners, logs and the `open` descriptors.
+/// Returns how many remain for sockets.
 fn raise_limits(process: &Process, open: u64) -> usize {
     let need = u64::try_from(process.worker_connections).unwrap_or(u64::MAX);
     let need = need.saturating_add(SPARE_DESCRIPTORS);
@@ -404,7 +406,7 @@ fn raise_limits(process: &Process, open: u64) -> usize {
     usize::try_from(limit - spare).unwrap_or(usize::MAX)
 }
 
-/// Gives up root's rights, if `user` asks for it; log files go to the new user.
+/// Gives up root privileges if `user` asks for it; log files are given to the new user.
 fn become_user(config: &Config) -> Result<(), ProcessError> {
     let Some(user) = &config.process.user else { return Ok(()) };
     if !system::is_root() {
@@ -428,12 +430,12 @@ fn become_user(config: &Config) -> Result<(), ProcessError> {
     system::become_user(&user.name, ids).map_err(failed)
 }
 
-/// What follows from a file that cannot be made.
+/// The consequence of a file that cannot be created.
 const NO_OUTCOMES: &str = "\"-s reload\" will not be told how reloads end";
-/// How often to look whether a load or a graceful stop has come to its end, and the least time
-/// between two looks at access logs.
+/// How often to check whether a load or a graceful stop has finished, and the least time between
+/// two checks of access logs.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Descriptors that are not connections.
 const SPARE_DESCRIPTORS: u64 = 64;
-/// Descriptors for files that are open for a moment, at a reload for example, and for a spare pipe.
+/// Descriptors for files that are open briefly, for example at a reload, and for a spare pipe.
 const FILES_AT_ONCE: u64 = 8;

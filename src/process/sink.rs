@@ -1,5 +1,5 @@
-//! Log lines on their way out of the process: what finds no room waits, within bounds; what does
-//! not fit there either is counted, and told once there is room again.
+//! Log lines on their way out of the process. Lines without room wait, up to a limit; lines beyond
+//! the limit are counted, and reported once there is room again.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::time::Time;
 pub struct Sink {
     path: PathBuf,
     port: Port,
-    /// Lines, the first of which may have been written in part.
+    /// Waiting lines; the first may have been written in part.
     waiting: Vec<u8>,
-    /// Lines that were given up since the log last worked.
+    /// Lines dropped since the log last worked.
     lost: u64,
-    /// The last byte that was written: only behind the end of a line may another file take over.
+    /// The last byte written: another file may take over only after the end of a line.
     last: u8,
-    /// Not written to before this moment.
+    /// When to write again at the earliest.
     again: Time,
     state: State,
     news: Option<News>,
@@ -29,24 +29,24 @@ pub struct Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Works,
-    /// And that has been told.
+    /// The failure is reported.
     Fails,
 }
 
-/// What has changed with a log.
+/// A change of a log's state.
 #[derive(Debug)]
 pub enum News {
-    /// It takes no more lines.
+    /// The log takes no more lines.
     Fails(io::Error),
-    /// It takes lines again.
+    /// The log takes lines again.
     Works {
-        /// Lines that were given up meanwhile.
+        /// Lines dropped meanwhile.
         lost: u64,
     },
 }
 
 impl News {
-    /// What to tell the operator of the log at that path.
+    /// The message to the operator about the log at `path`.
     pub fn line(&self, path: &Path) -> String {
         let path = path.display();
         match self {
@@ -66,8 +66,9 @@ impl News {
 impl Sink {
     /// Opens a log: see [`Port::open`].
     ///
+    ///
     /// # Errors
-    /// Whatever the system says, with the path.
+    /// Any error of the system, with the path.
     pub fn open(path: &Path) -> Result<Sink, ProcessError> {
         Ok(Sink {
             path: path.into(),
@@ -81,11 +82,12 @@ impl Sink {
         })
     }
 
-    /// Opens the path again, behind which there may be another file now. Lines for which the old one
-    /// has no room go there.
+    /// Reopens the path, which may lead to another file now. Lines that the old file has no room
+    /// for go to the new one.
+    ///
     ///
     /// # Errors
-    /// As [`Sink::open`]; the log stays as it was.
+    /// Like [`Sink::open`]; the log stays as it was.
     pub fn reopen(&mut self) -> Result<(), ProcessError> {
         self.flush_now(Time::ZERO);
         let new = open_port(&self.path)?;
@@ -97,7 +99,7 @@ impl Sink {
         let is_other = self.port.change_to(new);
         self.again = Time::ZERO;
         if is_other && self.last != b'\n' {
-            // The rest of a line that was begun elsewhere is no line.
+            // The rest of a line that began in another file is not a whole line.
             let rest = memchr::memchr(b'\n', &self.waiting);
             self.waiting.drain(..rest.map_or(self.waiting.len(), |end| end + 1));
             self.last = b'\n';
@@ -106,23 +108,23 @@ impl Sink {
         }
     }
 
-    /// Goes on where an earlier one of the same path stopped.
+    /// Continues where an earlier sink of the same path stopped.
     pub fn take_over(&mut self, earlier: Sink) {
         let new = std::mem::replace(self, earlier);
         self.change_to(new.port);
     }
 
-    /// Whether no line waits or is still to be counted out.
+    /// Whether no line waits and no lost line is unreported.
     pub fn is_settled(&self) -> bool {
         self.waiting.is_empty() && self.lost == 0
     }
 
-    /// What its lines are for.
+    /// The path of the log.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds a line, with its newline, to those that [`Sink::flush`] writes.
+    /// Adds a line, with its newline, to the waiting ones; [`Sink::flush`] writes them.
     pub fn push(&mut self, line: &[u8], now: Time) {
         if self.waiting.len() + line.len() > WAITING_LIMIT {
             return self.write(line, now);
@@ -130,7 +132,7 @@ impl Sink {
         self.keep(line);
     }
 
-    /// Writes lines, behind those that wait.
+    /// Writes lines after those that wait.
     pub fn write(&mut self, lines: &[u8], now: Time) {
         self.flush(now);
         if !self.waiting.is_empty() || now < self.again {
@@ -150,14 +152,14 @@ impl Sink {
         self.note(outcome, now);
     }
 
-    /// Writes what waits, if there is room, and unless there was none a moment ago.
+    /// Writes waiting lines, unless there was no room a moment ago.
     pub fn flush(&mut self, now: Time) {
         if now >= self.again {
             self.flush_now(now);
         }
     }
 
-    /// Writes what waits, for the last time: gives a reader a moment to make room.
+    /// Writes waiting lines for the last time; gives a reader a moment to make room.
     pub fn finish(&mut self) {
         self.flush_now(Time::ZERO);
         for _ in 0..LAST_ROUNDS {
@@ -169,12 +171,12 @@ impl Sink {
         self.port.finish();
     }
 
-    /// When to try again what finds no room.
+    /// When to retry waiting lines.
     pub fn next_try(&self) -> Time {
         if self.waiting.is_empty() { Time::NEVER } else { self.again }
     }
 
-    /// What has changed with the log since last asked: that it fails, or works again.
+    /// The latest change of the log's state since the last call.
     pub fn news(&mut self) -> Option<News> {
         self.news.take()
     }
@@ -202,11 +204,11 @@ impl Sink {
         self.again = now + AGAIN;
         let kind = reason.kind();
         if matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
-            // There may never be a reader again: nothing waits for one.
+            // There may never be a reader again, so no line waits for one.
             self.lost += lines(&self.waiting);
             self.waiting.clear();
         } else if kind == ErrorKind::WouldBlock && self.lost == 0 {
-            // A reader that is a little behind is no failure.
+            // A reader that is a little late is not a failure.
             return;
         }
         self.fail(reason);
@@ -219,8 +221,8 @@ impl Sink {
         }
     }
 
-    /// Lets lines wait, as many as fit. Once one was lost, so are those that follow until nothing
-    /// waits any more: one gap, and its end is where it is told.
+    /// Lets as many lines wait as fit. Once a line is lost, all later ones are too, until none
+    /// waits: the log then has a single gap, and its end is reported in place.
     fn keep(&mut self, more: &[u8]) {
         let room = match self.lost == 0 || self.waiting.is_empty() {
             true => WAITING_LIMIT.saturating_sub(self.waiting.len()),
@@ -243,7 +245,7 @@ fn open_port(path: &Path) -> Result<Port, ProcessError> {
     Port::open(path).map_err(|reason| ProcessError::Open { path: path.into(), reason })
 }
 
-/// Writes as much as there is room for; tells how much, and what kept it from more.
+/// Writes as much as there is room for; returns how much, and what stopped it.
 fn write(port: &Port, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -261,13 +263,13 @@ fn lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// Bytes that wait for one log: some thousand lines, a second of a busy access log.
+/// Bytes that may wait for one log: some thousand lines, a second of a busy access log.
 const WAITING_LIMIT: usize = 256 << 10;
-/// Storage that a log keeps while nothing waits for it.
+/// Storage that a log keeps while no line waits, in bytes.
 const KEPT_CAPACITY: usize = 16 << 10;
-/// How long a log that has no room is left alone.
+/// How long to wait after a log had no room.
 const AGAIN: Duration = Duration::from_millis(100);
-/// How often and how long the end of the process waits for a reader.
+/// How many times, and how long each, the end of the process waits for a reader.
 const LAST_ROUNDS: usize = 10;
 const LAST_WAIT: Duration = Duration::from_millis(100);
 
@@ -279,7 +281,7 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::OpenOptionsExt;
 
-    /// A FIFO without a reader, and a sink for it.
+    /// A FIFO without a reader, and its sink.
     fn fifo() -> (tempfile::TempDir, Sink) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
@@ -289,7 +291,7 @@ mod tests {
         (dir, sink)
     }
 
-    /// A line of this number, so long that few fill a pipe.
+    /// A line with this number, so long that few fill a pipe.
     fn line(number: usize) -> Vec<u8> {
         format!("{number:0100}\n").into_bytes()
     }
@@ -298,7 +300,7 @@ mod tests {
         Time::ZERO + Duration::from_millis(millis)
     }
 
-    /// Reads all that comes while the sink goes on; the numbers on the lines.
+    /// Reads everything while the sink flushes; returns the numbers of the lines.
     fn read_all(sink: &mut Sink, path: &Path) -> Vec<usize> {
         let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
         let mut reader = File::options().read(true).custom_flags(flags).open(path).unwrap();
@@ -321,12 +323,12 @@ mod tests {
     fn a_line_that_was_begun_elsewhere_is_counted_and_not_torn() {
         let (dir, mut sink) = fifo();
         let path = dir.path().join("fifo");
-        // In pieces that no pipe is a multiple of.
+        // In pieces of which a pipe's size is no multiple.
         for number in 0..2000 {
             sink.write(&line(number), at(0));
         }
         assert!(!sink.waiting.is_empty());
-        // A few bytes of room: the next line is begun, and waits for the rest of its room.
+        // A few bytes of room: the next line is begun, and its rest waits.
         let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
         let mut reader = File::options().read(true).custom_flags(flags).open(&path).unwrap();
         reader.read_exact(&mut [0; 4200]).unwrap();
@@ -358,7 +360,7 @@ mod tests {
             assert_eq!(sink.next_try(), at(100));
             let lost = usize::try_from(sink.lost).unwrap();
             let numbers = read_all(&mut sink, &dir.path().join("fifo"));
-            // Nothing is missing but what was counted, and that in one piece.
+            // Exactly the counted lines are missing, all at the end.
             assert_eq!(numbers, (0..count - lost).collect::<Vec<usize>>());
             let Some(News::Works { lost: told }) = sink.news else { panic!() };
             assert_eq!((told, sink.lost, sink.next_try()), (lost as u64, 0, Time::NEVER));

@@ -1,4 +1,4 @@
-//! System calls that std lacks, as far as they concern the process itself.
+//! System calls on the process itself that std lacks.
 
 use std::ffi::CString;
 use std::io;
@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Group, Pid, Uid, User};
 
-/// A user and a group, by number.
+/// A user and a group, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ids {
     /// The user.
@@ -17,15 +17,16 @@ pub struct Ids {
     pub group: u32,
 }
 
-/// Whether the process may become any user.
+/// Whether the process may change to any user.
 pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
-/// Sends a signal to a process; 0 only asks whether there is such a process.
+/// Sends a signal to a process; 0 only checks that the process exists.
+///
 ///
 /// # Errors
-/// No such process, or not ours to signal.
+/// There is no such process, or it may not be signalled.
 pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     let signal = match signal {
         0 => None,
@@ -34,10 +35,11 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     Ok(nix::sys::signal::kill(Pid::from_raw(pid), signal)?)
 }
 
-/// The numbers of a user and its own group, or of another group.
+/// The numeric ids of a user and of its own or another group.
+///
 ///
 /// # Errors
-/// No such user or group.
+/// There is no such user or group.
 pub fn find_ids(user: &str, group: Option<&str>) -> io::Result<Ids> {
     let found = User::from_name(user).map_err(absent)?.ok_or(io::ErrorKind::NotFound)?;
     let group = match group {
@@ -47,16 +49,17 @@ pub fn find_ids(user: &str, group: Option<&str>) -> io::Result<Ids> {
     Ok(Ids { user: found.uid.as_raw(), group: group.as_raw() })
 }
 
-/// All groups that the user is in, by number.
+/// All groups of the user, as numbers.
+///
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 pub fn groups(user: &str, ids: Ids) -> io::Result<Vec<u32>> {
     let groups = nix::unistd::getgrouplist(&CString::new(user)?, Gid::from_raw(ids.group))?;
     Ok(groups.into_iter().map(Gid::as_raw).collect())
 }
 
-/// What some systems say of a name that their databases lack.
+/// Some systems report a missing name with these errors.
 fn absent(reason: Errno) -> io::Error {
     match reason == Errno::ENOENT || reason == Errno::ESRCH {
         true => io::ErrorKind::NotFound.into(),
@@ -64,7 +67,8 @@ fn absent(reason: Errno) -> io::Error {
     }
 }
 
-/// Becomes that user for good, with all its groups.
+/// Changes to the user permanently, with all its groups.
+///
 ///
 /// # Errors
 /// Not permitted.
@@ -73,20 +77,21 @@ pub fn become_user(name: &str, ids: Ids) -> io::Result<()> {
     let group = Gid::from_raw(ids.group);
     nix::unistd::initgroups(&name, group)?;
     nix::unistd::setgid(group)?;
-    // Last, as after it nothing else is permitted.
+    // Last: after it nothing else is permitted.
     Ok(nix::unistd::setuid(Uid::from_raw(ids.user))?)
 }
 
-/// Descriptors that are open now; some that a process has at the least, where the system does not tell.
+/// The number of open descriptors; the usual minimum if the system does not report it.
 pub fn open_descriptors() -> u64 {
     std::fs::read_dir("/proc/self/fd").map_or(8, |open| open.count() as u64)
 }
 
-/// Raises the limit on open descriptors to `want`, the hard limit too where that is permitted.
-/// Returns what it is afterwards.
+/// Raises the limit on open descriptors to `want`, and the hard limit if permitted. Returns the
+/// resulting limit.
+///
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 pub fn raise_descriptor_limit(want: u64) -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft >= want {

@@ -1,6 +1,6 @@
-//! Answers of the proxy's own: a status, and a small body that says why.
+//! Responses that the proxy makes itself: a status, and a small body that explains it.
 
-/// The reason phrase of a status; empty for one that has none. RFC 9110, section 15.
+/// The reason phrase of a status; empty if it has none. RFC 9110, section 15.
 pub fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
@@ -46,12 +46,12 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
-/// Whether an answer with this status never has a body.
+/// Whether a response with this status never has a body.
 pub fn is_bodiless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 
-/// Appends the body that tells a person what happened.
+/// Appends a body that explains the status to a person.
 pub fn page(status: u16, why: &str, out: &mut Vec<u8>) {
     let text = match why {
         "" => format!("{status} {}\n", reason(status)),

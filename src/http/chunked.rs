@@ -1,35 +1,35 @@
 //! The chunked coding, byte for byte. RFC 9112, section 7.1.
 //!
-//! Bytes in the one canonical spelling pass as they came. Any other legal spelling (leading zeros,
-//! extensions, trailers) is rewritten in place, which only ever makes it shorter; anything else is
-//! an error. The outcome does not depend on how the bytes were split.
+//! Bytes in canonical form pass unchanged. Any other legal form (leading zeros, extensions,
+//! trailers) is rewritten in place, which only makes it shorter; anything else is an error. The
+//! result does not depend on how the bytes were split.
 
 use super::fields::{is_tchar, is_token, is_value, is_value_byte};
 use crate::planted::{self, Bug};
 
-/// What of a chunked body is passed on.
+/// Which parts of a chunked body are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Sizes and data: the receiver reads chunks.
+    /// Sizes and data: the receiver understands chunks.
     Framing,
-    /// Data only: the receiver does not.
+    /// Data only: the receiver does not understand chunks.
     Data,
 }
 
-/// What a scan did to the bytes it was given.
+/// The result of scanning some bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// So many bytes at the front are to be passed on.
+    /// Number of bytes at the front to pass on.
     pub kept: usize,
-    /// So many bytes at the front, those included, need not be shown again.
+    /// Number of bytes at the front that need not be scanned again, including the kept ones.
     pub consumed: usize,
 }
 
-/// Not the syntax of chunks, or beyond the limits for what is not data.
+/// Not valid chunked syntax, or more extensions and trailers than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkError;
 
-/// Follows a chunked body through its bytes.
+/// Tracks a chunked body through its bytes.
 #[derive(Debug, Default)]
 pub struct ChunkScanner {
     state: State,
@@ -42,13 +42,13 @@ enum State {
     /// Before or within a size line.
     #[default]
     Size,
-    /// So many bytes of data are still to come.
+    /// Bytes of data still to come.
     Data(u64),
-    /// Before the line end behind the data.
+    /// Before the line end after the data.
     DataEnd,
-    /// Behind the last chunk.
+    /// After the last chunk.
     Trailers,
-    /// Behind the empty line.
+    /// After the empty line.
     Done,
 }
 
@@ -66,7 +66,7 @@ impl ChunkScanner {
         }
     }
 
-    /// Passes over data that is not looked at: no more than [`ChunkScanner::unread`] says.
+    /// Passes data without looking at it: at most [`ChunkScanner::unread`] bytes.
     pub fn pass_unread(&mut self, count: u64) {
         let left = self.unread() - count;
         if count > 0 {
@@ -74,9 +74,10 @@ impl ChunkScanner {
         }
     }
 
-    /// Scans the next bytes, changing them in place so that what is to be passed on stands at the
-    /// front. What is not consumed (an unfinished line, or bytes behind the body) must be shown
-    /// again, with more behind it.
+    /// Scans the next bytes and moves those to pass on to the front, in place. Bytes that are not
+    /// consumed (an unfinished line, or bytes after the body) must be passed in again, with more
+    /// after them.
+    ///
     ///
     /// # Errors
     /// As soon as the bytes cannot be chunks.
@@ -86,7 +87,7 @@ impl ChunkScanner {
         Ok(scan)
     }
 
-    /// One line, or one stretch of data. False: more bytes are needed, or the body has ended.
+    /// Scans one line or one run of data. `false` if more bytes are needed or the body has ended.
     fn step(&mut self, bytes: &mut [u8], scan: &mut Scan, keep: Keep) -> Result<bool, ChunkError> {
         match self.state {
             State::Size => self.size_line(bytes, scan, keep),
@@ -196,7 +197,7 @@ fn pass(bytes: &mut [u8], scan: &mut Scan, count: usize) {
     scan.consumed += count;
 }
 
-/// The first line of `bytes` without its end; none while it is unfinished.
+/// The first line of `bytes` without its end; `None` while it is incomplete.
 fn line(bytes: &[u8]) -> Result<Option<&[u8]>, ChunkError> {
     let window = &bytes[..bytes.len().min(MAX_LINE)];
     match memchr::memchr2(b'\r', b'\n', window) {
@@ -221,7 +222,7 @@ fn hexadecimal(digits: &[u8]) -> Result<u64, ChunkError> {
     })
 }
 
-/// `*( ";" token [ "=" ( token / quoted-string ) ] )`, without the blanks that RFC 9112 only
+/// `*( ";" token [ "=" ( token / quoted-string ) ] )`, without the blanks that RFC 9112 merely
 /// tolerates.
 fn check_extensions(mut rest: &[u8]) -> Result<(), ChunkError> {
     while let Some((&first, after)) = rest.split_first() {
@@ -239,13 +240,13 @@ fn check_extensions(mut rest: &[u8]) -> Result<(), ChunkError> {
     Ok(())
 }
 
-/// What follows the token at the front.
+/// The bytes after the token at the front.
 fn token(bytes: &[u8]) -> Result<&[u8], ChunkError> {
     let end = bytes.iter().position(|&b| !is_tchar(b)).unwrap_or(bytes.len());
     if end == 0 { Err(ChunkError) } else { Ok(&bytes[end..]) }
 }
 
-/// What follows the quoted string whose opening quote has been passed.
+/// The bytes after a quoted string whose opening quote has been consumed.
 fn quoted_string(mut bytes: &[u8]) -> Result<&[u8], ChunkError> {
     loop {
         bytes = match bytes {
@@ -264,17 +265,17 @@ fn check_trailer(line: &[u8]) -> Result<(), ChunkError> {
     if is_token(name) && is_value(value) { Ok(()) } else { Err(ChunkError) }
 }
 
-/// The longest size or trailer line, its end included.
+/// The longest size or trailer line in bytes, including its end.
 const MAX_LINE: usize = 4 << 10;
-/// Extensions and trailers of one body together.
+/// Bytes of extensions and trailers in one body.
 const MAX_EXTRA: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Feeds `input` in pieces that end at `cuts`; what was kept, and what was left unread behind
-    /// the end of the body (none: the body has not ended).
+    /// Feeds `input` in pieces that end at `cuts`. Returns the kept bytes, and those left after the
+    /// body; `None` if the body has not ended.
     fn feed(
         input: &[u8],
         cuts: &[usize],

@@ -6,7 +6,7 @@ use super::fields::{Fields, Known, trim};
 use super::head::Version;
 use crate::planted::{self, Bug};
 
-/// What all `Connection` lines of one head say together.
+/// The combined options of all `Connection` lines of one head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// `close`.
@@ -17,31 +17,32 @@ pub struct Options {
     pub upgrade: bool,
     /// `te`.
     pub te: bool,
-    /// Other options: names of fields that are for this hop only.
+    /// Other options, which name hop-by-hop fields.
     pub names_fields: bool,
 }
 
-/// The `Connection` lines of a head are together longer than [`MAX_LENGTH`].
+/// The `Connection` lines of a head are longer than [`MAX_LENGTH`] in total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
 impl Options {
     /// Reads the `Connection` lines among `fields`.
     ///
+    ///
     /// # Errors
-    /// More than [`MAX_LENGTH`] bytes of them.
+    /// More than [`MAX_LENGTH`] bytes in total.
     pub fn of(fields: Fields<'_>) -> Result<Options, TooLong> {
         let mut options = Options::default();
         let mut left = MAX_LENGTH;
         for value in fields.values(Known::Connection) {
-            // A line end separates as a comma does.
+            // A line end separates options as a comma does.
             left = left.checked_sub(value.len() + 1).ok_or(TooLong)?;
             options.read(value);
         }
         Ok(options)
     }
 
-    /// Adds what one line says.
+    /// Adds the options of one line.
     pub fn read(&mut self, value: &[u8]) {
         for option in split(value) {
             if option.eq_ignore_ascii_case(b"close") {
@@ -58,7 +59,7 @@ impl Options {
         }
     }
 
-    /// Whether the sender means to go on after this message.
+    /// Whether the sender keeps the connection open after this message.
     pub fn persistent(&self, version: Version) -> bool {
         match version {
             Version::Http10 => self.keep_alive && !self.close,
@@ -67,7 +68,7 @@ impl Options {
     }
 }
 
-/// The fields that the `Connection` lines of a head name as hop-by-hop, gathered once: a head
+/// The fields that a head's `Connection` lines name as hop-by-hop. Collected once, because a head
 /// may have a thousand fields to compare with.
 #[derive(Debug)]
 pub struct Named<'a> {
@@ -76,7 +77,7 @@ pub struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    /// Those named among `fields`, whose lines [`Options::of`] has accepted.
+    /// The fields named in `fields`, whose lines [`Options::of`] has accepted.
     pub fn of(fields: Fields<'a>) -> Named<'a> {
         let mut named = Named { options: [&[]; MAX_OPTIONS], count: 0 };
         let options = fields.values(Known::Connection).flat_map(split);
@@ -89,10 +90,11 @@ impl<'a> Named<'a> {
         named
     }
 
-    /// Whether the field `name` is among them.
+    /// Whether the field `name` is hop-by-hop.
     ///
-    /// `Cache-Control` stays whatever is said: RFC 9110 forbids to name a field that is meant for
-    /// all recipients. The fields that frame and route are remade anyway.
+    ///
+    /// `Cache-Control` never is: RFC 9110 forbids naming a field that is meant for all recipients.
+    /// Fields for framing and routing are rewritten anyway.
     pub fn has(&self, name: &[u8]) -> bool {
         let is_named = |option: &&[u8]| option.eq_ignore_ascii_case(name);
         !name.eq_ignore_ascii_case(b"cache-control")
@@ -104,10 +106,10 @@ fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trim)
 }
 
-/// Bytes that the values of all `Connection` lines of one head may have together, with one more for
-/// each line. Clients and servers send some dozens; each option is compared with each field.
+/// Limit on the values of all `Connection` lines of one head, in bytes, plus one per line. Clients
+/// and servers send some dozens; each option is compared with each field.
 pub const MAX_LENGTH: usize = 1 << 10;
-/// Options that so many bytes can hold: one byte each, and what separates it from the next.
+/// The most options in that many bytes: one byte and one separator each.
 const MAX_OPTIONS: usize = MAX_LENGTH / 2;
 
 #[cfg(test)]

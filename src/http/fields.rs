@@ -1,5 +1,5 @@
-//! Fields as they stand in a head, the names that mean something to a proxy, and the characters that
-//! both are made of.
+//! Fields as they appear in a head, the names that matter to a proxy, and the character sets of
+//! both.
 
 /// The fields of one head, in order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -8,20 +8,20 @@ pub struct Fields<'a> {
     places: &'a [Place],
 }
 
-/// One field, as it stands in its head.
+/// One field, as it appears in its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// The name, as sent.
     pub name: &'a [u8],
-    /// What it means to a proxy.
+    /// Its role for a proxy, if it has one.
     pub known: Option<Known>,
-    /// The value, without blanks at its ends.
+    /// The value, trimmed of blanks.
     pub value: &'a [u8],
-    /// All of its line, the end included.
+    /// The whole line, including its end.
     pub line: &'a [u8],
 }
 
-/// Where a field stands in its head.
+/// The position of a field in its head.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     line: u32,
@@ -33,8 +33,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of a line in `head`, from its start to behind its end, whose name has so many bytes
-    /// and is followed by a colon. No head is so long that a place in it would not fit.
+    /// The place of the line from `start` to `end`, including its line end, in `head`. Its name has
+    /// `name` bytes and is followed by a colon. Heads are short enough for 32-bit positions.
     pub(super) fn of_line(head: &[u8], start: usize, name: usize, end: usize) -> Place {
         let (name, behind) = head[start..end].split_at(name);
         let value = &behind[b":".len()..behind.len() - b"\r\n".len()];
@@ -53,7 +53,7 @@ impl Place {
 }
 
 impl Field<'_> {
-    /// Whether the line has one space behind its colon and no other blank around its value.
+    /// Whether the line has exactly one space after its colon and no other blanks around its value.
     pub fn is_plain(&self) -> bool {
         let name = self.name.len();
         self.line.len() == name + b": \r\n".len() + self.value.len() && self.line[name + 1] == b' '
@@ -61,12 +61,12 @@ impl Field<'_> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `head` that were found at these places.
+    /// The fields of `head` at these places.
     pub fn new(head: &'a [u8], places: &'a [Place]) -> Fields<'a> {
         Fields { head, places }
     }
 
-    /// One after another.
+    /// All fields, in order.
     pub fn iter(self) -> impl Iterator<Item = Field<'a>> {
         self.places.iter().map(move |place| Field {
             name: self.at(place.line, place.name_end),
@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Those that mean something to a proxy, with their values.
+    /// The fields that matter to a proxy, with their values.
     pub fn known(self) -> impl Iterator<Item = (Known, &'a [u8])> {
         let value = move |place: &Place| self.at(place.value, place.value_end);
         self.places.iter().filter_map(move |place| Some((place.known?, value(place))))
@@ -87,7 +87,7 @@ impl<'a> Fields<'a> {
         self.known().filter(move |(known, _)| *known == which).map(|(_, value)| value)
     }
 
-    /// Whether there is one with the name of `field`.
+    /// Whether a field has the same name as `field`.
     pub fn have_name_of(self, field: &Field<'_>) -> bool {
         let is_same = |place: &Place| {
             place.known == field.known
@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
         self.places.iter().any(is_same)
     }
 
-    /// Appends the values of all lines whose name `is_meant`, `between` between them; `None` if
+    /// Appends the values of all lines whose name `is_meant`, separated by `between`; `None` if
     /// there is no such line.
     pub fn join(
         self,
@@ -120,18 +120,18 @@ impl<'a> Fields<'a> {
         &self.head[from as usize..to as usize]
     }
 
-    /// How many there are.
+    /// Number of fields.
     pub fn len(self) -> usize {
         self.places.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no fields.
     pub fn is_empty(self) -> bool {
         self.places.is_empty()
     }
 }
 
-/// Fields that the proxy reads, remakes or removes.
+/// Fields that the proxy reads, rewrites or removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// `Connection`.
@@ -156,7 +156,7 @@ pub enum Known {
     Upgrade,
 }
 
-/// Which known field `name` is, in any case.
+/// The known field called `name`, in any case.
 pub fn known(name: &[u8]) -> Option<Known> {
     let first = name.first()?.to_ascii_lowercase();
     let (expected, known): (&[u8], Known) = match (name.len(), first) {
@@ -172,11 +172,11 @@ pub fn known(name: &[u8]) -> Option<Known> {
         (17, b't') => (b"Transfer-Encoding", Known::TransferEncoding),
         _ => return None,
     };
-    // Most names are spelled like this, and comparing bytes is quick.
+    // Most names are spelled like this, and comparing bytes is fast.
     (name == expected || name.eq_ignore_ascii_case(expected)).then_some(known)
 }
 
-/// RFC 9110, section 5.6.2: what methods and field names are made of.
+/// `tchar`, of which methods and field names consist: RFC 9110, section 5.6.2.
 pub fn is_tchar(byte: u8) -> bool {
     TCHARS[usize::from(byte)]
 }
@@ -186,23 +186,23 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_tchar)
 }
 
-/// Whether `byte` may stand in a field's value: no control character but the tab.
+/// Whether `byte` is allowed in a field's value: no control characters except the tab.
 pub fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// Whether `bytes` may be a field's value. Looks at all of them whatever it finds, so that the compiler
-/// can take many at a time.
+/// Whether `bytes` may be a field's value. Always examines all bytes, so that the compiler can
+/// vectorise the loop.
 pub fn is_value(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |so_far, &byte| so_far & is_value_byte(byte))
 }
 
-/// The place of the first byte that may not stand in a field's value.
+/// The position of the first byte that is not allowed in a field's value.
 pub fn value_end(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| !is_value_byte(byte))
 }
 
-/// `bytes` without spaces and tabs at both ends.
+/// `bytes` without spaces and tabs at either end.
 pub fn trim(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|&byte| !is_blank(byte)).unwrap_or(bytes.len());
     let end = bytes.iter().rposition(|&byte| !is_blank(byte)).map_or(start, |last| last + 1);
@@ -232,7 +232,7 @@ pub(super) const fn alphanumerics_and(marks: &[u8]) -> [bool; 256] {
     table
 }
 
-/// Lines with these names and values, whatever they hold.
+/// Builds lines with these names and values, valid or not.
 #[cfg(test)]
 pub(super) fn lines(fields: &[(&str, &str)]) -> (Vec<u8>, Vec<Place>) {
     let (mut head, mut places) = (Vec::new(), Vec::new());

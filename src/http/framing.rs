@@ -8,34 +8,34 @@ use super::fields::{Fields, Known};
 use super::head::{RequestHead, ResponseHead, Version};
 use crate::planted::{self, Bug};
 
-/// How a message says where its body ends.
+/// How a message delimits its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
     None,
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
     /// The chunked coding.
     Chunked,
-    /// The connection's orderly end; answers only.
+    /// The connection's orderly end; responses only.
     UntilClose,
 }
 
-/// Why nobody may say where the body ends.
+/// Why the end of a body is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramingError {
-    /// A length that is no plain decimal number, or two of them, or two codings.
+    /// An invalid length, or more than one length or coding.
     Malformed,
-    /// A length and a coding: nobody may guess.
+    /// Both a length and a coding: guessing would permit request smuggling.
     Ambiguous,
     /// A transfer coding other than `chunked`.
     UnknownCoding,
-    /// HTTP/1.0 has no transfer codings.
+    /// A transfer coding in HTTP/1.0, which has none.
     CodedInHttp10,
 }
 
 impl FramingError {
-    /// The status to refuse a request with.
+    /// The status for refusing a request.
     pub fn status(self) -> u16 {
         match self {
             FramingError::UnknownCoding => 501,
@@ -46,16 +46,18 @@ impl FramingError {
 
 /// How the body of a request ends.
 ///
+///
 /// # Errors
-/// Whatever is not certain.
+/// If the end is uncertain.
 pub fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
     Ok(declared(head.fields, head.version)?.unwrap_or(Framing::None))
 }
 
-/// How the body of a final response ends; `to_head` says that the request was a `HEAD`.
+/// How the body of a final response ends; `to_head` if the request was a `HEAD`.
+///
 ///
 /// # Errors
-/// Whatever is not certain, even where there is no body.
+/// If the fields are contradictory, even if there is no body.
 pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, FramingError> {
     let declared = declared(head.fields, head.version)?;
     let to_head = to_head && !planted::is(Bug::HeadBodyAwaited);
@@ -64,10 +66,11 @@ pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, Fr
     Ok(if bodiless { Framing::None } else { declared.unwrap_or(Framing::UntilClose) })
 }
 
-/// What the framing fields say; none where there is no such field.
+/// The framing that the fields declare; `None` if they declare none.
+///
 ///
 /// # Errors
-/// Whatever is not certain.
+/// If the end is uncertain.
 pub fn declared(fields: Fields<'_>, version: Version) -> Result<Option<Framing>, FramingError> {
     let mut declared = None;
     for (known, value) in fields.known() {
@@ -115,21 +118,21 @@ fn length(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// Follows one body through its bytes.
+/// Tracks one body through its bytes.
 #[derive(Debug)]
 pub enum Body {
-    /// Nothing more belongs to it.
+    /// The body has ended.
     Done,
-    /// So many bytes are still to come.
+    /// Bytes still to come.
     Length(u64),
-    /// In chunks.
+    /// The chunked coding.
     Chunked(ChunkScanner),
-    /// Everything belongs to it.
+    /// All bytes up to the connection's end.
     UntilClose,
 }
 
 impl Body {
-    /// A body that has not begun.
+    /// A body at its start.
     pub fn new(framing: Framing) -> Body {
         match framing {
             Framing::None | Framing::Length(0) => Body::Done,
@@ -141,12 +144,12 @@ impl Body {
         }
     }
 
-    /// Whether its last byte has been seen. Never, for one that ends with its connection.
+    /// Whether the whole body has been seen; never true for one that ends with its connection.
     pub fn is_done(&self) -> bool {
         matches!(self, Body::Done)
     }
 
-    /// How many of the next bytes belong to this body whatever they are.
+    /// How many of the next bytes belong to this body, whatever they are.
     pub fn unread(&self) -> u64 {
         match self {
             Body::Done => 0,
@@ -156,7 +159,7 @@ impl Body {
         }
     }
 
-    /// Passes over bytes that need not be looked at: no more than [`Body::unread`] says.
+    /// Passes bytes without looking at them: at most [`Body::unread`].
     pub fn pass_unread(&mut self, count: u64) {
         assert!(count <= self.unread(), "passed over what has to be read");
         match self {
@@ -167,7 +170,8 @@ impl Body {
         }
     }
 
-    /// Tells which of the next bytes belong to this body: see [`ChunkScanner::scan`].
+    /// Finds which of the next bytes belong to this body: see [`ChunkScanner::scan`].
+    ///
     ///
     /// # Errors
     /// A malformed chunk.
@@ -196,7 +200,7 @@ impl Body {
     }
 }
 
-/// The longest body: what a signed 64-bit number holds, because somebody downstream may use one.
+/// The longest body: what a signed 64-bit number holds, as programs downstream may use one.
 const MAX_LENGTH: u64 = i64::MAX as u64;
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! How connections open that speak HTTP/2 without being asked: RFC 9113, section 3.4.
+//! How a connection that speaks HTTP/2 with prior knowledge begins: RFC 9113, section 3.4.
 
-/// How much of the preface the bytes of a new connection are.
+/// How much of the preface a connection's first bytes contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preface {
     /// Something else.
     No,
-    /// Nothing else so far.
+    /// A part of it, and nothing else so far.
     Part,
     /// All of it.
     Whole,
 }
 
-/// Looks for the preface at the front of `bytes`.
+/// Looks for the preface at the start of `bytes`.
 pub fn look(bytes: &[u8]) -> Preface {
     if bytes.iter().zip(PREFACE).any(|(byte, expected)| byte != expected) {
         Preface::No
@@ -22,9 +22,9 @@ pub fn look(bytes: &[u8]) -> Preface {
     }
 }
 
-/// All of it.
+/// The whole preface.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Its first line, as a request without a tunnel would have it.
+/// Its first line, as the request line of a log entry without a tunnel.
 pub const LINE: &[u8] = b"PRI * HTTP/2.0";
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! Where a head ends and what it says. RFC 9112, sections 2 to 5.
+//! Where a head ends and what it contains. RFC 9112, sections 2 to 5.
 //!
-//! The end is found first, line by line and never twice over the same bytes; only a whole head
-//! is parsed. Lines end in CRLF and in nothing else: what a second parser might take for a line
-//! end is an error here.
+//! First the end is searched line by line, each byte once; only a whole head is parsed. Lines end
+//! in CRLF only: anything else that a parser might take for a line end is an error.
 
 use std::mem::MaybeUninit;
 
@@ -45,7 +44,7 @@ pub struct ResponseHead<'a> {
     pub fields: Fields<'a>,
 }
 
-/// Why a head is refused.
+/// Why a head is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// Not the syntax of a head.
@@ -54,14 +53,14 @@ pub enum HeadError {
     Version,
     /// The first line is longer than allowed.
     FirstLineTooLong,
-    /// Another line, the whole head or the number of fields is beyond the limit.
+    /// Another line, the whole head or the number of fields exceeds its limit.
     TooLarge,
-    /// More empty lines before the request than anybody sends by accident.
+    /// More empty lines before a request than are sent by accident.
     EmptyLines,
 }
 
 impl HeadError {
-    /// The status to refuse a request with.
+    /// The status for refusing a request.
     pub fn status(self) -> u16 {
         match self {
             HeadError::Malformed | HeadError::EmptyLines => 400,
@@ -72,17 +71,17 @@ impl HeadError {
     }
 }
 
-/// How large a head may be, in bytes.
+/// Limits on the size of a head, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {
-    /// One line, without its end.
+    /// One line, without its line end.
     pub line: usize,
-    /// All of it.
+    /// The whole head.
     pub total: usize,
 }
 
-/// Finds the end of a head in bytes that arrive piece by piece. No head is so long that a place in it
-/// would not fit into 32 bits.
+/// Finds the end of a head in bytes that arrive piece by piece. Heads are short enough for 32-bit
+/// positions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScan {
     searched: u32,
@@ -91,10 +90,11 @@ pub struct HeadScan {
 }
 
 impl HeadScan {
-    /// Looks at all bytes received since the head began. `Some(length)` once it is whole.
+    /// Searches the bytes received since the head began. `Some(length)` once it is whole.
+    ///
     ///
     /// # Errors
-    /// A line end that is none, or a limit passed, as soon as that is certain.
+    /// A malformed line end or an exceeded limit, as soon as it is certain.
     pub fn end(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadError> {
         while let Some(line) = self.line(bytes, limits)? {
             if line.is_empty() {
@@ -104,11 +104,12 @@ impl HeadScan {
         Ok(None)
     }
 
-    /// The same for a request, whose first line is looked at as soon as it is whole: who speaks
-    /// another protocol may wait for an answer before sending more.
+    /// Like [`HeadScan::end`], for a request. Its first line is checked as soon as it is whole,
+    /// because a client of another protocol may wait for an answer before it sends more.
+    ///
     ///
     /// # Errors
-    /// As [`HeadScan::end`], and a first line that is none.
+    /// As for [`HeadScan::end`], and an invalid request line.
     pub fn request_end(
         &mut self,
         bytes: &[u8],
@@ -116,14 +117,14 @@ impl HeadScan {
     ) -> Result<Option<usize>, HeadError> {
         let is_new = self.lines == 0;
         let end = self.end(bytes, limits);
-        // That of a whole head is looked at when the head is parsed.
+        // The first line of a whole head is checked when the head is parsed.
         if is_new && self.lines > 0 && !matches!(end, Ok(Some(_))) {
             check_request_line(first_line(bytes))?;
         }
         end
     }
 
-    /// The next line, without its end, if it is whole.
+    /// The next line without its end, if it is whole.
     fn line<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -134,14 +135,14 @@ impl HeadScan {
             self.searched = bytes.len() as u32;
             self.check_line((bytes.len() - begin).saturating_sub(1), limits)?;
             match self.lines {
-                // It may be the first line that is too long, which only its end tells.
+                // The first line may be too long, which is certain only at its end.
                 0 => {}
                 _ => self.check_total(bytes.len(), limits)?,
             }
             return Ok(None);
         };
         let newline = searched + at;
-        // The limits first: byte by byte, they are met before the end of the line is seen.
+        // Limits are checked first, so that the error does not depend on how the bytes were split.
         let line = &bytes[begin..newline];
         self.check_line(line.len().saturating_sub(1), limits)?;
         self.check_total(newline + 1, limits)?;
@@ -166,19 +167,22 @@ impl HeadScan {
     }
 }
 
-/// How many bytes of empty lines (CRLF) stand at the front of `bytes`.
+/// Length of the empty lines (CRLF) at the start of `bytes`.
+///
 ///
 /// # Errors
-/// More than [`MAX_EMPTY_LINES`] of them.
+/// More than [`MAX_EMPTY_LINES`].
 pub fn empty_lines(bytes: &[u8]) -> Result<usize, HeadError> {
     let lines = bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count();
     if lines > MAX_EMPTY_LINES { Err(HeadError::EmptyLines) } else { Ok(lines * 2) }
 }
 
-/// Parses a whole head, as delimited by [`HeadScan`]; where its fields stand goes to `places`.
+/// Parses a whole head, as delimited by [`HeadScan`]; writes the positions of its fields to
+/// `places`.
+///
 ///
 /// # Errors
-/// Anything but the exact syntax.
+/// Any deviation from the syntax.
 pub fn parse_request<'a>(
     bytes: &'a [u8],
     places: &'a mut Vec<Place>,
@@ -193,7 +197,7 @@ pub fn parse_request<'a>(
     else {
         return Err(HeadError::Malformed);
     };
-    // httparse forgives blanks and line ends that the syntax does not have: nothing may be left over.
+    // httparse tolerates blanks and line ends outside the syntax: no byte may be left over.
     let expected = method.len() + target.len() + " ".len() * 2 + "HTTP/1.1".len();
     let exact = parsed == Status::Complete(bytes.len()) && line.len() == expected;
     if !exact || !target.bytes().all(is_target_byte) || !is_token(method.as_bytes()) {
@@ -207,10 +211,12 @@ pub fn parse_request<'a>(
     })
 }
 
-/// Parses a whole head, as delimited by [`HeadScan`]; where its fields stand goes to `places`.
+/// Parses a whole head, as delimited by [`HeadScan`]; writes the positions of its fields to
+/// `places`.
+///
 ///
 /// # Errors
-/// Anything but the exact syntax, and statuses outside 100 to 599.
+/// Any deviation from the syntax, and a status outside 100 to 599.
 pub fn parse_response<'a>(
     bytes: &'a [u8],
     places: &'a mut Vec<Place>,
@@ -239,12 +245,12 @@ pub fn parse_response<'a>(
     Ok(ResponseHead { version: version(minor), status, reason, fields })
 }
 
-/// Room for parsed fields, on the caller's stack and not initialised.
+/// Room for parsed fields, uninitialised on the caller's stack.
 fn slots<'a>() -> [MaybeUninit<Header<'a>>; MAX_FIELDS] {
     [const { MaybeUninit::uninit() }; MAX_FIELDS]
 }
 
-/// Notes where the fields stand: each line reaches up to the next one's name, the last one up to
+/// Records the positions of the fields: each line extends to the next one's name, the last one to
 /// the empty line.
 fn places_of<'a>(
     bytes: &'a [u8],
@@ -279,7 +285,7 @@ fn refuse(error: httparse::Error, version_unknown: impl Fn() -> bool) -> HeadErr
     }
 }
 
-/// Tells a request line from noise, and a version that is not spoken here from both.
+/// Distinguishes a request line, one with an unsupported version, and noise.
 fn check_request_line(line: &[u8]) -> Result<(), HeadError> {
     let mut words = line.split(|&b| b == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -306,7 +312,7 @@ fn first_line(bytes: &[u8]) -> &[u8] {
     bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end])
 }
 
-/// Whether `byte` may stand in a request's target: anything else ends it, or begins another part.
+/// Whether `byte` is allowed in a request's target.
 pub fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && byte != b'#'
 }
@@ -315,9 +321,9 @@ fn version(minor: u8) -> Version {
     if minor == 0 { Version::Http10 } else { Version::Http11 }
 }
 
-/// Fields one head may have. More than any program sends; a bound for the search of names.
+/// Fields in one head: more than any program sends, and a limit on searches by name.
 pub const MAX_FIELDS: usize = 1000;
-/// Empty lines before a request that are passed over: some old clients end bodies with one.
+/// Empty lines skipped before a request: some old clients end a body with one.
 pub const MAX_EMPTY_LINES: usize = 8;
 const LINE_END: &[u8] = b"\r\n";
 
@@ -384,7 +390,7 @@ mod tests {
         assert_eq!(scan(&format!("{line}x\r\n\r\n")), Err(HeadError::FirstLineTooLong));
     }
 
-    /// Found by the fuzz target `request_head`: whole, the bare LF was met first.
+    /// Found by the fuzz target `request_head`: with all bytes at once, the bare LF was met first.
     #[test]
     fn a_line_is_too_long_before_its_end_is_wrong() {
         let long = "x".repeat(66);

@@ -1,7 +1,7 @@
-//! Heads as they leave the proxy: parsed first, then written anew in exactly one spelling.
+//! Heads as they leave the proxy: parsed first, then written in exactly one spelling.
 //!
-//! Hop-by-hop fields end here, framing and `Host` are remade, configured fields replace those of
-//! the sender whatever their case or number. RFC 9110, section 7.6; RFC 9112, section 6.
+//! Hop-by-hop fields are dropped, framing and `Host` are rewritten, and configured fields replace
+//! the sender's whatever their case or number. RFC 9110, section 7.6; RFC 9112, section 6.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::framing::Framing;
 use super::head::{Version, is_target_byte};
 use crate::planted::{self, Bug};
 
-/// Fields to set, evaluated: names with values; an empty value removes the field.
+/// Evaluated fields to set; an empty value removes the field.
 #[derive(Debug, Default)]
 pub struct SetFields {
     lines: Vec<u8>,
@@ -19,7 +19,7 @@ pub struct SetFields {
 }
 
 impl SetFields {
-    /// Forgets all fields but keeps the storage.
+    /// Removes all fields but keeps the storage.
     pub fn clear(&mut self) {
         self.lines.clear();
         self.places.clear();
@@ -52,10 +52,10 @@ impl SetFields {
     }
 }
 
-/// Whether the next hop may keep the connection, in words.
+/// What the `Connection` field says about keeping the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
-    /// What its version means by default.
+    /// Nothing: the version's default applies.
     Implied,
     /// `Connection: close`.
     Close,
@@ -63,32 +63,32 @@ pub enum Persistence {
     KeepAlive,
 }
 
-/// A request head to be written.
+/// A request head to write.
 #[derive(Debug)]
 pub struct RequestOut<'a> {
-    /// As received.
+    /// The method, as received.
     pub method: &'a [u8],
-    /// The target to ask for.
+    /// The target to request.
     pub target: &'a [u8],
-    /// The version to speak.
+    /// The version to use.
     pub version: Version,
     /// The fields received.
     pub fields: Fields<'a>,
-    /// What their `Connection` lines say.
+    /// The options of their `Connection` lines.
     pub options: Options,
-    /// Fields that replace them.
+    /// Configured fields, which replace received ones.
     pub set: &'a SetFields,
-    /// The `Host` where `set` has none, or an empty one: HTTP/1.1 has exactly one.
+    /// The `Host` if `set` has none or an empty one: HTTP/1.1 requires exactly one.
     pub host: &'a [u8],
-    /// The body's.
+    /// The body's framing.
     pub framing: Framing,
-    /// Expect a 100.
+    /// Send `Expect: 100-continue`.
     pub expect: bool,
-    /// Ask for this upgrade.
+    /// The protocol to upgrade to.
     pub upgrade: Option<&'a [u8]>,
-    /// Pass fields on whose names hold an underscore.
+    /// Pass on fields with an underscore in their names.
     pub underscores: bool,
-    /// The connection to the server.
+    /// Whether the connection to the server persists.
     pub persistence: Persistence,
 }
 
@@ -132,7 +132,7 @@ impl RequestOut<'_> {
     }
 }
 
-/// A response head to be written.
+/// A response head to write.
 #[derive(Debug)]
 pub struct ResponseOut<'a> {
     /// The status.
@@ -141,25 +141,25 @@ pub struct ResponseOut<'a> {
     pub reason: &'a [u8],
     /// The fields received.
     pub fields: Fields<'a>,
-    /// What their `Connection` lines say.
+    /// The options of their `Connection` lines.
     pub options: Options,
-    /// Lowercase names of fields to hide.
+    /// Lowercase names of fields to remove.
     pub hide: &'a [Box<[u8]>],
     /// Fields to add.
     pub add: &'a SetFields,
-    /// The body's; `None` writes no framing field.
+    /// The body's framing; `Framing::None` writes no framing field.
     pub framing: Framing,
-    /// The client's connection.
+    /// Whether the client's connection persists.
     pub persistence: Persistence,
-    /// Tell the client how long it may idle: `Keep-Alive: timeout=`.
+    /// How long the client may idle: sent in `Keep-Alive: timeout=`.
     pub keep_alive: Option<Duration>,
-    /// The upgrade that was agreed on, for 101.
+    /// The protocol that both sides agreed on, for 101.
     pub upgrade: Option<&'a [u8]>,
 }
 
 impl ResponseOut<'_> {
-    /// Appends the head. `redirect` may replace a URL of `Location` or `Refresh`: it appends the
-    /// new one and says so.
+    /// Appends the head. `redirect` may replace the URL of `Location` or `Refresh`: it then appends
+    /// the new one and returns `true`.
     pub fn write(&self, out: &mut Vec<u8>, mut redirect: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
         status_line(out, self.status, self.reason);
         let named = self.options.names_fields.then(|| Named::of(self.fields));
@@ -198,7 +198,7 @@ impl ResponseOut<'_> {
     }
 }
 
-/// Where in a `Location` or `Refresh` its URL begins.
+/// The position of the URL in a `Location` or `Refresh`.
 fn url_position(field: &Field<'_>) -> Option<usize> {
     if field.name.eq_ignore_ascii_case(b"location") {
         return Some(0);
@@ -210,7 +210,7 @@ fn url_position(field: &Field<'_>) -> Option<usize> {
     Some(at + 4)
 }
 
-/// Fields that describe one hop or the framing: written by the proxy alone.
+/// Fields that describe one hop or the framing: only the proxy writes them.
 fn is_remade(field: &Field<'_>) -> bool {
     match field.known {
         Some(
@@ -227,13 +227,13 @@ fn is_remade(field: &Field<'_>) -> bool {
     }
 }
 
-/// Appends the fields that were set to something, as far as `which` lets them.
+/// Appends the set fields that are not empty and that `which` accepts.
 fn set(out: &mut Vec<u8>, set: &SetFields, which: impl Fn(&Field<'_>) -> bool) {
     let set = set.fields().iter().filter(|set| !set.value.is_empty() && !is_remade(set));
     set.filter(which).for_each(|set| copy(out, &set));
 }
 
-/// Appends a field in the one spelling that leaves the proxy, in which most come already.
+/// Appends a field in the one spelling that leaves the proxy, which most fields already have.
 fn copy(out: &mut Vec<u8>, field: &Field<'_>) {
     if field.is_plain() {
         out.extend_from_slice(field.line);
@@ -259,7 +259,7 @@ pub fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the field that frames a body, where one is needed.
+/// Appends the framing field, if one is needed.
 pub fn framing(out: &mut Vec<u8>, framing: Framing) {
     match framing {
         Framing::Length(length) => {
@@ -272,7 +272,7 @@ pub fn framing(out: &mut Vec<u8>, framing: Framing) {
     }
 }
 
-/// Appends the `Connection` field, where one is needed.
+/// Appends the `Connection` field, if one is needed.
 pub fn persistence(out: &mut Vec<u8>, persistence: Persistence) {
     match persistence {
         Persistence::Implied => {}

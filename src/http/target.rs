@@ -1,30 +1,31 @@
 //! Request targets and hosts. RFC 9112, section 3.2; RFC 3986, section 3.2.2.
 //!
-//! A target goes out as it came in. It is decoded and normalised only to choose a location.
+//! A target is passed on unchanged. It is decoded and normalised only to choose a location.
 
 use std::net::Ipv6Addr;
 
 use super::fields::alphanumerics_and;
 use super::head::is_target_byte;
 
-/// A request target, taken apart.
+/// The parts of a request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// The authority of an absolute-form target: it overrules `Host`.
+    /// The authority of an absolute-form target; it overrides `Host`.
     pub authority: Option<&'a [u8]>,
-    /// Path and query as sent: `/a?b`, `*`, or for absolute-form possibly empty or `?b`.
+    /// Path and query as sent: `/a?b`, `*`, or in absolute-form possibly empty or `?b`.
     pub path: &'a [u8],
-    /// What must stand before `path` where it is sent on: nothing, `/`, or for `OPTIONS` of a
-    /// whole server `*`. RFC 9112, section 3.2.4.
+    /// The prefix that `path` needs when sent on: nothing, `/`, or `*` for `OPTIONS` of a whole
+    /// server. RFC 9112, section 3.2.4.
     pub missing: &'static [u8],
 }
 
-/// A target that this proxy does not serve, or that means nothing.
+/// A target that is invalid or that this proxy does not serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetError;
 
 impl<'a> Target<'a> {
-    /// Takes a target apart, for a method that is not `CONNECT`.
+    /// Parses a target, for any method but `CONNECT`.
+    ///
     ///
     /// # Errors
     /// Neither origin-form, absolute-form with a plain authority, nor `*` with `OPTIONS`.
@@ -46,7 +47,7 @@ impl<'a> Target<'a> {
         Ok(Target { authority: Some(authority), path, missing })
     }
 
-    /// The path as sent, and the query without its `?`.
+    /// The path as sent, and the query without `?`.
     pub fn split(&self) -> (&'a [u8], Option<&'a [u8]>) {
         match memchr::memchr(b'?', self.path) {
             Some(at) => (&self.path[..at], Some(&self.path[at + 1..])),
@@ -73,7 +74,7 @@ pub fn is_host(value: &[u8]) -> bool {
     host_ok && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit))
 }
 
-/// `host:port` taken apart at the colon that is not inside brackets.
+/// Splits `host:port` at the colon that is not inside brackets.
 pub fn host_and_port(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     let after_bracket = match value {
         [b'[', ..] => memchr::memchr(b']', value).map_or(0, |at| at + 1),
@@ -90,7 +91,7 @@ fn is_address(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// `IPvFuture` behind its `v`: `1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+/// `IPvFuture` after its `v`: `1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
 fn is_future_address(text: &[u8]) -> bool {
     let Some(dot) = memchr::memchr(b'.', text) else { return false };
     let (version, address) = (&text[..dot], &text[dot + 1..]);
@@ -116,11 +117,12 @@ fn is_name_byte(byte: u8) -> bool {
     NAME_BYTES[usize::from(byte)]
 }
 
-/// Letters, digits and these.
+/// Letters, digits and these marks.
 const NAME_BYTES: [bool; 256] = alphanumerics_and(b"-._~!$&'()*+,;=");
 
-/// The path that locations are matched against: decoded, dot segments resolved and, if
-/// `merge_slashes`, slashes merged. Added to `out`.
+/// Appends to `out` the path that locations are matched against: decoded, dot segments resolved
+/// and, if `merge_slashes`, slashes merged.
+///
 ///
 /// # Errors
 /// A `%` that is not followed by two hexadecimal digits, an encoded NUL, or a path above the root.
@@ -146,8 +148,8 @@ pub fn normalise(path: &[u8], merge_slashes: bool, out: &mut Vec<u8>) -> Result<
     resolve_dots(out, start).map(drop)
 }
 
-/// Resolves `.` or `..` where it is the last segment of `out[start..]`, which then ends with the
-/// slash of the directory it names.
+/// Resolves a last segment `.` or `..` of `out[start..]`, which then ends with the slash of the
+/// directory it names.
 fn resolve_dots(out: &mut Vec<u8>, start: usize) -> Result<bool, TargetError> {
     let path = &out[start..];
     if let Some(directory) = path.strip_suffix(b"/.") {
@@ -169,24 +171,24 @@ fn decode(high: u8, low: u8) -> Option<u8> {
     (byte != 0).then_some(byte)
 }
 
-/// Adds a decoded path to `out` with everything escaped again that a path cannot hold as it is.
+/// Appends a decoded path to `out`, escaping the bytes that a path must not contain.
 pub fn escape(path: &[u8], out: &mut Vec<u8>) {
     escape_those(|byte| !byte.is_ascii_graphic() || b"#%?".contains(&byte), path, out);
 }
 
-/// Adds the value of an argument to a query, so that a server that takes the query apart finds this
-/// value and nothing else.
+/// Appends the value of a query argument, escaped so that it stays one value when the query is
+/// parsed.
 pub fn escape_argument(value: &[u8], out: &mut Vec<u8>) {
     escape_those(|byte| !byte.is_ascii_graphic() || b"#%&+;".contains(&byte), value, out);
 }
 
-/// Adds a part of a query as the configuration has it: its marks stay, what no target can hold is
+/// Appends a configured part of a query: delimiters stay, bytes that a target must not contain are
 /// escaped.
 pub fn escape_query(text: &[u8], out: &mut Vec<u8>) {
     escape_those(|byte| !is_target_byte(byte), text, out);
 }
 
-/// Adds a URL for a `Location`: what would end it is escaped, everything else stays.
+/// Appends a URL for a `Location`: bytes that would end it are escaped, all others stay.
 pub fn escape_url(url: &[u8], out: &mut Vec<u8>) {
     escape_those(|byte| byte <= b' ' || byte == 0x7f, url, out);
 }
@@ -206,7 +208,7 @@ fn escape_those(which: impl Fn(u8) -> bool, bytes: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// The authority, and what is sent on.
+    /// The authority, and the target that is sent on.
     fn parse(method: &str, target: &'static str) -> Option<(Option<&'static str>, String)> {
         let parsed = Target::parse(method.as_bytes(), target.as_bytes()).ok()?;
         let text = |bytes: &'static [u8]| std::str::from_utf8(bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Connecting: what a connect that failed says of the server.
+//! Connecting: what a failed connect says about the server.
 
 use std::io::{Error, ErrorKind};
 
@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::upstream::retry::Failure;
 
-/// What a failed connect says of the server; `None` when we lack descriptors, ports or memory.
+/// The failure to hold against the server; `None` if we lack descriptors, ports or memory.
 pub fn failure_of_connect(error: &Error) -> Option<Failure> {
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     if Errno::from_io_error(error).is_some_and(|code| exhausted.contains(&code)) {

@@ -1,7 +1,7 @@
-//! One direction of a tunnel: bytes that pass unread, and the end behind them.
+//! One direction of a tunnel: bytes that pass unread, and the end that follows them.
 //!
-//! Small amounts are copied through a buffer. A direction that fills its buffer with one read goes
-//! on through a pipe, until its sender pauses.
+//! Small amounts are copied through a buffer. A direction that fills its buffer with one read
+//! continues through a pipe until its sender pauses.
 
 use std::io::IoSlice;
 
@@ -13,43 +13,43 @@ use crate::net::Net;
 
 /// One direction.
 pub struct Flow<N: Net> {
-    /// Bytes that came and have not gone on. They go before those in the pipe.
+    /// Bytes received and not yet delivered. They go before those in the pipe.
     buffer: Buffer,
     way: Way<N>,
     end: End,
-    /// Bytes that came from the sender.
+    /// Bytes received from the sender.
     pub received: u64,
-    /// Bytes that the receiver took.
+    /// Bytes delivered to the receiver.
     pub delivered: u64,
 }
 
-/// How bytes pass.
+/// How bytes are moved.
 enum Way<N: Net> {
     /// Through the buffer.
     Copied,
-    /// Through the buffer, but more came at once than it can hold.
+    /// Through the buffer, but the last read filled it.
     Bulk,
     /// Through a pipe.
     Spliced(Piped<N>),
 }
 
-/// How far the end of a direction has come.
+/// How far the end of a direction has progressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Its sender goes on.
+    /// The sender may send more.
     Open,
-    /// Its sender has finished; bytes may still be in hand.
+    /// The sender has finished; some bytes may be undelivered.
     Seen,
-    /// Its receiver has been told.
+    /// The end has been passed on to the receiver.
     Told,
-    /// Its sender's connection broke; bytes may still be in hand.
+    /// The sender's connection broke; some bytes may be undelivered.
     Broken,
-    /// Its receiver takes nothing any more.
+    /// The receiver accepts no more bytes.
     Refused,
 }
 
 impl<N: Net> Flow<N> {
-    /// A direction in which `first` goes before everything else; its bytes count as received.
+    /// A direction that delivers `first` before everything else; these bytes count as received.
     pub fn beginning_with(first: Buffer) -> Flow<N> {
         Flow {
             received: first.len() as u64,
@@ -60,8 +60,7 @@ impl<N: Net> Flow<N> {
         }
     }
 
-    /// Puts bytes of our own before everything that has not gone on. They are not counted as
-    /// received.
+    /// Inserts our own bytes before everything undelivered. They do not count as received.
     pub fn prepend(&mut self, bytes: &[u8], pool: &mut BufferPool) {
         let mut all = Buffer::default();
         pool.append(&mut all, bytes);
@@ -70,8 +69,8 @@ impl<N: Net> Flow<N> {
         self.buffer = all;
     }
 
-    /// Tries to read once and to write once; no more than `room` bytes are in hand at a time (and
-    /// what a pipe holds). Whether anything moved.
+    /// Tries to read once and to write once, with at most `room` undelivered bytes outside the
+    /// pipe. Returns whether anything moved.
     pub fn pass(
         &mut self,
         from: &mut Socket<N>,
@@ -110,7 +109,7 @@ impl<N: Net> Flow<N> {
         };
         match moved {
             Moved::Bytes(count) => self.received += count as u64,
-            // A reset is told only once: an event may have been told of it before this read.
+            // A reset is reported only once, and an event may have reported it before this read.
             Moved::End if !from.is_broken() => self.end = End::Seen,
             Moved::End | Moved::Failed(_) => self.end = End::Broken,
             Moved::Wait => {}
@@ -144,7 +143,7 @@ impl<N: Net> Flow<N> {
         }
     }
 
-    /// Passes on the end, once nothing is in front of it.
+    /// Passes the end on once no undelivered bytes precede it.
     fn tell(&mut self, to: &mut Socket<N>) -> bool {
         if self.end != End::Seen || self.is_pending() {
             return false;
@@ -154,18 +153,18 @@ impl<N: Net> Flow<N> {
         true
     }
 
-    /// How far its end has come, for who asks once nothing moves any more.
+    /// How far its end has progressed; ask once nothing moves any more.
     pub fn end(&self) -> End {
         self.end
     }
 
-    /// Whether bytes wait for the receiver to take them.
+    /// Whether any bytes are undelivered.
     pub fn is_pending(&self) -> bool {
         let piped = matches!(&self.way, Way::Spliced(piped) if piped.held() > 0);
         piped || !self.buffer.is_empty()
     }
 
-    /// Gives all storage back.
+    /// Returns all storage.
     pub fn release(&mut self, io: &mut Io<N>) {
         io.buffers.clear(&mut self.buffer);
         self.leave_pipe(io);

@@ -1,4 +1,4 @@
-//! What every session moves bytes with: the network, the time of the turn, tokens and storage.
+//! What every session needs to move bytes: the network, the time of the turn, tokens and storage.
 
 use std::io;
 
@@ -14,28 +14,27 @@ use crate::net::{Connect, Net, Token};
 use crate::planted::{self, Bug};
 use crate::time::Time;
 
-/// The floor that a worker's sessions stand on.
+/// Resources that all sessions of a worker share.
 pub struct Io<N: Net> {
     /// The network.
     pub net: N,
     /// The time of this turn.
     pub now: Time,
-    /// Whose events are whose.
+    /// The owner of each token.
     pub owners: Slab<Owner>,
     /// Storage for buffers.
     pub buffers: BufferPool,
     /// Pipes for bulk bytes.
     pub pipes: Pipes<N>,
-    /// Descriptors for when there are no others.
+    /// Descriptors held back for a shortage.
     pub reserve: Reserve<N>,
     /// How bytes are moved.
     pub tuning: Tuning,
-    /// Storage for bytes that are wanted in another form, or not at all; used within one call.
+    /// Temporary storage for bytes that are converted or discarded; used within one call.
     pub scratch: Vec<u8>,
 }
 
-/// Who gets the events of a token: by keys of half the width of `usize`, for there is one for each
-/// socket.
+/// The recipient of a token's events. `u32`: there is one for each socket, so its size counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// A listening socket.
@@ -46,33 +45,33 @@ pub enum Owner {
     Upstream(u32),
     /// An idle connection to a server.
     Idle {
-        /// Of which of the newest configuration's groups.
+        /// The group's index in the newest configuration.
         group: u32,
-        /// Its key in the group's pool.
+        /// The connection's key in the group's pool.
         key: u32,
     },
     /// A background connection to a server that was out.
     Check(u32),
 }
 
-/// How bytes are moved: what simulations choose otherwise.
+/// How bytes are moved; simulations choose other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
-    /// Rounds one session may move bytes before the others get a turn.
+    /// Rounds in which one session may move bytes before the others get a turn.
     pub relay_rounds: usize,
-    /// A message's bytes go through a pipe while so many of them are still to come.
+    /// The least number of remaining bytes for which a message's body goes through a pipe.
     pub splice_from: u64,
 }
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        // Below 64 KiB the calls for a pipe cost more than the copy.
+        // Below 64 KiB the system calls for a pipe cost more than copying.
         Tuning { relay_rounds: 16, splice_from: 64 << 10 }
     }
 }
 
 impl<N: Net> Io<N> {
-    /// A floor with nothing on it.
+    /// Resources without sessions.
     pub fn new(mut net: N) -> Io<N> {
         let mut reserve = Reserve::default();
         reserve.fill(&mut net);
@@ -90,8 +89,10 @@ impl<N: Net> Io<N> {
 
     /// Begins to connect.
     ///
+    ///
     /// # Errors
-    /// As the system says; [`super::dial::failure_of_connect`] tells what that says of the server.
+    /// Any error of the system; [`super::dial::failure_of_connect`] finds what it says about the
+    /// server.
     pub fn connect(&mut self, to: &Address, how: &Connect, owner: Owner) -> io::Result<Socket<N>> {
         let mut stream = self.net.connect(to, how)?;
         match self.watch(&mut stream, owner) {
@@ -102,8 +103,9 @@ impl<N: Net> Io<N> {
 
     /// Registers a stream under a new token.
     ///
+    ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub fn watch(&mut self, stream: &mut N::Stream, owner: Owner) -> io::Result<Token> {
         let token = Token(self.owners.insert(owner));
         match self.net.watch(stream, token) {
@@ -122,12 +124,12 @@ impl<N: Net> Io<N> {
         }
     }
 
-    /// Fills the reserve of descriptors, if it is short and there are any.
+    /// Refills the reserve of descriptors, if it is short and descriptors are available.
     pub fn fill_reserve(&mut self) {
         self.reserve.fill(&mut self.net);
     }
 
-    /// Gives back storage that many sessions took and none uses any more.
+    /// Frees unused storage that many sessions had needed.
     pub fn give_back(&mut self) {
         self.owners.shrink_to_fit();
         self.buffers.give_back();

@@ -1,4 +1,4 @@
-//! Sockets, pools, pipes and what passes between two sockets unread. Knows no HTTP.
+//! Sockets, pools, pipes, and the unread transfer between two sockets. Knows nothing of HTTP.
 
 pub mod dial;
 pub mod flow;

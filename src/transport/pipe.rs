@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use super::socket::{Moved, Socket};
 use crate::net::Net;
 
-/// Pipes that are not in use.
+/// Unused pipes, and the count of those in use.
 pub struct Pipes<N: Net> {
     spare: Vec<N::Pipe>,
     policy: Policy,
@@ -15,7 +15,7 @@ pub struct Pipes<N: Net> {
 /// Whether pipes are used at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Where it is worth it.
+    /// Pipes are used for bulk bytes.
     Splice,
     /// Bytes are copied: `splice off`, or the system has no pipes.
     Copy,
@@ -24,7 +24,7 @@ pub enum Policy {
 /// A pipe in use.
 pub struct Piped<N: Net> {
     pipe: N::Pipe,
-    /// Bytes in it.
+    /// Bytes in the pipe.
     held: usize,
 }
 
@@ -35,13 +35,13 @@ impl<N: Net> Default for Pipes<N> {
 }
 
 impl<N: Net> Pipes<N> {
-    /// Uses pipes from now on, or copies.
+    /// Sets whether pipes are used from now on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
         self.spare.clear();
     }
 
-    /// An empty pipe, if one can be had.
+    /// An empty pipe, if one is available.
     pub fn take(&mut self, net: &mut N) -> Option<Piped<N>> {
         if self.policy == Policy::Copy || self.out >= PIPES {
             return None;
@@ -62,7 +62,7 @@ impl<N: Net> Pipes<N> {
         Some(Piped { pipe, held: 0 })
     }
 
-    /// Takes a pipe back. One that still holds bytes is closed: nobody else may get them.
+    /// Takes a pipe back. One that still holds bytes is closed: they belong to one session only.
     pub fn give(&mut self, piped: Piped<N>) {
         self.out -= 1;
         if piped.held == 0 && self.spare.len() < SPARE {
@@ -70,21 +70,21 @@ impl<N: Net> Pipes<N> {
         }
     }
 
-    /// Closes those that are not in use. Whether there were any.
+    /// Closes the unused pipes. Returns whether there were any.
     pub fn close_spare(&mut self) -> bool {
         let any = !self.spare.is_empty();
         self.spare.clear();
         any
     }
 
-    /// How many are in use.
+    /// Number of pipes in use.
     pub fn out(&self) -> usize {
         self.out
     }
 }
 
 impl<N: Net> Piped<N> {
-    /// Bytes in it.
+    /// Bytes in the pipe.
     pub fn held(&self) -> usize {
         self.held
     }
@@ -110,9 +110,9 @@ impl<N: Net> Piped<N> {
     }
 }
 
-/// Pipes in use at one time: each takes two descriptors. Who gets none copies.
+/// Pipes in use at a time: each takes two descriptors. Beyond that, bytes are copied.
 const PIPES: usize = 256;
 /// Unused pipes that are kept.
 const SPARE: usize = 16;
-/// Bytes asked for at once: more than any pipe takes.
+/// Bytes requested at once: more than any pipe takes.
 const AT_ONCE: usize = 1 << 20;

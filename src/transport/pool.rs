@@ -10,15 +10,15 @@ use crate::net::Net;
 use crate::time::Time;
 use crate::upstream::group::ServerId;
 
-/// A connection to a server, and how much it has been used.
+/// A connection to a server, and its use so far.
 pub struct Connection<N: Net> {
     /// The socket.
     pub socket: Socket<N>,
-    /// Requests sent on it, the current one included.
+    /// Requests sent on it, including the current one.
     pub requests: u64,
-    /// When it was made.
+    /// When it was opened.
     pub opened: Time,
-    /// The local address that it had to be made from: `proxy_bind`.
+    /// The local address it was opened from, if `proxy_bind` gave one.
     pub bind: Option<SocketAddr>,
 }
 
@@ -31,7 +31,7 @@ struct Idle<N: Net> {
 /// The idle connections of a group.
 pub struct Pool<N: Net> {
     idle: Slab<Idle<N>>,
-    /// Keys, longest idle first.
+    /// Keys; the longest idle is first.
     order: Vec<usize>,
     limits: Limits,
 }
@@ -59,14 +59,15 @@ impl<N: Net> Pool<N> {
         }
     }
 
-    /// Whether a connection may be used once more.
+    /// Whether a connection may be used again.
     pub fn accepts(&self, connection: &Connection<N>, now: Time) -> bool {
         self.limits.idle > 0
             && connection.requests < self.limits.requests
             && now - connection.opened < self.limits.age
     }
 
-    /// Takes the connection from `bind` to `server` that has idled least: the likeliest to be alive.
+    /// Takes the connection from `bind` to `server` that has idled least, and so is likeliest to be
+    /// alive.
     pub fn take(&mut self, server: ServerId, bind: Option<SocketAddr>) -> Option<Connection<N>> {
         self.remove_last(|idle| idle.server == server && idle.connection.bind == bind)
     }
@@ -82,7 +83,7 @@ impl<N: Net> Pool<N> {
         Some(self.idle.remove(key).connection)
     }
 
-    /// Keeps a connection; returns its key, and the one that has to go to make room for it.
+    /// Keeps a connection. Returns its key, and the connection removed to make room for it.
     pub fn put(
         &mut self,
         connection: Connection<N>,
@@ -104,7 +105,7 @@ impl<N: Net> Pool<N> {
         Some(idle.connection)
     }
 
-    /// Removes any connection.
+    /// Removes any one connection.
     pub fn remove_any(&mut self) -> Option<Connection<N>> {
         let key = self.order.pop()?;
         Some(self.idle.remove(key).connection)
@@ -120,17 +121,17 @@ impl<N: Net> Pool<N> {
         Some(self.idle.remove(key).connection)
     }
 
-    /// When the next one will have idled for too long.
+    /// When the next connection will have idled for too long.
     pub fn next_expiry(&self) -> Time {
         self.order.first().map_or(Time::NEVER, |&key| self.idle[key].since + self.limits.timeout)
     }
 
-    /// How many connections idle.
+    /// Number of idle connections.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Whether none does.
+    /// Whether there are no idle connections.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The PROXY header: the client that a connection is made for, as the peer says.
+//! The PROXY header: a peer's statement about which client its connection carries.
 //!
 //! Sees bytes, never sockets. Source: <https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt>.
 
@@ -9,29 +9,29 @@ use proxy_header::{Error, ParseConfig, ProxiedAddress, ProxyHeader};
 use crate::address::Address;
 use crate::config::model::ProxyProtocol;
 
-/// What a PROXY header says.
+/// The addresses in a PROXY header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxiedFrom {
     /// The client's address.
     pub source: SocketAddr,
-    /// The address that it reached.
+    /// The address the client connected to.
     pub destination: SocketAddr,
 }
 
-/// What came of the search for a header.
+/// The result of the search for a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// It is not whole.
+    /// The beginning of a header, so far.
     Part,
     /// A complete header of this length; `None` for LOCAL and UNKNOWN.
     Header(Option<ProxiedFrom>, usize),
-    /// There is none.
+    /// No header.
     Nothing,
 }
 
 /// Looks for a header at the front of `bytes`.
 pub fn find(bytes: &[u8]) -> Found {
-    // The parser waits for more where the first byte that is wrong says enough.
+    // The parser waits for more bytes even if the first one rules a header out.
     let begins = |signature: &[u8]| bytes.iter().zip(signature).all(|(byte, sign)| byte == sign);
     if !begins(V1) && !begins(V2) {
         return Found::Nothing;
@@ -55,18 +55,18 @@ pub fn find(bytes: &[u8]) -> Found {
     }
 }
 
-/// Whether a header of version 2 names a client over TCP, as far as can be told: what else is to be
-/// skipped, whatever its addresses are (section 2.2: LOCAL, and families that are not known).
+/// Whether a version 2 header may name a TCP client, as far as the bytes tell. All others are
+/// skipped, whatever their addresses (section 2.2: LOCAL, and unknown families).
 fn speaks_for_a_client(bytes: &[u8]) -> bool {
     match bytes.get(V2.len()..V2.len() + 2) {
         Some([0x21, family]) => matches!(family, 0x11 | 0x21),
-        // Another version or command, which the parser refuses.
+        // Another version or command, which the parser rejects.
         Some([command, _]) => *command != 0x20,
         Some(_) | None => true,
     }
 }
 
-/// A header of version 2 that names no client, as long as it says.
+/// A version 2 header that names no client, skipped by its length field.
 fn skipped(bytes: &[u8]) -> Found {
     let Some(&[high, low]) = bytes.get(V2.len() + 2..V2.len() + 4) else { return Found::Part };
     let length = V2.len() + 4 + usize::from(u16::from_be_bytes([high, low]));
@@ -77,11 +77,11 @@ fn skipped(bytes: &[u8]) -> Found {
     }
 }
 
-/// Whether this is a line of version 1, or the beginning of one: not longer than any can be, and with
-/// ports as the protocol writes them, for which the parser takes more.
+/// Whether this may be the start of a version 1 line: no longer than any valid line, and with ports
+/// as the protocol writes them, where the parser accepts more forms.
 fn may_be_v1(bytes: &[u8]) -> bool {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n") else {
-        // The carriage return may be the last byte in hand.
+        // The carriage return may be the last byte so far.
         return bytes.len() < LONGEST_V1;
     };
     let mut words = bytes[..end].split(|&byte| byte == b' ').skip(1);
@@ -95,14 +95,14 @@ fn may_be_v1(bytes: &[u8]) -> bool {
         && (family == b"UNKNOWN" || words.skip(b"SD".len()).all(is_port))
 }
 
-/// The header that tells a server of a client at `source` that reached `destination`.
+/// The header that names the client at `source`, which connected to `destination`.
 pub fn header(version: ProxyProtocol, source: &Address, destination: &Address) -> Vec<u8> {
     let header = match (source, destination) {
         (Address::Inet(source), Address::Inet(destination)) => {
             let (source, destination) = of_one_family(*source, *destination);
             ProxyHeader::with_address(ProxiedAddress::stream(source, destination))
         }
-        // The protocol knows unix sockets, but not what an unnamed one would be called.
+        // The protocol has unix addresses, but no form for an unnamed socket.
         (Address::Unix(_), _) | (_, Address::Unix(_)) => ProxyHeader::with_local(),
     };
     let mut out = Vec::new();
@@ -114,8 +114,8 @@ pub fn header(version: ProxyProtocol, source: &Address, destination: &Address) -
     out
 }
 
-/// The same addresses in one family: a header has one for both. A client that is spoken for may
-/// have another than the listener; IPv4 goes into IPv6 as RFC 4291, section 2.5.5.2, maps it.
+/// Both addresses in one family, as the header requires. They may differ if the client was named by
+/// a peer; IPv4 is then mapped into IPv6 (RFC 4291, section 2.5.5.2).
 fn of_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
     let mapped = |address: SocketAddr| match address {
         SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
@@ -128,13 +128,13 @@ fn of_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, So
     }
 }
 
-/// How version 1 begins.
+/// The start of version 1.
 const V1: &[u8] = b"PROXY ";
-/// How version 2 begins.
+/// The start of version 2.
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The longest header, in bytes: room for the extensions that senders add.
+/// The longest header in bytes, with room for extensions.
 pub const LONGEST: usize = 4 << 10;
-/// The longest line of version 1, its end included: section 2.1 of the protocol.
+/// The longest version 1 line in bytes, including its end: section 2.1 of the protocol.
 const LONGEST_V1: usize = 107;
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
         Some(ProxiedFrom { source, destination })
     }
 
-    /// Looks for a header in `bytes`, and makes sure that every part of it is only a part.
+    /// Looks for a header in `bytes`, and checks that each proper prefix is incomplete.
     fn check(bytes: &[u8], expected: Option<ProxiedFrom>) {
         assert_eq!(find(bytes), Found::Header(expected, bytes.len()), "{bytes:?}");
         for length in 0..bytes.len() {

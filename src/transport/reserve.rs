@@ -1,36 +1,36 @@
-//! Descriptors that are held for nothing: given up when there is no other for a connection to a
-//! server, so that a request that is here already need not fail while others merely idle.
+//! Descriptors held in reserve. They are given up if none is left for a connection to a server, so
+//! that a request already received need not fail while other sessions merely idle.
 
 use std::io::ErrorKind;
 
 use crate::net::Net;
 
-/// A pipe that carries nothing stands for two descriptors.
+/// An unused pipe, which holds two descriptors.
 pub struct Reserve<N: Net> {
     held: Held<N>,
 }
 
 enum Held<N: Net> {
-    /// It is there.
+    /// The reserve is full.
     Full(#[allow(dead_code, reason = "held for its descriptors")] N::Pipe),
-    /// It was given up, or could not be had yet.
+    /// It was given up, or could not be filled yet.
     Short,
     /// The system has no pipes.
     Never,
 }
 
 impl<N: Net> Reserve<N> {
-    /// One that is to be filled.
+    /// A reserve that is to be filled.
     pub fn new() -> Reserve<N> {
         Reserve { held: Held::Short }
     }
 
-    /// Whether it was given up and nothing has taken its place.
+    /// Whether the reserve is empty and should be refilled.
     pub fn is_short(&self) -> bool {
         matches!(self.held, Held::Short)
     }
 
-    /// Tries to fill it. Whether it is not short any more.
+    /// Tries to fill it. Returns whether it is no longer short.
     pub fn fill(&mut self, net: &mut N) -> bool {
         if self.is_short() {
             self.held = match net.pipe() {
@@ -42,7 +42,7 @@ impl<N: Net> Reserve<N> {
         !self.is_short()
     }
 
-    /// Gives it up. Whether there was anything.
+    /// Gives it up. Returns whether there was anything to give up.
     pub fn spend(&mut self) -> bool {
         let held = matches!(self.held, Held::Full(_));
         if held {

@@ -1,7 +1,7 @@
-//! A stream, and what is remembered of its readiness.
+//! A stream and its known readiness.
 //!
-//! Registered once, edge-triggered: no new edge comes for what is already known, so readiness is
-//! kept until the stream itself says `WouldBlock`, or a short read has shown that it is drained.
+//! Registered once, edge-triggered: the system reports a readiness only once. It is remembered
+//! until the stream returns `WouldBlock`, or a short read has shown that it is drained.
 
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -11,43 +11,43 @@ use crate::planted::{self, Bug};
 /// A registered stream.
 pub struct Socket<N: Net> {
     stream: N::Stream,
-    /// Its token: half as wide as `usize`.
+    /// Its token; `u32` because there are many sockets.
     token: u32,
     readable: bool,
     writable: bool,
     end: PeerEnd,
     /// The connection failed.
     broken: bool,
-    /// Urgent data splits what is there to be read: a short read does not mean that all is read.
+    /// Urgent data splits the readable bytes: a short read does not mean that all are read.
     split: bool,
 }
 
-/// What is known of the peer's end.
+/// What is known about the peer's FIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerEnd {
     /// Nothing.
     Unknown,
-    /// It is said to stand somewhere behind the bytes not yet read. No edge will come for it.
+    /// Announced, somewhere after the unread bytes. No further edge will come for it.
     Told,
-    /// The same, and nobody minds.
+    /// Announced, and ignored on purpose.
     Overlooked,
 }
 
-/// What a read or a write came to.
+/// The outcome of a read or a write.
 #[derive(Debug)]
 pub enum Moved {
-    /// So many bytes, at least one.
+    /// Number of bytes, at least one.
     Bytes(usize),
     /// The peer's orderly end; reads only.
     End,
-    /// Nothing until an event.
+    /// Nothing possible until the next event.
     Wait,
-    /// The connection is gone.
+    /// The connection is broken.
     Failed(io::Error),
 }
 
 impl<N: Net> Socket<N> {
-    /// A stream that was registered with `token`. Both directions are worth a try at first.
+    /// A stream registered under `token`. Both directions are tried at first.
     pub fn new(stream: N::Stream, token: Token) -> Socket<N> {
         Socket {
             stream,
@@ -73,12 +73,12 @@ impl<N: Net> Socket<N> {
         }
     }
 
-    /// Its name in events.
+    /// Its token in events.
     pub fn token(&self) -> Token {
         Token(self.token as usize)
     }
 
-    /// Notes what an event says.
+    /// Records an event.
     pub fn note(&mut self, event: &Event) {
         self.readable |= event.readable || event.read_closed;
         self.writable |= event.writable;
@@ -89,22 +89,22 @@ impl<N: Net> Socket<N> {
         self.split |= event.urgent;
     }
 
-    /// Whether a read may give something.
+    /// Whether a read may return something.
     pub fn is_readable(&self) -> bool {
         self.readable
     }
 
-    /// Whether the peer is known to have finished, perhaps behind bytes not yet read.
+    /// Whether the peer's FIN is known, perhaps after unread bytes.
     pub fn is_ending(&self) -> bool {
         self.end == PeerEnd::Told
     }
 
-    /// Whether the connection failed, as far as is known. What was sent may still be there.
+    /// Whether the connection is known to have failed. Received bytes may still be readable.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Makes nothing of it that the peer has finished; its end is still read in order.
+    /// Stops treating the peer's FIN as a departure; it is still read in order.
     pub fn overlook_ending(&mut self) {
         if self.end == PeerEnd::Told {
             self.end = PeerEnd::Overlooked;
@@ -133,7 +133,7 @@ impl<N: Net> Socket<N> {
         }
     }
 
-    /// Writes the slices in order, as far as the stream takes them.
+    /// Writes the slices in order, as far as the stream accepts them.
     pub fn write(&mut self, from: &[IoSlice<'_>]) -> Moved {
         if !self.writable {
             return Moved::Wait;
@@ -152,8 +152,8 @@ impl<N: Net> Socket<N> {
         }
     }
 
-    /// Moves bytes into an empty pipe. Where it is still readable after [`Moved::Wait`], a read may
-    /// give something all the same.
+    /// Moves bytes into an empty pipe. If the socket is still readable after [`Moved::Wait`], a
+    /// read may return something.
     pub fn splice_in(&mut self, into: &mut N::Pipe, most: usize) -> Moved {
         assert!(most > 0, "a read of nothing would look like the end");
         if !self.readable {
@@ -161,9 +161,9 @@ impl<N: Net> Socket<N> {
         }
         match retried(|| self.stream.splice_in(into, most)) {
             Ok(0) => Moved::End,
-            // However short, it may have been the pipe that had no room for more.
+            // A short splice does not mean the stream is drained: the pipe may have been full.
             Ok(count) => Moved::Bytes(count),
-            // Only a read passes urgent data: it stays readable until one has been tried.
+            // Only a read gets past urgent data, so the socket stays readable until one is tried.
             Err(e) if e.kind() == ErrorKind::WouldBlock && self.split => Moved::Wait,
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 self.drained();
@@ -189,18 +189,19 @@ impl<N: Net> Socket<N> {
         }
     }
 
-    /// Nothing is there to be read, whatever was said.
+    /// Clears the readiness: nothing is left to read.
     fn drained(&mut self) {
         self.readable = false;
         self.split = false;
-        // What was said of the end was wrong: the true one will bring an edge.
+        // The announced FIN is not there: the true one will bring an edge.
         self.end = PeerEnd::Unknown;
     }
 
-    /// Whether a connect has come to its end; asked only after an event.
+    /// Whether a connect has finished; asked only after an event.
+    ///
     ///
     /// # Errors
-    /// The reason why it failed.
+    /// The reason of the failure.
     pub fn connected(&mut self) -> io::Result<bool> {
         if !self.writable && !self.readable {
             return Ok(false);
@@ -211,24 +212,24 @@ impl<N: Net> Socket<N> {
         Ok(connected)
     }
 
-    /// Sends the orderly end.
+    /// Sends a FIN.
     pub fn finish_writing(&mut self) {
-        // A connection that is gone already needs no end.
+        // A broken connection needs no FIN.
         let _ = self.stream.shutdown_write();
     }
 
-    /// Makes the coming close a reset.
+    /// Makes the next close a reset.
     pub fn reset_on_close(&mut self) {
         self.stream.reset_on_close();
     }
 
-    /// `TCP_NODELAY`.
+    /// Sets `TCP_NODELAY`.
     pub fn set_nodelay(&mut self, on: bool) {
         self.stream.set_nodelay(on);
     }
 }
 
-/// Non-blocking calls are rarely interrupted; again, but not forever.
+/// Retries an interrupted call a few times: non-blocking calls are rarely interrupted.
 fn retried(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     for _ in 0..INTERRUPTIONS {
         match call() {

@@ -1,4 +1,4 @@
-//! Bytes that pass both ways unread, and so do the ends of either side: L4, and HTTP after 101.
+//! Bytes and ends that pass both ways unread: L4, and HTTP after 101.
 
 use super::flow::{End, Flow};
 use super::io::Io;
@@ -14,25 +14,25 @@ pub struct Tunnel<N: Net> {
     pub up: Flow<N>,
     /// Server to client.
     pub down: Flow<N>,
-    /// Bytes that may be in hand in each direction.
+    /// Bytes that may be buffered in each direction.
     room: usize,
     half_close: HalfClose,
-    /// The last time that bytes moved, in either direction.
+    /// When bytes last moved in either direction.
     pub since: Time,
 }
 
 /// How a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// Both sides have said everything, or one has and that is enough.
+    /// Both directions have ended, or one has and that suffices.
     Whole,
-    /// A connection broke. Who cannot know has to be told by a reset, or would take a part for
-    /// the whole.
+    /// A connection broke. A reset tells the other side, which would otherwise take a part for the
+    /// whole.
     Cut,
 }
 
 impl<N: Net> Tunnel<N> {
-    /// A tunnel in which nothing has moved but what the flows begin with.
+    /// A tunnel in which nothing has moved except the bytes its flows begin with.
     pub fn new(
         up: Flow<N>,
         down: Flow<N>,
@@ -43,10 +43,11 @@ impl<N: Net> Tunnel<N> {
         Tunnel { up, down, room, half_close, since: now }
     }
 
-    /// Tries each direction once: whether anything moved, or how it ended.
+    /// Tries each direction once. Returns whether anything moved.
+    ///
     ///
     /// # Errors
-    /// The tunnel is over: both sockets are to be closed.
+    /// How the tunnel ended: both sockets must be closed.
     pub fn pass(
         &mut self,
         client: &mut Socket<N>,
@@ -69,8 +70,8 @@ impl<N: Net> Tunnel<N> {
         }
     }
 
-    /// Both sides are about to be closed, perhaps by nothing but silence: an end that was not told
-    /// in order must show as a cut, or a part would be taken for the whole.
+    /// Arms resets before both sockets are closed: a direction that has not ended in order must
+    /// show as cut, or a part would be taken for the whole.
     pub fn cut(&self, client: &mut Socket<N>, server: &mut Socket<N>) {
         if self.up.end() != End::Told {
             server.reset_on_close();
@@ -88,7 +89,7 @@ impl<N: Net> Tunnel<N> {
         }
         match (up, down) {
             (End::Told, End::Told) => Some(Closed::Whole),
-            // The server stopped listening, but may have answered before it did.
+            // The server stopped reading, but may have answered before that.
             (End::Refused, End::Told) => Some(Closed::Cut),
             (End::Told, _) | (_, End::Told) if self.half_close == HalfClose::EndsBoth => {
                 Some(Closed::Whole)
@@ -97,7 +98,7 @@ impl<N: Net> Tunnel<N> {
         }
     }
 
-    /// Gives all storage back.
+    /// Returns all storage.
     pub fn release(&mut self, io: &mut Io<N>) {
         self.up.release(io);
         self.down.release(io);

@@ -1,4 +1,4 @@
-//! The servers of a group: who is picked next, and what verdicts do to them.
+//! The servers of a group: which one is picked next, and how verdicts change them.
 
 use crate::address::Address;
 use crate::config::model;
@@ -8,16 +8,16 @@ use crate::time::Time;
 use super::health::{Health, Rules};
 use super::retry::Failure;
 
-/// A server's place in its group.
+/// A server's index in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerId(pub usize);
 
-/// The servers that a request has been sent to, as bits.
+/// The servers that a request has been sent to, as a bit set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tried(u64);
 
 impl Tried {
-    /// Whether `server` is among them.
+    /// Whether `server` is in the set.
     pub fn contains(self, server: ServerId) -> bool {
         self.0 & (1 << server.0) != 0
     }
@@ -28,43 +28,43 @@ impl Tried {
     }
 }
 
-/// A server chosen for one attempt. Must be given back with a [`Verdict`].
+/// A server chosen for one attempt. Must be returned to the group with a [`Verdict`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pick {
     /// The server.
     pub server: ServerId,
-    /// Whether this attempt is the one that tries a server that was out.
+    /// Whether this attempt is the trial of a server that was out.
     trial: bool,
 }
 
-/// What an attempt says about its server.
+/// What an attempt shows about its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It gave a whole response.
+    /// It sent a whole response.
     Succeeded,
-    /// It failed in this way, and it was its fault.
+    /// It failed in this way, and is to blame.
     Failed(Failure),
-    /// Nothing: the client left, or what happened is nobody's fault.
+    /// Nothing: the client left, or the failure is not the server's fault.
     Abandoned,
 }
 
-/// A change of a server's state that an operator wants to know of.
+/// A change of a server's state that the operator wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is out, until then at least.
+    /// It is out.
     WentDown {
-        /// The failure that was one too many.
+        /// The failure that took it out.
         why: Failure,
-        /// When it is looked at again.
+        /// When it is checked next.
         until: Time,
     },
-    /// It accepts connections again: the next request tries it.
+    /// It accepts connections again: the next request is its trial.
     OnTrial,
     /// It serves again.
     CameBack,
 }
 
-/// A group of servers at work.
+/// The servers of one group at run time.
 #[derive(Debug)]
 pub struct Group {
     servers: Vec<Server>,
@@ -77,8 +77,8 @@ struct Server {
     backup: bool,
     down: bool,
     weight: i64,
-    /// Of smooth weighted round robin: grows by `weight` at every pick, and the picked one pays
-    /// for all.
+    /// The weight of smooth weighted round robin: grows by `weight` at every pick; the picked
+    /// server's falls by the sum of all weights.
     current: i64,
     max_connections: usize,
     active: usize,
@@ -86,9 +86,9 @@ struct Server {
 }
 
 impl Group {
-    /// A group whose servers are all fresh.
+    /// A group whose servers have no failures yet.
     pub fn new(group: &model::Group) -> Group {
-        // Taking the only server out would help nobody.
+        // Taking the only server out would help no client.
         let alone = group.servers.len() == 1;
         let servers = group.servers.iter().map(|server| Server {
             address: server.address.clone(),
@@ -110,9 +110,9 @@ impl Group {
         Group { servers: servers.collect() }
     }
 
-    /// Takes over what is known about servers with the same address; news that one is out is not
-    /// overwritten by none. A check of the old group's is begun anew, and so is a trial, which needs
-    /// no other check before.
+    /// Adopts the health of servers with the same address; a server known to be down stays down. A
+    /// check of the old group starts again here; a server on trial stays due for one without a
+    /// check.
     pub fn inherit(&mut self, old: &Group, now: Time) {
         for server in self.servers.iter_mut().filter(|server| server.rules.max_fails > 0) {
             let Some(old) = old.servers.iter().find(|old| old.address == server.address) else {
@@ -127,8 +127,8 @@ impl Group {
         }
     }
 
-    /// Chooses the server for the next attempt: primaries in turn by weight, then backups, then
-    /// a server that another request is trying right now rather than none at all.
+    /// Chooses the server for the next attempt: primaries in turn by weight, then backups, then a
+    /// server on trial by another request rather than none at all.
     pub fn pick(&mut self, tried: Tried, now: Time) -> Option<Pick> {
         let usable = |server: &Server| server.health.is_usable(now);
         let backups_first = planted::is(Bug::BackupsFirst);
@@ -147,8 +147,8 @@ impl Group {
         Some(Pick { server, trial })
     }
 
-    /// Chooses `server` once more, for a connection that it has already: `None` unless it is well,
-    /// and a new connection might go to it too.
+    /// Chooses `server` again, for a connection that already exists. `None` unless the server is up
+    /// and a new connection might also go to it.
     pub fn pick_again(&mut self, server: ServerId, now: Time) -> Option<Pick> {
         let takes = |server: &Server| !server.down && server.health.is_usable(now);
         let primary = self.servers.iter().any(|server| !server.backup && takes(server));
@@ -182,8 +182,8 @@ impl Group {
         Some(ServerId(best))
     }
 
-    /// The server has done all that was to be seen of it, though the attempt goes on: whatever
-    /// becomes of it says nothing of the server any more.
+    /// Counts the attempt as a success now, though it continues: what happens later says nothing
+    /// about the server.
     pub fn succeed_early(&mut self, pick: &mut Pick) -> Option<Change> {
         let server = &mut self.servers[pick.server.0];
         let before = server.health;
@@ -216,7 +216,7 @@ impl Group {
         }
     }
 
-    /// Whether attempts that are still connecting to `server` should go elsewhere.
+    /// Whether attempts still connecting to `server` should move to another one.
     pub fn is_out(&self, server: ServerId) -> bool {
         matches!(self.servers[server.0].health, Health::Down { .. } | Health::Checking)
     }
@@ -233,7 +233,7 @@ impl Group {
         due.filter_map(|server| server.health.check_due()).min().unwrap_or(Time::NEVER)
     }
 
-    /// A server whose background connection is due, which is now taken to be under way.
+    /// A server whose check is due; the check counts as begun.
     pub fn begin_check(&mut self, now: Time) -> Option<ServerId> {
         let is_due = |server: &Server| {
             !server.down && server.health.check_due().is_some_and(|due| due <= now)
@@ -243,7 +243,7 @@ impl Group {
         Some(ServerId(index))
     }
 
-    /// A background connection has come to its end.
+    /// Ends the check of a server.
     pub fn end_check(&mut self, server: ServerId, accepted: bool, now: Time) -> Option<Change> {
         let server = &mut self.servers[server.0];
         server.health = if accepted {
@@ -254,13 +254,13 @@ impl Group {
         (server.health == Health::Due).then_some(Change::OnTrial)
     }
 
-    /// A background connection could not be made for want of something of our own.
+    /// We had no descriptor or memory for the check; try again shortly.
     pub fn postpone_check(&mut self, server: ServerId, now: Time) {
         let server = &mut self.servers[server.0];
         server.health = server.health.check_postponed(now);
     }
 
-    /// Attempts that have not been concluded.
+    /// Number of attempts that have not been concluded.
     pub fn active(&self) -> usize {
         self.servers.iter().map(|server| server.active).sum()
     }
@@ -274,7 +274,7 @@ mod tests {
 
     const FAILED: Verdict = Verdict::Failed(Failure::Refused);
 
-    /// Servers by words: `p` primary, `b` backup, `d` down, a digit for the weight.
+    /// A group described by words: `p` primary, `b` backup, `d` down, a digit for the weight.
     fn group(servers: &[&str]) -> Group {
         let servers = servers.iter().enumerate().map(|(index, words)| model::Server {
             name: (*words).into(),
@@ -306,7 +306,7 @@ mod tests {
         group.pick(Tried::default(), at(0))
     }
 
-    /// Picks and concludes.
+    /// Picks a server and concludes the attempt.
     fn serve(group: &mut Group, verdict: Verdict, now: u64) -> (usize, Option<Change>) {
         let pick = pick(group).unwrap();
         let server = pick.server.0;

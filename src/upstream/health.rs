@@ -1,33 +1,33 @@
-//! The health of one server: one function an event, and nothing but the events changes it.
+//! The health of one server: one function per event, and only events change it.
 
 use std::time::Duration;
 
 use crate::planted::{self, Bug};
 use crate::time::Time;
 
-/// Whether a server may be sent requests.
+/// Whether a server may receive requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It may; so many failures were counted since the moment of the first.
+    /// It may.
     Up {
-        /// Failures counted.
+        /// Failures counted since the first one.
         failures: u32,
         /// When the first of them happened.
         since: Time,
     },
-    /// It may not until then, when a background connection is due.
+    /// It may not, until a background connection is due.
     Down {
-        /// The end of its `fail_timeout`.
+        /// When the background connection is due.
         until: Time,
     },
     /// The background connection is being made.
     Checking,
-    /// That connection succeeded: the next request is the trial.
+    /// The background connection succeeded: the next request is the trial.
     Due,
-    /// One request is trying it. If that takes too long, another one may: a client that is slow
-    /// says nothing about the server.
+    /// One request is the trial. If it takes too long, another may try: a slow client says nothing
+    /// about the server.
     Trial {
-        /// Until then nobody else is sent to it without need.
+        /// Until then other requests avoid the server.
         until: Time,
     },
 }
@@ -35,17 +35,17 @@ pub enum Health {
 /// `max_fails` and `fail_timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Failures within `fail_timeout` that take the server out; 0: none ever do.
+    /// Failures within `fail_timeout` that take the server out; 0 for never.
     pub max_fails: u32,
-    /// Also how long it is out.
+    /// Also how long the server is out.
     pub fail_timeout: Duration,
 }
 
 impl Health {
-    /// Nothing is known against the server.
+    /// No failures yet.
     pub const FRESH: Health = Health::Up { failures: 0, since: Time::ZERO };
 
-    /// A request failed in a way that is the server's fault.
+    /// A request failed, and the server is to blame.
     pub fn failed(self, rules: Rules, now: Time) -> Health {
         let down = Health::Down { until: now + rules.fail_timeout };
         match self {
@@ -55,23 +55,23 @@ impl Health {
                 let (failures, since) = if fresh { (1, now) } else { (failures + 1, since) };
                 if failures >= rules.max_fails { down } else { Health::Up { failures, since } }
             }
-            // The connection under way knows better than a request that was sent long before.
+            // The check in progress is newer evidence than a request sent long before.
             Health::Checking => self,
             Health::Down { .. } | Health::Due | Health::Trial { .. } => down,
         }
     }
 
-    /// A whole response came.
+    /// A whole response arrived.
     pub fn succeeded(self) -> Health {
         match self {
             Health::Trial { .. } if planted::is(Bug::TrialWithoutEnd) => self,
             Health::Trial { .. } => Health::FRESH,
-            // Sent before the failure that is the newer news.
+            // The request was sent before the failure, which is newer evidence.
             Health::Up { .. } | Health::Down { .. } | Health::Checking | Health::Due => self,
         }
     }
 
-    /// Whether the next request may be sent to it without further ado.
+    /// Whether the next request may be sent to the server.
     pub fn is_usable(self, now: Time) -> bool {
         match self {
             Health::Up { .. } | Health::Due => true,
@@ -80,7 +80,7 @@ impl Health {
         }
     }
 
-    /// A request is sent to it: whether that is the trial, and what it is then.
+    /// A request is sent to the server. Returns whether it is the trial, and the new state.
     pub fn tried(self, rules: Rules, now: Time) -> (bool, Health) {
         match self {
             Health::Trial { until } if until > now => (false, self),
@@ -91,7 +91,7 @@ impl Health {
         }
     }
 
-    /// The request that was the trial ended without a verdict: its client left, for example.
+    /// The trial ended without a verdict: its client left, for example.
     pub fn trial_abandoned(self) -> Health {
         match self {
             Health::Trial { .. } => Health::Due,
@@ -123,7 +123,7 @@ impl Health {
         }
     }
 
-    /// The background connection could not be made for want of something of our own.
+    /// We had no descriptor or memory for the check; try again shortly.
     pub fn check_postponed(self, now: Time) -> Health {
         match self {
             Health::Checking => Health::Down { until: now + CHECK_INTERVAL },
@@ -142,7 +142,7 @@ impl Health {
     }
 }
 
-/// The least time between two background connections, whatever `fail_timeout` says.
+/// The least time between two background connections, whatever `fail_timeout` is.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

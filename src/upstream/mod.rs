@@ -1,4 +1,4 @@
-//! Which server a request goes to, and what becomes of servers that fail. Pure: the time is an
+//! Which server a request goes to, and what happens to servers that fail. Pure: the time is an
 //! argument.
 
 pub mod group;

@@ -1,4 +1,4 @@
-//! May a request that failed at one server be sent to the next?
+//! Whether a request that failed at one server may be sent to the next.
 
 use std::time::Duration;
 
@@ -8,32 +8,33 @@ use crate::planted::{self, Bug};
 /// How an attempt failed before a response could be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Nobody listens there.
+    /// No process listens there.
     Refused,
     /// The connect was not answered in time.
     ConnectTimedOut,
     /// The connect failed in another way: no route, no such path.
     Unreachable,
-    /// No local port is free for it, or the address of `proxy_bind` is not ours.
+    /// No local port is free, or the address of `proxy_bind` is not a local one.
     NoLocalAddress,
-    /// Another request found out first that the server does not answer.
+    /// Another request found that the server does not answer.
     MarkedDown,
     /// The connection was reset before the response head.
     Reset,
     /// The connection was closed before the response head.
     Closed,
-    /// The server took no byte of the request for too long.
+    /// The server accepted no byte of the request for too long.
     SendTimedOut,
-    /// The whole request was sent, and no byte came for too long.
+    /// The whole request was sent, but no byte came back for too long.
     ReadTimedOut,
-    /// What came is not an HTTP response.
+    /// The response is not HTTP.
     BadHead,
     /// A response with a listed status.
     Status(u16),
 }
 
 impl Failure {
-    /// Whether it is held against the server. (A status is only if another try is made.)
+    /// Whether the failure counts against the server. (A status counts only if another attempt is
+    /// made.)
     pub fn counts(self) -> bool {
         match self {
             Failure::Refused
@@ -49,7 +50,7 @@ impl Failure {
         }
     }
 
-    /// The status for the client where nothing else can be tried.
+    /// The status for the client if no other server can be tried.
     pub fn status(self) -> u16 {
         match self {
             Failure::ConnectTimedOut
@@ -66,7 +67,7 @@ impl Failure {
         }
     }
 
-    /// What happened, in words that follow the server's address.
+    /// A description that follows the server's address.
     pub fn words(self) -> &'static str {
         match self {
             Failure::Refused => "refused the connection",
@@ -101,28 +102,28 @@ impl Failure {
     }
 }
 
-/// What of a request decides whether it may be repeated.
+/// The properties of a request that decide whether it may be repeated.
 #[derive(Clone, Copy, Debug)]
 pub struct Repeatable {
-    /// Doing it twice is doing it once: RFC 9110, section 9.2.2.
+    /// Repeating it has the same effect as sending it once: RFC 9110, section 9.2.2.
     pub idempotent: bool,
-    /// Bytes of it may have reached the server that failed.
+    /// The failed server may have received bytes of it.
     pub sent: bool,
-    /// All that was sent is still in the replay buffer.
+    /// Everything sent is still in the replay buffer.
     pub replayable: bool,
 }
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Attempts made, the failed one included.
+    /// Attempts made, including the failed one.
     pub attempts: u32,
-    /// Since the first of them began.
+    /// Time since the first attempt began.
     pub elapsed: Duration,
 }
 
-/// Whether the request may go to another server. Asked only while no byte of a final response has
-/// gone to the client.
+/// Whether the request may move to another server. Asked only while no byte of a final response has
+/// reached the client.
 pub fn may_move(
     failure: Failure,
     request: Repeatable,
@@ -136,13 +137,13 @@ pub fn may_move(
     failure.is_listed(policy) && tries_left && time_left && repeatable
 }
 
-/// Whether the request may be sent again to the same server, on a fresh connection, after a pooled
-/// one turned out to be dead before any response byte.
+/// Whether the request may be sent again to the same server on a new connection, after a pooled
+/// connection turned out to be dead before any response byte.
 pub fn may_resend(request: Repeatable, policy: &NextUpstream) -> bool {
     !request.sent || ((request.idempotent || policy.non_idempotent) && request.replayable)
 }
 
-/// Whether a method is idempotent. Methods that nobody here knows are not.
+/// Whether a method is idempotent. Unknown methods are not.
 pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"PUT" | b"DELETE" | b"OPTIONS")
         || planted::is(Bug::PostRepeated)

@@ -1,5 +1,5 @@
-//! Background connections to servers that were out: made when their time is up, not when a client
-//! happens to come, so that an unreachable server never costs a client anything.
+//! Background connections to servers that were out. They are made when due, not when a client
+//! happens to come, so that an unreachable server never delays a client.
 
 use slab::Slab;
 
@@ -15,7 +15,7 @@ use crate::transport::io::Owner;
 use crate::transport::socket::Socket;
 use crate::upstream::group::ServerId;
 
-/// The connections under way.
+/// The background connections in progress.
 pub(super) struct Checks<N: Net> {
     all: Slab<Check<N>>,
 }
@@ -37,19 +37,19 @@ impl<N: Net> Checks<N> {
         self.all.len()
     }
 
-    /// When the first of them has taken too long.
+    /// When the first of them times out.
     pub(super) fn deadline(&self) -> Time {
         self.all.iter().map(|(_, check)| check.deadline).min().unwrap_or(Time::NEVER)
     }
 
-    /// Notes an event.
+    /// Records an event.
     pub(super) fn note(&mut self, key: u32, event: &Event) {
         if let Some(check) = self.all.get_mut(key as usize) {
             check.socket.note(event);
         }
     }
 
-    /// Begins those that are due.
+    /// Starts those that are due.
     pub(super) fn begin(&mut self, context: &mut Context<N>) {
         while !planted::is(Bug::ChecksNeverBegin)
             && let Some(At { generation, group, server }) =
@@ -79,7 +79,7 @@ impl<N: Net> Checks<N> {
         }
     }
 
-    /// Ends those that have come to their end.
+    /// Concludes those that have finished.
     pub(super) fn run(&mut self, context: &mut Context<N>) {
         let now = context.io.now;
         let mut ended = Vec::new();
@@ -98,7 +98,7 @@ impl<N: Net> Checks<N> {
         }
     }
 
-    /// Closes all of them: their groups are not used any more.
+    /// Closes all: their groups are no longer used.
     pub(super) fn abandon(&mut self, context: &mut Context<N>) {
         for check in self.all.drain() {
             context.io.close(check.socket);

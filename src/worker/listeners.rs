@@ -1,4 +1,4 @@
-//! Listening sockets: which are ready, and when accepting has to pause.
+//! Listening sockets: which are ready, and when accepting must pause.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::time::Time;
 use crate::transport::dial::failure_of_connect;
 use crate::transport::io::Owner;
 
-/// All listeners. One keeps its index for as long as the worker lives.
+/// All listeners. Each keeps its index while the worker lives.
 pub(super) struct Listeners<N: Net> {
     all: Vec<Option<Listener<N>>>,
-    /// Accepting waits until then, or until a session has closed.
+    /// Accepting pauses until then, or until a session closes.
     paused: Option<Time>,
-    /// What the operator was told of, and when.
+    /// Messages logged recently, and when.
     told: Vec<(String, Time)>,
 }
 
-/// No connection can be accepted for want of something of our own: in the system's words.
+/// We lack descriptors or memory to accept a connection; the system's message.
 pub(super) struct Lacking(pub(super) String);
 
 struct Listener<N: Net> {
     socket: N::Listener,
     token: Token,
     address: Address,
-    /// Connections may wait: no edge will come for them.
+    /// Whether connections may wait without another edge to announce them.
     ready: bool,
 }
 
@@ -38,10 +38,12 @@ impl<N: Net> Listeners<N> {
         Listeners { all: Vec::new(), paused: None, told: Vec::new() }
     }
 
-    /// Listens where `config` says: keeps what is listened on already, binds the rest, closes
-    /// what is not mentioned any more.
+    /// Listens as `config` says: keeps existing listeners, binds new ones, closes those no longer
+    /// named.
+    ///
     ///
     /// # Errors
+    /// The first listener that cannot be bound; then nothing changes.
     /// The first listener that cannot be bound; nothing has changed then.
     pub(super) fn adopt(
         &mut self,
@@ -89,26 +91,26 @@ impl<N: Net> Listeners<N> {
         self.all.iter().position(same)
     }
 
-    /// Closes all of them.
+    /// Closes all listeners.
     pub(super) fn close(&mut self, context: &mut Context<N>) {
         for listener in self.all.iter_mut().filter_map(Option::take) {
             context.io.owners.remove(listener.token.0);
         }
     }
 
-    /// The sockets.
+    /// All listening sockets.
     pub(super) fn sockets(&self) -> Vec<&N::Listener> {
         self.all.iter().flatten().map(|listener| &listener.socket).collect()
     }
 
-    /// Notes an event.
+    /// Records an event.
     pub(super) fn note(&mut self, place: u32) {
         if let Some(listener) = self.all.get_mut(place as usize).and_then(Option::as_mut) {
             listener.ready = true;
         }
     }
 
-    /// The first listener from this place on that can be accepted from now.
+    /// The first listener at or after index `from` that may have a connection to accept.
     pub(super) fn next_ready(&mut self, from: usize, now: Time) -> Option<usize> {
         if self.paused.is_some_and(|until| now < until) {
             return None;
@@ -118,20 +120,21 @@ impl<N: Net> Listeners<N> {
         (from..self.all.len()).find(is_ready)
     }
 
-    /// Whether connections wait that no event will announce.
+    /// Whether connections may wait that no event will announce.
     pub(super) fn are_waiting(&self) -> bool {
         self.paused.is_none() && self.all.iter().flatten().any(|listener| listener.ready)
     }
 
-    /// When accepting is tried again.
+    /// When accepting resumes after a pause.
     pub(super) fn deadline(&self) -> Time {
         self.paused.filter(|_| !planted::is(Bug::PauseWithoutEnd)).unwrap_or(Time::NEVER)
     }
 
-    /// Takes one connection; none when no more wait.
+    /// Accepts one connection; `None` if none waits.
+    ///
     ///
     /// # Errors
-    /// Something of our own is lacking, or accepting pauses as it fails for another reason.
+    /// We lack descriptors or memory. For any other failure accepting pauses.
     pub(super) fn accept(
         &mut self,
         place: usize,
@@ -143,7 +146,7 @@ impl<N: Net> Listeners<N> {
         match context.io.net.accept(&listener.socket) {
             Ok(accepted) => return Ok(Some(accepted)),
             Err(e) if e.kind() == ErrorKind::WouldBlock => listener.ready = false,
-            // The client gave up while it waited, or a signal came: the next one may be fine.
+            // The client gave up while waiting, or a signal came: try the next one.
             Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
             }
             Err(e) if failure_of_connect(&e).is_none() => return Err(Lacking(e.to_string())),
@@ -152,18 +155,18 @@ impl<N: Net> Listeners<N> {
         Ok(None)
     }
 
-    /// Accepting waits for better times.
+    /// Pauses accepting for a while.
     pub(super) fn pause(&mut self, now: Time, why: &str) {
         self.tell(now, &format!("{why}: accepting pauses"));
         self.paused = Some(now + PAUSE);
     }
 
-    /// A session has closed: there may be room again.
+    /// Resumes accepting: a session closed, so there may be room again.
     pub(super) fn resume(&mut self) {
         self.paused = None;
     }
 
-    /// Tells the operator, but not again and again.
+    /// Logs a message, at most once in [`SILENCE`].
     pub(super) fn tell(&mut self, now: Time, what: &str) {
         self.told.retain(|(_, when)| now - *when < SILENCE);
         if !self.told.iter().any(|(told, _)| told == what) {
@@ -173,7 +176,7 @@ impl<N: Net> Listeners<N> {
     }
 }
 
-/// How long accepting waits for better times, if no session closes before.
+/// How long accepting pauses if no session closes before.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a limit is not mentioned again.
+/// How long the same message is suppressed.
 const SILENCE: Duration = Duration::from_secs(60);

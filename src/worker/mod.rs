@@ -1,8 +1,8 @@
-//! The worker: one thread's listeners, sessions and timers, on one network.
+//! The worker: the listeners, sessions and timers of one thread, on one network.
 //!
-//! A turn waits once and then does everything that became possible: notes events, acts on
-//! deadlines, accepts, runs the sessions concerned. Events are noted before anything runs, so that
-//! a token that changes hands within a turn cannot inherit a stale one.
+//! A turn waits once, then does everything that became possible: records events, acts on deadlines,
+//! accepts, runs the sessions concerned. Events are recorded before anything runs, so that a reused
+//! token cannot inherit a stale event within a turn.
 
 mod checks;
 mod listeners;
@@ -35,7 +35,7 @@ use listeners::{Lacking, Listeners};
 use room::{Lack, Victims};
 use timers::Timers;
 
-/// One thread's work.
+/// The state of one thread.
 pub struct Worker<N: Net> {
     shared: Shared<N>,
     /// Connections accepted so far.
@@ -44,12 +44,12 @@ pub struct Worker<N: Net> {
     listeners: Listeners<N>,
     checks: Checks<N>,
     timers: Timers,
-    /// Sessions to be run in this turn, or in the next one if they asked for it.
+    /// Sessions to run in this turn, or in the next one if they asked for it.
     queue: Vec<usize>,
-    /// Storage for the queue of the turn under way.
+    /// Storage for the queue of the current turn.
     running: Vec<usize>,
     events: Vec<Event>,
-    /// Sockets that the process may hold.
+    /// Sockets that the process may open.
     sockets: usize,
     victims_for_sockets: Victims,
     victims_for_memory: Victims,
@@ -57,20 +57,20 @@ pub struct Worker<N: Net> {
 
 struct Entry<N: Net> {
     session: Session<N>,
-    /// Stands in the queue.
+    /// Whether the session is in the queue.
     queued: bool,
-    /// The moment of its one live alarm.
+    /// When its one live alarm rings.
     alarm: Time,
-    /// Since when it has been idle; never while it works.
+    /// Since when it has been idle; `Time::NEVER` while it works.
     idle_since: Time,
 }
 
 /// A listener that could not be set up.
 #[derive(Debug)]
 pub struct ListenError {
-    /// Where.
+    /// The listener's address.
     pub address: Address,
-    /// Why not.
+    /// The reason.
     pub reason: io::Error,
 }
 
@@ -82,12 +82,12 @@ impl fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
-/// What a worker holds, for those who look for leaks.
+/// The resources a worker holds, for leak checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Client connections.
     pub sessions: usize,
-    /// Names in use for sockets, listeners included.
+    /// Tokens of sockets, including listeners.
     pub tokens: usize,
     /// Idle connections to servers.
     pub idle_upstreams: usize,
@@ -95,9 +95,9 @@ pub struct Census {
     pub checks: usize,
     /// Buffers that have storage.
     pub buffers_held: usize,
-    /// The bytes of that storage.
+    /// Bytes of that storage.
     pub buffer_bytes: usize,
-    /// Pipes that bytes pass through.
+    /// Pipes in use.
     pub pipes_out: usize,
     /// Alarms that are set.
     pub alarms: usize,
@@ -105,6 +105,7 @@ pub struct Census {
 
 impl<N: Net> Worker<N> {
     /// Binds every listener; nothing is served before the first turn.
+    ///
     ///
     /// # Errors
     /// The first listener that cannot be bound.
@@ -128,10 +129,11 @@ impl<N: Net> Worker<N> {
         Ok(worker)
     }
 
-    /// One wait, no longer than `until`, and everything it brought.
+    /// Waits once, at most until `until`, and handles everything that became possible.
+    ///
     ///
     /// # Errors
-    /// Only what leaves no way to go on.
+    /// A failure after which the loop cannot continue.
     pub fn turn(&mut self, until: Time) -> io::Result<()> {
         let until = self.next_wake(until);
         let mut events = std::mem::take(&mut self.events);
@@ -159,17 +161,19 @@ impl<N: Net> Worker<N> {
         self.shared.context.io.now
     }
 
-    /// Makes `config` the one that new requests are served by. Exchanges in flight keep theirs.
+    /// Makes `config` the configuration for new requests. Exchanges in flight keep theirs.
+    ///
     ///
     /// # Errors
-    /// A new listener that cannot be bound: then nothing changes.
+    /// A new listener cannot be bound; then nothing changes.
     pub fn reload(&mut self, config: Arc<Config>) -> Result<(), ListenError> {
         self.listeners.adopt(&config, &mut self.shared.context)?;
         self.shared.context.adopt(config);
         self.checks.abandon(&mut self.shared.context);
         self.close_sessions(|worker, key| {
             let session = &mut worker.sessions[key].session;
-            // Tunnels that follow their group cannot hear of what happens in a newer one.
+            // Tunnels that follow their group would not learn of changes in a newer configuration's
+            // group.
             if session.is_recallable() {
                 return !session.adopt_newest(&mut worker.shared.context);
             }
@@ -179,7 +183,7 @@ impl<N: Net> Worker<N> {
         Ok(())
     }
 
-    /// Stops listening and closes what is idle; exchanges in flight go on to their end.
+    /// Stops listening and closes idle connections; exchanges in flight continue to their end.
     pub fn drain(&mut self) {
         self.shared.context.servers.draining = true;
         self.listeners.close(&mut self.shared.context);
@@ -190,18 +194,18 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Closes everything at once: what is cut by it is seen to be.
+    /// Closes everything at once; interrupted transfers are visibly cut.
     pub fn stop(&mut self) {
         self.drain();
         self.close_older(u64::MAX);
     }
 
-    /// Whether nothing is left to be done after [`Worker::drain`].
+    /// Whether all sessions have ended after [`Worker::drain`].
     pub fn drained(&self) -> bool {
         self.shared.context.servers.draining && self.sessions.is_empty()
     }
 
-    /// Access log lines that wait to be written.
+    /// Access log lines waiting to be written.
     pub fn access_lines(&mut self) -> &mut AccessLines {
         &mut self.shared.context.access_lines
     }
@@ -211,7 +215,7 @@ impl<N: Net> Worker<N> {
         self.listeners.sockets()
     }
 
-    /// Moves bytes in another way from now on.
+    /// Changes how bytes are moved.
     pub fn tune(&mut self, tuning: Tuning) {
         self.shared.context.io.tuning = tuning;
     }
@@ -221,7 +225,7 @@ impl<N: Net> Worker<N> {
         &mut self.shared.context.io.net
     }
 
-    /// What is held now.
+    /// The resources held now.
     pub fn census(&self) -> Census {
         Census {
             sessions: self.sessions.len(),
@@ -235,7 +239,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// When something is due that no event will announce.
+    /// When the next thing is due that no event will announce.
     fn next_wake(&self, until: Time) -> Time {
         if !self.queue.is_empty() || self.listeners.are_waiting() {
             return self.shared.context.io.now;
@@ -260,7 +264,7 @@ impl<N: Net> Worker<N> {
                     self.enqueue(key as usize);
                 }
             }
-            // Anything but room to write: an end, an error, or bytes that nobody asked for.
+            // Anything but room to write: an end, an error, or unexpected bytes.
             Owner::Idle { group, key } => {
                 let says = event.readable || event.read_closed || event.broken;
                 if says && !planted::is(Bug::IdleEventsIgnored) {
@@ -292,7 +296,7 @@ impl<N: Net> Worker<N> {
         self.running = running;
     }
 
-    /// Does what a session wants after it was called.
+    /// Carries out what a session asked for when it was called.
     fn follow(&mut self, key: usize, next: Next) {
         match next {
             Next::Wait => self.arm(key),
@@ -325,7 +329,8 @@ impl<N: Net> Worker<N> {
         let entry = self.sessions.remove(key);
         entry.session.close(reason, &mut self.shared);
         self.listeners.resume();
-        // A crowd has left: what it took goes back. Its alarms and turns concern nobody any more.
+        // The last of many sessions closed: free the slab and the heap. All alarms and queued turns
+        // are stale.
         if self.sessions.is_empty() && self.sessions.capacity() > KEPT_SESSIONS {
             self.sessions = Slab::new();
             self.timers = Timers::new();
@@ -342,7 +347,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// `worker_shutdown_timeout` is over for old configurations: what still uses them is closed.
+    /// Closes sessions that outlived `worker_shutdown_timeout` of their configuration.
     fn close_outlived(&mut self) {
         while let Some(generation) =
             self.shared.context.servers.outlived(self.shared.context.io.now)
@@ -356,7 +361,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Closes what is going on by this configuration or an older one; returns how much that was.
+    /// Closes exchanges of this or an older configuration; returns the number of sessions closed.
     fn close_older(&mut self, generation: u64) -> usize {
         let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
         let before = keys.len();
@@ -369,8 +374,8 @@ impl<N: Net> Worker<N> {
     }
 
     fn expire_sessions(&mut self) {
-        // Whatever is set again for a moment that has passed rings in the next turn: no session can
-        // keep the others waiting by that.
+        // An alarm set again for a past moment rings in the next turn, so that no session can keep
+        // the others waiting.
         for _ in 0..self.timers.count() {
             let Some((time, key)) = self.timers.take_due(self.shared.context.io.now) else { break };
             let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
@@ -385,10 +390,10 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// One verdict serves all: whoever still connects to a server that went down moves on at once,
-    /// and tunnels that follow their group are closed when its active server is another one.
+    /// Applies one verdict to all sessions: those still connecting to a server that went down move
+    /// on at once, and tunnels that follow their group are closed if another server is active.
     fn spread_verdicts(&mut self) {
-        // Moving on may bring further servers down; each can fall only once a turn.
+        // Moving on may take further servers out; each can go down only once per turn.
         while let Some(news) = self.shared.context.servers.news.pop() {
             let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
             for key in keys {
@@ -439,5 +444,5 @@ impl<N: Net> Worker<N> {
 
 /// Connections accepted from one listener before the sessions get a turn.
 const ACCEPTS_A_TURN: usize = 64;
-/// Sessions whose storage is kept for others while there is none.
+/// Capacity for sessions that is kept when there are none.
 const KEPT_SESSIONS: usize = 1024;

@@ -1,11 +1,10 @@
-//! Room for clients: which sessions go when connections, descriptors or memory run short.
+//! Room for clients: which sessions are closed if connections, descriptors or memory run short.
 //!
-//! Only sessions go of which nothing is at a server: those that are idle, those that
-//! are still sending a head, and those that have said everything. The one that has stood still for longest goes first,
-//! so that a client in good standing is never among the first; where memory is short, the one with the
-//! largest head. Finding them takes a look at all sessions, which finds many at a time and is not
-//! repeated at once: it costs nothing while there is room, and little for each client that comes while
-//! there is none.
+//! Only sessions with nothing in progress at a server are closed: idle ones, those still sending a
+//! head, and those that are lingering. The one that has stood still longest goes first, so that an
+//! active client is never among the first; if memory is short, the one with the largest head. One
+//! scan of all sessions finds many at a time and is not repeated at once: it costs nothing while
+//! there is room, and little per client once there is none.
 
 use std::cmp::Reverse;
 
@@ -17,7 +16,7 @@ use crate::planted::{self, Bug};
 use crate::proxy::next::{CloseReason, Expendable, Next};
 use crate::time::Time;
 
-/// What there is too little of.
+/// The resource that runs short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lack {
     /// Connections or descriptors.
@@ -26,14 +25,14 @@ pub(super) enum Lack {
     Memory,
 }
 
-/// Sessions that may go, found with one look at all of them.
+/// Sessions that may be closed, found in one scan.
 pub(super) struct Victims {
     lack: Lack,
-    /// The next one last.
+    /// Candidates; the next to close is last.
     found: Vec<Victim>,
-    /// There were more than these.
+    /// Whether the scan found more candidates than it kept.
     more: bool,
-    /// What was found is good enough until then.
+    /// How long the result of the scan may be used.
     fresh_until: Time,
 }
 
@@ -43,7 +42,7 @@ struct Victim {
     key: usize,
 }
 
-/// The largest, where size counts; then what has stood still for longest.
+/// The largest first, if size counts; then the one that has stood still longest.
 type Rank = (Reverse<usize>, Time);
 
 impl Victims {
@@ -51,7 +50,7 @@ impl Victims {
         Victims { lack, found: Vec::new(), more: false, fresh_until: Time::ZERO }
     }
 
-    /// The session that is to go next; none where there is none, as far as is known.
+    /// The next session to close; `None` if no candidate is known.
     fn next<N: Net>(&mut self, sessions: &Slab<Entry<N>>, now: Time) -> Option<usize> {
         if now >= self.fresh_until {
             self.look(sessions, now);
@@ -59,7 +58,7 @@ impl Victims {
         loop {
             while let Some(victim) = self.found.pop() {
                 let rank = sessions.get(victim.key).and_then(|entry| self.rank(entry));
-                // It may have gone on since, or be another one by now.
+                // The session may have become active since, or its key may belong to another one.
                 if rank.is_some_and(|(_, since)| since == victim.rank.1) {
                     return Some(victim.key);
                 }
@@ -89,16 +88,16 @@ impl Victims {
         self.fresh_until = now + LOOK * u32::try_from(sessions.len()).unwrap_or(u32::MAX);
     }
 
-    /// How early it goes; none where it may not go, or would not help.
+    /// The rank of a session; `None` if it may not be closed, or closing it would not help.
     fn rank<N: Net>(&self, entry: &Entry<N>) -> Option<Rank> {
-        // What stands in the queue has just been heard of: it may be a request.
+        // An event for a queued session has just arrived: it may be a request.
         if entry.queued {
             return None;
         }
         let (class, held) = entry.session.expendable()?;
         let since = match class {
             Expendable::Idle => entry.idle_since,
-            // Its answer is on its way, and it ends by itself: only where nothing else can go.
+            // The response is on its way, and the session ends by itself: a last resort.
             Expendable::Lingering => Time::NEVER,
             Expendable::Head { began } => began,
         };
@@ -113,13 +112,13 @@ impl Victims {
 }
 
 impl<N: Net> Worker<N> {
-    /// Says how many sockets the process may hold: fewer than `worker_connections`, perhaps.
+    /// Sets how many sockets the process may open, if fewer than `worker_connections`.
     pub fn allow_sockets(&mut self, sockets: usize) {
         self.sockets = sockets;
     }
 
-    /// Sees to it that one more client can be served, besides those that have just come and may all
-    /// want a server. False: nothing can go now.
+    /// Makes room for one more client, besides `fresh` ones that have just come and may each need a
+    /// server. `false` if no session can be closed now.
     pub(super) fn make_room(&mut self, fresh: usize) -> bool {
         if self.shared.context.io.buffers.is_exhausted() {
             self.listeners.pause(self.shared.context.io.now, "worker_buffer_memory is used up");
@@ -131,7 +130,7 @@ impl<N: Net> Worker<N> {
             false => "worker_connections are not enough",
         };
         let most = connections.min(self.sockets);
-        // Each turn but the last closes a connection.
+        // Each iteration but the last closes a connection.
         while self.shared.context.io.owners.len() + fresh + SOCKETS_A_SESSION > most {
             if !self.make_way(what) {
                 return false;
@@ -140,8 +139,8 @@ impl<N: Net> Worker<N> {
         true
     }
 
-    /// Closes one connection, so that another can be had: an idle one to a server, else the session
-    /// that has stood still for longest. False, and accepting pauses: nothing can go now.
+    /// Closes one connection to free a descriptor: an idle one to a server, else the session that
+    /// has stood still longest. `false`, with accepting paused, if there is none.
     pub(super) fn make_way(&mut self, what: &str) -> bool {
         if self.shared.context.servers.close_one_idle(&mut self.shared.context.io) {
             return true;
@@ -156,7 +155,7 @@ impl<N: Net> Worker<N> {
         true
     }
 
-    /// What the session called last has taken beyond all limits comes from others.
+    /// Reclaims from other sessions what the last call took beyond the limits.
     pub(super) fn relieve(&mut self) {
         while self.shared.context.io.buffers.is_exhausted() && !planted::is(Bug::LargeHeadsStay) {
             let now = self.shared.context.io.now;
@@ -178,7 +177,8 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// A head that is being sent is refused in words, as far as its client can hear them at once.
+    /// A session still sending its head gets an error response, as far as it can be written at
+    /// once.
     fn close_for_room(&mut self, key: usize) {
         match self.sessions[key].session.refuse(&mut self.shared) {
             Next::Wait | Next::Again => self.close(key, CloseReason::Evicted),
@@ -187,13 +187,14 @@ impl<N: Net> Worker<N> {
     }
 }
 
-/// Storage that is left to every head: it is not what uses up the memory.
+/// Bytes of storage that each head may keep: ordinary heads do not exhaust the memory.
 const ORDINARY_HEAD: usize = 4 << 10;
-/// Sessions that go for the reserve before the next session is called: a pipe takes two descriptors.
+/// Sessions closed to refill the reserve before the next session runs: a pipe takes two
+/// descriptors.
 const GO_AT_ONCE: usize = 4;
-/// Sessions that are found with one look.
+/// Sessions kept from one scan.
 const BATCH: usize = 64;
-/// How long what was found is good enough, for each session that was looked at.
+/// How long a scan's result may be used, per session scanned.
 const LOOK: std::time::Duration = std::time::Duration::from_micros(1);
-/// Descriptors that a session may need: its client's and its server's.
+/// Descriptors that a session may need: one for its client and one for its server.
 const SOCKETS_A_SESSION: usize = 2;

@@ -1,8 +1,8 @@
 //! Alarms: a lazy heap.
 //!
-//! A session has one live alarm. A deadline that moves later costs nothing: the alarm rings early,
-//! is found to be, and is set again. One that moves earlier leaves a stale entry behind, which is
-//! recognised when it comes up. Stale entries are swept out before they are many.
+//! A session has one live alarm. A deadline that moves later costs nothing: the alarm rings early
+//! and is set again. One that moves earlier leaves a stale entry behind, which is recognised when
+//! it rings. Stale entries are swept out before there are many.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -28,12 +28,12 @@ impl Timers {
         }
     }
 
-    /// The first moment that any alarm rings.
+    /// When the first alarm rings.
     pub fn next(&self) -> Time {
         self.heap.peek().map_or(Time::NEVER, |Reverse((at, _))| *at)
     }
 
-    /// Takes one alarm that rings now.
+    /// Takes one alarm that is due.
     pub fn take_due(&mut self, now: Time) -> Option<(Time, usize)> {
         if self.next() > now {
             return None;
@@ -41,22 +41,22 @@ impl Timers {
         self.heap.pop().map(|Reverse(alarm)| alarm)
     }
 
-    /// Sweeps stale entries out if there are many more than sessions.
+    /// Sweeps out stale entries if there are many more entries than sessions.
     pub fn compact(&mut self, sessions: usize, is_live: impl Fn(Time, usize) -> bool) {
         if self.heap.len() > COMPACT_FACTOR * sessions + COMPACT_FLOOR {
             self.heap.retain(|Reverse((at, key))| is_live(*at, *key));
         }
     }
 
-    /// Entries, stale ones included.
+    /// Number of entries, including stale ones.
     pub fn count(&self) -> usize {
         self.heap.len()
     }
 }
 
-/// Entries a session may have on average before stale ones are swept out.
+/// Entries per session, on average, before stale ones are swept out.
 const COMPACT_FACTOR: usize = 4;
-/// So few entries are never worth it.
+/// Sweeping is not worthwhile below this number of entries.
 const COMPACT_FLOOR: usize = 64;
 
 #[cfg(test)]

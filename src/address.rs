@@ -14,7 +14,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// The port, where there is one.
+    /// The port, if there is one.
     pub fn port(&self) -> Option<u16> {
         match self {
             Address::Inet(at) => Some(at.port()),

@@ -1,7 +1,7 @@
-//! Bytes on their way, in pooled storage.
+//! Bytes in transit, in pooled storage.
 //!
-//! A [`Buffer`] without bytes in it owns no storage: it takes some from the [`BufferPool`] when
-//! bytes come and gives it back when the last one has left, so that a waiting session costs nothing.
+//! An empty [`Buffer`] owns no storage: it takes some from the [`BufferPool`] when bytes arrive and
+//! returns it after the last one leaves, so that a waiting session costs nothing.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub struct Buffer {
     storage: Box<[u8]>,
-    /// Where the bytes held begin and end: half as wide as `usize`, for who waits holds many buffers.
+    /// Range of the bytes held. `u32`: a waiting session holds many buffers, so their size counts.
     start: u32,
     end: u32,
 }
@@ -20,38 +20,38 @@ impl Buffer {
         &self.storage[self.place()]
     }
 
-    /// The bytes held, to be changed in place.
+    /// The bytes held, for changes in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let place = self.place();
         &mut self.storage[place]
     }
 
-    /// How many bytes are held.
+    /// Number of bytes held.
     pub fn len(&self) -> usize {
         self.place().len()
     }
 
-    /// Whether no byte is held.
+    /// Whether no bytes are held.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// Where bytes can be added, after [`BufferPool::make_room`].
+    /// Space for more bytes, after [`BufferPool::make_room`].
     pub fn room(&mut self) -> &mut [u8] {
         &mut self.storage[self.end as usize..]
     }
 
-    /// How many bytes can be added without making room.
+    /// Number of bytes that can be added without making room.
     pub fn free(&self) -> usize {
         self.storage.len() - self.end as usize
     }
 
-    /// The size of the storage now owned.
+    /// The size of the storage owned now, in bytes.
     pub fn capacity(&self) -> usize {
         self.storage.len()
     }
 
-    /// Says that the first `count` bytes of the room hold bytes now.
+    /// Marks the first `count` bytes of the room as held.
     pub fn filled(&mut self, count: usize) {
         assert!(count <= self.free(), "filled beyond the storage");
         self.end += count as u32;
@@ -72,7 +72,7 @@ impl Buffer {
         self.end = self.start + count.min(self.len()) as u32;
     }
 
-    /// Drops the bytes from `from` up to `to`, counted from the first one held.
+    /// Drops the bytes from `from` to `to`, counted from the first one held.
     pub fn cut(&mut self, from: usize, to: usize) {
         assert!(from <= to && to <= self.len(), "cut outside of what is held");
         if from < to {
@@ -92,19 +92,18 @@ impl Buffer {
     }
 }
 
-/// Storage for buffers: a few sizes, kept for the next one, and a count of what is out.
+/// Storage for buffers: spare pieces of a few sizes, and a count of what is in use.
 #[derive(Debug, Default)]
 pub struct BufferPool {
     spare: [Vec<Box<[u8]>>; SIZES.len()],
     held: usize,
     held_bytes: usize,
-    /// More bytes than this should not be out.
+    /// Bytes that may be in use before the pool counts as exhausted.
     limit: usize,
 }
 
 impl BufferPool {
-    /// Sees to it that `buffer` can take at least one more byte, and has storage for `capacity`
-    /// bytes in all if it can be had by moving.
+    /// Makes room for at least one more byte in `buffer`, in storage of at least `capacity` bytes.
     pub fn make_room(&mut self, buffer: &mut Buffer, capacity: usize) {
         if buffer.capacity() >= capacity.max(buffer.len() + 1) {
             if buffer.free() == 0 || buffer.len() * 4 < buffer.start as usize {
@@ -131,49 +130,49 @@ impl BufferPool {
         buffer.filled(bytes.len());
     }
 
-    /// Takes the storage back from a buffer without bytes; nothing where there are some.
+    /// Takes the storage back if the buffer is empty.
     pub fn settle(&mut self, buffer: &mut Buffer) {
         if buffer.is_empty() {
             self.clear(buffer);
         }
     }
 
-    /// Takes the storage back, whatever is in it.
+    /// Takes the storage back, and drops the bytes in it.
     pub fn clear(&mut self, buffer: &mut Buffer) {
-        // Most have none: worth finding out without a call.
+        // Most buffers have none, and this check avoids a call.
         if buffer.capacity() > 0 {
             let old = std::mem::take(buffer);
             self.give(old.storage);
         }
     }
 
-    /// Gives up the storage that is kept for the next buffer.
+    /// Frees the spare storage.
     pub fn give_back(&mut self) {
         self.spare = Default::default();
     }
 
-    /// Sets how many bytes of storage may be out before [`BufferPool::is_exhausted`] says so.
+    /// Sets how many bytes of storage may be in use before [`BufferPool::is_exhausted`].
     pub fn set_limit(&mut self, bytes: usize) {
         self.limit = bytes;
     }
 
-    /// Whether so much storage is out that what can be refused has to be: storage that makes those
-    /// who hold some finish is given all the same.
+    /// Whether the limit is exceeded, so that requests for storage are refused where possible.
+    /// Storage that lets its owners finish is still given.
     pub fn is_exhausted(&self) -> bool {
         self.held_bytes > self.limit
     }
 
-    /// Whether so much more is out that nothing is given that can be refused.
+    /// Whether the limit is exceeded by a third, so that every refusable request is refused.
     pub fn is_overdrawn(&self) -> bool {
         self.held_bytes - self.held_bytes / 4 > self.limit
     }
 
-    /// Buffers that have storage now.
+    /// Number of buffers that own storage.
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// Bytes of storage that buffers have now.
+    /// Bytes of storage that buffers own.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
     }
@@ -208,13 +207,13 @@ fn zeroed(size: usize) -> Box<[u8]> {
     vec![0; size].into_boxed_slice()
 }
 
-/// Sizes that are kept for reuse; larger storage (large heads) goes back to the allocator. The small
-/// ones are for heads, which are kept while their requests wait.
+/// Sizes kept for reuse, in bytes; larger storage (large heads) is freed. The small sizes are for
+/// heads, which are kept while their requests wait.
 const SIZES: [usize; 8] = [128, 256, 512, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10];
-/// Places in storage fit into 32 bits.
+/// Positions in storage fit into 32 bits.
 const LARGEST: usize = u32::MAX as usize;
-/// How much unused storage of each size is kept: as much as comes and goes in one turn of a busy
-/// worker. More, scattered among what a crowd had, would keep all of that from the system.
+/// Pieces of unused storage kept per size: as many as one turn of a busy worker uses. More,
+/// scattered among the storage of many past sessions, would keep all of that from the system.
 const SPARE: usize = 64;
 const SPARE_BYTES: usize = 512 << 10;
 

@@ -1,27 +1,27 @@
-//! Storage that one exchange leaves to the next, so that no request allocates any once there have
-//! been as many at a time before.
+//! Storage that one exchange passes to the next, so that no request allocates unless more are open
+//! at a time than ever before.
 
 use std::ops::{Deref, DerefMut};
 
-/// Boxes that outlive what is in them.
+/// Boxes that outlive their contents.
 #[derive(Debug)]
 pub struct Boxes<T> {
     empty: Vec<Box<Option<T>>>,
 }
 
-/// A box with something in it.
+/// A box with contents.
 #[derive(Debug)]
 pub struct Boxed<T>(Box<Option<T>>);
 
 impl<T> Boxes<T> {
-    /// Puts `content` into a box.
+    /// Puts `content` into a kept or a new box.
     pub fn put(&mut self, content: T) -> Boxed<T> {
         let mut place = self.empty.pop().unwrap_or_default();
         *place = Some(content);
         Boxed(place)
     }
 
-    /// Drops what is in a box, and keeps the box unless there are enough.
+    /// Drops the contents of a box, and keeps the box unless there are enough.
     pub fn clear(&mut self, boxed: Boxed<T>) {
         let Boxed(mut place) = boxed;
         if self.empty.len() < SPARE {
@@ -51,14 +51,14 @@ impl<T> DerefMut for Boxed<T> {
     }
 }
 
-/// Vectors without elements.
+/// Empty vectors with storage.
 #[derive(Debug)]
 pub struct Vectors<T> {
     empty: Vec<Vec<T>>,
 }
 
 impl<T> Vectors<T> {
-    /// An empty vector.
+    /// An empty vector, with kept storage if there is any.
     pub fn take(&mut self) -> Vec<T> {
         self.empty.pop().unwrap_or_default()
     }
@@ -78,7 +78,7 @@ impl<T> Default for Vectors<T> {
     }
 }
 
-/// How many are kept: as many come and go in one turn of a busy worker.
+/// How many are kept: as many as one turn of a busy worker uses.
 const SPARE: usize = 64;
-/// Elements of a vector that is not kept.
+/// The largest capacity of a kept vector, in elements.
 const LARGE: usize = 64;

@@ -1,22 +1,22 @@
 //! Moments on the worker's own clock.
 //!
-//! A `Time` is passed in, never read: only the network that a worker runs on knows what time it is,
-//! so that a simulated network can decide it.
+//! A `Time` is passed in, never read: only the network that a worker runs on knows the time, so
+//! that a simulated network can control it.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment, in nanoseconds since the worker's network was made. Monotonic.
+/// A moment, in nanoseconds since the worker's network was created. Monotonic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
 impl Time {
-    /// The moment that the network was made.
+    /// The moment the network was created.
     pub const ZERO: Time = Time(0);
-    /// Later than every deadline: nothing is waited for.
+    /// Later than every deadline: no wait ends.
     pub const NEVER: Time = Time(u64::MAX);
 
-    /// The moment that lies `nanos` nanoseconds after [`Time::ZERO`].
+    /// The moment `nanos` nanoseconds after [`Time::ZERO`].
     pub const fn from_nanos(nanos: u64) -> Time {
         Time(nanos)
     }
@@ -35,7 +35,7 @@ impl Time {
 impl Add<Duration> for Time {
     type Output = Time;
 
-    /// Saturates at [`Time::NEVER`], so that an endless timeout is simply never due.
+    /// Saturates at [`Time::NEVER`], so that an endless timeout is never due.
     fn add(self, timeout: Duration) -> Time {
         let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         Time(self.0.saturating_add(nanos))

@@ -1,8 +1,8 @@
 //! The network a worker runs on: mio in production, a simulated one in tests.
 //!
-//! Everything that waits or knows the time stands behind [`Net`]. Readiness is edge-triggered:
-//! a socket is registered once, for both directions, and an event says only that trying again may
-//! be worth it. Events may be stale, doubled or early.
+//! Everything that waits or knows the time is behind [`Net`]. Readiness is edge-triggered: a socket
+//! is registered once, for both directions, and an event says only that a retry may succeed. Events
+//! may be stale, doubled or early.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -16,24 +16,24 @@ pub mod pipe;
 #[cfg(feature = "sim")]
 pub mod sim;
 
-/// Names a socket in events. Chosen by whoever registers the socket.
+/// Names a socket in events. Chosen by the code that registers the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub usize);
 
 /// What may have become possible on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whose socket.
+    /// The token of the socket.
     pub token: Token,
-    /// A read may give bytes, an end or an error.
+    /// A read may return bytes, an end or an error.
     pub readable: bool,
-    /// A write may take bytes, or a connect has come to its end.
+    /// A write may accept bytes, or a connect has finished.
     pub writable: bool,
-    /// The peer has finished sending (its FIN or RST is here, perhaps behind bytes not yet read).
+    /// The peer has finished sending (its FIN or RST is here, perhaps after unread bytes).
     pub read_closed: bool,
     /// The connection failed.
     pub broken: bool,
-    /// TCP's urgent data has come: a read ends before it, however much follows.
+    /// TCP urgent data has arrived: a read stops before it, even if more bytes follow.
     pub urgent: bool,
 }
 
@@ -41,67 +41,73 @@ pub struct Event {
 pub trait Net {
     /// A listening socket. Dropping it stops listening.
     type Listener;
-    /// A connected or connecting socket. Dropping it closes it; no event of it comes afterwards
-    /// that was not already in the batch being handled.
+    /// A connected or connecting socket. Dropping it closes it; afterwards it has no events except
+    /// those in the batch being handled.
     type Stream: Stream<Pipe = Self::Pipe>;
-    /// A pipe that bytes pass through from stream to stream without entering the process.
-    /// Dropping it loses what is in it.
+    /// A pipe that carries bytes between streams without copying them into the process. Dropping it
+    /// discards its contents.
     type Pipe;
 
     /// Binds and registers a listening socket.
     ///
+    ///
     /// # Errors
-    /// Whatever the system says: the address in use, not local, not permitted.
+    /// Any error of the system: the address is in use, not local, or not permitted.
     fn listen(&mut self, at: &Listen, token: Token) -> io::Result<Self::Listener>;
 
-    /// Takes one waiting connection: the stream, the client's address and the address it reached.
-    /// Not registered yet: see [`Net::watch`].
+    /// Accepts one waiting connection: the stream, the client's address and the address it
+    /// connected to. Not registered yet: see [`Net::watch`].
+    ///
     ///
     /// # Errors
-    /// `WouldBlock` when none waits; others (out of descriptors, aborted) as the system says.
+    /// `WouldBlock` if none waits; any other error of the system (no descriptor, aborted).
     fn accept(&mut self, from: &Self::Listener) -> io::Result<Accepted<Self::Stream>>;
 
-    /// Begins to connect. The outcome comes as an event; ask [`Stream::connected`] then.
+    /// Begins to connect. An event announces the outcome; ask [`Stream::connected`] then.
+    ///
     ///
     /// # Errors
-    /// A connect that fails at once, or no socket to be had.
+    /// A connect that fails at once, or no socket available.
     fn connect(&mut self, to: &Address, how: &Connect) -> io::Result<Self::Stream>;
 
-    /// Makes a pipe.
+    /// Creates a pipe.
+    ///
     ///
     /// # Errors
-    /// `Unsupported` where there are none, else what is lacking now.
+    /// `Unsupported` if the system has no pipes, else any error of the system.
     fn pipe(&mut self) -> io::Result<Self::Pipe>;
 
     /// Registers a stream, once, for both directions.
     ///
-    /// # Errors
-    /// Whatever the system says.
-    fn watch(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
-
-    /// Waits for events until the moment `until` and puts them into `events`, which is emptied
-    /// first. Returns the time it is now, never earlier than before. May return early with none.
     ///
     /// # Errors
-    /// Only what leaves no way to go on.
+    /// Any error of the system.
+    fn watch(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// Waits for events until `until` and puts them into `events`, which is cleared first. Returns
+    /// the current time, never earlier than before. May return early without events.
+    ///
+    ///
+    /// # Errors
+    /// A failure after which the loop cannot continue.
     fn poll(&mut self, events: &mut Vec<Event>, until: Time) -> io::Result<Time>;
 
-    /// What the wall clock showed at `at`, for log lines.
+    /// The wall clock's time at `at`, for log lines.
     fn wall(&self, at: Time) -> WallTime;
 }
 
-/// A connection just taken from a listener.
+/// A connection just accepted.
 #[derive(Debug)]
 pub struct Accepted<S> {
     /// The connection.
     pub stream: S,
     /// The client's address.
     pub peer: Address,
-    /// The address that the client reached.
+    /// The address the client connected to.
     pub local: Address,
 }
 
-/// How to connect.
+/// Options of a connect.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Connect {
     /// The local address to connect from.
@@ -110,18 +116,20 @@ pub struct Connect {
     pub keepalive: bool,
 }
 
-/// One connection's bytes. Never blocks: `WouldBlock` says to wait for an event.
+/// One connection's bytes. Never blocks: after `WouldBlock`, wait for an event.
 pub trait Stream {
-    /// What [`Net::pipe`] makes.
+    /// The type that [`Net::pipe`] creates.
     type Pipe;
 
     /// Moves at most `most` bytes into an empty pipe; 0 is the orderly end.
+    ///
     ///
     /// # Errors
     /// `WouldBlock`, or the connection's failure.
     fn splice_in(&mut self, into: &mut Self::Pipe, most: usize) -> io::Result<usize>;
 
     /// Moves at most `most` bytes out of a pipe that holds some.
+    ///
     ///
     /// # Errors
     /// `WouldBlock`, or the connection's failure.
@@ -133,28 +141,31 @@ pub trait Stream {
     /// `WouldBlock`, or the connection's failure.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes from the slices in order; returns how many bytes were taken.
+    /// Writes the slices in order; returns the number of bytes accepted.
+    ///
     ///
     /// # Errors
     /// `WouldBlock`, or the connection's failure.
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Whether a connect has come to its end: `Ok(false)` while it goes on.
+    /// Whether a connect has finished: `Ok(false)` while it continues.
+    ///
     ///
     /// # Errors
-    /// The reason why it failed.
+    /// The reason of its failure.
     fn connected(&mut self) -> io::Result<bool>;
 
-    /// Sends the orderly end; reading stays possible.
+    /// Sends a FIN; reading remains possible.
+    ///
     ///
     /// # Errors
-    /// As the system says; a connection that is gone already is no reason to act.
+    /// Any error of the system. Callers ignore a connection that is already broken.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
-    /// Makes the coming close abortive: the peer gets a reset, so that it cannot take a cut
-    /// answer for a whole one.
+    /// Makes the next close abortive: the peer gets a reset, so that it cannot take a cut response
+    /// for a whole one.
     fn reset_on_close(&mut self);
 
-    /// `TCP_NODELAY`; nothing on sockets that are not TCP.
+    /// Sets `TCP_NODELAY`; no effect on sockets that are not TCP.
     fn set_nodelay(&mut self, on: bool);
 }

@@ -17,13 +17,13 @@ use crate::address::Address;
 use crate::config::model::{Listen, TcpKeepalive};
 use crate::time::{Time, WallTime};
 
-/// mio's poll, with the process's clock.
+/// mio's poll, and the process's clock.
 #[derive(Debug)]
 pub struct OsNet {
     poll: mio::Poll,
     ready: mio::Events,
     started: Instant,
-    /// Wall time at `Time::ZERO`, measured again once in a while: the wall clock may be set.
+    /// Wall time at `Time::ZERO`, measured regularly because the wall clock may be set.
     wall_at_zero: u64,
     wall_measured: Time,
     outside: bool,
@@ -32,8 +32,9 @@ pub struct OsNet {
 impl OsNet {
     /// A network without sockets whose time begins now.
     ///
+    ///
     /// # Errors
-    /// When the system has no descriptor left.
+    /// If the system has no descriptor left.
     #[allow(clippy::disallowed_methods)] // this file is where the clock is read
     pub fn new() -> io::Result<OsNet> {
         let mut net = OsNet {
@@ -48,16 +49,17 @@ impl OsNet {
         Ok(net)
     }
 
-    /// Registers a source that is not a socket of the worker's (signals). Its events only end
+    /// Registers a source that is not one of the worker's sockets (signals). Its events only end
     /// the wait: see [`OsNet::outside`].
     ///
+    ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub fn watch_outside(&mut self, source: &mut impl Source) -> io::Result<()> {
         self.poll.registry().register(source, OUTSIDE, Interest::READABLE)
     }
 
-    /// Whether the source given to [`OsNet::watch_outside`] has had an event since last asked.
+    /// Whether the source of [`OsNet::watch_outside`] has had an event since the last call.
     pub fn outside(&mut self) -> bool {
         std::mem::take(&mut self.outside)
     }
@@ -158,7 +160,7 @@ impl Net for OsNet {
         let timeout = (until < Time::NEVER).then(|| round_up(until - self.now()));
         match self.poll.poll(&mut self.ready, timeout) {
             Ok(()) => {}
-            // A signal came in between: the caller finds no event and asks again.
+            // A signal interrupted the wait: the caller finds no events and polls again.
             Err(e) if e.kind() == io::ErrorKind::Interrupted => self.ready.clear(),
             Err(e) => return Err(e),
         }
@@ -167,7 +169,7 @@ impl Net for OsNet {
                 self.outside = true;
                 continue;
             }
-            // A hangup alone may be the end of a unix socket, or of both directions in order.
+            // A hangup alone may be the end of a unix socket, or an orderly end of both directions.
             let broken = event.is_error();
             let closed = event.is_read_closed() && event.is_write_closed();
             events.push(Event {
@@ -194,28 +196,29 @@ impl Net for OsNet {
 /// A listening socket.
 #[derive(Debug)]
 pub enum OsListener {
-    /// IPv4 or IPv6. Where one address is listened on, it is known without asking each time.
+    /// IPv4 or IPv6. The local address of all connections is cached if the listener has only one.
     Tcp(mio::net::TcpListener, Option<SocketAddr>),
-    /// A path.
+    /// A unix socket.
     Unix(mio::net::UnixListener, SocketFile),
 }
 
-/// A unix socket's path, which is removed with its listener.
+/// A unix socket's path, which is removed together with its listener.
 #[derive(Debug)]
 pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody may have removed it already, or the directory may not be ours any more.
+        // The file may be gone already, or the directory may no longer be writable.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
 impl OsListener {
-    /// Where it listens: the kernel's choice where port 0 was asked for.
+    /// The listening address, with the kernel's choice in place of port 0.
+    ///
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub fn address(&self) -> io::Result<Address> {
         match self {
             OsListener::Tcp(listener, _) => Ok(Address::Inet(listener.local_addr()?)),
@@ -261,7 +264,7 @@ impl Stream for OsStream {
     }
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        // `send` costs less than `writev` where there is only one piece.
+        // For a single slice, `send` costs less than `writev`.
         match (self, from) {
             (OsStream::Tcp(stream), [one]) => stream.write(one),
             (OsStream::Tcp(stream), many) => stream.write_vectored(many),
@@ -294,7 +297,7 @@ impl Stream for OsStream {
 
     fn reset_on_close(&mut self) {
         if let OsStream::Tcp(stream) = self {
-            // Closing gracefully instead is all that could be done about a failure here.
+            // If this fails, the connection is closed in order; there is no alternative.
             let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
         }
     }
@@ -323,7 +326,7 @@ fn bind(at: &Listen) -> io::Result<OsListener> {
             if at.reuse_port {
                 socket.set_reuse_port(true)?;
             }
-            // Accepted sockets inherit it: one system call saved for each of them.
+            // Accepted sockets inherit it, which saves a system call for each.
             socket.set_tcp_nodelay(true)?;
         }
         Address::Unix(path) => remove_stale(path),
@@ -357,7 +360,7 @@ fn bind(at: &Listen) -> io::Result<OsListener> {
     }
 }
 
-/// Removes a unix socket that nobody listens on any more; one in use is left for `bind` to refuse.
+/// Removes the file of a unix socket that has no listener; `bind` refuses one in use.
 fn remove_stale(path: &std::path::Path) {
     use std::os::unix::fs::FileTypeExt;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
@@ -366,14 +369,14 @@ fn remove_stale(path: &std::path::Path) {
     }
 }
 
-/// Milliseconds are what epoll knows: rounded up, so that a deadline has passed when it wakes us.
+/// Rounds up to epoll's unit, milliseconds, so that a deadline has passed when the wait ends.
 fn round_up(wait: Duration) -> Duration {
     Duration::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
-/// The token of sources that are not the worker's.
+/// The token of sources other than the worker's sockets.
 const OUTSIDE: mio::Token = mio::Token(usize::MAX);
-/// Events taken from the system at once; more only come with the next wait.
+/// Events taken from the system in one wait.
 const EVENTS_AT_ONCE: usize = 1024;
-/// How old the measured distance between both clocks may get.
+/// How long a measured offset between both clocks is used.
 const WALL_AGE: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ pub struct OsPipe {
     write: std::os::fd::OwnedFd,
 }
 
-/// There are none.
+/// A platform without pipes has none of these.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 pub enum OsPipe {}
@@ -21,7 +21,7 @@ impl OsPipe {
     pub(super) fn new() -> io::Result<OsPipe> {
         use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // A user may be out of large pipes: a small one does the same in more steps.
+        // The user's limit on pipe memory may be reached: a smaller pipe only takes more steps.
         let _ = fcntl_setpipe_size(&write, CAPACITY);
         Ok(OsPipe { read, write })
     }
@@ -55,6 +55,6 @@ fn flags() -> rustix::pipe::SpliceFlags {
     rustix::pipe::SpliceFlags::MOVE | rustix::pipe::SpliceFlags::NONBLOCK
 }
 
-/// Bytes that a pipe is asked to hold, in pages of which none may be full.
+/// The requested capacity of a pipe in bytes; the kernel counts pages, even partly filled ones.
 #[cfg(target_os = "linux")]
 const CAPACITY: usize = 256 << 10;

@@ -1,4 +1,4 @@
-//! How a server answers one request, right or wrong, and the bytes of it.
+//! How a simulated server answers one request, correctly or not, and the bytes of its answer.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use super::rng::Rng;
 use super::text::Text;
 use super::world::World;
 
-/// One answer, planned.
+/// The plan of one answer.
 #[derive(Clone, Debug)]
 pub struct Act {
     /// The final status.
     pub status: u16,
-    /// How the body is framed.
+    /// The framing of the body.
     pub framing: AnswerFraming,
     /// Bytes of the body.
     pub length: usize,
-    /// How long it takes to begin.
+    /// Delay before the answer begins.
     pub delay: Duration,
-    /// A 103 comes first.
+    /// Whether a 103 comes first.
     pub interim: bool,
-    /// The answer does not wait for the request's body.
+    /// Whether the answer is sent before the request's body is complete.
     pub early: bool,
-    /// How far it gets.
+    /// How much of it is sent.
     pub fate: Fate,
-    /// What becomes of the connection.
+    /// What happens to the connection afterwards.
     pub then: Then,
-    /// How fast it is written.
+    /// How fast it is sent.
     pub pace: Pace,
 }
 
@@ -37,56 +37,56 @@ pub struct Act {
 pub enum AnswerFraming {
     /// By its length.
     Sized,
-    /// In chunks, in the canonical spelling.
+    /// In chunks, in canonical form.
     Chunked,
-    /// In chunks with leading zeros, extensions and trailers: allowed, and not to be passed on.
+    /// In chunks with leading zeros, extensions and trailers: valid, but not to be passed on.
     OddChunks,
     /// By the end of the connection.
     UntilClose,
 }
 
-/// How far an answer gets.
+/// How much of an answer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// To its end.
+    /// All of it.
     Whole,
-    /// The connection is closed after so many bytes.
+    /// The connection is closed after this many bytes.
     Cut {
-        /// Bytes of the answer, head included.
+        /// Bytes of the answer, including the head.
         after: usize,
-        /// By RST, not by FIN.
+        /// Closed by RST, not by FIN.
         reset: bool,
     },
-    /// Nothing more comes after so many bytes, and the connection stays.
+    /// Nothing more is sent after this many bytes, and the connection stays open.
     Hangs {
-        /// Bytes of the answer, head included.
+        /// Bytes of the answer, including the head.
         after: usize,
     },
     /// These bytes are sent instead of an answer.
     Malformed(&'static str),
-    /// A chunk is followed by something that is none; only where there are chunks.
+    /// A chunk is followed by bytes that are not a chunk; only with chunked framing.
     BadChunk,
 }
 
-/// What becomes of a server's connection after a whole answer.
+/// What happens to a server's connection after a whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// It waits for the next request.
     Keeps,
-    /// It is closed, as the answer's head has announced.
+    /// It is closed, as the answer's head announced.
     Closes,
-    /// The same, but the server takes its time.
+    /// Like `Closes`, but only after this time.
     ClosesLate(Duration),
-    /// It is closed unannounced when it has been idle for a while.
+    /// It is closed unannounced after this idle time.
     ClosesIdle(Duration),
-    /// Octets that nobody asked for are sent on it when it has been idle for a while.
+    /// Unsolicited bytes are sent on it after this idle time.
     SendsUnasked(Duration),
-    /// Octets that nobody asked for follow the answer at once.
+    /// Unsolicited bytes follow the answer at once.
     SendsSurplus,
 }
 
 impl Act {
-    /// A plain answer of 200 with so many bytes.
+    /// A plain 200 with a body of `length` bytes.
     pub fn plain(length: usize) -> Act {
         Act {
             status: 200,
@@ -101,7 +101,7 @@ impl Act {
         }
     }
 
-    /// Whatever chance and the faults of the run bring.
+    /// A random act, with the faults that strike.
     pub(super) fn random(rng: &mut Rng, world: &mut World) -> Act {
         let mut strike = |family| {
             let World { faults, rng, .. } = &mut *world;
@@ -116,7 +116,7 @@ impl Act {
         ]);
         let length = rng.pick(&[0, 1, 40, 700, 3000, 6000]);
         let after = rng.within(0..=length + 200);
-        // A FIN is the regular end of a body without framing: only a reset cuts it.
+        // A FIN is the regular end of an unframed body: only a reset cuts it.
         let reset = rng.one_in(2) || framing == AnswerFraming::UntilClose;
         let fate = if strike(Family::CutsAnswers) {
             Fate::Cut { after, reset }
@@ -157,7 +157,7 @@ impl Act {
                 Duration::ZERO
             },
             interim: rng.one_in(8),
-            // Surplus behind an answer that came too early could be told from nothing.
+            // Surplus after an early answer would have no recognisable start.
             early: then != Then::SendsSurplus && strike(Family::EarlyAnswers),
             fate,
             then,
@@ -233,12 +233,12 @@ fn add_body(out: &mut Vec<u8>, act: &Act, body: &[u8]) {
     }
 }
 
-/// An answer to nothing: whoever gets it can tell which connection of a server's it came from.
+/// An answer to no request. It names the server's end that sent it.
 pub(super) fn fake_answer(end: EndId) -> String {
     format!("HTTP/1.1 200 OK\r\nX-Fake: {}\r\nContent-Length: 4\r\n\r\nfake", end.0)
 }
 
-/// Adds one chunk, spelt as given.
+/// Appends one chunk with its size spelt as given.
 pub(super) fn add_chunk(out: &mut Vec<u8>, size: &str, data: &[u8]) {
     out.extend_from_slice(size.as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -246,7 +246,7 @@ pub(super) fn add_chunk(out: &mut Vec<u8>, size: &str, data: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Answers that break the rules before any of them may be passed on.
+/// Answers that break the rules before any part of them may be passed on.
 const MALFORMED: [&str; 8] = [
     "nonsense\r\n\r\n",
     "HTTP/1.1 2000 OK\r\n\r\n",
@@ -258,12 +258,12 @@ const MALFORMED: [&str; 8] = [
     "HTTP/1.1 101 Switching Protocols\r\n\r\n",
 ];
 
-/// The longest that an answer takes to begin, and that a pause in it lasts.
+/// The longest delay of an answer, and the longest pause within it.
 const DELAY: Duration = Duration::from_millis(900);
 const DRIP: Duration = Duration::from_millis(200);
-/// The longest that a server waits before it spoils an idle connection.
+/// The longest time before a server spoils an idle connection.
 const IDLE: Duration = Duration::from_secs(2);
-/// The same, for one that means to meet the next request.
+/// The longest time before a server spoils a connection to collide with the next request.
 const BARELY_IDLE: Duration = Duration::from_millis(20);
-/// Bytes of a chunk.
+/// Data bytes per chunk.
 const CHUNK: usize = 500;

@@ -1,4 +1,4 @@
-//! What is going to happen, in order of time and, at one moment, in the order it was planned.
+//! Planned happenings, ordered by time and, at equal times, in the order they were planned.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -8,7 +8,7 @@ use super::news::Cause;
 use super::trace::excerpt;
 use crate::time::Time;
 
-/// Everything that is planned.
+/// All planned happenings.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     heap: BinaryHeap<Reverse<Planned>>,
@@ -21,7 +21,7 @@ impl Agenda {
         self.heap.push(Reverse(Planned { at, order: self.count, what }));
     }
 
-    /// The first thing, if it happens no later than `until`.
+    /// The next happening, if it is due no later than `until`.
     pub(super) fn take_until(&mut self, until: Time) -> Option<(Time, Happening)> {
         if self.heap.peek()?.0.at > until {
             return None;
@@ -33,13 +33,13 @@ impl Agenda {
 /// Why an actor is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// A connection came to its address.
+    /// A connection arrived at its address.
     Accepted(EndId),
     /// Something changed at one of its ends.
     End(EndId),
-    /// The worker writes on a connection that is idle at this end, and could be closed by now.
+    /// The worker writes on a connection that was idle at this end, which may just have closed it.
     Raced(EndId),
-    /// A moment that it asked for has come.
+    /// An alarm that it set.
     Alarm(u64),
 }
 
@@ -55,13 +55,13 @@ pub(super) enum Segment {
 
 #[derive(Debug)]
 pub(super) enum Happening {
-    /// A connect reaches the machine, for the nth time.
+    /// The nth attempt of a connect reaches the machine.
     Syn(EndId, u32),
     Arrival(EndId, Segment),
     /// The peer of this end has room again.
     Window(EndId),
     Wake(ActorId, Wake),
-    /// Reminds the worker of an end, as if something had just come.
+    /// Notifies the worker about an end, as if something had just arrived.
     Stir(EndId, Cause),
 }
 
@@ -93,7 +93,7 @@ impl Ord for Planned {
 }
 
 impl Segment {
-    /// Tells segments apart in a trace's hash.
+    /// Distinguishes segments in a trace's hash.
     pub(super) fn weight(&self) -> usize {
         match self {
             Segment::Data(bytes) => bytes.iter().fold(bytes.len(), |hash, byte| {

@@ -1,4 +1,4 @@
-//! What a client asks, and what becomes of it.
+//! What a client asks, and the outcome.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::time::Time;
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Its id, of which there is only one in a run.
+    /// Its id, unique within a run.
     pub id: u32,
     /// Its method.
     pub method: &'static str,
-    /// What it says about versions and persistence.
+    /// Its version, and whether the connection persists.
     pub version: Version,
     /// Its body.
     pub body: Body,
     /// Whether its body waits for a 100.
     pub expects: bool,
-    /// How long the client thinks before it asks.
+    /// How long the client waits before it asks.
     pub thinks: Duration,
-    /// Whether it goes away in the middle.
+    /// Whether the client leaves in the middle.
     pub leaves: Leaves,
 }
 
-/// A request's version, and whether the connection is to be kept.
+/// A request's version, and whether the connection should persist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.1, persistent.
@@ -43,28 +43,28 @@ pub enum Version {
 /// A request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// None.
+    /// No body.
     Nothing,
-    /// So many bytes, announced by `Content-Length`.
+    /// This many bytes, announced by `Content-Length`.
     Sized(usize),
-    /// So many bytes, in chunks.
+    /// This many bytes, in chunks.
     Chunked(usize),
-    /// So many bytes, in chunks, and behind them what is no chunk: it must be refused.
+    /// This many bytes, in chunks, followed by bytes that are not a chunk: it must be refused.
     Misframed(usize),
 }
 
-/// Whether a client goes away in the middle of an exchange.
+/// Whether a client leaves in the middle of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaves {
     /// It stays.
     Never,
-    /// After so many bytes of the request.
+    /// After this many bytes of the request.
     AfterSending(usize),
-    /// After so many bytes of the answer.
+    /// After this many bytes of the answer.
     AfterReceiving(usize),
-    /// It sends its FIN behind the request, and reads the answer.
+    /// It sends its FIN after the request, and reads the answer.
     HalfCloses,
-    /// It sends its FIN after so many bytes of the request, and reads what comes.
+    /// It sends its FIN after this many bytes of the request, and reads what arrives.
     EndsAfter(usize),
 }
 
@@ -78,35 +78,34 @@ impl Leaves {
     }
 }
 
-/// One request and what became of it.
+/// One request and its outcome.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The request.
     pub ask: Ask,
     /// How it ended.
     pub outcome: Outcome,
-    /// When its first byte went out.
+    /// When its first byte was sent.
     pub asked: Option<Time>,
-    /// When its last byte went out.
+    /// When its last byte was sent.
     pub sent: Option<Time>,
-    /// When the first byte of a final answer came.
+    /// When the first byte of a final answer arrived.
     pub answered: Option<Time>,
-    /// When it was over.
+    /// When it ended.
     pub over: Option<Time>,
     /// The client's end of the connection.
     pub end: Option<EndId>,
-    /// Exchanges that came before on that connection, and whether one of them had announced that
-    /// it was the last, or was cut.
+    /// Number of earlier exchanges on that connection.
     pub before: usize,
-    /// See `before`.
+    /// Whether an earlier one had announced that it was the last, or was cut.
     pub after_last: bool,
-    /// When the connection became idle before this was asked.
+    /// When the connection became idle before this request.
     pub idle_since: Time,
     /// When the client began to pause in the middle of the request.
     pub stalled: Option<Time>,
-    /// When it went away, if all that it had sent had arrived by then.
+    /// When the client left, if all it had sent had arrived by then.
     pub left: Option<Time>,
-    /// Answers of 100.
+    /// Number of 100 answers received.
     pub continues: u32,
 }
 
@@ -115,28 +114,29 @@ pub struct Exchange {
 pub enum Outcome {
     /// Not asked yet.
     Unasked,
-    /// Asked, and not over.
+    /// Asked, but not finished.
     Waiting,
-    /// Answered to the end.
+    /// Answered completely.
     Whole(Answer),
-    /// The answer was cut, visibly.
+    /// The answer was visibly cut.
     Cut(Answer),
     /// The connection was closed before a final answer began.
     Closed,
-    /// The connection was reset before a final answer began, or what had come of it was destroyed.
+    /// The connection was reset before a final answer began, or the reset destroyed what had
+    /// arrived.
     Reset,
-    /// The client went away.
+    /// The client left.
     Left,
 }
 
-/// What a client knows of an answer.
+/// What a client knows about an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The final status.
     pub status: u16,
-    /// The server that wrote it, and which of its deliveries it answers; none: the proxy did.
+    /// The server that wrote it, and the delivery it answers; `None` if the proxy wrote it.
     pub by: Option<(u32, u32)>,
-    /// It consists of octets that a server sent without being asked.
+    /// Whether it consists of unsolicited bytes from a server.
     pub fake: bool,
 }
 
@@ -168,7 +168,7 @@ impl Exchange {
 }
 
 impl Ask {
-    /// A GET with nothing special about it.
+    /// A plain GET.
     pub fn get(id: u32) -> Ask {
         Ask {
             id,
@@ -181,7 +181,7 @@ impl Ask {
         }
     }
 
-    /// Whether its body breaks the rules.
+    /// Whether its body is misframed.
     pub fn is_misframed(&self) -> bool {
         matches!(self.body, Body::Misframed(_))
     }
@@ -250,5 +250,5 @@ impl Ask {
     }
 }
 
-/// Bytes of a chunk.
+/// Data bytes per chunk.
 const CHUNK: usize = 333;

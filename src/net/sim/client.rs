@@ -1,5 +1,5 @@
-//! A client of the proxy: asks what it was told to ask, reads answers strictly, and records how
-//! each exchange ended. It judges bytes; whether an outcome was allowed is for others to say.
+//! A client of the proxy: sends planned requests, reads answers strictly, and records how each
+//! exchange ended. It checks bytes; whether an outcome was allowed is judged elsewhere.
 
 use std::time::Duration;
 
@@ -15,24 +15,24 @@ use super::world::{Received, World};
 use crate::address::Address;
 use crate::time::Time;
 
-/// What a client does in its life.
+/// The plan of a client.
 #[derive(Clone, Debug)]
 pub struct ClientPlan {
     /// The proxy's address.
     pub to: Address,
-    /// When it comes.
+    /// When it connects first.
     pub starts: Time,
-    /// What it asks, in order, over as many connections as it takes.
+    /// Its requests in order, over as many connections as they need.
     pub asks: Vec<Ask>,
-    /// Requests that may be underway before the first of them is answered.
+    /// Requests in flight before the first of them is answered.
     pub pipeline: usize,
     /// How it sends.
     pub sends: Pace,
     /// How it reads.
     pub reads: Pace,
-    /// Whether it stays, idle, once everything is answered, until the proxy closes.
+    /// Whether it stays idle after the last answer until the proxy closes.
     pub lingers: bool,
-    /// Whether it sends a body to its end although the answer is there already.
+    /// Whether it finishes sending a body although the answer has arrived.
     pub stubborn: bool,
 }
 
@@ -43,12 +43,12 @@ pub struct Client {
     id: ActorId,
     rng: Rng,
     exchanges: Vec<Exchange>,
-    /// Exchanges that were put on a connection.
+    /// Exchanges assigned to a connection.
     begun: usize,
     line: Option<Line>,
-    /// Counts connections, so that alarms of earlier ones are known.
+    /// Number of the connection, so that alarms of earlier ones are recognised.
     turn: u64,
-    /// When it may ask again.
+    /// When it may send the next request.
     thinks_until: Time,
 }
 
@@ -59,7 +59,7 @@ impl Client {
         Client { plan, id, rng, exchanges, begun: 0, line: None, turn: 0, thinks_until }
     }
 
-    /// What it was to do.
+    /// Its plan.
     pub fn plan(&self) -> &ClientPlan {
         &self.plan
     }
@@ -69,12 +69,12 @@ impl Client {
         &self.exchanges
     }
 
-    /// Whether everything that it was to ask is over.
+    /// Whether all its exchanges have ended.
     pub fn is_done(&self) -> bool {
         self.exchanges.iter().all(|exchange| exchange.over.is_some())
     }
 
-    /// Its end of the connection that it holds.
+    /// Its end of its current connection.
     pub fn end(&self) -> Option<EndId> {
         self.line.as_ref().map(|line| line.end)
     }
@@ -101,7 +101,7 @@ impl Client {
         world.alarm(self.id, world.now() + after, kind | self.turn << 8);
     }
 
-    /// Does whatever can be done now.
+    /// Does whatever is possible now.
     fn step(&mut self, world: &mut World) {
         if self.line.is_none() && !self.dial(world) {
             return;
@@ -129,7 +129,7 @@ impl Client {
         true
     }
 
-    /// Puts further requests on the connection, as many as may be underway.
+    /// Puts more requests on the connection, up to the pipeline limit.
     fn ask(&mut self, world: &mut World) {
         let Some(line) = &mut self.line else { return };
         while self.begun < self.exchanges.len()
@@ -318,7 +318,8 @@ impl Client {
         let bodiless = ask.method == "HEAD" || matches!(status, 204 | 304);
         let length = head.number("x-length").filter(|_| !bodiless).map(|length| length as usize);
         if server.is_none() && matches!(status, 408 | 503) && ask.method == "HEAD" {
-            // Half a head does not say that no body is wanted; the connection is over anyway.
+            // The proxy may not have seen a whole head, so it does not know that the request is a
+            // HEAD. The connection ends anyway.
             let answer = Answer { status, by: None, fake: false };
             line.waiting.pop_front();
             exchange.finish(Outcome::Whole(answer), world);
@@ -368,7 +369,7 @@ impl Client {
         exchange.finish(Outcome::Whole(reading.answer), world);
         line.done += 1;
         line.idle_since = world.now();
-        // Nobody waits for the rest of a body whose answer is known.
+        // The answer is known, so the rest of the body is not needed.
         let unsent = sending.left > 0 || !sending.held.is_empty();
         let over = self.begun == self.exchanges.len() && line.waiting.is_empty();
         if unsent || reading.closes {
@@ -402,7 +403,7 @@ impl Client {
         }
     }
 
-    /// Leaves in the middle, one way or the other.
+    /// Leaves in the middle, by a close or a reset.
     fn go_away(&mut self, world: &mut World) {
         let Some(line) = self.line.take() else { return };
         let left = world.flushed(line.end).then(|| world.now());
@@ -419,7 +420,7 @@ impl Client {
         self.pause(world);
     }
 
-    /// The connection is over; what was asked on it gets its outcome.
+    /// Ends the connection, and gives its exchanges their outcomes.
     fn hang_up(&mut self, broken: bool, world: &mut World) {
         let ends_answer =
             self.line.as_ref().is_some_and(|line| !broken && line.reader.ends_with_connection());
@@ -442,7 +443,7 @@ impl Client {
         self.pause(world);
     }
 
-    /// The orderly end of the connection is the end of the answer.
+    /// Completes an answer that the orderly end of the connection delimits.
     fn finish_by_close(&mut self, world: &mut World) {
         let Some(line) = &mut self.line else { return };
         let (Some(reading), Some(sending)) = (line.answer.take(), line.waiting.pop_front()) else {
@@ -459,7 +460,8 @@ impl Client {
         self.expect_no_more();
     }
 
-    /// An answer has come that is the last one on its connection, whatever was asked behind it.
+    /// Notes that no further answer will come on this connection, whatever was asked after this
+    /// one.
     fn expect_no_more(&mut self) {
         let Some(line) = &mut self.line else { return };
         line.last = true;
@@ -481,7 +483,7 @@ const READ: u64 = 2;
 const IMPATIENT: u64 = 3;
 /// How long a body waits for a 100.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a client waits before it connects again.
+/// Pause before a client connects again.
 const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -491,8 +493,8 @@ mod tests {
     use super::*;
     use crate::net::Net;
 
-    /// One client whose proxy is played by hand: it gets `answer`, then a FIN or a RST.
-    /// Returns how the exchange ended and how many rules were seen broken.
+    /// One client whose proxy is driven by hand: it gets `answer`, then a FIN or a RST. Returns how
+    /// the exchange ended, and the number of violations.
     fn check(ask: Ask, answer: &str, then: impl Fn(&mut World, EndId)) -> (Outcome, usize) {
         let proxy = Address::Inet(([10, 0, 0, 9], 80).into());
         let mut net = SimNet::new(1, Faults::none());

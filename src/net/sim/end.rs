@@ -1,6 +1,6 @@
-//! One end of a connection: what its owner can see of it, with the errors Linux would give.
+//! One end of a connection as its owner sees it, with the errors that Linux would report.
 //!
-//! Knows nothing of time or of the other end; the wire between them is in `wire.rs`.
+//! Knows nothing about time or the other end; the wire between them is in `wire.rs`.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -9,123 +9,124 @@ use crate::address::Address;
 use crate::net::Token;
 use crate::time::Time;
 
-/// Names an end. Never used twice in a run.
+/// Names an end; unique within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndId(pub usize);
 
 /// Names an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ActorId {
-    /// The nth client.
+    /// The client with this index.
     Client(usize),
-    /// The nth server.
+    /// The server with this index.
     Server(usize),
-    /// The nth stranger.
+    /// The stranger with this index.
     Stranger(usize),
 }
 
-/// Who reads and writes at an end, or waits at an address.
+/// The owner of an end or an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The worker, through `Net` and `Stream`.
     Worker,
     /// An actor, which is woken.
     Actor(ActorId),
-    /// The test itself, between two turns.
+    /// The test itself, between turns.
     Hand,
 }
 
-/// How far a connection has come, as seen from one end.
+/// How far a connection has progressed, as seen from one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No answer from the other side yet.
     Connecting,
     /// Both directions may carry bytes.
     Open,
-    /// Failed or reset; the reason, until one call has taken it.
+    /// Failed or reset; the reason, until a call has returned it.
     Dead(Option<ErrorKind>),
-    /// Its owner has closed it; what was written may still be on its way.
+    /// Closed by its owner; written bytes may still be in transit.
     Closed,
 }
 
-/// The orderly end of what this end sends.
+/// The FIN of this end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fin {
     /// More may be written.
     No,
-    /// Goes out behind the last byte.
+    /// Sent after the last byte.
     Queued,
-    /// Has gone out.
+    /// Sent.
     Sent,
 }
 
-/// What a worker has been told about octets or an end that came while a connection was idle.
+/// What the worker knows about bytes or an end that arrived while a connection was idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Idle {
-    /// Nothing of the kind happened.
+    /// Nothing arrived.
     Quiet,
-    /// Something came that the worker cannot know of yet.
+    /// Something arrived that the worker cannot know yet.
     Untold,
     /// The event was delivered: the connection must not be used again.
     Told,
-    /// The worker had written a request when the octets came: it may take them for the answer.
+    /// The worker had written a request when the bytes arrived: it may take them for the answer.
     Raced,
 }
 
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) owner: Owner,
-    /// None while connecting.
+    /// `None` while connecting.
     pub(super) peer: Option<EndId>,
     pub(super) phase: Phase,
     pub(super) local: Address,
     pub(super) remote: Address,
-    /// The server machine that this connection leads to or from.
+    /// The server's machine at either side of this connection.
     pub(super) machine: Address,
-    /// Arrived and not read.
+    /// Bytes received and not read.
     pub(super) inbox: VecDeque<u8>,
-    /// The peer's FIN has arrived, behind the inbox.
+    /// Whether the peer's FIN has arrived, after the inbox.
     pub(super) fin_in: bool,
-    /// Written and not sent.
+    /// Bytes written and not sent.
     pub(super) outbox: VecDeque<u8>,
     pub(super) fin_out: Fin,
-    /// Bytes that went out so far.
+    /// Number of bytes sent so far.
     pub(super) gone: usize,
-    /// Sent and not arrived.
+    /// Number of bytes sent and not yet received by the peer.
     pub(super) underway: usize,
-    /// Bytes that inbox, and that outbox with what is underway, may hold.
+    /// Limit of the inbox, and of the outbox with the bytes underway.
     pub(super) capacity: usize,
-    /// A write found no room: its owner waits to hear of some.
+    /// A write found no room, and the owner waits for an event.
     pub(super) starved: bool,
-    /// When the connect began; when the worker first heard that there was no room, until there is.
+    /// When the connect began.
     pub(super) dialled: Time,
+    /// When the worker first found no room, until there is some.
     pub(super) stuck: Option<Time>,
-    /// When its owner closed it.
+    /// When the owner closed it.
     pub(super) closed: Option<Time>,
-    /// Closing resets.
+    /// Closing sends a reset.
     pub(super) abortive: bool,
-    /// Packets were lost for good: nothing will ever arrive.
+    /// Packets were lost permanently: nothing will arrive any more.
     pub(super) severed: bool,
     pub(super) latency: std::time::Duration,
-    /// Nothing that is sent later arrives before.
+    /// Later segments arrive no earlier than this.
     pub(super) last_arrival: Time,
     /// Bytes that this end may still send before the network resets the connection.
     pub(super) reset_after: Option<usize>,
-    /// How the worker knows it.
+    /// The worker's token for it.
     pub(super) token: Option<Token>,
     pub(super) idle: Idle,
-    /// Bytes that came out of the inbox so far.
+    /// Number of bytes read from the inbox so far.
     pub(super) taken: usize,
-    /// Bytes that went into the outbox so far.
+    /// Number of bytes written to the outbox so far.
     pub(super) given: usize,
-    /// Bytes beyond so many that come here were not asked for.
+    /// Bytes received here after this many were unsolicited.
     pub(super) spoilt_behind: Option<usize>,
-    /// Everything that the worker has written here.
+    /// All bytes that the worker has written here.
     pub(super) written: Vec<u8>,
 }
 
 impl End {
-    /// Takes up to `into.len()` bytes.
+    /// Reads at most `into.len()` bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, ErrorKind> {
         if !self.inbox.is_empty() && !into.is_empty() {
             let count = into.len().min(self.inbox.len());
@@ -154,7 +155,7 @@ impl End {
         }
     }
 
-    /// How many of `wanted` bytes fit; remembers when not all of them do.
+    /// How many of `wanted` bytes fit; marks the end as starved if not all do.
     pub(super) fn room_for(&mut self, wanted: usize) -> Result<usize, ErrorKind> {
         match self.phase {
             Phase::Connecting => {
@@ -171,7 +172,7 @@ impl End {
                 Ok(room.min(wanted))
             }
             Phase::Dead(None) => Err(ErrorKind::BrokenPipe),
-            // The write takes the error; a read that follows sees nothing but an end.
+            // The write takes the error; a later read sees only an end.
             Phase::Dead(Some(reason)) => {
                 self.phase = Phase::Dead(None);
                 Err(reason)
@@ -184,7 +185,7 @@ impl End {
         match self.phase {
             Phase::Connecting => Ok(false),
             Phase::Open => Ok(true),
-            // As with the system: who has lost the reason learns only that there is no peer.
+            // As on Linux: after the reason is taken, the error says only that there is no peer.
             Phase::Dead(None) | Phase::Closed => Ok(false),
             Phase::Dead(Some(reason)) => {
                 self.phase = Phase::Dead(None);
@@ -198,22 +199,22 @@ impl End {
         self.capacity.saturating_sub(self.outbox.len() + self.underway)
     }
 
-    /// Whether there is enough room for an owner that waits to be told.
+    /// Whether there is enough room to notify a waiting owner.
     pub(super) fn has_roomy_outbox(&self) -> bool {
         self.room() * 3 >= self.capacity
     }
 
-    /// Nothing more comes from the peer.
+    /// Whether the peer will send nothing more.
     pub(super) fn read_closed(&self) -> bool {
         self.fin_in || matches!(self.phase, Phase::Dead(_))
     }
 
-    /// The connection failed.
+    /// Whether the connection failed.
     pub(super) fn broken(&self) -> bool {
         matches!(self.phase, Phase::Dead(_))
     }
 
-    /// What epoll calls a hang-up: both directions are over, or there is an error.
+    /// What epoll calls a hang-up: both directions have ended, or there is an error.
     pub(super) fn hung_up(&self) -> bool {
         self.broken() || (self.fin_in && self.fin_out != Fin::No)
     }
@@ -230,7 +231,7 @@ impl End {
         }
     }
 
-    /// Whether the owner still holds it.
+    /// Whether the owner has not closed it.
     pub(super) fn held(&self) -> bool {
         self.phase != Phase::Closed
     }

@@ -1,5 +1,4 @@
-//! What the worker is told: events worded as epoll would word them, late, merged, split or doubled
-//! where the faults say so.
+//! The worker's events: in epoll's terms, and late, merged, split or doubled if a fault strikes.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::net::{Event, Token};
 use crate::time::Time;
 
 impl World {
-    /// Lets an end's owner know that something may be possible.
+    /// Notifies an end's owner that something may be possible.
     pub(super) fn notify(&mut self, id: EndId, cause: Cause) {
         let end = self.end(id);
         match end.owner {
@@ -43,7 +42,7 @@ impl World {
         }
     }
 
-    /// When the worker's wait ends because of what it must be told.
+    /// When pending events end the worker's wait.
     pub(super) fn deliver_at(&self) -> Time {
         if !self.news.repeats.is_empty() {
             self.now
@@ -54,7 +53,7 @@ impl World {
         }
     }
 
-    /// Nothing about this socket is told any more.
+    /// Drops all pending events of this socket.
     pub(super) fn forget(&mut self, id: EndId) {
         self.news.pending.retain(|pending| pending.subject != Subject::End(id));
         if let Some(token) = self.end_mut(id).token.take() {
@@ -67,7 +66,7 @@ impl World {
         self.news.repeats.retain(|event| event.token != token);
     }
 
-    /// Ends a wait that was to last until `until`, with all that must be told by now.
+    /// Ends a wait: delivers all events that are due now.
     pub(super) fn deliver(&mut self, events: &mut Vec<Event>) {
         self.add_spurious();
         events.append(&mut self.news.repeats);
@@ -105,7 +104,7 @@ impl World {
         }
     }
 
-    /// The event as epoll would word it: what is possible now, if anything still is.
+    /// The event in epoll's terms: what is possible now. `None` if nothing is any more.
     fn event(&mut self, pending: Pending) -> Option<Event> {
         let id = match pending.subject {
             Subject::Listener(token) => {
@@ -159,5 +158,5 @@ impl World {
     }
 }
 
-/// How long events are held back at most.
+/// The longest time for which events are held back.
 const HOLD: Duration = Duration::from_millis(8);

@@ -1,17 +1,17 @@
-//! What may go wrong, in families that a seed can switch off one by one.
+//! Possible faults, in families that a seed switches on or off.
 //!
-//! A family strikes at most as often as its budget allows: a run in which everything fails all
-//! the time shows nothing about what the proxy does between failures.
+//! Each family has a budget of strikes: a run in which everything fails all the time shows nothing
+//! about the proxy between failures.
 
 use super::rng::Rng;
 
-/// A kind of trouble.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Family {
-    /// A read gives less than has arrived; an event for the rest follows.
+    /// A read returns less than has arrived; an event for the rest follows.
     PartialReads,
-    /// A write takes less than there is room for; an event follows.
+    /// A write accepts less than there is room for; an event follows.
     PartialWrites,
     /// Bytes travel in small segments.
     Fragments,
@@ -19,33 +19,33 @@ pub enum Family {
     SmallBuffers,
     /// Connections with latencies of many milliseconds.
     SlowLinks,
-    /// An event says that something is possible although nothing is.
+    /// An event reports something as possible that is not.
     SpuriousEvents,
-    /// An event is delivered once more by the next wait.
+    /// An event is delivered again by the next wait.
     DoubledEvents,
-    /// Events are held back and delivered with those that come meanwhile, in any order.
+    /// Events are held back, and delivered in any order with later ones.
     BatchedEvents,
     /// A wait delivers only some of the events; the others come with the next.
     SplitBatches,
-    /// Events name only what changed, not everything that is possible by now.
+    /// Events report only what changed, not everything that is possible.
     NarrowEvents,
-    /// A wait returns early without events, or later than it was asked to.
+    /// A wait returns early without events, or late.
     InexactWaits,
     /// A connect fails within the call.
     ConnectFailsAtOnce,
-    /// Accepting fails: out of descriptors, or the connection is gone again.
+    /// Accepting fails: no descriptor is left, or the connection is already gone.
     AcceptFails,
     /// The network resets a connection after some bytes of one direction.
     ResetAfter,
-    /// A reset destroys what the peer has received and not read yet.
+    /// A reset discards what the peer has received but not read.
     ResetDiscards,
     /// A server's machine refuses connections for a while.
     Refuses,
-    /// A server's machine swallows every packet for a while.
+    /// A server's machine drops every packet for a while.
     GoesDark,
     /// A server dies with all its connections and is started again later.
     Dies,
-    /// A server accepts and reads but does not answer, or stops in the middle.
+    /// A server accepts and reads but does not answer, or stops in the middle of an answer.
     Hangs,
     /// An answer ends, by FIN or RST, before it is whole.
     CutsAnswers,
@@ -53,9 +53,9 @@ pub enum Family {
     MalformedAnswers,
     /// A server answers before it has read the request's body.
     EarlyAnswers,
-    /// A server closes idle connections when it likes to.
+    /// A server closes idle connections at any time.
     IdleCloses,
-    /// A server sends octets that nobody asked for on an idle connection.
+    /// A server sends unsolicited bytes on an idle connection.
     UnsolicitedBytes,
     /// A peer sends a few bytes at a time.
     SlowDrip,
@@ -65,14 +65,14 @@ pub enum Family {
     StalledSenders,
     /// A client leaves in the middle of an exchange.
     ClientsLeave,
-    /// A client sends its FIN once its requests are sent, and waits for the answers.
+    /// A client sends its FIN after its requests, and waits for the answers.
     HalfCloses,
-    /// Somebody comes who sends bytes that may mean anything.
+    /// A stranger comes and sends arbitrary bytes.
     Strangers,
 }
 
 impl Family {
-    /// All of them.
+    /// All families.
     pub const ALL: [Family; 30] = [
         Family::PartialReads,
         Family::PartialWrites,
@@ -106,7 +106,7 @@ impl Family {
         Family::Strangers,
     ];
 
-    /// Once in how many chances it strikes, and how often at most in a run.
+    /// It strikes once in this many chances, and at most this often in a run.
     fn odds(self) -> (u32, u32) {
         match self {
             Family::PartialReads | Family::PartialWrites => (4, 400),
@@ -143,17 +143,17 @@ impl Family {
 pub struct Faults {
     on: u32,
     left: [u32; Family::ALL.len()],
-    /// Chances to be let pass, where nothing is left to chance.
+    /// Chances to skip before a strike that is not random.
     spared: Option<u32>,
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// No faults.
     pub fn none() -> Faults {
         Faults::only(&[])
     }
 
-    /// Only these families strike.
+    /// Only faults of these families.
     pub fn only(families: &[Family]) -> Faults {
         let on = families.iter().fold(0, |on, family| on | family.bit());
         Faults { on, left: Family::ALL.map(|family| family.odds().1), spared: None }
@@ -164,7 +164,7 @@ impl Faults {
         Faults { left: [1; Family::ALL.len()], spared: Some(nth), ..Faults::only(&[family]) }
     }
 
-    /// Whether the family has struck as often as it may.
+    /// Whether the family's budget is used up.
     pub fn is_spent(&self, family: Family) -> bool {
         self.left[family as usize] == 0
     }
@@ -175,12 +175,12 @@ impl Faults {
         Faults::only(&families)
     }
 
-    /// Whether the family is on at all.
+    /// Whether the family is on.
     pub fn has(&self, family: Family) -> bool {
         self.on & family.bit() != 0
     }
 
-    /// Whether the family strikes now.
+    /// Whether the family strikes at this chance.
     pub fn strike(&mut self, family: Family, rng: &mut Rng) -> bool {
         let left = &mut self.left[family as usize];
         let may = self.on & family.bit() != 0 && *left > 0;
@@ -197,7 +197,7 @@ impl Faults {
         strikes
     }
 
-    /// Ends all trouble.
+    /// Ends all faults.
     pub fn heal(&mut self) {
         self.on = 0;
     }

@@ -1,4 +1,4 @@
-//! Trouble that the network makes, and what is measured of the worker.
+//! Trouble caused by the network, and measurements of the worker.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use super::end::EndId;
 use crate::address::Address;
 use crate::time::Time;
 
-/// Trouble that the network made.
+/// Trouble caused by the network.
 #[derive(Clone, Debug)]
 pub struct Incident {
-    /// When.
+    /// When it happened.
     pub at: Time,
-    /// Which server, or which of the worker's own addresses.
+    /// The server's machine, or one of the worker's own addresses.
     pub machine: Address,
-    /// The end on the connecting side, if it came to a connection.
+    /// The connecting side's end, if there was a connection.
     pub end: Option<EndId>,
-    /// What.
+    /// What happened.
     pub kind: IncidentKind,
 }
 
-/// A kind of trouble that the network makes.
+/// A kind of trouble caused by the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncidentKind {
     /// A connect failed within the call.
@@ -34,44 +34,44 @@ pub enum IncidentKind {
     Reset,
 }
 
-/// What happens to the bytes of one direction, at one place.
+/// What happens to the bytes of one direction at one position.
 #[derive(Clone, Copy, Debug)]
 pub struct Blow {
     /// The end that sends them.
     pub from: EndId,
-    /// Bytes that pass before.
+    /// Number of bytes that pass before it.
     pub after: usize,
-    /// What.
+    /// What happens.
     pub kind: BlowKind,
 }
 
-/// What happens to bytes on their way.
+/// What happens to bytes in transit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlowKind {
     /// The network resets the connection.
     Reset,
-    /// A segment ends there, and the next one comes so much later.
+    /// A segment ends there, and the next one arrives this much later.
     Split(Duration),
 }
 
-/// Which segments of one direction arrive at one moment, so that one event tells of them.
+/// Which segments of one direction arrive at the same time, so that one event covers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coalescing {
-    /// As chance has it.
+    /// Decided by chance.
     AsItComes,
-    /// Each arrives by itself.
+    /// Each segment arrives separately.
     Never,
-    /// A segment, and whatever is sent while it is under way.
+    /// A segment and all others sent while it is underway.
     Always,
-    /// The last bytes, and the end behind them.
+    /// The last bytes and the FIN after them.
     WithEnd,
 }
 
-/// The longest that the worker has let something last.
+/// The longest durations that the worker has permitted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Longest {
     /// A connect.
     pub connect: Duration,
-    /// A connection without room for what the worker had to write on it.
+    /// A connection without room for what the worker wants to write.
     pub stuck: Duration,
 }

@@ -1,4 +1,4 @@
-//! One connection of a client's, and what is underway on it.
+//! One connection of a client, and its exchanges in flight.
 
 use std::collections::VecDeque;
 
@@ -18,14 +18,14 @@ pub(super) struct Line {
     pub(super) out: Vec<u8>,
     pub(super) sends: Throttle,
     pub(super) reads: Throttle,
-    /// Exchanges asked here and not over, oldest first, each with what is left to be sent.
+    /// Unfinished exchanges on this connection, oldest first, each with its unsent rest.
     pub(super) waiting: VecDeque<Sending>,
     pub(super) answer: Option<Reading>,
-    /// Exchanges that are over.
+    /// Number of finished exchanges.
     pub(super) done: usize,
-    /// No other request may follow.
+    /// Whether no further request may follow.
     pub(super) last: bool,
-    /// Bytes in `out` of a request that is over.
+    /// Bytes in `out` that belong to a finished request.
     pub(super) rest: usize,
     pub(super) idle_since: Time,
 }
@@ -33,10 +33,10 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) exchange: usize,
-    /// Bytes not yet taken by the socket, of those in `out`.
+    /// Bytes in `out` that the socket has not taken.
     pub(super) left: usize,
     pub(super) sent: usize,
-    /// Held back until a 100 comes.
+    /// Held back until a 100 arrives.
     pub(super) held: Vec<u8>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Reading {
     pub(super) answer: Answer,
     pub(super) text: Text,
     pub(super) offset: usize,
-    /// Bytes that the body must have, where a server told.
+    /// Length that the body must have, if a server announced it.
     pub(super) length: Option<usize>,
     pub(super) closes: bool,
     pub(super) received: usize,
@@ -68,7 +68,7 @@ impl Line {
         }
     }
 
-    /// Sends what is left of a request that nobody waits for any more. Whether all of it is gone.
+    /// Sends the rest of a request whose exchange has ended. Returns whether all of it is sent.
     pub(super) fn send_rest(&mut self, world: &mut World) -> bool {
         let most = self.rest.min(self.sends.credit());
         let count = if most > 0 { world.send(self.end, &self.out[..most]) } else { 0 };
@@ -78,7 +78,7 @@ impl Line {
         self.rest == 0
     }
 
-    /// Lets go of a body that waited for a 100.
+    /// Releases a body that waited for a 100.
     pub(super) fn release(&mut self) {
         if let Some(sending) = self.waiting.back_mut() {
             let body = std::mem::take(&mut sending.held);

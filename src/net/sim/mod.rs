@@ -1,8 +1,8 @@
 //! A simulated network: one seed decides every byte, delay and failure of a run.
 //!
-//! The whole world runs inside [`Net::poll`], so that a worker needs no change to live in it.
-//! Only here may a world be shared between sockets: `Stream` has no network to ask.
-//! Not part of the program: compiled for tests, fuzzing and benchmarks only.
+//! The whole world runs inside [`Net::poll`], so that a worker runs in it unchanged. Only here may
+//! sockets share a world: `Stream` has no access to the network. Not part of the program: compiled
+//! for tests, fuzzing and benchmarks only.
 
 #![allow(clippy::disallowed_types)] // the sockets of a world share it
 
@@ -64,7 +64,7 @@ use agenda::Happening;
 use end::Phase;
 use news::Cause;
 
-/// The network and everyone in it.
+/// The network and all actors in it.
 #[derive(Debug)]
 pub struct SimNet {
     world: Rc<RefCell<World>>,
@@ -79,23 +79,23 @@ impl SimNet {
         SimNet::by(Rng::new(seed), faults)
     }
 
-    /// The same, with the network's chance as given; that of the actors is forked from it.
+    /// Like [`SimNet::new`], with a given generator for the network; the actors' is forked from it.
     pub fn by(chance: Rng, faults: Faults) -> SimNet {
         let world = Rc::new(RefCell::new(World::new(chance, faults)));
         SimNet { world, clients: Vec::new(), servers: Vec::new(), strangers: Vec::new() }
     }
 
-    /// The world, to look at.
+    /// The world, for inspection.
     pub fn world(&self) -> Ref<'_, World> {
         self.world.borrow()
     }
 
-    /// The world, to act in by hand.
+    /// The world, for actions by hand.
     pub fn world_mut(&self) -> RefMut<'_, World> {
         self.world.borrow_mut()
     }
 
-    /// Adds a client, which comes when its plan says.
+    /// Adds a client, which connects when its plan says.
     pub fn add_client(&mut self, plan: ClientPlan) {
         let world = &mut *self.world.borrow_mut();
         let id = ActorId::Client(self.clients.len());
@@ -113,7 +113,7 @@ impl SimNet {
         self.servers.push(server);
     }
 
-    /// Adds a stranger, who comes when the plan says.
+    /// Adds a stranger, which connects when its plan says.
     pub fn add_stranger(&mut self, plan: StrangerPlan) {
         let world = &mut *self.world.borrow_mut();
         let mut stranger = Stranger::new(plan, ActorId::Stranger(self.strangers.len()));
@@ -136,17 +136,17 @@ impl SimNet {
         &self.servers
     }
 
-    /// Changes how a server is, from now on.
+    /// Changes a server's condition from now on.
     pub fn set_condition(&mut self, server: usize, condition: Condition) {
         self.servers[server].set_condition(condition, &mut self.world.borrow_mut());
     }
 
-    /// Changes how a server answers, from now on.
+    /// Changes how a server answers from now on.
     pub fn set_manners(&mut self, server: usize, manners: Manners) {
         self.servers[server].set_manners(manners);
     }
 
-    /// Ends all trouble: from now on nothing fails, and every server is well.
+    /// Ends all faults and trouble: from now on every server is well.
     pub fn heal(&mut self) {
         let world = &mut *self.world.borrow_mut();
         world.heal();
@@ -174,7 +174,7 @@ impl SimNet {
         SimStream { world: Rc::clone(&self.world), end }
     }
 
-    /// How long this wait really lasts: sometimes shorter, sometimes longer than asked for.
+    /// When this wait really ends: sometimes earlier or later than requested.
     fn inexact(&self, until: Time) -> Time {
         let world = &mut *self.world.borrow_mut();
         if until == Time::NEVER || !world.faults.strike(Family::InexactWaits, &mut world.rng) {
@@ -270,7 +270,7 @@ impl Net for SimNet {
                 Some(what) => self.happen(what),
                 None => {
                     let world = &mut *self.world.borrow_mut();
-                    // With nothing to wait for a real wait would never end; a test ends here.
+                    // A wait for nothing would never end in production; in a test it returns.
                     if deadline < Time::NEVER {
                         world.now = deadline;
                     }
@@ -313,7 +313,7 @@ impl World {
     }
 }
 
-/// A listening socket of the worker's.
+/// A listening socket of the worker.
 #[derive(Debug)]
 pub struct SimListener {
     world: Rc<RefCell<World>>,
@@ -332,7 +332,7 @@ impl Drop for SimListener {
     }
 }
 
-/// One of the worker's connections.
+/// A connection of the worker.
 #[derive(Debug)]
 pub struct SimStream {
     world: Rc<RefCell<World>>,
@@ -340,7 +340,7 @@ pub struct SimStream {
 }
 
 impl SimStream {
-    /// Which end this is, for tests that look at both sides.
+    /// Its end, for tests that look at both sides.
     pub fn end(&self) -> EndId {
         self.end
     }
@@ -369,7 +369,7 @@ impl Stream for SimStream {
             world.announce_window(self.end);
         }
         if partial && count < into.len() {
-            // As if the rest had come a moment later.
+            // As if the rest arrived a moment later.
             world.plan(world.now, Happening::Stir(self.end, Cause::Readable));
         }
         Ok(count)
@@ -391,7 +391,7 @@ impl Stream for SimStream {
         let mut room = room?;
         if room > 1 && world.faults.strike(Family::PartialWrites, &mut world.rng) {
             room = world.rng.within(1..=room - 1);
-            // As if the buffer had been full and were emptied a moment later.
+            // As if the buffer was full and is drained a moment later.
             world.plan(world.now, Happening::Stir(self.end, Cause::Writable));
         }
         if room > 0 {
@@ -442,11 +442,11 @@ impl Drop for SimStream {
     }
 }
 
-/// What a pipe holds where nothing goes wrong.
+/// Capacity of a pipe without faults.
 const PIPE_CAPACITY: usize = 64 << 10;
-/// How long a wait may last beyond what was asked for.
+/// How much longer than requested a wait may last.
 const OVERSLEPT: Duration = Duration::from_millis(3);
-/// What the wall clock shows at time zero: 2026-01-01 00:00 UTC.
+/// The wall clock at time zero: 2026-01-01 00:00 UTC.
 const WALL_AT_ZERO: u64 = 1_767_225_600_000_000_000;
 
 #[cfg(test)]
@@ -487,7 +487,7 @@ mod tests {
         all
     }
 
-    /// A stream of the worker's, connected and watched, and the other end of it, held by hand.
+    /// A connected and watched stream of the worker, and the other end, held by hand.
     fn pair(net: &mut SimNet) -> (SimStream, EndId) {
         net.world_mut().machine(&address(1), Owner::Hand);
         let mut stream = net.connect(&address(1), &Connect::default()).unwrap();
@@ -585,7 +585,7 @@ mod tests {
             let (mut stream, peer) = pair(&mut net);
             let (mut echoed, mut given, mut back) = (Vec::new(), 0, Vec::new());
             let mut pending: Vec<u8> = Vec::new();
-            // Readiness as a worker keeps it: raised by events, cleared by `WouldBlock` only.
+            // Readiness as a worker tracks it: set by events, cleared by `WouldBlock` only.
             let (mut readable, mut writable) = (true, true);
             while back.len() < sent.len() {
                 given += net.world_mut().send(peer, &sent[given..]);

@@ -1,17 +1,17 @@
-//! What the worker is still to be told, as data.
+//! The worker's undelivered events, as data.
 
 use super::end::EndId;
 use crate::net::{Event, Token};
 use crate::time::Time;
 
-/// What the worker has not been told yet.
+/// Events that the worker has not received yet.
 #[derive(Debug)]
 pub(super) struct News {
-    /// In the order of the first cause.
+    /// In the order of their first causes.
     pub(super) pending: Vec<Pending>,
-    /// When the first of them may be told.
+    /// When the first of them may be delivered.
     pub(super) deliver_at: Time,
-    /// Delivered once more by the next wait.
+    /// Delivered again by the next wait.
     pub(super) repeats: Vec<Event>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Pending {
     pub(super) spurious: bool,
 }
 
-/// What an event is about.
+/// What may have become possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     Readable,

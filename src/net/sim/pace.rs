@@ -5,16 +5,16 @@ use std::time::Duration;
 /// A habit of sending or reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Whatever is possible.
+    /// As fast as possible.
     AtOnce,
-    /// So many bytes, then a pause.
+    /// Some bytes, then a pause, repeatedly.
     Drips {
         /// Bytes between two pauses.
         bytes: usize,
         /// How long a pause lasts.
         pause: Duration,
     },
-    /// One long pause after so many bytes.
+    /// One long pause after some bytes.
     Stalls {
         /// Bytes before the pause.
         after: usize,
@@ -23,7 +23,7 @@ pub enum Pace {
     },
 }
 
-/// A pace at work.
+/// The state of a pace.
 #[derive(Debug)]
 pub(super) struct Throttle {
     pace: Pace,
@@ -46,14 +46,14 @@ impl Throttle {
         self.credit
     }
 
-    /// Notes that bytes have moved.
+    /// Records that bytes have moved.
     pub(super) fn spend(&mut self, count: usize) {
         if self.pace != Pace::AtOnce && self.credit != usize::MAX {
             self.credit -= count.min(self.credit);
         }
     }
 
-    /// The pause that begins now, if one does: [`Throttle::resume`] ends it.
+    /// The pause that begins now, if any: [`Throttle::resume`] ends it.
     pub(super) fn pause(&mut self) -> Option<Duration> {
         if self.credit > 0 || self.paused {
             return None;

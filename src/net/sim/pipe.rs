@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::{SimStream, World};
 use crate::net::Stream;
 
-/// A pipe: a queue that takes no more than its capacity.
+/// A pipe: a queue with a capacity.
 #[derive(Debug)]
 pub struct SimPipe {
     bytes: VecDeque<u8>,
@@ -28,7 +28,7 @@ impl SimPipe {
         SimPipe { bytes: VecDeque::new(), capacity, world }
     }
 
-    /// As a read into the pipe.
+    /// Like a read into the pipe.
     pub(super) fn fill(&mut self, from: &mut SimStream, most: usize) -> io::Result<usize> {
         assert!(self.bytes.is_empty(), "a pipe is handed on with bytes in it");
         let mut bytes = vec![0; most.min(self.capacity)];
@@ -37,7 +37,7 @@ impl SimPipe {
         Ok(count)
     }
 
-    /// As a write from the pipe.
+    /// Like a write from the pipe.
     pub(super) fn drain(&mut self, to: &mut SimStream, most: usize) -> io::Result<usize> {
         let bytes = self.bytes.make_contiguous();
         let count = to.write_vectored(&[IoSlice::new(&bytes[..most.min(bytes.len())])])?;

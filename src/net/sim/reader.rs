@@ -1,7 +1,7 @@
-//! A strict reader of HTTP/1.1 as the proxy must write it.
+//! A strict reader of the HTTP/1.1 that the proxy writes.
 //!
-//! Shares nothing with the proxy's own parsing: a rule misread there must not be misread here.
-//! The proxy writes everything in exactly one spelling, so anything else is a flaw.
+//! Shares no code with the proxy's parsers, so that it does not share their mistakes. The proxy
+//! writes everything in exactly one spelling, so anything else is a flaw.
 
 /// Reads a sequence of messages from one direction of a connection.
 #[derive(Debug)]
@@ -11,12 +11,12 @@ pub struct Reader {
     stage: Stage,
 }
 
-/// Which messages are read.
+/// The side whose messages are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What the proxy sends to servers.
+    /// Requests that the proxy sends to servers.
     Requests,
-    /// What the proxy sends to clients.
+    /// Answers that the proxy sends to clients.
     Answers,
 }
 
@@ -29,14 +29,14 @@ enum Stage {
     ChunkEnd,
     Trailers,
     UntilClose,
-    /// The message is complete; its end has not been told yet.
+    /// The message is complete; its end has not been returned yet.
     Ended,
 }
 
 /// A piece of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// The head; a head of status 1xx is followed by another head.
+    /// The head; after a status 1xx another head follows.
     Head(Head),
     /// Some bytes of the body, without framing.
     Body(Vec<u8>),
@@ -51,20 +51,20 @@ pub struct Head {
     pub start: [String; 3],
     /// Names in lowercase, and values.
     pub fields: Vec<(String, String)>,
-    /// How the body ends.
+    /// The body's framing.
     pub framing: Framing,
 }
 
-/// How a body ends.
+/// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none.
+    /// No body.
     Nothing,
-    /// After so many bytes.
+    /// This many bytes.
     Sized(usize),
-    /// After the last chunk.
+    /// By the last chunk.
     Chunked,
-    /// With the connection.
+    /// By the connection's end.
     UntilClose,
 }
 
@@ -73,12 +73,12 @@ pub enum Framing {
 pub struct Flaw(pub &'static str);
 
 impl Head {
-    /// The value of the only field of that name.
+    /// The value of a field that must occur once.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|field| field.0 == name).map(|field| field.1.as_str())
     }
 
-    /// The number in the only field of that name.
+    /// The number in a field that must occur once.
     pub fn number(&self, name: &str) -> Option<u32> {
         self.field(name)?.parse().ok()
     }
@@ -88,7 +88,7 @@ impl Head {
         self.start[1].parse().unwrap_or(0)
     }
 
-    /// Whether `Connection` holds this word alone.
+    /// Whether `Connection` holds exactly this word.
     pub fn connection(&self, word: &str) -> bool {
         self.field("connection").is_some_and(|value| value.eq_ignore_ascii_case(word))
     }
@@ -99,27 +99,28 @@ impl Head {
 }
 
 impl Reader {
-    /// Nothing read yet.
+    /// A reader at the first byte.
     pub fn new(side: Side) -> Reader {
         Reader { side, buffer: Vec::new(), stage: Stage::Head }
     }
 
-    /// Bytes that have arrived.
+    /// Adds received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Whether no message has begun.
+    /// Whether the reader is between messages.
     pub fn is_between(&self) -> bool {
         self.stage == Stage::Head && self.buffer.is_empty()
     }
 
-    /// Whether an end of the connection now would complete the message.
+    /// Whether the connection's end would complete the current message.
     pub fn ends_with_connection(&self) -> bool {
         self.stage == Stage::UntilClose
     }
 
-    /// The next piece, if enough has arrived. `to_head` says that an answer belongs to a HEAD.
+    /// The next piece, if enough bytes have arrived. `to_head` says that the request was a HEAD.
+    ///
     ///
     /// # Errors
     /// The rule that the bytes break.
@@ -151,7 +152,7 @@ impl Reader {
         (count > 0).then(|| Piece::Body(self.buffer.drain(..count).collect()))
     }
 
-    /// One line without its CRLF, if it is complete.
+    /// One line without its CRLF, if complete.
     fn line(&mut self) -> Result<Option<String>, Flaw> {
         let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') else {
             return Ok(None);
@@ -164,7 +165,7 @@ impl Reader {
         if line.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
             return Err(Flaw("a control character"));
         }
-        // Octets beyond ASCII are allowed in values and targets, as they are.
+        // Bytes beyond ASCII are allowed in values and targets; they stay as they are.
         Ok(Some(line.into_iter().map(char::from).collect()))
     }
 
@@ -205,7 +206,7 @@ impl Reader {
 
     fn head(&mut self, to_head: bool) -> Result<Option<Head>, Flaw> {
         let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
-            // A bare LF must not hide here until the end of time.
+            // A bare LF must not stay unnoticed in an unfinished line.
             let bare = self.buffer.windows(2).any(|two| two[1] == b'\n' && two[0] != b'\r');
             return if bare { Err(Flaw("a bare LF")) } else { Ok(None) };
         };
@@ -329,7 +330,7 @@ fn check_answer(head: &Head) -> Result<(), Flaw> {
 mod tests {
     use super::*;
 
-    /// Reads bytes whole and split at every place; both must give the same. Bodies are joined.
+    /// Reads bytes whole and split at every position; the results must be equal. Bodies are joined.
     fn check(side: Side, to_head: bool, bytes: &str) -> Result<String, Flaw> {
         let whole = read(side, to_head, &[bytes.as_bytes()]);
         for at in 0..bytes.len() {

@@ -1,18 +1,18 @@
-//! What a server is to be like, and what it keeps in mind about its life.
+//! A simulated server's plan, and its records.
 
 use super::act::Act;
 use super::end::EndId;
 use crate::address::Address;
 use crate::time::Time;
 
-/// What a server is to be like.
+/// The plan of a server.
 #[derive(Clone, Debug)]
 pub struct ServerPlan {
-    /// Its number, which it writes into all it says.
+    /// Its number, which it writes into everything it sends.
     pub name: u32,
-    /// Where it is.
+    /// Its address.
     pub at: Address,
-    /// Changes of its condition, in order of time.
+    /// Changes of its condition, ordered by time.
     pub calendar: Vec<(Time, Condition)>,
     /// How it answers.
     pub manners: Manners,
@@ -21,13 +21,13 @@ pub struct ServerPlan {
 /// How a server answers.
 #[derive(Clone, Debug)]
 pub enum Manners {
-    /// As chance and the faults of the run will have it.
+    /// Decided by chance and the faults of the run.
     Random,
-    /// Always alike.
+    /// Always the same way.
     Always(Act),
 }
 
-/// How a server is.
+/// A server's condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// It accepts and answers.
@@ -36,16 +36,16 @@ pub enum Condition {
     Refusing,
     /// Its machine is cut off from the network.
     Dark,
-    /// It has died, with all its connections.
+    /// It is dead, and so are its connections.
     Dead,
-    /// It accepts and reads, and never answers.
+    /// It accepts and reads but never answers.
     Hanging,
 }
 
-/// A request that reached a server, at least with its head.
+/// A request whose head, at least, reached a server.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Whose request; [`Delivery::STRANGE`] where only a stranger can have asked for it.
+    /// The request's id; [`Delivery::STRANGE`] if only a stranger can have sent it.
     pub id: u32,
     /// Its method.
     pub method: String,
@@ -53,11 +53,11 @@ pub struct Delivery {
     pub at: Time,
     /// The server's end of the connection.
     pub end: EndId,
-    /// The request came to its end.
+    /// Whether the whole request arrived.
     pub request_whole: bool,
-    /// The whole answer was written, and nothing was done to spoil it.
+    /// Whether the whole answer was written and not spoiled.
     pub answer_whole: bool,
-    /// When its connection was closed, if it was the last on it.
+    /// When its connection was closed, if it was the last one there.
     pub closed: Option<Time>,
 }
 
@@ -66,29 +66,29 @@ impl Delivery {
     pub const STRANGE: u32 = 0;
 }
 
-/// Trouble that a server made.
+/// Trouble caused by a server.
 #[derive(Clone, Debug)]
 pub struct Trouble {
-    /// Since when.
+    /// When it began.
     pub from: Time,
-    /// Until when; [`Time::NEVER`] while it lasts.
+    /// When it ended; [`Time::NEVER`] while it lasts.
     pub until: Time,
-    /// On which connection; none: on all.
+    /// The affected connection; `None` for all.
     pub end: Option<EndId>,
-    /// What.
+    /// What happened.
     pub kind: TroubleKind,
 }
 
-/// A kind of trouble that a server makes.
+/// A kind of trouble caused by a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TroubleKind {
     /// It was not well.
     Condition(Condition),
-    /// It answered wrongly, late, in part or not at all.
+    /// It answered wrongly, late, partly or not at all.
     Answer,
-    /// It closed a connection that was idle: no trouble for what may be repeated.
+    /// It closed an idle connection: no trouble for requests that may be repeated.
     ClosedIdle,
-    /// It sent octets that nobody asked for, and will not answer on that connection any more: no
-    /// trouble for those who have noticed in time.
+    /// It sent unsolicited bytes, and does not answer on that connection any more: no trouble for
+    /// requests that avoid it once the worker knows.
     Unasked,
 }

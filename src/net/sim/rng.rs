@@ -1,35 +1,35 @@
-//! Chance, from a seed or from a script, and nothing else: the same one gives the same run on every
+//! Random decisions, from a seed or a script only: the same one gives the same run on every
 //! machine.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A splitmix64 generator, with decisions that were made beforehand.
+/// A splitmix64 generator, with an optional script of decisions.
 #[derive(Clone, Debug)]
 pub struct Rng {
     state: u64,
     script: Script,
 }
 
-/// Bytes in place of chance, until they are used up: a fuzzer that changes one of them changes one
-/// decision.
+/// Bytes that replace random numbers until they run out, so that a fuzzer that changes one of them
+/// changes one decision.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// Used by the generator itself.
     bytes: VecDeque<u8>,
-    /// One part for each generator forked from it.
+    /// The parts of generators forked from it, in order.
     forks: VecDeque<Vec<u8>>,
 }
 
 impl Script {
-    /// A script with these bytes, and parts for those forked from it, in order.
+    /// A script of these bytes, with parts for forked generators, in order.
     pub fn new(bytes: &[u8], forks: &[&[u8]]) -> Script {
         let forks = forks.iter().map(|part| part.to_vec()).collect();
         Script { bytes: bytes.iter().copied().collect(), forks }
     }
 
-    /// A number below `span`, if there are bytes left: one byte where that is enough, else two.
+    /// A number below `span`, if bytes are left: from one byte if that is enough, else from two.
     fn below(&mut self, span: u64) -> Option<u64> {
         let first = u64::from(self.bytes.pop_front()?);
         if span <= 1 << 8 {
@@ -41,12 +41,12 @@ impl Script {
 }
 
 impl Rng {
-    /// The sequence that belongs to `seed`.
+    /// The sequence for `seed`.
     pub fn new(seed: u64) -> Rng {
         Rng::scripted(seed, Script::default())
     }
 
-    /// Decisions by a script, and by `seed` when it has come to its end.
+    /// Decisions by a script, then by `seed` once the script runs out.
     pub fn scripted(seed: u64, script: Script) -> Rng {
         let mut rng = Rng { state: seed ^ 0x6a09_e667_f3bc_c909, script };
         // Neighbouring seeds must not give neighbouring sequences.
@@ -78,7 +78,7 @@ impl Rng {
         range.start() + self.below(span) as usize
     }
 
-    /// True once in `n` times.
+    /// True once in `n` times on average.
     pub fn one_in(&mut self, n: u32) -> bool {
         self.below(u64::from(n.max(1))) == 0
     }
@@ -89,19 +89,19 @@ impl Rng {
         *range.start() + Duration::from_nanos(self.below(span))
     }
 
-    /// One of the choices, of which there must be one.
+    /// One of the choices, which must not be empty.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.within(0..=choices.len() - 1)]
     }
 
-    /// A generator of its own, so that what one actor draws changes nothing for the others.
+    /// An independent generator, so that one actor's draws do not change another's.
     pub fn fork(&mut self) -> Rng {
         let part = self.script.forks.pop_front().unwrap_or_default();
         let script = Script { bytes: part.into(), forks: VecDeque::new() };
         Rng::scripted(self.next(), script)
     }
 
-    /// Puts the items into a random order.
+    /// Shuffles the items.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.within(0..=last);

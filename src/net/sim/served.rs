@@ -1,4 +1,4 @@
-//! One connection of a server's, and the alarms that may be set for it.
+//! One connection of a server, and the kinds of its alarms.
 
 use super::act::{Act, Fate};
 use super::end::EndId;
@@ -15,22 +15,22 @@ pub(super) struct Line {
     pub(super) exchange: Exchange,
     pub(super) throttle: Throttle,
     pub(super) out: Vec<u8>,
-    /// Counts changes, so that alarms of earlier ones are known.
+    /// Counts changes, so that outdated alarms are recognised.
     pub(super) turn: usize,
-    /// The server has sent its FIN and only reads on.
+    /// The server has sent its FIN and only reads.
     pub(super) finished: bool,
 }
 
-/// What a connection is about at the moment.
+/// The state of a connection.
 #[derive(Debug)]
 pub(super) enum Exchange {
     /// Waiting for a request.
     Idle,
-    /// A request is coming, or has come; the answer may be coming too.
+    /// A request is arriving or has arrived; the answer may be underway too.
     Busy { delivery: usize, text: Text, offset: usize, request: bool, act: Act, answer: Answer },
-    /// The server has announced that it closes, and no request may come any more.
+    /// The server has announced its close: no further request may come.
     Closing,
-    /// Nothing more is said here.
+    /// The server sends nothing more here.
     Over,
 }
 
@@ -38,9 +38,9 @@ pub(super) enum Exchange {
 pub(super) enum Answer {
     /// Not begun.
     Waiting,
-    /// In `out`, or partly.
+    /// At least partly in `out`.
     Going,
-    /// All of it given to the network.
+    /// All of it accepted by the network.
     Gone,
 }
 
@@ -56,7 +56,7 @@ impl Line {
         }
     }
 
-    /// Whether nothing good can come of it any more.
+    /// Whether the connection is certain to fail.
     pub(super) fn is_in_trouble(&self) -> bool {
         match &self.exchange {
             Exchange::Idle | Exchange::Closing => false,

@@ -1,5 +1,5 @@
-//! A server behind the proxy: lives as its calendar says, serves connections, and keeps a record of
-//! what reached it and of all trouble that it made.
+//! A server behind the proxy: follows its calendar, serves connections, and records the requests
+//! that reached it and the trouble it caused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,22 +37,22 @@ impl Server {
         }
     }
 
-    /// What it was to be like.
+    /// Its plan.
     pub fn plan(&self) -> &ServerPlan {
         &self.plan
     }
 
-    /// Every request that reached it, in order.
+    /// All requests that reached it, in order.
     pub fn deliveries(&self) -> &[Delivery] {
         &self.deliveries
     }
 
-    /// All trouble that it made, in order of its beginning.
+    /// All trouble it caused, in order of beginning.
     pub fn troubles(&self) -> &[Trouble] {
         &self.troubles
     }
 
-    /// Its connections that are open.
+    /// Number of its open connections.
     pub fn connections(&self) -> usize {
         self.lines.len()
     }
@@ -68,7 +68,7 @@ impl Server {
         self.plan.manners = manners;
     }
 
-    /// From now on it is like this.
+    /// Changes its condition from now on.
     pub(super) fn set_condition(&mut self, condition: Condition, world: &mut World) {
         let (name, now) = (self.plan.name, world.now());
         world.tell(30 + name as usize, || format!("server {name} is now {condition:?}"));
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// Well again, for good; what hangs, or would go wrong later, is given up.
+    /// Makes it well for good; whatever hangs or would fail later is dropped.
     pub(super) fn heal(&mut self, world: &mut World) {
         self.plan.calendar.clear();
         if self.condition != Condition::Well {
@@ -137,7 +137,7 @@ impl Server {
         if key & 0xff == DRIP {
             line.throttle.resume();
         } else if (key >> 8) & 0xffff == line.turn as u64 & 0xffff {
-            // The first bytes of a request end the idleness, long before its head is whole.
+            // The first bytes of a request end the idleness, long before its head is complete.
             let quiet = line.reader.is_between();
             match (key & 0xff, &mut line.exchange) {
                 (ANSWER, Exchange::Busy { .. }) => self.answer(end, world),
@@ -161,7 +161,7 @@ impl Server {
         world.alarm(self.id, world.now() + after, kind | turn << 8 | (end.0 as u64) << 24);
     }
 
-    /// Reads, answers and writes on one connection, as far as is possible.
+    /// Reads, answers and writes on one connection as far as possible.
     fn step(&mut self, end: EndId, world: &mut World) {
         let Some(line) = self.lines.get_mut(&end) else { return };
         let mut bytes = Vec::new();
@@ -192,7 +192,7 @@ impl Server {
         self.settle(end, world.now());
     }
 
-    /// A connection is over, and with it the trouble on it.
+    /// Ends the trouble of a connection that is over.
     fn settle(&mut self, end: EndId, now: Time) {
         if let Some(last) = self.deliveries.iter_mut().rfind(|delivery| delivery.end == end) {
             last.closed = Some(now);
@@ -219,7 +219,7 @@ mod tests {
 
     const GET: &str = "GET /x/7 HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// One server that is asked by hand; returns what it sent and the network.
+    /// One server with a client driven by hand. Returns what it sent, and the network.
     fn check(act: Act, request: &str) -> (String, Received, SimNet) {
         let at = Address::Inet(([10, 0, 1, 1], 80).into());
         let mut net = SimNet::new(1, Faults::none());

@@ -1,4 +1,4 @@
-//! One connection of a server's: a request after the other, each answered as its act says.
+//! One connection of a server: requests in turn, each answered as its act says.
 
 use super::act::{Act, AnswerFraming, Fate, Then, fake_answer, render};
 use super::end::EndId;
@@ -45,7 +45,7 @@ impl Server {
         if let Exchange::Busy { act: Act { then: Then::SendsSurplus, .. }, delivery, .. } =
             line.exchange
         {
-            // The answer is whole; only the surplus behind it is still on its way.
+            // The answer is complete; only the surplus after it is still unsent.
             return self.surplus(end, delivery, world);
         }
         if !matches!(line.exchange, Exchange::Idle) {
@@ -60,7 +60,7 @@ impl Server {
             act.fate = Fate::Hangs { after: 0 };
         }
         if let Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk = act.fate {
-            // Known as trouble from the start: nothing good can come of it.
+            // Counts as trouble from the start: the exchange cannot succeed.
             self.trouble(end, world.now(), Time::NEVER, TroubleKind::Answer);
         }
         let has_body = head.framing != Framing::Nothing;
@@ -150,7 +150,7 @@ impl Server {
         }
     }
 
-    /// All that will be written of this answer is with the network.
+    /// The network has accepted all that will be sent of this answer.
     fn answered(&mut self, end: EndId, world: &mut World) {
         let line = self.lines.get_mut(&end).expect("it has just written");
         let Exchange::Busy { delivery, act, request, .. } = &line.exchange else { return };
@@ -162,14 +162,14 @@ impl Server {
                 }
                 self.deliveries[delivery].answer_whole = true;
                 if then == Then::Closes {
-                    // An orderly close: what still comes is read, so that no reset follows.
+                    // An orderly close: the server keeps reading, so that no reset follows.
                     line.finished = true;
                     line.exchange = Exchange::Over;
                     world.finish(end);
                 } else if request {
                     self.conclude(end, world);
                 } else if matches!(then, Then::ClosesLate(_)) {
-                    // What is left of the request is nobody's fault.
+                    // The rest of the request need not be read.
                     line.exchange = Exchange::Over;
                 }
             }
@@ -183,7 +183,7 @@ impl Server {
                 }
             }
             Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk => {
-                // An answer without a body may have escaped its fate.
+                // An answer without a body may not be affected by its fate.
                 let say = |act| words(self.plan.name, &self.deliveries, delivery, act);
                 let escaped = say(act) == say(&Act { fate: Fate::Whole, ..act.clone() });
                 let ends = act.framing != AnswerFraming::UntilClose;
@@ -193,7 +193,7 @@ impl Server {
         }
     }
 
-    /// More than the answer is sent: nothing else will be said on this connection.
+    /// Bytes beyond the answer are sent: the connection is of no further use.
     fn surplus(&mut self, end: EndId, delivery: usize, world: &mut World) {
         self.deliveries[delivery].answer_whole = true;
         self.trouble(end, world.now(), Time::NEVER, TroubleKind::Unasked);
@@ -226,7 +226,7 @@ impl Server {
         }
     }
 
-    /// Closes a connection that the proxy has just begun to use again.
+    /// Closes a connection that the proxy has just begun to reuse.
     pub(super) fn lose_race(&mut self, end: EndId, world: &mut World) {
         let Some(line) = self.lines.get(&end) else { return };
         if matches!(line.exchange, Exchange::Idle) && line.reader.is_between() {
@@ -249,7 +249,7 @@ impl Server {
     }
 }
 
-/// What a server says to one request, as far as the answer's fate lets it.
+/// What a server sends in answer to one request, as far as the answer's fate permits.
 fn words(name: u32, deliveries: &[Delivery], which: usize, act: &Act) -> Vec<u8> {
     let Delivery { id, method, .. } = &deliveries[which];
     let text = Text { id: *id, by: name, attempt: which as u32 };

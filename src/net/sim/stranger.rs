@@ -1,7 +1,7 @@
-//! A stranger: sends bytes that may mean anything, reads whatever comes, and never hangs up.
+//! A stranger: sends arbitrary bytes, reads whatever comes, and never hangs up.
 //!
-//! Nobody knows what its bytes ask for, so it judges only what is true of every answer. Whether it
-//! is got rid of in the end is for others to see.
+//! The meaning of its bytes is unknown, so it checks only what holds for every answer. Whether the
+//! proxy gets rid of it is checked elsewhere.
 
 use super::agenda::Wake;
 use super::end::{ActorId, EndId, Owner};
@@ -11,25 +11,25 @@ use super::world::{Received, World};
 use crate::address::Address;
 use crate::time::Time;
 
-/// What a stranger does in its life.
+/// The plan of a stranger.
 #[derive(Clone, Debug)]
 pub struct StrangerPlan {
     /// The proxy's address.
     pub to: Address,
-    /// When it comes.
+    /// When it connects.
     pub starts: Time,
-    /// What it sends. Must not look like what a client of good manners sends: see [`disguise`].
+    /// What it sends. Must not resemble a well-behaved client's bytes: see [`disguise`].
     pub bytes: Vec<u8>,
     /// How it sends.
     pub sends: Pace,
-    /// What it does when all is sent.
+    /// What it does after sending everything.
     pub then: Parting,
 }
 
-/// What a stranger does when it has sent everything.
+/// What a stranger does after sending everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
-    /// It waits to be thrown out.
+    /// It waits until the connection is closed.
     Stays,
     /// It sends its FIN, and waits.
     Finishes,
@@ -44,7 +44,7 @@ pub struct Stranger {
     id: ActorId,
     throttle: Throttle,
     state: State,
-    /// None where bytes of an answer cannot be told from those behind it.
+    /// `None` if the end of an answer cannot be recognised.
     reader: Option<Reader>,
 }
 
@@ -55,7 +55,7 @@ enum State {
     Gone,
 }
 
-/// Changes all that servers would take for a client's of good manners.
+/// Changes everything that servers would take for a well-behaved client's request.
 pub fn disguise(bytes: &mut [u8]) {
     for (at, length) in [("/x/", 3), ("x-hop", 5)] {
         for start in 0..(bytes.len() + 1).saturating_sub(length) {
@@ -69,13 +69,13 @@ pub fn disguise(bytes: &mut [u8]) {
 
 impl Stranger {
     pub(super) fn new(plan: StrangerPlan, id: ActorId) -> Stranger {
-        // The answer to a HEAD looks like the beginning of another.
+        // Without a body, the answer to a HEAD has no recognisable end.
         let heads = plan.bytes.windows(4).any(|four| four == b"HEAD");
         let reader = (!heads).then(|| Reader::new(Side::Answers));
         Stranger { throttle: Throttle::new(plan.sends), plan, id, state: State::Away, reader }
     }
 
-    /// Whether it has come and was thrown out, or left.
+    /// Whether it has come and gone.
     pub fn is_gone(&self) -> bool {
         matches!(self.state, State::Gone)
     }

@@ -1,4 +1,4 @@
-//! Bodies that say, in every piece of themselves, whose they are.
+//! Bodies in which every piece identifies its message.
 
 /// The body of one request, or of one answer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub struct Text {
     pub id: u32,
     /// The server that wrote it; [`Text::CLIENT`] for a request's body.
     pub by: u32,
-    /// Which of all requests that this server has seen.
+    /// Index of the request among those that this server received.
     pub attempt: u32,
 }
 
@@ -15,7 +15,7 @@ impl Text {
     /// Written by a client.
     pub const CLIENT: u32 = 99;
 
-    /// The bytes from one offset to another.
+    /// The bytes between two offsets.
     pub fn slice(self, from: usize, to: usize) -> Vec<u8> {
         let first = from / RECORD;
         let mut bytes = Vec::with_capacity(to - from + 2 * RECORD);
@@ -27,12 +27,12 @@ impl Text {
         bytes
     }
 
-    /// Whether these bytes are what stands at that offset.
+    /// Whether these are the bytes at that offset.
     pub fn has(self, offset: usize, bytes: &[u8]) -> bool {
         self.slice(offset, offset + bytes.len()) == bytes
     }
 
-    /// Adds one record. By hand: most of a run's time would be spent on formatting.
+    /// Appends one record. Formatted by hand, because it dominates the time of a run.
     fn record(self, index: usize, into: &mut Vec<u8>) {
         let parts = [(self.id as usize, 6), (self.by as usize, 2), (self.attempt as usize, 4)];
         for (number, width) in parts.into_iter().chain([(index, 16)]) {

@@ -1,10 +1,10 @@
-//! The story of a run: always as a hash, as readable lines only when asked for.
+//! The story of a run: always as a hash, and on request as readable lines.
 
 use std::io::Write;
 
 use crate::time::Time;
 
-/// Gathers what happened.
+/// Collects what happened.
 #[derive(Debug)]
 pub struct Trace {
     hash: u64,
@@ -22,17 +22,17 @@ impl Trace {
         Trace { hash: 0xcbf2_9ce4_8422_2325, output: Output::Silent }
     }
 
-    /// Writes a line for everything from now on to the standard error stream.
+    /// From now on prints a line for each event to the standard error stream.
     pub fn show(&mut self) {
         self.output = Output::Stderr;
     }
 
-    /// A number that two runs share exactly if the same things happened at the same times.
+    /// A hash that is equal for two runs if the same things happened at the same times.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// Notes one thing: as numbers for the hash, as text for the reader.
+    /// Records one event: numbers for the hash, text for the reader.
     pub(super) fn note(&mut self, now: Time, what: [usize; 3], text: impl FnOnce() -> String) {
         self.mix(now.as_nanos());
         for number in what {
@@ -43,7 +43,7 @@ impl Trace {
             Output::Stderr => {
                 let micros = now.as_nanos() / 1_000;
                 let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
-                // Not `eprintln`: the test harness would swallow it when the run passes.
+                // Not `eprintln`: the test harness would swallow it if the test passes.
                 let _ = writeln!(std::io::stderr(), "{seconds:5}.{micros:06} {}", text());
             }
         }
@@ -54,7 +54,7 @@ impl Trace {
     }
 }
 
-/// Bytes as a reader of a trace wants them: short, and on one line.
+/// Bytes as a trace shows them: short, and on one line.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(EXCERPT)];
     let dots = if shown.len() < bytes.len() { "…" } else { "" };

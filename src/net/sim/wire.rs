@@ -1,4 +1,4 @@
-//! The wire: how bytes, ends and resets get from one end of a connection to the other.
+//! The wire: how bytes, FINs and resets travel between the ends of a connection.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::news::Cause;
 use super::world::{Reach, World};
 
 impl World {
-    /// Lets what the agenda held happen.
+    /// Carries out a happening of the agenda.
     pub(super) fn happen(&mut self, what: Happening) {
         match what {
             Happening::Syn(from, nth) => self.syn(from, nth),
@@ -34,7 +34,7 @@ impl World {
                 let at = self.now + self.end(from).latency;
                 self.plan(at, Happening::Arrival(from, Segment::Refused));
             }
-            // The system tries again after 1, 3, 7 … seconds.
+            // The system retries after 1, 3, 7 … seconds.
             Reach::Dark | Reach::Listening => {
                 let at = self.now + FIRST_RETRANSMISSION * (1 << nth.min(6));
                 self.plan(at, Happening::Syn(from, nth + 1));
@@ -48,7 +48,7 @@ impl World {
             (end.remote.clone(), end.local.clone(), end.latency)
         };
         let owner = self.machines[&local].owner;
-        // Nobody's but the system's until it is accepted.
+        // Belongs to the system until it is accepted.
         let holder = if owner == Owner::Worker { Owner::Hand } else { owner };
         let id = self.add_end(holder, local.clone(), remote, local.clone(), latency);
         self.end_mut(id).phase = Phase::Open;
@@ -80,7 +80,7 @@ impl World {
                     let taken = self.end(to).inbox.len() + self.end(from).underway;
                     self.end(to).capacity.saturating_sub(taken)
                 }
-                // Whatever is sent there only brings a reset.
+                // Bytes sent there only trigger a reset.
                 Phase::Dead(_) | Phase::Closed => usize::MAX,
             };
             let count = self.end(from).outbox.len().min(window);
@@ -101,8 +101,8 @@ impl World {
         }
     }
 
-    /// How many bytes may go in one segment before the place of a planned split. At that place
-    /// nothing arrives for a while.
+    /// How many bytes fit into a segment before a planned split. The segment after the split is
+    /// delayed.
     fn bytes_before_split(&mut self, from: EndId) -> usize {
         let Some(blow) = self.blow.filter(|blow| blow.from == from) else { return usize::MAX };
         let BlowKind::Split(pause) = blow.kind else { return usize::MAX };
@@ -115,8 +115,8 @@ impl World {
         if gone < blow.after { blow.after - gone } else { usize::MAX }
     }
 
-    /// Puts a segment on its way to the peer of `from`; it arrives behind all earlier ones, or with
-    /// the last of them.
+    /// Sends a segment to the peer of `from`; it arrives after all earlier ones, or together with
+    /// the last.
     fn dispatch(&mut self, from: EndId, segment: Segment) {
         let jitter = self.end(from).latency / 4;
         let travels = self.end(from).latency + self.rng.duration(Duration::ZERO..=jitter);
@@ -164,7 +164,7 @@ impl World {
                     self.connect_ended(to);
                     self.notify(to, Cause::Writable);
                 } else if let Some(peer) = self.end(to).peer {
-                    // Given up meanwhile: the other side hears that nobody is there.
+                    // Given up meanwhile: the other side gets a reset.
                     self.break_end(peer, ErrorKind::ConnectionReset);
                 }
             }
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// The network resets the connection, for both sides.
+    /// Resets the connection on both sides.
     fn cut(&mut self, from: EndId, to: EndId) {
         self.end_mut(from).reset_after = None;
         let machine = self.end(to).machine.clone();
@@ -224,13 +224,13 @@ impl World {
         if self.faults.has(Family::ResetDiscards) {
             self.end_mut(to).inbox.clear();
         }
-        // A reset behind an orderly end is a broken pipe to Linux.
+        // On Linux a reset after an orderly end is a broken pipe.
         let reason =
             if self.end(to).fin_in { ErrorKind::BrokenPipe } else { ErrorKind::ConnectionReset };
         self.break_end(to, reason);
     }
 
-    /// The connection is no more, as far as this end is concerned.
+    /// Breaks the connection as seen from this end.
     pub(super) fn break_end(&mut self, id: EndId, reason: ErrorKind) {
         self.unstuck(id);
         let end = self.end_mut(id);
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// Tells a writer that waited for room, once there is enough.
+    /// Notifies a writer that waits for room, once there is enough.
     fn relieve(&mut self, id: EndId) {
         let end = self.end_mut(id);
         if end.starved && end.phase == Phase::Open && end.has_roomy_outbox() {
@@ -254,7 +254,7 @@ impl World {
         }
     }
 
-    /// Lets the peer know that bytes were read here.
+    /// Tells the peer that bytes were read here.
     pub(super) fn announce_window(&mut self, reader: EndId) {
         let Some(writer) = self.end(reader).peer else { return };
         if !self.end(writer).outbox.is_empty() {
@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    /// Sends the orderly end; reading stays possible.
+    /// Sends the FIN; reading stays possible.
     pub fn finish(&mut self, id: EndId) {
         if self.end(id).fin_out == Fin::No {
             self.end_mut(id).fin_out = Fin::Queued;
@@ -271,7 +271,7 @@ impl World {
         }
     }
 
-    /// Closes for good. As with the system, bytes that nobody has read turn this into a reset.
+    /// Closes the end. As on Linux, unread bytes turn the close into a reset.
     pub fn close(&mut self, id: EndId) {
         self.trace.note(self.now, [12, id.0, 0], || format!("{id} is closed"));
         self.forget(id);
@@ -301,8 +301,8 @@ impl World {
         self.close(id);
     }
 
-    /// Closes an idle connection from the server's side, if it is idle by all that can be known.
-    /// Returns whether it was. The worker must not use it once it has been told.
+    /// Closes a connection from the server's side, if it is idle. Returns whether it was. Once
+    /// notified, the worker must not use it again.
     pub fn close_idle(&mut self, id: EndId) -> bool {
         let idle = self.is_idle(id);
         if idle {
@@ -313,8 +313,8 @@ impl World {
         idle
     }
 
-    /// Sends octets that nobody asked for on an idle connection, if it is idle. They are there at
-    /// once, so that only events can be late. Returns whether it was idle.
+    /// Sends unsolicited bytes on a connection, if it is idle. They arrive at once, so that only
+    /// events can be late. Returns whether it was idle.
     pub fn send_unsolicited(&mut self, id: EndId, bytes: &[u8]) -> bool {
         let Some(peer) = self.end(id).peer.filter(|_| self.is_idle(id)) else { return false };
         self.trace.note(self.now, [14, id.0, bytes.len()], || format!("{id} sends unasked"));
@@ -324,7 +324,7 @@ impl World {
         true
     }
 
-    /// Announces that whatever this end sends behind the next `count` bytes was not asked for.
+    /// Marks everything this end sends after the next `count` bytes as unsolicited.
     pub(super) fn spoil_behind(&mut self, id: EndId, count: usize) {
         let behind = self.end(id).given + count;
         if let Some(peer) = self.end(id).peer {
@@ -332,7 +332,7 @@ impl World {
         }
     }
 
-    /// Nothing is underway in either direction, and both ends are open.
+    /// Whether nothing is underway in either direction, and both ends are open.
     pub fn is_idle(&self, id: EndId) -> bool {
         let quiet = |id: EndId| {
             let end = self.end(id);
@@ -354,7 +354,7 @@ impl World {
         }
     }
 
-    /// The worker writes: perhaps its peer has just closed a connection that was idle.
+    /// Called when the worker writes: the peer may have just closed an idle connection.
     pub(super) fn race(&mut self, id: EndId) {
         let Some(peer) = self.end(id).peer else { return };
         let reused = self.end(id).taken > 0 && self.is_idle(id);
@@ -366,7 +366,8 @@ impl World {
         }
     }
 
-    /// The worker writes: were there octets or an end on this connection that it knew of?
+    /// Called when the worker writes: reports a use of a connection that the worker knew to be
+    /// spoilt.
     pub(super) fn judge_write(&mut self, id: EndId) {
         match self.end(id).idle {
             Idle::Quiet
@@ -383,9 +384,9 @@ impl World {
     }
 }
 
-/// So much later is another moment.
+/// The difference between two moments that are to be distinct.
 const APART: Duration = Duration::from_micros(1);
-/// Bytes of an ordinary segment.
+/// Bytes of a full segment.
 const SEGMENT: usize = 1460;
-/// How long the system waits before it tries a connect again; doubles each time.
+/// How long the system waits before it retries a connect; doubles each time.
 const FIRST_RETRANSMISSION: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
-//! The world: machines, connections, the order in which things happen, and what the worker is told.
+//! The world: machines, connections, the order of happenings, and the worker's pending events.
 //!
-//! Everything is in vectors and ordered maps and happens in the order of one agenda, so that a
-//! seed decides all of it.
+//! Only vectors, ordered maps and a single agenda decide the order, so that a seed determines all
+//! of it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
@@ -19,12 +19,12 @@ use crate::address::Address;
 use crate::net::Token;
 use crate::time::Time;
 
-/// Everything that is not the worker.
+/// Everything except the worker.
 #[derive(Debug)]
 pub struct World {
-    /// Chance, for the network.
+    /// The network's random decisions.
     pub rng: Rng,
-    /// What may go wrong.
+    /// The faults that may occur.
     pub faults: Faults,
     /// The story so far.
     pub trace: Trace,
@@ -35,7 +35,7 @@ pub struct World {
     pub(super) news: News,
     incidents: Vec<Incident>,
     violations: Vec<String>,
-    /// Descriptors that the worker may hold at one time.
+    /// Descriptors that the worker may hold at a time.
     descriptors: usize,
     /// The worker's pipes: two descriptors each.
     pub(super) pipes: usize,
@@ -51,10 +51,10 @@ pub struct World {
 pub(super) struct Machine {
     pub(super) owner: Owner,
     pub(super) reach: Reach,
-    /// Connections that nobody has accepted yet.
+    /// Connections not accepted yet.
     pub(super) backlog: VecDeque<EndId>,
     backlog_limit: usize,
-    /// The worker's name for its listener.
+    /// The worker's token for its listener.
     token: Option<Token>,
 }
 
@@ -69,18 +69,18 @@ impl Machine {
 pub enum Reach {
     /// Connections are accepted.
     Listening,
-    /// Connections are refused; those that exist go on.
+    /// Connections are refused; existing ones continue.
     Refusing,
-    /// No packet gets through, and nobody is told.
+    /// All packets are lost without notice.
     Dark,
 }
 
-/// What a read by an actor gives.
+/// The result of a read by an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// So many bytes were appended.
+    /// Number of bytes appended.
     Bytes(usize),
-    /// None now.
+    /// No bytes now.
     Nothing,
     /// The orderly end.
     End,
@@ -111,22 +111,22 @@ impl World {
         }
     }
 
-    /// The time it is.
+    /// The current time.
     pub fn now(&self) -> Time {
         self.now
     }
 
-    /// Trouble that the network has made so far.
+    /// Trouble caused by the network so far.
     pub fn incidents(&self) -> &[Incident] {
         &self.incidents
     }
 
-    /// Rules that the worker was seen to break, by the network or by actors.
+    /// Violations by the worker that the network or actors have noticed.
     pub fn violations(&self) -> &[String] {
         &self.violations
     }
 
-    /// Notes that the worker broke a rule.
+    /// Records a violation by the worker.
     pub fn accuse(&mut self, what: String) {
         self.trace.note(self.now, [1, 0, 0], || format!("VIOLATION {what}"));
         self.violations.push(what);
@@ -137,18 +137,18 @@ impl World {
         self.trace.note(self.now, [2, what, 0], text);
     }
 
-    /// Counts bytes moved, connections made and events delivered: a worker that takes turns
-    /// without raising this number or the time is spinning.
+    /// Counts bytes moved, connections made and events delivered: a worker that takes turns while
+    /// neither this number nor the time grows is spinning.
     pub fn progress(&self) -> u64 {
         self.progress
     }
 
-    /// The longest that the worker has let something last.
+    /// The longest durations that the worker has permitted.
     pub fn longest(&self) -> Longest {
         self.longest
     }
 
-    /// The worker's connect at this end has come to its end, or was given up.
+    /// The worker's connect at this end has finished, or was given up.
     pub(super) fn connect_ended(&mut self, id: EndId) {
         if self.end(id).owner == Owner::Worker {
             let took = self.now - self.end(id).dialled;
@@ -156,29 +156,29 @@ impl World {
         }
     }
 
-    /// What the worker had to write at this end found room, or is not to be written any more.
+    /// The worker's pending write at this end found room, or is not needed any more.
     pub(super) fn unstuck(&mut self, id: EndId) {
         if let Some(since) = self.end_mut(id).stuck.take() {
             self.longest.stuck = self.longest.stuck.max(self.now - since);
         }
     }
 
-    /// Plans what happens to some bytes, before their connection is made.
+    /// Plans a blow to some bytes before their connection exists.
     pub fn strike_bytes(&mut self, blow: Blow) {
         self.blow = Some(blow);
     }
 
-    /// Says which segments arrive together from now on.
+    /// Sets which segments arrive together from now on.
     pub fn coalesce(&mut self, coalescing: Coalescing) {
         self.coalescing = coalescing;
     }
 
-    /// Bytes that each end has sent so far, in the order in which the ends were made.
+    /// Bytes that each end has sent so far, in order of creation.
     pub fn sent(&self) -> Vec<usize> {
         self.ends.iter().map(|end| end.gone).collect()
     }
 
-    /// Sets how many descriptors the worker may hold at one time: for sockets, and two for a pipe.
+    /// Sets how many descriptors the worker may hold at a time: one per socket, two per pipe.
     pub fn limit_descriptors(&mut self, limit: usize) {
         self.descriptors = limit;
     }
@@ -189,24 +189,24 @@ impl World {
         ids.filter(|id| self.ends[id.0].owner == Owner::Worker && self.ends[id.0].held()).collect()
     }
 
-    /// Every end that the worker ever had of connections to this machine, in order.
+    /// All ends, open or closed, of the worker's connections to this machine, in order.
     pub fn worker_ends_of(&self, machine: &Address) -> Vec<EndId> {
         let ids = (0..self.ends.len()).map(EndId);
         ids.filter(|id| self.end(*id).owner == Owner::Worker && self.end(*id).machine == *machine)
             .collect()
     }
 
-    /// Everything that the worker has written at this end, arrived or not.
+    /// Everything the worker has written at this end, arrived or not.
     pub fn written(&self, end: EndId) -> &[u8] {
         &self.end(end).written
     }
 
-    /// When the owner of this end has closed it.
+    /// When the owner closed this end.
     pub fn closed(&self, end: EndId) -> Option<Time> {
         self.end(end).closed
     }
 
-    /// Whether unsolicited octets came so late on this end that the worker may have taken them
+    /// Whether unsolicited bytes arrived so late on this end that the worker may have taken them
     /// for an answer.
     pub fn raced(&self, end: EndId) -> bool {
         self.end(end).idle == Idle::Raced
@@ -217,17 +217,17 @@ impl World {
         self.end(end).peer
     }
 
-    /// The address at the other side.
+    /// The address of the other side.
     pub fn remote(&self, end: EndId) -> &Address {
         &self.end(end).remote
     }
 
-    /// The address at this side.
+    /// The address of this side.
     pub fn local(&self, end: EndId) -> &Address {
         &self.end(end).local
     }
 
-    /// Opens an address that `owner` answers for.
+    /// Opens an address owned by `owner`.
     pub fn machine(&mut self, at: &Address, owner: Owner) {
         self.place(at.clone(), owner, usize::MAX, None);
     }
@@ -253,7 +253,7 @@ impl World {
         self.machines.get(at).and_then(|machine| machine.token)
     }
 
-    /// How a machine treats packets.
+    /// How a machine treats packets now.
     pub fn reach(&self, at: &Address) -> Reach {
         self.machines.get(at).map_or(Reach::Refusing, |machine| machine.reach)
     }
@@ -268,7 +268,7 @@ impl World {
         }
     }
 
-    /// What happened while it was dark was lost; the machine knows these connections no more.
+    /// Packets sent while the machine was dark are lost; it no longer knows these connections.
     fn revive(&mut self, at: &Address) {
         let lost: Vec<EndId> = (0..self.ends.len())
             .map(EndId)
@@ -280,12 +280,12 @@ impl World {
         }
     }
 
-    /// A connection waiting at a machine that is worked by hand.
+    /// Accepts a connection at a machine that is driven by hand.
     pub fn accepted(&mut self, at: &Address) -> Option<EndId> {
         self.machines.get_mut(at)?.backlog.pop_front()
     }
 
-    /// Begins to connect. Its owner hears of the outcome like of any change.
+    /// Begins to connect. The owner learns the outcome like any other change.
     pub fn dial(&mut self, owner: Owner, to: &Address) -> EndId {
         let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), self.next_port);
         self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
@@ -310,7 +310,7 @@ impl World {
         let capacity = match (small, latency < SLOW.0) {
             (false, _) => BUFFER,
             (true, true) => self.rng.within(16..=64),
-            // What the worker has written must not take seconds to arrive: it counts as sent.
+            // Bytes written by the worker count as sent, so they must not take seconds to arrive.
             (true, false) => self.rng.within(128..=512),
         };
         let cut = self.faults.strike(Family::ResetAfter, &mut self.rng);
@@ -351,7 +351,7 @@ impl World {
         EndId(self.ends.len() - 1)
     }
 
-    /// Writes what fits; returns how much that was.
+    /// Writes as much as fits; returns the number of bytes written.
     pub fn send(&mut self, end: EndId, bytes: &[u8]) -> usize {
         let Ok(count) = self.end_mut(end).room_for(bytes.len()) else { return 0 };
         let sender = self.end_mut(end);
@@ -361,7 +361,7 @@ impl World {
         count
     }
 
-    /// Reads at most `most` bytes, appending them.
+    /// Reads at most `most` bytes and appends them.
     pub fn receive(&mut self, end: EndId, into: &mut Vec<u8>, most: usize) -> Received {
         let mut buffer = vec![0; most.min(self.end(end).inbox.len().max(1))];
         match self.end_mut(end).read(&mut buffer) {
@@ -376,7 +376,7 @@ impl World {
         }
     }
 
-    /// Whether a connect has come to its end, and how: none while it goes on.
+    /// The outcome of a connect; `None` while it continues.
     pub fn outcome(&self, end: EndId) -> Option<Result<(), ()>> {
         match self.end(end).phase {
             Phase::Connecting => None,
@@ -395,7 +395,7 @@ impl World {
         self.end(end).outbox.is_empty() && self.end(end).underway == 0
     }
 
-    /// From now on the network makes no trouble.
+    /// From now on the network causes no trouble.
     pub(super) fn heal(&mut self) {
         self.faults.heal();
         for end in &mut self.ends {
@@ -403,7 +403,7 @@ impl World {
         }
     }
 
-    /// Wakes an actor at that time.
+    /// Sets an alarm for an actor.
     pub fn alarm(&mut self, actor: ActorId, at: Time, key: u64) {
         self.plan(at.max(self.now), Happening::Wake(actor, Wake::Alarm(key)));
     }
@@ -412,7 +412,7 @@ impl World {
         self.agenda.add(at, what);
     }
 
-    /// The next thing that happens until `until`; time moves on to it.
+    /// The next happening until `until`; advances the time to it.
     pub(super) fn next_happening(&mut self, until: Time) -> Option<Happening> {
         let (at, what) = self.agenda.take_until(until)?;
         self.now = self.now.max(at);
@@ -433,12 +433,12 @@ impl World {
         self.incidents.push(Incident { at: self.now, machine, end, kind });
     }
 
-    /// Descriptors that the worker holds.
+    /// Descriptors that the worker holds now.
     pub fn descriptors_held(&self) -> usize {
         self.worker_ends().len() + 2 * self.pipes
     }
 
-    /// Whether the worker may not hold so many descriptors more.
+    /// Whether `more` descriptors would exceed the worker's limit.
     pub(super) fn lacks(&self, more: usize) -> bool {
         self.descriptors < usize::MAX && self.descriptors_held() + more > self.descriptors
     }
@@ -454,12 +454,12 @@ impl std::fmt::Display for EndId {
     }
 }
 
-/// Latencies of an ordinary connection, and of one over a slow link.
+/// The range of latencies, of ordinary connections and of slow ones.
 const FAST: (Duration, Duration) = (Duration::from_micros(20), Duration::from_micros(400));
 const SLOW: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(30));
-/// Bytes in a socket's buffer: little, so that bodies of a few kilobytes meet its end.
+/// Bytes in a socket's buffer: few, so that bodies of a few kilobytes fill it.
 const BUFFER: usize = 2048;
-/// A connection that the network resets is reset within so many bytes.
+/// A connection that the network resets is reset within this many bytes.
 const RESET_WITHIN: usize = 3000;
-/// The first local port of those who connect.
+/// The first local port of connecting sockets.
 const FIRST_PORT: u16 = 10_000;

@@ -178,7 +178,7 @@ impl BufferPool {
     }
 
     fn take(&mut self, at_least: usize) -> Box<[u8]> {
-        assert!(at_least <= LARGEST, "what a buffer may hold is limited below");
+        assert!(at_least <= LARGEST, "callers limit the size of a buffer");
         self.held += 1;
         let class = SIZES.iter().position(|&size| size >= at_least);
         let storage = match class {

@@ -285,16 +285,18 @@ impl TemplateError {
     /// What to do about the error.
     pub fn help(&self) -> Option<String> {
         match self {
-            TemplateError::NoName => Some("nginx knows no way to write a \"$\" either".into()),
+            TemplateError::NoName => {
+                Some("a value cannot hold a literal \"$\", as in nginx".into())
+            }
             TemplateError::OpenBrace => Some("write ${name}".into()),
             TemplateError::Unknown { nearest, .. } => {
                 nearest.map(|name| format!("did you mean \"${name}\"?"))
             }
             TemplateError::NoField { family: family @ "arg_" } => {
-                Some(format!("write \"${family}NAME\", NAME being an argument of the query"))
+                Some(format!("write \"${family}NAME\", where NAME is an argument of the query"))
             }
             TemplateError::NoField { family } => Some(format!(
-                "write \"${family}NAME\", NAME being a field's: ${family}content_type for Content-Type"
+                "write \"${family}NAME\", where NAME is a field's: ${family}content_type for Content-Type"
             )),
             TemplateError::Unsupported(_) => None,
             TemplateError::Elsewhere { layer: Layer::Stream, .. } => {

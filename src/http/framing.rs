@@ -161,7 +161,7 @@ impl Body {
 
     /// Passes bytes without looking at them: at most [`Body::unread`].
     pub fn pass_unread(&mut self, count: u64) {
-        assert!(count <= self.unread(), "passed over what has to be read");
+        assert!(count <= self.unread(), "passed bytes that have to be scanned");
         match self {
             Body::Length(left) if *left == count => *self = Body::Done,
             Body::Length(left) => *left -= count,

@@ -266,15 +266,15 @@ Options:
   -g DIRECTIVES  directives of the main context, before those of the file
   -e FILE        error log until the configuration names another; \"stderr\" by default
   -t             test the configuration and exit
-  -T             the same, and print all its files
-  -q             with -t: say nothing but errors
-  -s SIGNAL      tell the running process: stop, quit, reload, reopen; a reload is waited for
+  -T             like -t, and print all its files
+  -q             with -t: print errors only
+  -s SIGNAL      signal the running process: stop, quit, reload or reopen; waits for a reload
   -v             print the version
   -V             print the version and the features built in
   -h, -?         print this
   --listen ADDR  without a file: where to listen; may be repeated
   --primary ADDR without a file: a server; may be repeated
-  --backup ADDR  without a file: a server for when no primary is up; may be repeated
+  --backup ADDR  without a file: a server to use if no primary is up; may be repeated
 
 ADDR is HOST:PORT, HOST (port 8080) or unix:PATH; for servers also http://HOST:PORT.
 Without a file there is no pid file, unless -g 'pid FILE;' names one.
@@ -333,14 +333,14 @@ impl fmt::Display for ArgumentError {
                  command line speak http"
             ),
             ArgumentError::Url(url) => {
-                write!(f, "\"{url}\" says more than an address: http://HOST:PORT")
+                write!(f, "\"{url}\" is more than an address: write http://HOST:PORT")
             }
             ArgumentError::NoPort(url) => {
                 let url = url.trim_end_matches('/');
                 write!(f, "\"{url}\" has no port: write {url}:8080, or {url}:80")
             }
             ArgumentError::PortAlone(port) => {
-                write!(f, "\"{port}\" is a port without a host: HOST:{port}")
+                write!(f, "\"{port}\" is a port without a host: write HOST:{port}")
             }
             ArgumentError::NoFile([here, there]) => write!(
                 f,
@@ -400,9 +400,9 @@ mod tests {
         }
         for (text, expected) in [
             ("http://a", "\"http://a\" has no port: write http://a:8080, or http://a:80"),
-            ("http://a:1/ui", "\"http://a:1/ui\" says more than an address: http://HOST:PORT"),
+            ("http://a:1/ui", "\"http://a:1/ui\" is more than an address: write http://HOST:PORT"),
             ("http://:1", "\":1\" is not an address"),
-            ("8080", "\"8080\" is a port without a host: HOST:8080"),
+            ("8080", "\"8080\" is a port without a host: write HOST:8080"),
             (":8080", "\":8080\" is not an address"),
         ] {
             assert_eq!(server(text).unwrap_err().to_string(), expected, "{text}");

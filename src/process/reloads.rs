@@ -111,7 +111,7 @@ pub fn reload(pid: i32, pid_file: &Path) -> Result<(), ProcessError> {
     system::kill(pid, SIGHUP).map_err(|reason| ProcessError::Kill { pid, reason })?;
     let Some(before) = before else {
         super::say(format_args!(
-            "switchover: process {pid} does not tell how its reload ends: see its log"
+            "switchover: process {pid} does not report how its reload ends: see its log"
         ));
         return Ok(());
     };
@@ -128,7 +128,7 @@ pub fn reload(pid: i32, pid_file: &Path) -> Result<(), ProcessError> {
         // A signal may end the wait early; there are many rounds.
         let _ = poll(&mut [], Some(&ROUND));
     }
-    failed("no word of it within a minute: see its log".into())
+    failed("no report of it within a minute: see its log".into())
 }
 
 impl Told {

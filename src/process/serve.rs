@@ -238,7 +238,7 @@ impl Running {
                 match std::thread::Builder::new().spawn(move || load(&source)) {
                     Ok(loading) => Stage::Loading(loading),
                     Err(reason) => {
-                        self.end_reload(Err(format!("no thread to load in: {reason}")));
+                        self.end_reload(Err(format!("cannot start a thread for it: {reason}")));
                         Stage::Serving
                     }
                 }
@@ -431,7 +431,7 @@ fn become_user(config: &Config) -> Result<(), ProcessError> {
 }
 
 /// The consequence of a file that cannot be created.
-const NO_OUTCOMES: &str = "\"-s reload\" will not be told how reloads end";
+const NO_OUTCOMES: &str = "\"-s reload\" cannot report how reloads end";
 /// How often to check whether a load or a graceful stop has finished, and the least time between
 /// two checks of access logs.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -190,7 +190,7 @@ impl BuildError {
             BuildError::NoServers(_) => "add a \"server\"",
             BuildError::OnlyBackups(_) => "remove \"backup\" from one server at least",
             BuildError::TooManyServers(_) => {
-                "a name that resolves to many addresses counts as many"
+                "each address that a name resolves to counts as a server"
             }
             BuildError::UpstreamElsewhere { layer: Layer::Http, .. } => {
                 "define it in \"stream {}\" as well: the two share no servers"
@@ -205,10 +205,10 @@ impl BuildError {
                 "write \"http://HOST:PORT\", \"http://GROUP\" or \"http://unix:PATH:\""
             }
             BuildError::PassAddress(_) => "write \"HOST:PORT\", \"GROUP\" or \"unix:PATH\"",
-            BuildError::NoPort(_) => "add \":PORT\": no port goes without saying in \"stream {}\"",
+            BuildError::NoPort(_) => "add \":PORT\": there is no default port in \"stream {}\"",
             BuildError::NoPass => "add \"proxy_pass GROUP;\"",
             BuildError::NoListen => "add \"listen PORT;\"",
-            BuildError::StreamDefault => "remove it: one server has an address to itself there",
+            BuildError::StreamDefault => "remove it: each address there has one server only",
             BuildError::TunnelNowhere => "give the server a \"location / { proxy_pass …; }\"",
             BuildError::Network(_) => "write \"ADDRESS\", \"ADDRESS/BITS\" or \"unix:\"",
             BuildError::FormatMissing => "write \"access_log PATH FORMAT\"",
@@ -305,14 +305,14 @@ impl fmt::Display for BuildError {
             BuildError::NoPass => f.write_str("this server has no \"proxy_pass\""),
             BuildError::NoListen => f.write_str("this server has no \"listen\""),
             BuildError::StreamDefault => {
-                f.write_str("\"default_server\" means nothing in \"stream {}\"")
+                f.write_str("\"default_server\" has no meaning in \"stream {}\"")
             }
             BuildError::TunnelNowhere => {
                 f.write_str("\"h2c_tunnel\" needs a server to carry connections to")
             }
-            BuildError::Network(text) => write!(f, "\"{text}\" is no network"),
+            BuildError::Network(text) => write!(f, "\"{text}\" is not a network"),
             BuildError::FormatMissing => {
-                f.write_str("this log has no format, and \"stream {}\" has none that it always has")
+                f.write_str("this log needs a format: \"stream {}\" has no default one")
             }
             BuildError::OutsideParent { inner, outer } => {
                 write!(f, "location \"{inner}\" is outside of location \"{outer}\"")
@@ -320,7 +320,7 @@ impl fmt::Display for BuildError {
             BuildError::InsideExact(path) => {
                 write!(f, "no location can be inside the exact location \"{path}\"")
             }
-            BuildError::ServerName(name) => write!(f, "\"{name}\" is no server name"),
+            BuildError::ServerName(name) => write!(f, "\"{name}\" is not a server name"),
             BuildError::Status(text) => write!(f, "\"{text}\" is not a possible status here"),
             BuildError::ReturnUrl(text) => write!(f, "\"{text}\" is neither a status nor a URL"),
             BuildError::TryFiles => {

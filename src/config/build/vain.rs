@@ -34,11 +34,11 @@ const OWN: [(&str, Own); 8] = [
 ];
 
 /// Why a directive about a field has no effect.
-const FRAMING: &str = "switchover says itself where each body ends";
+const FRAMING: &str = "switchover frames each body itself";
 const HOP: &str = "this field is for one hop, and switchover writes its own";
 const OPTIONS: &str = "only \"close\", \"keep-alive\" and \"upgrade\" are understood";
-const NO_UPGRADE: &str = "it takes \"Upgrade $http_upgrade\" beside it";
-const NO_CONNECTION: &str = "it takes \"Connection upgrade\" beside it";
+const NO_UPGRADE: &str = "it needs \"Upgrade $http_upgrade\" beside it";
+const NO_CONNECTION: &str = "it needs \"Connection upgrade\" beside it";
 
 impl Builder {
     /// Adds a remark for each directive of a level that sets, hides or passes such a field.

@@ -187,7 +187,7 @@ fn what_is_asked_for_and_never_done_is_a_warning() {
 
 #[test]
 fn a_field_that_is_set_in_vain_is_a_warning_that_says_why() {
-    let framing = "switchover says itself where each body ends";
+    let framing = "switchover frames each body itself";
     let hop = "this field is for one hop, and switchover writes its own";
     for (directive, reason) in [
         ("proxy_set_header Content-Length 5", framing),
@@ -201,8 +201,8 @@ fn a_field_that_is_set_in_vain_is_a_warning_that_says_why() {
             "proxy_set_header Connection X-Mine",
             "only \"close\", \"keep-alive\" and \"upgrade\" are understood",
         ),
-        ("proxy_set_header Connection Upgrade", "it takes \"Upgrade $http_upgrade\" beside it"),
-        ("proxy_set_header Upgrade $http_upgrade", "it takes \"Connection upgrade\" beside it"),
+        ("proxy_set_header Connection Upgrade", "it needs \"Upgrade $http_upgrade\" beside it"),
+        ("proxy_set_header Upgrade $http_upgrade", "it needs \"Connection upgrade\" beside it"),
         ("add_header Content-Length 5", framing),
         ("add_header Transfer-Encoding chunked always", framing),
         ("add_header Connection close", hop),

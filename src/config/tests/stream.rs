@@ -174,7 +174,7 @@ fn a_stream_log_needs_a_format_without_requests() {
     refused(
         "stream { access_log a.log; }",
         r#"
-error: this log has no format, and "stream {}" has none that it always has
+error: this log needs a format: "stream {}" has no default one
  --> a.conf:1:21
   |
 1 | stream { access_log a.log; }

@@ -312,7 +312,7 @@ impl Client {
         if let Some(end) = fake
             && !world.peer(end).is_some_and(|worker| world.raced(worker))
         {
-            world.accuse(format!("request {} got octets that nobody asked for", ask.id));
+            world.accuse(format!("request {} got unsolicited octets", ask.id));
         }
         let attempt = head.number("x-attempt").unwrap_or_default();
         let bodiless = ask.method == "HEAD" || matches!(status, 204 | 304);
@@ -452,7 +452,7 @@ impl Client {
         let exchange = &mut self.exchanges[sending.exchange];
         if reading.length.is_some_and(|length| length != reading.offset) {
             world.accuse(format!(
-                "the answer to {} was cut at {} of {:?} bytes, and nobody can see it",
+                "the answer to {} was cut at {} of {:?} bytes, invisibly to the client",
                 exchange.ask.id, reading.offset, reading.length
             ));
         }

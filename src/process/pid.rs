@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::ProcessError;
+use super::system::open_flags;
 use crate::config::model::PidFile;
 
 /// A pid file that has been written.
@@ -85,8 +86,12 @@ impl Mark {
 fn write(path: &Path) -> io::Result<Mark> {
     let mut options = OpenOptions::new();
     // A FIFO is an error at once: nothing here may wait for its reader.
-    let mut file =
-        options.write(true).create(true).truncate(true).custom_flags(flags()).open(path)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(open_flags(OFlags::NONBLOCK))
+        .open(path)?;
     file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
     Ok(Mark::of(&file.metadata()?))
 }
@@ -111,15 +116,11 @@ pub fn read_pid(path: &Path) -> Result<i32, ProcessError> {
 /// # Errors
 /// Any error of the system.
 pub(super) fn read_small(path: &Path) -> io::Result<String> {
-    let file = OpenOptions::new().read(true).custom_flags(flags()).open(path)?;
+    let file =
+        OpenOptions::new().read(true).custom_flags(open_flags(OFlags::NONBLOCK)).open(path)?;
     let mut text = Vec::new();
     file.take(SMALL).read_to_end(&mut text)?;
     String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
-}
-
-/// Opening does not block.
-fn flags() -> i32 {
-    i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0)
 }
 
 /// More than a process id or a one-line reload outcome needs, in bytes.

@@ -13,6 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::net::{SendFlags, send};
 
+use super::system::open_flags;
+
 /// An open log.
 #[derive(Debug)]
 pub struct Port {
@@ -57,7 +59,7 @@ impl Port {
             Some(_) | None => {}
         }
         let mut options = OpenOptions::new();
-        options.append(true).mode(0o644).custom_flags(flags());
+        options.append(true).mode(0o644).custom_flags(open_flags(FLAGS));
         // The reader of a FIFO may come and go. Opening the FIFO for reading as well works without
         // a reader, and keeps it intact after the reader leaves.
         match std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
@@ -119,7 +121,7 @@ impl Port {
 
     /// Opens a pipe, terminal or device with an open description of our own.
     pub(super) fn write_only(path: &Path) -> io::Result<Port> {
-        let file = OpenOptions::new().write(true).custom_flags(flags()).open(path)?;
+        let file = OpenOptions::new().write(true).custom_flags(open_flags(FLAGS)).open(path)?;
         Ok(Port { file, way: Way::Plain, relay: None })
     }
 
@@ -214,15 +216,12 @@ fn piece(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Opening and writing do not block, and a terminal does not become the controlling terminal.
-fn flags() -> i32 {
-    i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0)
-}
-
 /// The standard output stream, as a path.
 pub const STDOUT: &str = "/dev/stdout";
 /// The standard error stream, as a path.
 pub const STDERR: &str = "/dev/stderr";
+/// Opening and writing do not block, and a terminal does not become the controlling terminal.
+const FLAGS: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 /// How long a relay thread may take to write the last lines.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 /// `PIPE_BUF`: the most bytes that a pipe takes in one piece.

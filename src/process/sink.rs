@@ -281,6 +281,10 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::OpenOptionsExt;
 
+    use rustix::fs::OFlags;
+
+    use crate::process::system::open_flags;
+
     /// A FIFO without a reader, and its sink.
     fn fifo() -> (tempfile::TempDir, Sink) {
         let dir = tempfile::tempdir().unwrap();
@@ -302,7 +306,7 @@ mod tests {
 
     /// Reads everything while the sink flushes; returns the numbers of the lines.
     fn read_all(sink: &mut Sink, path: &Path) -> Vec<usize> {
-        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        let flags = open_flags(OFlags::NONBLOCK);
         let mut reader = File::options().read(true).custom_flags(flags).open(path).unwrap();
         let mut text = Vec::new();
         let mut now = at(1000);
@@ -329,7 +333,7 @@ mod tests {
         }
         assert!(!sink.waiting.is_empty());
         // A few bytes of room: the next line is begun, and its rest waits.
-        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        let flags = open_flags(OFlags::NONBLOCK);
         let mut reader = File::options().read(true).custom_flags(flags).open(&path).unwrap();
         reader.read_exact(&mut [0; 4200]).unwrap();
         sink.flush(at(1000));

@@ -1,4 +1,4 @@
-//! System calls on the process itself that std lacks.
+//! System calls that std lacks, and flags in the form that std takes.
 
 use std::ffi::CString;
 use std::io;
@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Group, Pid, Uid, User};
+use rustix::fs::OFlags;
 
 /// A user and a group, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,11 @@ pub fn become_user(name: &str, ids: Ids) -> io::Result<()> {
 /// The number of open descriptors; the usual minimum if the system does not report it.
 pub fn open_descriptors() -> u64 {
     std::fs::read_dir("/proc/self/fd").map_or(8, |open| open.count() as u64)
+}
+
+/// Flags for [`std::os::unix::fs::OpenOptionsExt::custom_flags`].
+pub(super) fn open_flags(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).expect("the system takes them as an int")
 }
 
 /// Raises the limit on open descriptors to `want`, and the hard limit if permitted. Returns the

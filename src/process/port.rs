@@ -19,9 +19,21 @@ use super::system::open_flags;
 #[derive(Debug)]
 pub struct Port {
     file: File,
-    way: Way,
-    /// Where `file` is a pipe to a thread that writes on.
-    relay: Option<Relay>,
+    mode: WriteMode,
+}
+
+/// How a write is kept from blocking.
+#[derive(Debug)]
+enum WriteMode {
+    /// Files never wait for a reader; pipes, terminals and devices are opened with `O_NONBLOCK`.
+    Plain,
+    /// A socket, sent to with `MSG_DONTWAIT`.
+    Send,
+    /// Other processes share the open description and its flags, and it cannot be reopened: `poll`
+    /// must report room first.
+    Ask,
+    /// A pipe of our own, which a thread copies.
+    Relayed(Relay),
 }
 
 /// A thread that copies a pipe to another user's terminal. Such a terminal can neither be reopened
@@ -31,18 +43,6 @@ struct Relay {
     place: (u64, u64),
     /// Disconnected once everything is written.
     done: Receiver<()>,
-}
-
-/// How a write is kept from blocking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Files never wait for a reader; pipes, terminals and devices are opened with `O_NONBLOCK`.
-    Plain,
-    /// A socket, sent to with `MSG_DONTWAIT`.
-    Send,
-    /// Other processes share the open description and its flags, and it cannot be reopened: `poll`
-    /// must report room first.
-    Ask,
 }
 
 impl Port {
@@ -66,7 +66,7 @@ impl Port {
             true => options.read(true),
             false => options.create(true),
         };
-        Ok(Port { file: options.open(path)?, way: Way::Plain, relay: None })
+        Ok(Port { file: options.open(path)?, mode: WriteMode::Plain })
     }
 
     /// A standard stream. `O_NONBLOCK` on the stream itself would affect every process that shares
@@ -75,17 +75,17 @@ impl Port {
         let file = File::from(stream.try_clone_to_owned()?);
         let kind = file.metadata()?.file_type();
         if kind.is_file() {
-            return Ok(Port { file, way: Way::Plain, relay: None });
+            return Ok(Port { file, mode: WriteMode::Plain });
         }
         if kind.is_socket() {
-            return Ok(Port { file, way: Way::Send, relay: None });
+            return Ok(Port { file, mode: WriteMode::Send });
         }
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         // This fails for another user's terminal, and for a pipe without a reader.
         match Port::write_only(Path::new(&path)) {
             Ok(port) => Ok(port),
             Err(_) if file.is_terminal() => Port::relayed(file),
-            Err(_) => Ok(Port { file, way: Way::Ask, relay: None }),
+            Err(_) => Ok(Port { file, mode: WriteMode::Ask }),
         }
     }
 
@@ -104,25 +104,26 @@ impl Port {
         })?;
         let file = File::from(OwnedFd::from(to));
         rustix::fs::fcntl_setfl(&file, OFlags::NONBLOCK)?;
-        let relay = Some(Relay { place: (found.dev(), found.ino()), done });
-        Ok(Port { file, way: Way::Plain, relay })
+        let relay = Relay { place: (found.dev(), found.ino()), done };
+        Ok(Port { file, mode: WriteMode::Relayed(relay) })
     }
 
     /// Ends the log. A relay thread gets a moment to write the rest.
     pub fn finish(&mut self) {
-        if let Some(relay) = self.relay.take()
+        if let WriteMode::Relayed(relay) = &self.mode
             && let Ok(nowhere) = File::options().write(true).open("/dev/null")
         {
             self.file = nowhere;
             // Always an error: disconnected, which is the expected end, or timed out.
             let _ = relay.done.recv_timeout(LAST_MOMENT);
+            self.mode = WriteMode::Plain;
         }
     }
 
     /// Opens a pipe, terminal or device with an open description of our own.
     pub(super) fn write_only(path: &Path) -> io::Result<Port> {
         let file = OpenOptions::new().write(true).custom_flags(open_flags(FLAGS)).open(path)?;
-        Ok(Port { file, way: Way::Plain, relay: None })
+        Ok(Port { file, mode: WriteMode::Plain })
     }
 
     /// Replaces this port by `new`, except if both are the same stream and only this port can be
@@ -130,7 +131,7 @@ impl Port {
     /// Returns whether the destination changed.
     pub fn change_to(&mut self, new: Port) -> bool {
         let same = matches!((self.place(), new.place()), (Some(a), Some(b)) if a == b);
-        if !(same && self.way == Way::Plain && new.is_shared()) {
+        if !(same && self.is_plain() && new.is_shared()) {
             *self = new;
         }
         !same
@@ -138,14 +139,21 @@ impl Port {
 
     /// Whether other processes share the open description, so that its flags must not be changed.
     fn is_shared(&self) -> bool {
-        self.way == Way::Ask || self.relay.is_some()
+        matches!(self.mode, WriteMode::Ask | WriteMode::Relayed(_))
+    }
+
+    /// Whether it is written like a file, without flags or `poll`.
+    fn is_plain(&self) -> bool {
+        matches!(self.mode, WriteMode::Plain | WriteMode::Relayed(_))
     }
 
     /// The device and inode of the final destination.
     fn place(&self) -> Option<(u64, u64)> {
-        match &self.relay {
-            Some(relay) => Some(relay.place),
-            None => self.file.metadata().ok().map(|found| (found.dev(), found.ino())),
+        match &self.mode {
+            WriteMode::Relayed(relay) => Some(relay.place),
+            WriteMode::Plain | WriteMode::Send | WriteMode::Ask => {
+                self.file.metadata().ok().map(|found| (found.dev(), found.ino()))
+            }
         }
     }
 
@@ -155,12 +163,12 @@ impl Port {
     /// # Errors
     /// `WouldBlock` if there is no room; any other error of the system.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.way {
-            Way::Plain => (&self.file).write(bytes),
-            Way::Send => {
+        match self.mode {
+            WriteMode::Plain | WriteMode::Relayed(_) => (&self.file).write(bytes),
+            WriteMode::Send => {
                 Ok(send(&self.file, piece(bytes), SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
             }
-            Way::Ask => match self.has_room(Duration::ZERO)? {
+            WriteMode::Ask => match self.has_room(Duration::ZERO)? {
                 true => (&self.file).write(piece(bytes)),
                 false => Err(io::ErrorKind::WouldBlock.into()),
             },
@@ -249,7 +257,7 @@ mod tests {
     fn a_full_pipe_has_no_room_and_its_other_owners_keep_their_flags() {
         let (mut reader, writer) = io::pipe().unwrap();
         let port = Port::standard(writer.as_fd()).unwrap();
-        assert_eq!(port.way, Way::Plain);
+        assert!(matches!(port.mode, WriteMode::Plain));
         let total = fill(&port);
         assert!(!port.has_room(Duration::ZERO).unwrap());
         let shared = rustix::fs::fcntl_getfl(&writer).unwrap();
@@ -264,7 +272,7 @@ mod tests {
     #[test]
     fn a_pipe_that_cannot_be_opened_again_is_asked_for_room() {
         let (reader, writer) = io::pipe().unwrap();
-        let port = Port { file: File::from(OwnedFd::from(writer)), way: Way::Ask, relay: None };
+        let port = Port { file: File::from(OwnedFd::from(writer)), mode: WriteMode::Ask };
         assert!(fill(&port) > 8 * PIECE);
         drop(reader);
         assert_eq!(port.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
@@ -285,22 +293,21 @@ mod tests {
     fn a_port_of_our_own_stays_where_the_same_stream_cannot_be_opened_again() {
         let asking = |pipe: &io::PipeWriter| Port {
             file: File::from(OwnedFd::from(pipe.try_clone().unwrap())),
-            way: Way::Ask,
-            relay: None,
+            mode: WriteMode::Ask,
         };
         let ((_one, a), (_other, b)) = (io::pipe().unwrap(), io::pipe().unwrap());
         let mut port = Port::standard(a.as_fd()).unwrap();
         port.change_to(asking(&a));
-        assert_eq!(port.way, Way::Plain);
+        assert!(matches!(port.mode, WriteMode::Plain));
         port.change_to(asking(&b));
-        assert_eq!(port.way, Way::Ask);
+        assert!(matches!(port.mode, WriteMode::Ask));
     }
 
     #[test]
     fn a_full_socket_has_no_room() {
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let port = Port::standard(ours.as_fd()).unwrap();
-        assert_eq!(port.way, Way::Send);
+        assert!(matches!(port.mode, WriteMode::Send));
         let mut taken = vec![0; fill(&port)];
         theirs.read_exact(&mut taken).unwrap();
         assert_eq!(port.write(b"a\n").unwrap(), 2);

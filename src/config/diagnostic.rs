@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::build::error::{BuildError, Remark};
 use super::files::Files;
+use super::lexer::{LexerError, Span};
 use super::template::TemplateError;
-use super::token::{Span, TokenError};
 use super::tree_error::TreeError;
 use super::value::ValueError;
 
@@ -14,7 +14,7 @@ use super::value::ValueError;
 #[derive(Debug)]
 pub enum Problem {
     /// The bytes do not form words.
-    Token(TokenError),
+    Lexer(LexerError),
     /// The words do not form directives.
     Tree(TreeError),
     /// A word does not have the form its directive requires.
@@ -29,7 +29,7 @@ impl Problem {
     /// What to do about the problem.
     pub fn help(&self) -> Option<String> {
         match self {
-            Problem::Token(error) => error.help(),
+            Problem::Lexer(error) => error.help(),
             Problem::Tree(error) => error.help(),
             Problem::Value(error) => error.help(),
             Problem::Template(error) => error.help(),
@@ -41,7 +41,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Token(error) => error.fmt(f),
+            Problem::Lexer(error) => error.fmt(f),
             Problem::Tree(error) => error.fmt(f),
             Problem::Value(error) => error.fmt(f),
             Problem::Template(error) => error.fmt(f),
@@ -50,9 +50,9 @@ impl fmt::Display for Problem {
     }
 }
 
-impl From<TokenError> for Problem {
-    fn from(error: TokenError) -> Problem {
-        Problem::Token(error)
+impl From<LexerError> for Problem {
+    fn from(error: LexerError) -> Problem {
+        Problem::Lexer(error)
     }
 }
 
@@ -96,21 +96,21 @@ impl Fault {
     }
 }
 
-impl From<(Span, TokenError)> for Fault {
-    fn from((at, error): (Span, TokenError)) -> Fault {
+impl From<(Span, LexerError)> for Fault {
+    fn from((at, error): (Span, LexerError)) -> Fault {
         Fault::new(at, error)
     }
 }
 
 /// The faults of one load, which goes on after a fault so that one run shows them all.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub struct FaultList {
     list: Vec<Fault>,
     /// Number of faults beyond [`FAULTS_KEPT`], which are only counted.
     beyond: usize,
 }
 
-impl Faults {
+impl FaultList {
     /// Adds a fault.
     pub fn note(&mut self, fault: Fault) {
         if self.list.len() < FAULTS_KEPT {
@@ -143,8 +143,8 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// Sorts the faults in file order, and keeps each once however often its file is included.
-    pub(super) fn new(files: &Files, faults: Faults) -> ConfigError {
-        let Faults { mut list, beyond } = faults;
+    pub(super) fn new(files: &Files, faults: FaultList) -> ConfigError {
+        let FaultList { mut list, beyond } = faults;
         list.sort_by_cached_key(|fault| files.order(fault.at));
         let mut seen = HashSet::new();
         list.retain(|Fault { at, problem }| {
@@ -154,7 +154,7 @@ impl ConfigError {
         let more = list.len().saturating_sub(SHOWN) + beyond;
         let shown = list.into_iter().take(SHOWN);
         let shown = shown.map(|Fault { at, problem }| {
-            let place = Some(Place::new(files, at));
+            let place = Some(SourceLine::new(files, at));
             Diagnostic { problem, place }
         });
         ConfigError { shown: shown.collect(), more }
@@ -211,7 +211,7 @@ fn more_errors(number: usize) -> String {
 struct Diagnostic {
     problem: Box<Problem>,
     /// The place. `None` if the main file itself cannot be read.
-    place: Option<Place>,
+    place: Option<SourceLine>,
 }
 
 impl fmt::Display for Diagnostic {
@@ -252,18 +252,18 @@ impl fmt::Display for Notice {
 
 /// A place with the text of its line.
 #[derive(Debug)]
-struct Place {
+struct SourceLine {
     path: String,
     at: Span,
     line: String,
 }
 
-impl Place {
-    fn new(files: &Files, at: Span) -> Place {
+impl SourceLine {
+    fn new(files: &Files, at: Span) -> SourceLine {
         let text = files.text(at.file);
         let line = text.split(|b| *b == b'\n').nth(at.line - 1).unwrap_or_default();
         let line = String::from_utf8_lossy(line).trim_end().to_string();
-        Place { path: files.path(at.file).display().to_string(), at, line }
+        SourceLine { path: files.path(at.file).display().to_string(), at, line }
     }
 
     /// Shows the place, the line, and carets below the span.

@@ -71,7 +71,7 @@ const TWOFOLD: Contexts = Contexts::UPSTREAM.or(Contexts::SERVER);
 
 /// A known directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownDirective {
     /// Its name.
     pub name: &'static str,
     /// The contexts that allow it.
@@ -106,13 +106,13 @@ pub enum Kind {
 }
 
 /// The directive with that name that is allowed in one of these contexts.
-pub fn find(name: &str, contexts: Contexts) -> Option<&'static Known> {
+pub fn find(name: &str, contexts: Contexts) -> Option<&'static KnownDirective> {
     KNOWN.iter().find(|known| known.name == name && known.contexts.meets(contexts))
 }
 
 /// Whether a directive of that name has braces in some context.
 pub fn is_block(name: &str) -> bool {
-    let of_name = |known: &&Known| known.name == name;
+    let of_name = |known: &&KnownDirective| known.name == name;
     KNOWN.iter().filter(of_name).any(|known| matches!(known.kind, Kind::Block | Kind::Blocks))
 }
 
@@ -147,28 +147,28 @@ const fn known(
     least: usize,
     most: usize,
     kind: Kind,
-) -> Known {
-    Known { name, contexts, least, most, kind }
+) -> KnownDirective {
+    KnownDirective { name, contexts, least, most, kind }
 }
 
-const fn one(name: &'static str, contexts: Contexts) -> Known {
+const fn one(name: &'static str, contexts: Contexts) -> KnownDirective {
     known(name, contexts, 1, 1, Kind::Once)
 }
 
-const fn hint(name: &'static str, contexts: Contexts) -> Known {
+const fn hint(name: &'static str, contexts: Contexts) -> KnownDirective {
     known(name, contexts, 0, ANY, Kind::Hint)
 }
 
-const fn only(name: &'static str, contexts: Contexts, word: &'static str) -> Known {
+const fn only(name: &'static str, contexts: Contexts, word: &'static str) -> KnownDirective {
     known(name, contexts, 1, ANY, Kind::Only(word))
 }
 
-const fn undone(name: &'static str, contexts: Contexts, reason: &'static str) -> Known {
+const fn undone(name: &'static str, contexts: Contexts, reason: &'static str) -> KnownDirective {
     known(name, contexts, 1, ANY, Kind::Undone(reason))
 }
 
 /// Every known directive. A name may appear twice, with different contexts.
-pub const KNOWN: &[Known] = &[
+pub const KNOWN: &[KnownDirective] = &[
     known("events", MAIN, 0, 0, Kind::Block),
     known("http", MAIN, 0, 0, Kind::Block),
     known("stream", MAIN, 0, 0, Kind::Block),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use super::token::Span;
+use super::lexer::Span;
 use super::tree_error::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
 
 /// A configuration file as it was read.

@@ -125,10 +125,10 @@ fn variable(name: &str, layer: Layer) -> Result<Variable, TemplateError> {
 }
 
 /// Makes a variable from the variable part of its name.
-type Family = fn(Box<str>) -> Variable;
+type MakeVariable = fn(Box<str>) -> Variable;
 
 /// Variables whose names end in a free part, by their prefixes.
-const FAMILIES: [(&str, Family); 4] = [
+const FAMILIES: [(&str, MakeVariable); 4] = [
     ("http_", Variable::Http),
     ("arg_", Variable::Arg),
     ("sent_http_", Variable::SentHttp),

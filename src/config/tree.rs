@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Fault, Faults};
+use super::diagnostic::{Fault, FaultList};
 use super::files::Files;
-use super::token::{Lexer, Span, Token, Word};
+use super::lexer::{Lexeme, Lexer, Span, Word};
 use super::tree_error::{DEPTH_LIMIT, INCLUDE_LIMIT, TreeError};
 
 /// `NAME ARG …;` or `NAME ARG … { … }`.
@@ -38,7 +38,7 @@ impl Directive {
 /// Reads the file with the given index and all files it includes. A syntax error ends only the
 /// reading of its own file. Faults are noted, and unreadable text leaves a directive that is not
 /// sound.
-pub fn parse(files: &mut Files, file: usize, faults: &mut Faults) -> Vec<Directive> {
+pub fn parse(files: &mut Files, file: usize, faults: &mut FaultList) -> Vec<Directive> {
     let mut parser = Parser { files, including: vec![file], faults, full: false };
     let mut directives = Vec::new();
     parser.file(file, 0, &mut directives);
@@ -49,7 +49,7 @@ struct Parser<'f> {
     files: &'f mut Files,
     /// The files being read, outermost first.
     including: Vec<usize>,
-    faults: &'f mut Faults,
+    faults: &'f mut FaultList,
     /// Whether a limit on all files together is reached: no other file is read.
     full: bool,
 }
@@ -97,34 +97,34 @@ impl Parser<'_> {
         ends: Ends,
         into: &mut Vec<Directive>,
     ) -> Result<bool, Fault> {
-        let name = match (lexer.token()?, ends) {
-            (Some(Token::Word(word)), _) => word,
-            (Some(Token::Close(_)), Ends::AtBrace(_)) => return Ok(false),
-            (Some(Token::Close(at)), Ends::AtEndOfFile) => {
+        let name = match (lexer.lexeme()?, ends) {
+            (Some(Lexeme::Word(word)), _) => word,
+            (Some(Lexeme::Close(_)), Ends::AtBrace(_)) => return Ok(false),
+            (Some(Lexeme::Close(at)), Ends::AtEndOfFile) => {
                 return Err(Fault::new(at, TreeError::StrayClose));
             }
-            (Some(Token::Semicolon(at)), _) => {
+            (Some(Lexeme::Semicolon(at)), _) => {
                 return Err(Fault::new(at, TreeError::NoName(';')));
             }
-            (Some(Token::Open(at)), _) => return Err(Fault::new(at, TreeError::NoName('{'))),
+            (Some(Lexeme::Open(at)), _) => return Err(Fault::new(at, TreeError::NoName('{'))),
             (None, Ends::AtEndOfFile) => return Ok(false),
             (None, Ends::AtBrace(open)) => return Err(Fault::new(open, TreeError::OpenBlock)),
         };
         let (name, at) = (name.text, name.at);
         let mut args = Vec::new();
         let (block, whole) = loop {
-            match lexer.token()? {
-                Some(Token::Word(word)) => args.push(word),
-                Some(Token::Semicolon(_)) => break (None, Ok(true)),
-                Some(Token::Open(at)) if depth >= DEPTH_LIMIT => {
+            match lexer.lexeme()? {
+                Some(Lexeme::Word(word)) => args.push(word),
+                Some(Lexeme::Semicolon(_)) => break (None, Ok(true)),
+                Some(Lexeme::Open(at)) if depth >= DEPTH_LIMIT => {
                     return Err(Fault::new(at, TreeError::TooDeep));
                 }
-                Some(Token::Open(at)) => {
+                Some(Lexeme::Open(at)) => {
                     let mut block = Vec::new();
                     let whole = self.list(lexer, depth + 1, Ends::AtBrace(at), &mut block);
                     break (Some(block), whole.map(|()| true));
                 }
-                Some(Token::Close(_)) | None => {
+                Some(Lexeme::Close(_)) | None => {
                     return Err(Fault::new(at, TreeError::NoSemicolon(name)));
                 }
             }

@@ -103,7 +103,7 @@ pub fn switch(text: &str) -> Result<bool, ValueError> {
 
 /// An address before its name is resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum UnresolvedAddress {
     /// `unix:PATH`.
     Unix(PathBuf),
     /// `HOST`, `HOST:PORT`.
@@ -126,7 +126,7 @@ pub enum Host {
 ///
 /// # Errors
 /// An empty host or path, or an invalid port.
-pub fn place(text: &str) -> Result<Place, ValueError> {
+pub fn place(text: &str) -> Result<UnresolvedAddress, ValueError> {
     let bad = || ValueError::Address(text.into());
     if text.contains("://") {
         return Err(bad());
@@ -134,7 +134,7 @@ pub fn place(text: &str) -> Result<Place, ValueError> {
     if let Some(path) = text.strip_prefix("unix:") {
         let fits = !path.is_empty() && path.len() < UNIX_PATH_LIMIT;
         return if fits {
-            Ok(Place::Unix(path.into()))
+            Ok(UnresolvedAddress::Unix(path.into()))
         } else {
             Err(ValueError::Path(text.into()))
         };
@@ -162,7 +162,7 @@ pub fn place(text: &str) -> Result<Place, ValueError> {
         Some(digits) => Some(port_number(digits).ok_or_else(|| ValueError::Port(digits.into()))?),
         None => None,
     };
-    Ok(Place::Inet(host, port))
+    Ok(UnresolvedAddress::Inet(host, port))
 }
 
 /// The address of a `listen`: like [`place`], or a bare port.
@@ -170,10 +170,10 @@ pub fn place(text: &str) -> Result<Place, ValueError> {
 ///
 /// # Errors
 /// Like [`place`].
-pub fn listen_place(text: &str) -> Result<Place, ValueError> {
+pub fn listen_place(text: &str) -> Result<UnresolvedAddress, ValueError> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         let port = port_number(text).ok_or_else(|| ValueError::Port(text.into()))?;
-        return Ok(Place::Inet(Host::Any, Some(port)));
+        return Ok(UnresolvedAddress::Inet(Host::Any, Some(port)));
     }
     let (_, port) = text.rsplit_once(':').unwrap_or(("", text));
     if is_port_range(port) && !text.starts_with("unix:") {
@@ -316,13 +316,13 @@ mod tests {
         let ip = |text: &str| Host::Ip(text.parse().unwrap());
         let name = |text: &str| Host::Name(text.into());
         for (text, expected) in [
-            ("a", Some(Place::Inet(name("a"), None))),
-            ("a:80", Some(Place::Inet(name("a"), Some(80)))),
-            ("127.0.0.1:1", Some(Place::Inet(ip("127.0.0.1"), Some(1)))),
-            ("[::1]:80", Some(Place::Inet(ip("::1"), Some(80)))),
-            ("[::1]", Some(Place::Inet(ip("::1"), None))),
-            ("*:80", Some(Place::Inet(Host::Any, Some(80)))),
-            ("unix:/a", Some(Place::Unix("/a".into()))),
+            ("a", Some(UnresolvedAddress::Inet(name("a"), None))),
+            ("a:80", Some(UnresolvedAddress::Inet(name("a"), Some(80)))),
+            ("127.0.0.1:1", Some(UnresolvedAddress::Inet(ip("127.0.0.1"), Some(1)))),
+            ("[::1]:80", Some(UnresolvedAddress::Inet(ip("::1"), Some(80)))),
+            ("[::1]", Some(UnresolvedAddress::Inet(ip("::1"), None))),
+            ("*:80", Some(UnresolvedAddress::Inet(Host::Any, Some(80)))),
+            ("unix:/a", Some(UnresolvedAddress::Unix("/a".into()))),
             ("unix:", None),
             ("", None),
             (":80", None),
@@ -336,7 +336,7 @@ mod tests {
         ] {
             assert_eq!(place(text).ok(), expected, "{text}");
         }
-        assert_eq!(listen_place("80").ok(), Some(Place::Inet(Host::Any, Some(80))));
+        assert_eq!(listen_place("80").ok(), Some(UnresolvedAddress::Inet(Host::Any, Some(80))));
         assert_eq!(listen_place("65536").ok(), None);
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::config::model::LogSink;
-use crate::config::value::{self, Place, ValueError};
+use crate::config::value::{self, UnresolvedAddress, ValueError};
 use crate::config::{Main, Source};
 
 /// The task given on the command line.
@@ -206,11 +206,13 @@ fn server(text: &str) -> Result<String, ArgumentError> {
     let address = url.strip_suffix('/').unwrap_or(url);
     match value::place(address) {
         // The default port of such a URL is 80, which is not a coordinator's.
-        Ok(Place::Inet(_, None)) => Err(ArgumentError::NoPort(text.into())),
-        Ok(Place::Unix(_)) | Err(_) if address.contains('/') => {
+        Ok(UnresolvedAddress::Inet(_, None)) => Err(ArgumentError::NoPort(text.into())),
+        Ok(UnresolvedAddress::Unix(_)) | Err(_) if address.contains('/') => {
             Err(ArgumentError::Url(text.into()))
         }
-        place @ (Ok(Place::Unix(_) | Place::Inet(_, Some(_))) | Err(_)) => word(address, place),
+        place @ (Ok(UnresolvedAddress::Unix(_) | UnresolvedAddress::Inet(_, Some(_))) | Err(_)) => {
+            word(address, place)
+        }
     }
 }
 
@@ -221,10 +223,10 @@ fn listener(text: &str) -> Result<String, ArgumentError> {
 }
 
 /// An address as a word of a configuration. The default port is Trino's.
-fn word(text: &str, place: Result<Place, ValueError>) -> Result<String, ArgumentError> {
+fn word(text: &str, place: Result<UnresolvedAddress, ValueError>) -> Result<String, ArgumentError> {
     let port = match place.map_err(ArgumentError::Address)? {
-        Place::Inet(_, None) => PORT,
-        Place::Inet(_, Some(_)) | Place::Unix(_) => "",
+        UnresolvedAddress::Inet(_, None) => PORT,
+        UnresolvedAddress::Inet(_, Some(_)) | UnresolvedAddress::Unix(_) => "",
     };
     // A path may contain any character.
     Ok(format!("\"{}{port}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))

@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use super::Placed;
 use super::error::{BuildError, Remark};
-use crate::config::diagnostic::{Fault, Faults};
-use crate::config::directives::{self, Contexts, IN_STREAM, Kind, Known};
+use crate::config::diagnostic::{Fault, FaultList};
+use crate::config::directives::{self, Contexts, IN_STREAM, Kind, KnownDirective};
 use crate::config::tree::Directive;
 use crate::config::unsupported;
 
 /// What a check of directives finds.
 #[derive(Default)]
 pub(super) struct Findings {
-    pub(super) faults: Faults,
+    pub(super) faults: FaultList,
     pub(super) remarks: Vec<Placed>,
     pub(super) gaps: Gaps,
 }
@@ -159,7 +159,7 @@ fn not_here(directive: &Directive, around: Contexts) -> Fault {
 }
 
 /// Checks that a directive has a block if it needs one, and the right number of arguments.
-fn form(directive: &Directive, known: &Known) -> Result<(), Fault> {
+fn form(directive: &Directive, known: &KnownDirective) -> Result<(), Fault> {
     let name = || directive.name.clone();
     let error = match (known.kind, directive.block.is_some()) {
         (Kind::Block | Kind::Blocks, false) => BuildError::NeedsBlock(name()),
@@ -173,7 +173,7 @@ fn form(directive: &Directive, known: &Known) -> Result<(), Fault> {
             false,
         )
         | (Kind::Hint, true | false) => {
-            let Known { least, most, .. } = *known;
+            let KnownDirective { least, most, .. } = *known;
             if (least..=most).contains(&directive.args.len()) {
                 return Ok(());
             }

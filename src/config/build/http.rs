@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use super::Builder;
+use super::block::{Block, at, field_name, first, others, second, set, within};
 use super::error::BuildError;
 use super::listen::Listens;
 use super::proxy::ProxyLevel;
-use super::scope::{Scope, at, field_name, first, others, second, set, within};
 use crate::config::diagnostic::Fault;
+use crate::config::lexer::Word;
 use crate::config::model::{
     AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, LocationSettings, RealIp,
     RealIpSource, VirtualServer,
 };
-use crate::config::token::Word;
 use crate::config::tree::Directive;
 use crate::config::value;
 
 /// Everything that a level hands down to the levels inside it.
 #[derive(Clone)]
-pub(super) struct Level {
+pub(super) struct HttpLevel {
     pub(super) limits: HeadLimits,
     pub(super) settings: LocationSettings,
     pub(super) proxy: ProxyLevel,
@@ -26,22 +26,22 @@ pub(super) struct Level {
 
 impl Builder {
     /// All virtual servers; adds the sockets they listen on to `listens`.
-    pub(super) fn http(&mut self, http: Scope<'_>, listens: &mut Listens) -> Vec<VirtualServer> {
+    pub(super) fn http(&mut self, http: Block<'_>, listens: &mut Listens) -> Vec<VirtualServer> {
         self.combined_format();
         self.log_formats(http);
         self.upstreams(http);
-        let mut level = Level::default();
+        let mut level = HttpLevel::default();
         self.head_limits(http, &mut level.limits);
         self.settings(http, &mut level);
         self.servers(http, &level, listens)
     }
 
     /// Applies the request head limits of `http {}` or `server {}`.
-    pub(super) fn head_limits(&mut self, scope: Scope<'_>, limits: &mut HeadLimits) {
-        self.set(&mut limits.header_timeout, scope.time("client_header_timeout"));
-        let size = scope.size("client_header_buffer_size", 1, HEAD_LIMIT);
+    pub(super) fn head_limits(&mut self, block: Block<'_>, limits: &mut HeadLimits) {
+        self.set(&mut limits.header_timeout, block.time("client_header_timeout"));
+        let size = block.size("client_header_buffer_size", 1, HEAD_LIMIT);
         self.set(&mut limits.header_buffer, size);
-        if let Some(directive) = scope.one("large_client_header_buffers") {
+        if let Some(directive) = block.one("large_client_header_buffers") {
             let (count, size) = (first(directive), second(directive));
             let name = "large_client_header_buffers";
             let count = within(count, value::number(&count.text), name, 1, 1024);
@@ -49,62 +49,62 @@ impl Builder {
             let size = within(size, value::size(&size.text), name, 1, HEAD_LIMIT);
             self.set(&mut limits.large_buffer_size, size.map(Some));
         }
-        self.set(&mut limits.underscores, scope.switch("underscores_in_headers"));
-        self.set(&mut limits.merge_slashes, scope.switch("merge_slashes"));
+        self.set(&mut limits.underscores, block.switch("underscores_in_headers"));
+        self.set(&mut limits.merge_slashes, block.switch("merge_slashes"));
     }
 
     /// Applies the settings that all three levels may have.
-    pub(super) fn settings(&mut self, scope: Scope<'_>, level: &mut Level) {
+    pub(super) fn settings(&mut self, block: Block<'_>, level: &mut HttpLevel) {
         let settings = &mut level.settings;
-        let max_body = scope.size::<u64>("client_max_body_size", 0, u64::MAX);
+        let max_body = block.size::<u64>("client_max_body_size", 0, u64::MAX);
         let limited = |bytes: Option<u64>| bytes.map(|bytes| (bytes > 0).then_some(bytes));
         self.set(&mut settings.max_body, max_body.map(limited));
-        self.set(&mut settings.body_timeout, scope.time("client_body_timeout"));
-        self.set(&mut settings.send_timeout, scope.time("send_timeout"));
-        if let Some(directive) = scope.one("keepalive_timeout") {
+        self.set(&mut settings.body_timeout, block.time("client_body_timeout"));
+        self.set(&mut settings.send_timeout, block.time("send_timeout"));
+        if let Some(directive) = block.one("keepalive_timeout") {
             let lasting = |time: Duration| (time > Duration::ZERO).then_some(time);
-            let idle = super::scope::time(first(directive));
+            let idle = super::block::time(first(directive));
             self.set(&mut settings.keepalive_timeout, idle.map(|idle| Some(lasting(idle))));
-            let told = others(directive).first().map(super::scope::time).transpose();
+            let told = others(directive).first().map(super::block::time).transpose();
             let told = told.map(|told| Some(told.and_then(lasting)));
             self.set(&mut settings.keepalive_header, told);
         }
-        let requests = scope.number("keepalive_requests", 0, u64::MAX);
+        let requests = block.number("keepalive_requests", 0, u64::MAX);
         self.set(&mut settings.keepalive_requests, requests);
-        self.set(&mut settings.keepalive_time, scope.time("keepalive_time"));
-        let close = scope.word("lingering_close").map(lingering).transpose();
+        self.set(&mut settings.keepalive_time, block.time("keepalive_time"));
+        let close = block.word("lingering_close").map(lingering).transpose();
         self.set(&mut settings.lingering_close, close);
-        self.set(&mut settings.lingering_time, scope.time("lingering_time"));
-        self.set(&mut settings.lingering_timeout, scope.time("lingering_timeout"));
-        self.set(&mut settings.tcp_nodelay, scope.switch("tcp_nodelay"));
-        self.real_ip(scope, &mut settings.real_ip);
-        set(&mut settings.add_headers, self.list(scope, "add_header", Builder::add_header));
-        set(&mut settings.error_pages, self.list(scope, "error_page", Builder::error_page));
-        set(&mut settings.access_logs, self.access_logs(scope));
-        self.proxy_settings(scope, &mut level.proxy);
-        self.vain_fields(scope);
+        self.set(&mut settings.lingering_time, block.time("lingering_time"));
+        self.set(&mut settings.lingering_timeout, block.time("lingering_timeout"));
+        self.set(&mut settings.tcp_nodelay, block.switch("tcp_nodelay"));
+        self.real_ip(block, &mut settings.real_ip);
+        set(&mut settings.add_headers, self.list(block, "add_header", Builder::add_header));
+        set(&mut settings.error_pages, self.list(block, "error_page", Builder::error_page));
+        set(&mut settings.access_logs, self.access_logs(block));
+        self.proxy_settings(block, &mut level.proxy);
+        self.vain_fields(block);
     }
 
     /// Reads all directives of a name. `None` if there are none: the outer level's apply.
     pub(super) fn list<T>(
         &mut self,
-        scope: Scope<'_>,
+        block: Block<'_>,
         name: &str,
         read: fn(&Builder, &Directive) -> Result<T, Fault>,
     ) -> Option<Vec<T>> {
         let mut list = None;
-        for directive in scope.many(name) {
+        for directive in block.many(name) {
             let list = list.get_or_insert_with(Vec::new);
             list.extend(self.keep(read(self, directive)));
         }
         list
     }
 
-    fn real_ip(&mut self, scope: Scope<'_>, real_ip: &mut RealIp) {
-        set(&mut real_ip.trusted, self.list(scope, "set_real_ip_from", Builder::trusted));
-        let source = scope.word("real_ip_header").map(real_ip_source).transpose();
+    fn real_ip(&mut self, block: Block<'_>, real_ip: &mut RealIp) {
+        set(&mut real_ip.trusted, self.list(block, "set_real_ip_from", Builder::trusted));
+        let source = block.word("real_ip_header").map(real_ip_source).transpose();
         self.set(&mut real_ip.source, source);
-        self.set(&mut real_ip.recursive, scope.switch("real_ip_recursive"));
+        self.set(&mut real_ip.recursive, block.switch("real_ip_recursive"));
     }
 
     fn add_header(&self, directive: &Directive) -> Result<AddHeader, Fault> {
@@ -130,7 +130,7 @@ impl Builder {
             );
         }
         if uri.text.starts_with('@') {
-            return super::scope::unsupported(uri, "locations have no names");
+            return super::block::unsupported(uri, "locations have no names");
         }
         if !uri.text.starts_with(['/', '$', 'h']) {
             return at(uri, BuildError::ErrorPageUri(uri.text.clone()));
@@ -176,9 +176,9 @@ fn lingering(word: &Word) -> Result<Lingering, Fault> {
     }
 }
 
-impl Default for Level {
+impl Default for HttpLevel {
     /// nginx's defaults, and ours where they differ on purpose.
-    fn default() -> Level {
+    fn default() -> HttpLevel {
         let minute = Duration::from_secs(60);
         let limits = HeadLimits {
             header_timeout: minute,
@@ -212,7 +212,7 @@ impl Default for Level {
             // nginx: logs/access.log.
             access_logs: Vec::new(),
         };
-        Level { limits, settings, proxy: ProxyLevel::default() }
+        HttpLevel { limits, settings, proxy: ProxyLevel::default() }
     }
 }
 

@@ -4,33 +4,33 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::Builder;
+use super::block::{Block, at, first, others, switch, time, unsupported, within};
 use super::error::BuildError;
-use super::scope::{Scope, at, first, others, switch, time, unsupported, within};
 use super::upstream::{not_found, resolve};
 use crate::address::Address;
-use crate::config::diagnostic::{Fault, Faults};
+use crate::config::diagnostic::{Fault, FaultList};
+use crate::config::lexer::{Span, Word};
 use crate::config::model::{Layer, Listen, Serves, StreamServerId, TcpKeepalive, VirtualServerId};
-use crate::config::token::{Span, Word};
 use crate::config::tree::Directive;
-use crate::config::value::{self, Host, Place};
+use crate::config::value::{self, Host, UnresolvedAddress};
 
 /// The sockets found so far.
 #[derive(Default)]
 pub(super) struct Listens {
-    list: Vec<Found>,
+    list: Vec<KnownListen>,
 }
 
 /// A socket, and what earlier `listen` directives set for it.
-struct Found {
+struct KnownListen {
     listen: Listen,
     at: Span,
-    options: Options,
+    options: SocketOptions,
     claim: Claim,
 }
 
 /// Whether a `listen` gave options of the socket itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Options {
+enum SocketOptions {
     None,
     Given,
 }
@@ -46,18 +46,18 @@ impl Builder {
     /// Adds the addresses that one server of `http {}` listens on.
     pub(super) fn listens(
         &mut self,
-        scope: Scope<'_>,
-        block: Span,
+        block: Block<'_>,
+        server_at: Span,
         server: VirtualServerId,
         listens: &mut Listens,
     ) {
         let serves = Serves::Http { servers: vec![server], default: server };
         // If a `listen` was refused, the address is unknown.
-        if scope.one("listen").is_none() && scope.is_whole() {
+        if block.one("listen").is_none() && block.is_whole() {
             let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80);
-            self.keep(listens.add(Found::new(Address::Inet(any), serves.clone(), block)));
+            self.keep(listens.add(KnownListen::new(Address::Inet(any), serves.clone(), server_at)));
         }
-        for line in scope.many("listen") {
+        for line in block.many("listen") {
             let added = self.listen(line, &serves, listens);
             self.keep(added);
         }
@@ -66,15 +66,15 @@ impl Builder {
     /// Adds the addresses that one server of `stream {}` listens on.
     pub(super) fn stream_listens(
         &mut self,
-        scope: Scope<'_>,
-        block: Span,
+        block: Block<'_>,
+        server_at: Span,
         server: StreamServerId,
         listens: &mut Listens,
     ) {
-        if scope.one("listen").is_none() && scope.is_whole() {
-            self.faults.note(Fault::new(block, BuildError::NoListen));
+        if block.one("listen").is_none() && block.is_whole() {
+            self.faults.note(Fault::new(server_at, BuildError::NoListen));
         }
-        for line in scope.many("listen") {
+        for line in block.many("listen") {
             let added = self.listen(line, &Serves::Stream(server), listens);
             self.keep(added);
         }
@@ -89,18 +89,19 @@ impl Builder {
         let word = first(line);
         let place = value::listen_place(&word.text).map_err(|e| Fault::new(word.at, e))?;
         let place = match place {
-            Place::Inet(Host::Any, port) => {
-                Place::Inet(Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
+            UnresolvedAddress::Inet(Host::Any, port) => {
+                UnresolvedAddress::Inet(Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
             }
-            place @ (Place::Inet(Host::Ip(_) | Host::Name(_), _) | Place::Unix(_)) => place,
+            place @ (UnresolvedAddress::Inet(Host::Ip(_) | Host::Name(_), _)
+            | UnresolvedAddress::Unix(_)) => place,
         };
-        if self.layer == Layer::Stream && matches!(place, Place::Inet(_, None)) {
+        if self.layer == Layer::Stream && matches!(place, UnresolvedAddress::Inet(_, None)) {
             return at(word, BuildError::NoPort(word.text.clone()));
         }
         let addresses = resolve(&place, 80, &mut self.around.names)
             .ok_or_else(|| not_found(word, "listen", &word.text))?;
         for address in addresses {
-            let mut found = Found::new(address, serves.clone(), word.at);
+            let mut found = KnownListen::new(address, serves.clone(), word.at);
             for parameter in others(line) {
                 option(parameter, &mut found)?;
             }
@@ -110,8 +111,8 @@ impl Builder {
     }
 }
 
-impl Found {
-    fn new(address: Address, serves: Serves, at: Span) -> Found {
+impl KnownListen {
+    fn new(address: Address, serves: Serves, at: Span) -> KnownListen {
         let listen = Listen {
             address,
             backlog: BACKLOG,
@@ -123,12 +124,12 @@ impl Found {
             proxy_protocol: false,
             serves,
         };
-        Found { listen, at, options: Options::None, claim: Claim::First }
+        KnownListen { listen, at, options: SocketOptions::None, claim: Claim::First }
     }
 }
 
 impl Listens {
-    fn add(&mut self, new: Found) -> Result<(), Fault> {
+    fn add(&mut self, new: KnownListen) -> Result<(), Fault> {
         let address = new.listen.address.clone();
         let known = self.list.iter_mut().find(|known| known.listen.address == address);
         let Some(known) = known else {
@@ -158,16 +159,16 @@ impl Listens {
         }
         servers.extend(more);
         match (known.options, new.options) {
-            (Options::Given, Options::Given) => {
+            (SocketOptions::Given, SocketOptions::Given) => {
                 return Err(Fault::new(new.at, BuildError::DuplicateListenOptions(address)));
             }
-            (Options::None, Options::Given) => {
+            (SocketOptions::None, SocketOptions::Given) => {
                 let (serves, proxy_protocol) =
                     (known.listen.serves.clone(), known.listen.proxy_protocol);
                 known.listen = Listen { serves, proxy_protocol, ..new.listen.clone() };
-                known.options = Options::Given;
+                known.options = SocketOptions::Given;
             }
-            (Options::None | Options::Given, Options::None) => {}
+            (SocketOptions::None | SocketOptions::Given, SocketOptions::None) => {}
         }
         // One server's `proxy_protocol` applies to the whole socket, as in nginx.
         known.listen.proxy_protocol |= new.listen.proxy_protocol;
@@ -180,9 +181,9 @@ impl Listens {
     }
 
     /// All sockets, none of which prevents another from being bound.
-    pub(super) fn finish(self, faults: &mut Faults) -> Vec<Listen> {
+    pub(super) fn finish(self, faults: &mut FaultList) -> Vec<Listen> {
         for narrow in &self.list {
-            let covers = |wide: &&Found| {
+            let covers = |wide: &&KnownListen| {
                 let both_reuse = narrow.listen.reuse_port && wide.listen.reuse_port;
                 covers(&wide.listen, &narrow.listen) && !both_reuse
             };
@@ -205,7 +206,7 @@ fn covers(wide: &Listen, narrow: &Listen) -> bool {
     w != n && w.port() == n.port() && w.port() != 0 && w.ip().is_unspecified() && family
 }
 
-fn option(word: &Word, found: &mut Found) -> Result<(), Fault> {
+fn option(word: &Word, found: &mut KnownListen) -> Result<(), Fault> {
     match word.text.as_str() {
         "default_server" | "default" => {
             if matches!(found.listen.serves, Serves::Stream(_)) {
@@ -229,7 +230,7 @@ fn option(word: &Word, found: &mut Found) -> Result<(), Fault> {
             None => return at(word, BuildError::UnknownParameter(word.text.clone())),
         },
     }
-    found.options = Options::Given;
+    found.options = SocketOptions::Given;
     Ok(())
 }
 

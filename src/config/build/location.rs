@@ -1,19 +1,19 @@
 //! `location {}` blocks, and how they answer.
 
 use super::Builder;
+use super::block::{Block, at, first, others, unsupported};
 use super::error::{BuildError, Remark};
-use super::http::{Level, status};
+use super::http::{HttpLevel, status};
 use super::proxy::NO_REGEX;
-use super::scope::{Scope, at, first, others, unsupported};
 use crate::config::diagnostic::Fault;
+use crate::config::lexer::Word;
 use crate::config::model::{Action, Location, Matcher, Return};
 use crate::config::template::Template;
-use crate::config::token::Word;
 use crate::config::tree::Directive;
 
 impl Builder {
     /// All locations of a server, nested ones after their parents.
-    pub(super) fn locations(&mut self, server: Scope<'_>, level: &Level) -> Vec<Location> {
+    pub(super) fn locations(&mut self, server: Block<'_>, level: &HttpLevel) -> Vec<Location> {
         let mut locations = Vec::new();
         self.nested(server, None, level, &mut locations);
         locations
@@ -22,13 +22,13 @@ impl Builder {
     /// The locations of a block, and those nested in them.
     fn nested(
         &mut self,
-        scope: Scope<'_>,
+        block: Block<'_>,
         parent: Option<&Matcher>,
-        level: &Level,
+        level: &HttpLevel,
         into: &mut Vec<Location>,
     ) {
         let mut siblings = Vec::new();
-        for directive in scope.many("location") {
+        for directive in block.many("location") {
             match self.keep(matcher(directive)) {
                 Some(matcher) => siblings.push((directive, matcher)),
                 None => self.refused_location(directive, level),
@@ -47,7 +47,7 @@ impl Builder {
     }
 
     /// Looks for further faults inside a location whose own path is wrong.
-    fn refused_location(&mut self, directive: &Directive, level: &Level) {
+    fn refused_location(&mut self, directive: &Directive, level: &HttpLevel) {
         let everything = Matcher::Prefix(Box::default());
         self.location(directive, &everything, level, &mut Vec::new());
     }
@@ -56,25 +56,25 @@ impl Builder {
         &mut self,
         directive: &Directive,
         matcher: &Matcher,
-        outer: &Level,
+        outer: &HttpLevel,
         into: &mut Vec<Location>,
     ) {
-        let scope = Scope::of(directive);
+        let block = Block::of(directive);
         let mut level = outer.clone();
-        self.settings(scope, &mut level);
+        self.settings(block, &mut level);
         // The URL must be valid even if no request uses it.
-        let proxy = scope.word("proxy_pass").and_then(|url| {
+        let proxy = block.word("proxy_pass").and_then(|url| {
             let proxy = self.proxy_pass(url, matcher, &level.proxy);
             self.keep(proxy)
         });
-        let action = match (self.answer(scope), proxy) {
+        let action = match (self.answer(block), proxy) {
             (Some(answer), _) => Action::Return(answer),
             (None, Some(proxy)) => Action::Proxy(Box::new(proxy)),
             (None, None) => Action::NotFound,
         };
         let settings = level.settings.clone();
         into.push(Location { matcher: matcher.clone(), action, settings });
-        self.nested(scope, Some(matcher), &level, into);
+        self.nested(block, Some(matcher), &level, into);
     }
 
     /// Removes nested locations that nginx would never reach, because a sibling of their parent
@@ -105,8 +105,8 @@ impl Builder {
     }
 
     /// The first `return` of a block.
-    pub(super) fn answer(&mut self, scope: Scope<'_>) -> Option<Return> {
-        self.list(scope, "return", Builder::return_)?.into_iter().next()
+    pub(super) fn answer(&mut self, block: Block<'_>) -> Option<Return> {
+        self.list(block, "return", Builder::return_)?.into_iter().next()
     }
 
     fn return_(&self, directive: &Directive) -> Result<Return, Fault> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Builder;
+use super::block::{Block, at, first, others, time, unsupported, within};
 use super::error::BuildError;
-use super::scope::{Scope, at, first, others, time, unsupported, within};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{AccessLog, Escape, FormatId, Layer, LogFormat, LogId, LogTo};
 use crate::config::template::Template;
@@ -44,8 +44,8 @@ impl Builder {
     }
 
     /// All formats of `http {}` or `stream {}`.
-    pub(super) fn log_formats(&mut self, scope: Scope<'_>) {
-        for directive in scope.many("log_format") {
+    pub(super) fn log_formats(&mut self, block: Block<'_>) {
+        for directive in block.many("log_format") {
             let name = first(directive);
             let line = self.keep(self.log_format(directive));
             if self.logs.find(&name.text).is_some() {
@@ -90,9 +90,9 @@ impl Builder {
     }
 
     /// The access logs of a level. `None` if the level has no `access_log`.
-    pub(super) fn access_logs(&mut self, scope: Scope<'_>) -> Option<Vec<LogTo>> {
+    pub(super) fn access_logs(&mut self, block: Block<'_>) -> Option<Vec<LogTo>> {
         let (mut logs, mut off) = (None, false);
-        for directive in scope.many("access_log") {
+        for directive in block.many("access_log") {
             let list = logs.get_or_insert_with(Vec::new);
             if first(directive).text != "off" {
                 let log = self.access_log(directive);

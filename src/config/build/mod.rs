@@ -4,6 +4,7 @@
 //! they need and rely on its form. A fault is noted where it is found, and building goes on as if
 //! the directive were absent, so that one load finds all faults.
 
+mod block;
 mod check;
 pub(in crate::config) mod error;
 mod http;
@@ -12,7 +13,6 @@ mod location;
 mod logs;
 mod process;
 mod proxy;
-mod scope;
 mod server;
 mod stream;
 mod upstream;
@@ -20,16 +20,16 @@ mod vain;
 
 use std::path::PathBuf;
 
-use super::diagnostic::{Fault, Faults};
+use super::diagnostic::{Fault, FaultList};
 use super::files::Files;
+use super::lexer::{Span, Word};
 use super::model::{Config, Layer, LogSink};
 use super::names::Names;
 use super::template::{Constants, Template};
-use super::token::{Span, Word};
 use super::tree;
+use block::Block;
 use check::{Findings, Gaps};
 use error::Remark;
-use scope::Scope;
 
 /// What a configuration depends on besides its text.
 pub(super) struct Surroundings {
@@ -48,7 +48,7 @@ struct Builder {
     /// The layer being built.
     layer: Layer,
     remarks: Vec<Placed>,
-    faults: Faults,
+    faults: FaultList,
     gaps: Gaps,
     /// The names and layers of all `upstream {}` blocks.
     upstream_names: Vec<(Layer, String)>,
@@ -62,7 +62,7 @@ pub(super) fn build(
     main: usize,
     extra: Option<usize>,
     around: Surroundings,
-) -> Result<(Config, Vec<Placed>), Faults> {
+) -> Result<(Config, Vec<Placed>), FaultList> {
     let mut found = Findings::default();
     let mut directives = match extra {
         Some(extra) => tree::parse(files, extra, &mut found.faults),
@@ -72,15 +72,15 @@ pub(super) fn build(
     directives.append(&mut tree::parse(files, main, &mut found.faults));
     found.file(&mut directives);
 
-    let main = Scope(&directives);
-    let http = main.one("http").map_or(main, Scope::of);
+    let main = Block(&directives);
+    let http = main.one("http").map_or(main, Block::of);
     let mut builder = Builder {
         around,
         layer: Layer::Http,
         remarks: found.remarks,
         faults: found.faults,
         gaps: found.gaps,
-        upstream_names: upstream::names(http, main.one("stream").map(Scope::of)),
+        upstream_names: upstream::names(http, main.one("stream").map(Block::of)),
         groups: upstream::Groups::default(),
         logs: logs::Logs::new(),
     };
@@ -88,7 +88,7 @@ pub(super) fn build(
     let mut listens = listen::Listens::default();
     let virtual_servers = builder.http(http, &mut listens);
     builder.layer = Layer::Stream;
-    let stream_servers = match main.one("stream").map(Scope::of) {
+    let stream_servers = match main.one("stream").map(Block::of) {
         Some(stream) => builder.stream(stream, &mut listens),
         None => Vec::new(),
     };

@@ -1,16 +1,16 @@
 //! The main context and `events {}`.
 
 use super::Builder;
+use super::block::{Block, at, first, others, unsupported};
 use super::error::{BuildError, Remark};
-use super::scope::{Scope, at, first, others, unsupported};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{ErrorLog, LogSink, PidFile, Process, User};
 use crate::config::tree::Directive;
 
 impl Builder {
     /// How the process runs.
-    pub(super) fn process(&mut self, main: Scope<'_>) -> Process {
-        let events = main.one("events").map_or(Scope(&[]), Scope::of);
+    pub(super) fn process(&mut self, main: Block<'_>) -> Process {
+        let events = main.one("events").map_or(Block(&[]), Block::of);
         self.keep(main.switch("master_process"));
         let workers = self.worker_processes(main);
         self.keep(workers);
@@ -41,7 +41,7 @@ impl Builder {
         process
     }
 
-    fn worker_processes(&mut self, main: Scope<'_>) -> Result<(), Fault> {
+    fn worker_processes(&mut self, main: Block<'_>) -> Result<(), Fault> {
         let Some(word) = main.word("worker_processes") else { return Ok(()) };
         if word.text != "auto" && main.number("worker_processes", 1, 100_000)? != Some(1_u32) {
             self.remark(word.at, Remark::OneWorker);
@@ -50,7 +50,7 @@ impl Builder {
     }
 
     /// The `error_log`s of all contexts: a log line does not know which server it concerns.
-    fn error_logs(&mut self, main: Scope<'_>) -> Vec<ErrorLog> {
+    fn error_logs(&mut self, main: Block<'_>) -> Vec<ErrorLog> {
         let mut logs = Vec::new();
         self.gather_error_logs(main, Depth::Main, &mut logs);
         if logs.is_empty() {
@@ -60,8 +60,8 @@ impl Builder {
         logs
     }
 
-    fn gather_error_logs(&mut self, scope: Scope<'_>, depth: Depth, logs: &mut Vec<ErrorLog>) {
-        for directive in scope.all() {
+    fn gather_error_logs(&mut self, block: Block<'_>, depth: Depth, logs: &mut Vec<ErrorLog>) {
+        for directive in block.all() {
             match directive.name.as_str() {
                 "error_log" => {
                     if depth == Depth::Inside {
@@ -72,7 +72,7 @@ impl Builder {
                     }
                 }
                 "http" | "stream" | "server" | "location" => {
-                    self.gather_error_logs(Scope::of(directive), Depth::Inside, logs);
+                    self.gather_error_logs(Block::of(directive), Depth::Inside, logs);
                 }
                 _ => {}
             }

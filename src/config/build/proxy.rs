@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Builder;
+use super::block::{Block, at, field_name, first, others, second, set, unsupported, within};
 use super::error::{BuildError, Remark};
-use super::scope::{Scope, at, field_name, first, others, second, set, unsupported, within};
 use crate::config::diagnostic::Fault;
+use crate::config::lexer::Word;
 use crate::config::model::{
     Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
 };
 use crate::config::template::{Part, Template, Variable};
-use crate::config::token::Word;
 use crate::config::tree::Directive;
-use crate::config::value::{self, Host, Place};
+use crate::config::value::{self, Host, UnresolvedAddress};
 
 /// A level's proxy settings, whether or not the level itself has a `proxy_pass`.
 #[derive(Clone)]
@@ -46,39 +46,39 @@ enum Rule {
 
 impl Builder {
     /// Applies a level's proxy settings.
-    pub(super) fn proxy_settings(&mut self, scope: Scope<'_>, level: &mut ProxyLevel) {
-        self.set(&mut level.version, scope.word("proxy_http_version").map(version).transpose());
-        set(&mut level.set_headers, self.list(scope, "proxy_set_header", Builder::set_header));
-        set(&mut level.hide_headers, self.list(scope, "proxy_hide_header", Builder::lower_name));
-        set(&mut level.pass_headers, self.list(scope, "proxy_pass_header", Builder::lower_name));
-        set(&mut level.redirects, self.list(scope, "proxy_redirect", Builder::redirect_rule));
-        self.set(&mut level.connect_timeout, scope.time("proxy_connect_timeout"));
-        self.set(&mut level.send_timeout, scope.time("proxy_send_timeout"));
-        self.set(&mut level.read_timeout, scope.time("proxy_read_timeout"));
-        self.next_upstream(scope, &mut level.next);
-        self.set(&mut level.head_limit, scope.size("proxy_buffer_size", 1, HEAD_LIMIT));
-        let replay_limit = scope.size("proxy_replay_buffer_size", 0, REPLAY_LIMIT);
+    pub(super) fn proxy_settings(&mut self, block: Block<'_>, level: &mut ProxyLevel) {
+        self.set(&mut level.version, block.word("proxy_http_version").map(version).transpose());
+        set(&mut level.set_headers, self.list(block, "proxy_set_header", Builder::set_header));
+        set(&mut level.hide_headers, self.list(block, "proxy_hide_header", Builder::lower_name));
+        set(&mut level.pass_headers, self.list(block, "proxy_pass_header", Builder::lower_name));
+        set(&mut level.redirects, self.list(block, "proxy_redirect", Builder::redirect_rule));
+        self.set(&mut level.connect_timeout, block.time("proxy_connect_timeout"));
+        self.set(&mut level.send_timeout, block.time("proxy_send_timeout"));
+        self.set(&mut level.read_timeout, block.time("proxy_read_timeout"));
+        self.next_upstream(block, &mut level.next);
+        self.set(&mut level.head_limit, block.size("proxy_buffer_size", 1, HEAD_LIMIT));
+        let replay_limit = block.size("proxy_replay_buffer_size", 0, REPLAY_LIMIT);
         self.set(&mut level.replay_limit, replay_limit);
-        self.set(&mut level.ignore_client_abort, scope.switch("proxy_ignore_client_abort"));
-        self.set(&mut level.bind, scope.one("proxy_bind").map(bind).transpose());
-        self.set(&mut level.socket_keepalive, scope.switch("proxy_socket_keepalive"));
-        self.set(&mut level.intercept_errors, scope.switch("proxy_intercept_errors"));
-        self.buffering(scope);
+        self.set(&mut level.ignore_client_abort, block.switch("proxy_ignore_client_abort"));
+        self.set(&mut level.bind, block.one("proxy_bind").map(bind).transpose());
+        self.set(&mut level.socket_keepalive, block.switch("proxy_socket_keepalive"));
+        self.set(&mut level.intercept_errors, block.switch("proxy_intercept_errors"));
+        self.buffering(block);
     }
 
     /// Checks the values of directives that have no effect here.
-    fn buffering(&mut self, scope: Scope<'_>) {
+    fn buffering(&mut self, block: Block<'_>) {
         // Bodies always stream through buffers of fixed size, so a client sees no difference.
-        self.keep(scope.switch("proxy_buffering"));
-        self.keep(scope.size::<u64>("proxy_busy_buffers_size", 0, u64::MAX));
-        if let Some(directive) = scope.one("proxy_buffers") {
+        self.keep(block.switch("proxy_buffering"));
+        self.keep(block.size::<u64>("proxy_busy_buffers_size", 0, u64::MAX));
+        if let Some(directive) = block.one("proxy_buffers") {
             let (count, size) = (first(directive), second(directive));
             let name = "proxy_buffers";
             self.keep(within::<u64>(count, value::number(&count.text), name, 2, u64::MAX));
             self.keep(within::<u64>(size, value::size(&size.text), name, 1, u64::MAX));
         }
-        let on = self.keep(scope.switch("proxy_request_buffering")).flatten();
-        if let (Some(true), Some(directive)) = (on, scope.one("proxy_request_buffering")) {
+        let on = self.keep(block.switch("proxy_request_buffering")).flatten();
+        if let (Some(true), Some(directive)) = (on, block.one("proxy_request_buffering")) {
             let name = "proxy_request_buffering";
             let reason = "request bodies are always streamed";
             self.remark(directive.at, Remark::Undone { name, reason });
@@ -110,17 +110,17 @@ impl Builder {
         }
     }
 
-    fn next_upstream(&mut self, scope: Scope<'_>, next: &mut NextUpstream) {
-        let cases = scope.one("proxy_next_upstream").map(|directive| next_cases(directive, *next));
+    fn next_upstream(&mut self, block: Block<'_>, next: &mut NextUpstream) {
+        let cases = block.one("proxy_next_upstream").map(|directive| next_cases(directive, *next));
         self.set(next, cases.transpose());
-        self.limits_of_next(scope, next);
+        self.limits_of_next(block, next);
     }
 
     /// `proxy_next_upstream_tries` and `_timeout`.
-    pub(super) fn limits_of_next(&mut self, scope: Scope<'_>, next: &mut NextUpstream) {
-        let tries = scope.number("proxy_next_upstream_tries", 0, u32::MAX.into());
+    pub(super) fn limits_of_next(&mut self, block: Block<'_>, next: &mut NextUpstream) {
+        let tries = block.number("proxy_next_upstream_tries", 0, u32::MAX.into());
         self.set(&mut next.tries, tries);
-        let limit = scope.time("proxy_next_upstream_timeout");
+        let limit = block.time("proxy_next_upstream_timeout");
         let limit = limit.map(|time| time.map(|time| (time > Duration::ZERO).then_some(time)));
         self.set(&mut next.timeout_after, limit);
     }
@@ -132,7 +132,7 @@ impl Builder {
         matcher: &Matcher,
         level: &ProxyLevel,
     ) -> Result<ProxyPass, Fault> {
-        let target = Target::of_url(url)?;
+        let target = PassTarget::of_url(url)?;
         let group = self.group_of(&target)?;
         self.groups.used(group, level.connect_timeout);
         let mut set_headers = level.set_headers.clone();
@@ -164,31 +164,34 @@ impl Builder {
 }
 
 /// The parts of a `proxy_pass` argument.
-pub(super) struct Target<'a> {
+pub(super) struct PassTarget<'a> {
     pub(super) word: &'a Word,
     /// The whole word, or the part between `http://` and the URI.
     pub(super) authority: &'a str,
-    pub(super) place: Place,
+    pub(super) place: UnresolvedAddress,
     uri: Option<&'a str>,
 }
 
-impl<'a> Target<'a> {
+impl<'a> PassTarget<'a> {
     /// `proxy_pass` of `stream {}`: a name or an address.
-    pub(super) fn of_address(word: &'a Word) -> Result<Target<'a>, Fault> {
+    pub(super) fn of_address(word: &'a Word) -> Result<PassTarget<'a>, Fault> {
         known_at_load(word)?;
         let bad = || at(word, BuildError::PassAddress(word.text.clone()));
         if word.text.contains("://") {
             return bad();
         }
         let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
-        if matches!(place, Place::Inet(_, Some(0)) | Place::Inet(Host::Any, _)) {
+        if matches!(
+            place,
+            UnresolvedAddress::Inet(_, Some(0)) | UnresolvedAddress::Inet(Host::Any, _)
+        ) {
             return bad();
         }
-        Ok(Target { word, authority: &word.text, place, uri: None })
+        Ok(PassTarget { word, authority: &word.text, place, uri: None })
     }
 
     /// `proxy_pass` of `http {}`.
-    fn of_url(word: &'a Word) -> Result<Target<'a>, Fault> {
+    fn of_url(word: &'a Word) -> Result<PassTarget<'a>, Fault> {
         known_at_load(word)?;
         let url = word.text.as_str();
         let bad = || at(word, BuildError::ProxyUrl(url.into()));
@@ -207,29 +210,32 @@ impl<'a> Target<'a> {
             None => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
         };
         let place = value::place(authority).map_err(|e| Fault::new(word.at, e))?;
-        let no_port = matches!(place, Place::Inet(_, Some(0)) | Place::Inet(Host::Any, _));
+        let no_port = matches!(
+            place,
+            UnresolvedAddress::Inet(_, Some(0)) | UnresolvedAddress::Inet(Host::Any, _)
+        );
         if no_port || !(uri.is_empty() || uri.starts_with('/')) || uri.contains([' ', '\r', '\n']) {
             return bad();
         }
-        Ok(Target { word, authority, place, uri: (!uri.is_empty()).then_some(uri) })
+        Ok(PassTarget { word, authority, place, uri: (!uri.is_empty()).then_some(uri) })
     }
 
     /// `$proxy_host`.
     fn host_header(&self) -> &str {
         match self.place {
-            Place::Unix(_) => "localhost",
-            Place::Inet(_, Some(80)) => {
+            UnresolvedAddress::Unix(_) => "localhost",
+            UnresolvedAddress::Inet(_, Some(80)) => {
                 self.authority.strip_suffix(":80").unwrap_or(self.authority)
             }
-            Place::Inet(_, Some(_) | None) => self.authority,
+            UnresolvedAddress::Inet(_, Some(_) | None) => self.authority,
         }
     }
 
     /// `$proxy_port`.
     fn port_text(&self) -> String {
         match self.place {
-            Place::Unix(_) => String::new(),
-            Place::Inet(_, port) => port.unwrap_or(80).to_string(),
+            UnresolvedAddress::Unix(_) => String::new(),
+            UnresolvedAddress::Inet(_, port) => port.unwrap_or(80).to_string(),
         }
     }
 
@@ -256,7 +262,7 @@ fn known_at_load(word: &Word) -> Result<(), Fault> {
     Ok(())
 }
 
-fn redirects(rules: &[Rule], target: &Target<'_>, matcher: &Matcher) -> Vec<Redirect> {
+fn redirects(rules: &[Rule], target: &PassTarget<'_>, matcher: &Matcher) -> Vec<Redirect> {
     let mut pairs = Vec::new();
     for rule in rules {
         match rule {
@@ -337,9 +343,12 @@ pub(super) fn bind(directive: &Directive) -> Result<Option<SocketAddr>, Fault> {
         return Ok(Some(SocketAddr::new(ip, 0)));
     }
     match value::place(&word.text) {
-        Ok(Place::Inet(Host::Ip(ip), port)) => Ok(Some(SocketAddr::new(ip, port.unwrap_or(0)))),
-        Ok(Place::Inet(Host::Name(name), None)) if name == "off" => Ok(None),
-        Ok(Place::Inet(Host::Any | Host::Name(_), _) | Place::Unix(_)) | Err(_) => {
+        Ok(UnresolvedAddress::Inet(Host::Ip(ip), port)) => {
+            Ok(Some(SocketAddr::new(ip, port.unwrap_or(0))))
+        }
+        Ok(UnresolvedAddress::Inet(Host::Name(name), None)) if name == "off" => Ok(None),
+        Ok(UnresolvedAddress::Inet(Host::Any | Host::Name(_), _) | UnresolvedAddress::Unix(_))
+        | Err(_) => {
             let found = word.text.clone();
             at(word, BuildError::Choice { found, allowed: "IP, IP:PORT, off" })
         }

@@ -3,34 +3,34 @@
 use std::collections::HashSet;
 
 use super::Builder;
+use super::block::{Block, at, unsupported};
 use super::error::{BuildError, Remark};
-use super::http::Level;
+use super::http::HttpLevel;
 use super::listen::Listens;
 use super::proxy::NO_REGEX;
-use super::scope::{Scope, at, unsupported};
 use crate::config::diagnostic::Fault;
+use crate::config::lexer::{Span, Word};
 use crate::config::model::{
     Action, Listen, Location, Matcher, ServerName, Serves, StreamPass, VirtualServer,
     VirtualServerId,
 };
-use crate::config::token::{Span, Word};
 
 impl Builder {
     /// All servers; adds the sockets they listen on to `listens`.
     pub(super) fn servers(
         &mut self,
-        http: Scope<'_>,
-        level: &Level,
+        http: Block<'_>,
+        level: &HttpLevel,
         listens: &mut Listens,
     ) -> Vec<VirtualServer> {
         let mut servers = Vec::new();
         let mut places = Vec::new();
         for directive in http.many("server") {
-            let scope = Scope::of(directive);
+            let block = Block::of(directive);
             let id = VirtualServerId(servers.len());
-            self.listens(scope, directive.at, id, listens);
-            places.push(name_places(scope, directive.at));
-            servers.push(self.server(scope, level.clone()));
+            self.listens(block, directive.at, id, listens);
+            places.push(name_places(block, directive.at));
+            servers.push(self.server(block, level.clone()));
         }
         for listen in listens.so_far() {
             self.conflicting_names(listen, &servers, &places);
@@ -38,25 +38,25 @@ impl Builder {
         servers
     }
 
-    fn server(&mut self, scope: Scope<'_>, mut level: Level) -> VirtualServer {
-        self.head_limits(scope, &mut level.limits);
-        self.settings(scope, &mut level);
+    fn server(&mut self, block: Block<'_>, mut level: HttpLevel) -> VirtualServer {
+        self.head_limits(block, &mut level.limits);
+        self.settings(block, &mut level);
         let mut names = Vec::new();
-        for word in scope.many("server_name").flat_map(|directive| &directive.args) {
+        for word in block.many("server_name").flat_map(|directive| &directive.args) {
             names.extend(self.keep(self.server_name(word)));
         }
         if names.is_empty() {
             names.push(ServerName::Exact("".into()));
         }
         let faults = self.faults.count();
-        let locations = self.locations(scope, &level);
-        let whole = scope.is_whole()
-            && scope.many("location").all(|location| Scope::of(location).is_whole())
+        let locations = self.locations(block, &level);
+        let whole = block.is_whole()
+            && block.many("location").all(|location| Block::of(location).is_whole())
             && self.faults.count() == faults;
         VirtualServer {
             names,
-            h2c: self.h2c_tunnel(scope, &locations, whole),
-            answer: self.answer(scope),
+            h2c: self.h2c_tunnel(block, &locations, whole),
+            answer: self.answer(block),
             locations,
             limits: level.limits,
             outside: level.settings,
@@ -67,12 +67,12 @@ impl Builder {
     /// might have been that one.
     fn h2c_tunnel(
         &mut self,
-        scope: Scope<'_>,
+        block: Block<'_>,
         locations: &[Location],
         whole: bool,
     ) -> Option<StreamPass> {
-        let word = scope.word("h2c_tunnel")?;
-        if self.keep(scope.switch("h2c_tunnel")) != Some(Some(true)) {
+        let word = block.word("h2c_tunnel")?;
+        if self.keep(block.switch("h2c_tunnel")) != Some(Some(true)) {
             return None;
         }
         let is_root = |location: &&Location| location.matcher == Matcher::Prefix((*b"/").into());
@@ -142,8 +142,8 @@ impl Builder {
 }
 
 /// Where a server's names stand, or the server itself if it has none.
-fn name_places(scope: Scope<'_>, server: Span) -> Vec<Span> {
-    let words = scope.many("server_name").flat_map(|directive| &directive.args);
+fn name_places(block: Block<'_>, server: Span) -> Vec<Span> {
+    let words = block.many("server_name").flat_map(|directive| &directive.args);
     let places: Vec<Span> = words.map(|word| word.at).collect();
     if places.is_empty() { vec![server] } else { places }
 }

@@ -6,21 +6,21 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Builder;
+use super::block::{Block, at, first, set, switch};
 use super::error::BuildError;
 use super::listen::Listens;
-use super::proxy::{NEVER, Target, bind};
-use super::scope::{Scope, at, first, set, switch};
+use super::proxy::{NEVER, PassTarget, bind};
 use crate::config::diagnostic::Fault;
+use crate::config::lexer::Word;
 use crate::config::model::{
     Follows, HalfClose, LogTo, NextUpstream, ProxyPass, ProxyProtocol, StreamPass, StreamServer,
     StreamServerId, Trusted,
 };
-use crate::config::token::Word;
 use crate::config::tree::Directive;
 
 /// Settings that `stream {}` hands down to its servers.
 #[derive(Clone)]
-struct Level {
+struct StreamLevel {
     pass: StreamPass,
     header_timeout: Duration,
     trusted: Vec<Trusted>,
@@ -30,29 +30,29 @@ struct Level {
 
 impl Builder {
     /// All servers of `stream {}`; adds the sockets they listen on to `listens`.
-    pub(super) fn stream(&mut self, stream: Scope<'_>, listens: &mut Listens) -> Vec<StreamServer> {
+    pub(super) fn stream(&mut self, stream: Block<'_>, listens: &mut Listens) -> Vec<StreamServer> {
         self.begin_formats();
         self.log_formats(stream);
         self.upstreams(stream);
-        let mut outer = Level::default();
+        let mut outer = StreamLevel::default();
         self.stream_settings(stream, &mut outer);
         let mut servers = Vec::new();
         for directive in stream.many("server") {
             let id = StreamServerId(servers.len());
-            self.stream_listens(Scope::of(directive), directive.at, id, listens);
+            self.stream_listens(Block::of(directive), directive.at, id, listens);
             servers.push(self.stream_server(directive, outer.clone()));
         }
         servers
     }
 
-    fn stream_server(&mut self, directive: &Directive, mut level: Level) -> StreamServer {
-        let scope = Scope::of(directive);
-        self.stream_settings(scope, &mut level);
-        let group = match scope.word("proxy_pass") {
+    fn stream_server(&mut self, directive: &Directive, mut level: StreamLevel) -> StreamServer {
+        let block = Block::of(directive);
+        self.stream_settings(block, &mut level);
+        let group = match block.word("proxy_pass") {
             Some(word) => {
-                Target::of_address(word).and_then(|target| self.group_of(&target)).map(Some)
+                PassTarget::of_address(word).and_then(|target| self.group_of(&target)).map(Some)
             }
-            None if scope.is_whole() => Err(Fault::new(directive.at, BuildError::NoPass)),
+            None if block.is_whole() => Err(Fault::new(directive.at, BuildError::NoPass)),
             None => Ok(None),
         };
         self.set(&mut level.pass.group, group);
@@ -66,25 +66,25 @@ impl Builder {
         }
     }
 
-    fn stream_settings(&mut self, scope: Scope<'_>, level: &mut Level) {
+    fn stream_settings(&mut self, block: Block<'_>, level: &mut StreamLevel) {
         let pass = &mut level.pass;
-        self.set(&mut pass.connect_timeout, scope.time("proxy_connect_timeout"));
-        self.set(&mut pass.timeout, scope.time("proxy_timeout"));
-        self.set(&mut pass.buffer, scope.size("proxy_buffer_size", 1, BUFFER_LIMIT));
-        if let Some(on) = self.keep(scope.switch("proxy_next_upstream")).flatten() {
+        self.set(&mut pass.connect_timeout, block.time("proxy_connect_timeout"));
+        self.set(&mut pass.timeout, block.time("proxy_timeout"));
+        self.set(&mut pass.buffer, block.size("proxy_buffer_size", 1, BUFFER_LIMIT));
+        if let Some(on) = self.keep(block.switch("proxy_next_upstream")).flatten() {
             (pass.next.error, pass.next.timeout) = (on, on);
         }
-        self.limits_of_next(scope, &mut pass.next);
+        self.limits_of_next(block, &mut pass.next);
         let half_close = |on| if on { HalfClose::Passed } else { HalfClose::EndsBoth };
-        let passed = scope.switch("proxy_half_close").map(|on| on.map(half_close));
+        let passed = block.switch("proxy_half_close").map(|on| on.map(half_close));
         self.set(&mut pass.half_close, passed);
-        self.set(&mut pass.announces, scope.word("proxy_protocol").map(announces).transpose());
-        self.set(&mut pass.bind, scope.one("proxy_bind").map(bind).transpose());
-        self.set(&mut pass.socket_keepalive, scope.switch("proxy_socket_keepalive"));
-        self.set(&mut level.header_timeout, scope.time("proxy_protocol_timeout"));
-        set(&mut level.trusted, self.list(scope, "set_real_ip_from", Builder::trusted));
-        self.set(&mut level.tcp_nodelay, scope.switch("tcp_nodelay"));
-        set(&mut level.access_logs, self.access_logs(scope));
+        self.set(&mut pass.announces, block.word("proxy_protocol").map(announces).transpose());
+        self.set(&mut pass.bind, block.one("proxy_bind").map(bind).transpose());
+        self.set(&mut pass.socket_keepalive, block.switch("proxy_socket_keepalive"));
+        self.set(&mut level.header_timeout, block.time("proxy_protocol_timeout"));
+        set(&mut level.trusted, self.list(block, "set_real_ip_from", Builder::trusted));
+        self.set(&mut level.tcp_nodelay, block.switch("tcp_nodelay"));
+        set(&mut level.access_logs, self.access_logs(block));
     }
 
     /// One `set_real_ip_from`.
@@ -130,10 +130,10 @@ pub(super) fn tunnel_of(proxy: &ProxyPass) -> StreamPass {
     }
 }
 
-impl Default for Level {
+impl Default for StreamLevel {
     /// nginx's defaults, and ours where they differ on purpose.
-    fn default() -> Level {
-        Level {
+    fn default() -> StreamLevel {
+        StreamLevel {
             pass: StreamPass {
                 // Replaced once `proxy_pass` is read.
                 group: crate::config::model::GroupId(usize::MAX),

@@ -4,16 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Builder;
+use super::block::{Block, at, first, others, time, unsupported, within};
 use super::error::BuildError;
-use super::proxy::Target;
-use super::scope::{Scope, at, first, others, time, unsupported, within};
+use super::proxy::PassTarget;
 use crate::address::Address;
 use crate::config::diagnostic::Fault;
+use crate::config::lexer::Word;
 use crate::config::model::{GROUP_LIMIT, Group, GroupId, Layer, Server};
 use crate::config::names::Names;
-use crate::config::token::Word;
 use crate::config::tree::Directive;
-use crate::config::value::{self, Host, Place, ValueError};
+use crate::config::value::{self, Host, UnresolvedAddress, ValueError};
 
 /// The groups found so far.
 #[derive(Default)]
@@ -22,13 +22,13 @@ pub(super) struct Groups {
     /// Groups from an `upstream {}` block.
     blocks: Vec<GroupId>,
     /// The other groups, each with the address it stands for.
-    implicit: Vec<(GroupId, Place)>,
+    implicit: Vec<(GroupId, UnresolvedAddress)>,
 }
 
 impl Builder {
     /// All `upstream {}` blocks of `http {}` or `stream {}`.
-    pub(super) fn upstreams(&mut self, scope: Scope<'_>) {
-        for directive in scope.many("upstream") {
+    pub(super) fn upstreams(&mut self, block: Block<'_>) {
+        for directive in block.many("upstream") {
             let name = first(directive);
             let group = self.upstream(directive);
             if self.groups.block(self.layer, &name.text).is_some() {
@@ -43,26 +43,26 @@ impl Builder {
 
     fn upstream(&mut self, directive: &Directive) -> Group {
         let name = first(directive);
-        let scope = Scope::of(directive);
+        let block = Block::of(directive);
         let mut group = Group::new(&name.text, self.layer);
-        let outcome = self.server_lines(scope, name, &mut group.servers);
+        let outcome = self.server_lines(block, name, &mut group.servers);
         self.keep(outcome);
-        self.set(&mut group.keepalive, scope.number("keepalive", 0, KEEPALIVE_LIMIT));
-        let requests = scope.number("keepalive_requests", 1, u64::MAX);
+        self.set(&mut group.keepalive, block.number("keepalive", 0, KEEPALIVE_LIMIT));
+        let requests = block.number("keepalive_requests", 1, u64::MAX);
         self.set(&mut group.keepalive_requests, requests);
-        self.set(&mut group.keepalive_time, scope.time("keepalive_time"));
-        self.set(&mut group.keepalive_timeout, scope.time("keepalive_timeout"));
+        self.set(&mut group.keepalive_time, block.time("keepalive_time"));
+        self.set(&mut group.keepalive_timeout, block.time("keepalive_timeout"));
         group
     }
 
     fn server_lines(
         &mut self,
-        scope: Scope<'_>,
+        block: Block<'_>,
         name: &Word,
         servers: &mut Vec<Server>,
     ) -> Result<(), Fault> {
-        let mut whole = scope.is_whole();
-        for line in scope.many("server") {
+        let mut whole = block.is_whole();
+        for line in block.many("server") {
             let line_servers = self.server_line(line);
             match self.keep(line_servers) {
                 Some(mut more) => servers.append(&mut more),
@@ -85,8 +85,8 @@ impl Builder {
     }
 
     /// The group that a `proxy_pass` names.
-    pub(super) fn group_of(&mut self, target: &Target<'_>) -> Result<GroupId, Fault> {
-        if let Place::Inet(Host::Name(name), None) = &target.place
+    pub(super) fn group_of(&mut self, target: &PassTarget<'_>) -> Result<GroupId, Fault> {
+        if let UnresolvedAddress::Inet(Host::Name(name), None) = &target.place
             && self.groups.block(self.layer, name).is_none()
             && self.gaps.may_define(name)
         {
@@ -100,8 +100,8 @@ impl Builder {
     }
 
     /// The fault of a name whose `upstream {}` is in the other layer only.
-    fn elsewhere(&self, target: &Target<'_>) -> Option<Fault> {
-        let Place::Inet(Host::Name(name), None) = &target.place else { return None };
+    fn elsewhere(&self, target: &PassTarget<'_>) -> Option<Fault> {
+        let UnresolvedAddress::Inet(Host::Name(name), None) = &target.place else { return None };
         let known = |(layer, known): &&(Layer, String)| {
             *layer != self.layer && known.eq_ignore_ascii_case(name)
         };
@@ -127,10 +127,10 @@ impl Builder {
             server_parameter(parameter, &mut model)?;
         }
         let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
-        if matches!(place, Place::Inet(_, Some(0))) {
+        if matches!(place, UnresolvedAddress::Inet(_, Some(0))) {
             return Err(Fault::new(word.at, ValueError::Port("0".into())));
         }
-        if self.layer == Layer::Stream && matches!(place, Place::Inet(_, None)) {
+        if self.layer == Layer::Stream && matches!(place, UnresolvedAddress::Inet(_, None)) {
             return at(word, BuildError::NoPort(word.text.clone()));
         }
         let addresses = resolve(&place, 80, &mut self.around.names)
@@ -140,9 +140,9 @@ impl Builder {
 }
 
 /// The names of all `upstream {}` blocks.
-pub(super) fn names(http: Scope<'_>, stream: Option<Scope<'_>>) -> Vec<(Layer, String)> {
-    let of = |layer, scope: Scope<'_>| {
-        let blocks = scope.many("upstream");
+pub(super) fn names(http: Block<'_>, stream: Option<Block<'_>>) -> Vec<(Layer, String)> {
+    let of = |layer, block: Block<'_>| {
+        let blocks = block.many("upstream");
         blocks.map(move |block| (layer, first(block).text.clone())).collect::<Vec<_>>()
     };
     let stream = stream.map(|stream| of(Layer::Stream, stream)).unwrap_or_default();
@@ -191,12 +191,12 @@ impl Groups {
     /// The group that a `proxy_pass` names: a block with that name, or an implicit group.
     fn find(
         &mut self,
-        target: &Target<'_>,
+        target: &PassTarget<'_>,
         layer: Layer,
         names: &mut Names,
     ) -> Result<GroupId, Fault> {
         let word = target.word;
-        if let Place::Inet(Host::Name(name), port) = &target.place {
+        if let UnresolvedAddress::Inet(Host::Name(name), port) = &target.place {
             match (self.block(layer, name), port) {
                 (Some(id), None) => return Ok(id),
                 (Some(_), Some(_)) => return at(word, BuildError::UpstreamPort(name.clone())),
@@ -204,15 +204,17 @@ impl Groups {
             }
         }
         let place = match (&target.place, layer) {
-            (Place::Inet(_, None), Layer::Stream) => {
+            (UnresolvedAddress::Inet(_, None), Layer::Stream) => {
                 return at(word, BuildError::NoPort(target.authority.into()));
             }
-            (Place::Inet(host, port), Layer::Http | Layer::Stream) => {
-                Place::Inet(host.clone(), Some(port.unwrap_or(80)))
+            (UnresolvedAddress::Inet(host, port), Layer::Http | Layer::Stream) => {
+                UnresolvedAddress::Inet(host.clone(), Some(port.unwrap_or(80)))
             }
-            (Place::Unix(path), Layer::Http | Layer::Stream) => Place::Unix(path.clone()),
+            (UnresolvedAddress::Unix(path), Layer::Http | Layer::Stream) => {
+                UnresolvedAddress::Unix(path.clone())
+            }
         };
-        let known = |(id, known): &&(GroupId, Place)| {
+        let known = |(id, known): &&(GroupId, UnresolvedAddress)| {
             *known == place && self.groups.get(id.0).is_some_and(|group| group.layer == layer)
         };
         if let Some((id, _)) = self.implicit.iter().find(known) {
@@ -277,10 +279,14 @@ impl Group {
 }
 
 /// All addresses of a place. `None` if its name has none.
-pub(super) fn resolve(place: &Place, default: u16, names: &mut Names) -> Option<Vec<Address>> {
+pub(super) fn resolve(
+    place: &UnresolvedAddress,
+    default: u16,
+    names: &mut Names,
+) -> Option<Vec<Address>> {
     let (host, port) = match place {
-        Place::Unix(path) => return Some(vec![Address::Unix(path.clone())]),
-        Place::Inet(host, port) => (host, port.unwrap_or(default)),
+        UnresolvedAddress::Unix(path) => return Some(vec![Address::Unix(path.clone())]),
+        UnresolvedAddress::Inet(host, port) => (host, port.unwrap_or(default)),
     };
     let ips: Vec<IpAddr> = match host {
         Host::Any => return None,

@@ -4,9 +4,9 @@
 //! `tests/routing.rs` checks the names against what leaves the proxy.
 
 use super::Builder;
+use super::block::{Block, first, second};
 use super::error::Remark;
-use super::scope::{Scope, first, second};
-use crate::config::token::Word;
+use crate::config::lexer::Word;
 
 /// How a proxy treats a field, whatever the file says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,23 +42,23 @@ const NO_CONNECTION: &str = "it needs \"Connection upgrade\" beside it";
 
 impl Builder {
     /// Adds a remark for each directive of a level that sets, hides or passes such a field.
-    pub(super) fn vain_fields(&mut self, scope: Scope<'_>) {
-        for directive in scope.many("proxy_set_header") {
+    pub(super) fn vain_fields(&mut self, block: Block<'_>) {
+        for directive in block.many("proxy_set_header") {
             let (name, value) = (first(directive), second(directive));
-            self.vain("proxy_set_header", name, why_not_set(scope, name, &value.text));
+            self.vain("proxy_set_header", name, why_not_set(block, name, &value.text));
         }
-        for directive in scope.many("add_header") {
+        for directive in block.many("add_header") {
             let name = first(directive);
             let reason = if second(directive).text.is_empty() { None } else { own(name) };
             self.vain("add_header", name, reason.map(reason_of));
         }
-        for directive in scope.many("proxy_hide_header") {
+        for directive in block.many("proxy_hide_header") {
             // The other fields are hidden anyway.
             let name = first(directive);
             let framing = own(name).filter(|own| *own == Own::Framing);
             self.vain("proxy_hide_header", name, framing.map(reason_of));
         }
-        for directive in scope.many("proxy_pass_header") {
+        for directive in block.many("proxy_pass_header") {
             let name = first(directive);
             self.vain("proxy_pass_header", name, own(name).map(reason_of));
         }
@@ -84,7 +84,7 @@ fn reason_of(own: Own) -> &'static str {
 }
 
 /// Why a `proxy_set_header` has no effect. `None` if it has one.
-fn why_not_set(scope: Scope<'_>, name: &Word, value: &str) -> Option<&'static str> {
+fn why_not_set(block: Block<'_>, name: &Word, value: &str) -> Option<&'static str> {
     match own(name)? {
         // The field never leaves as it came. The body's framing stays even if the file removes the
         // field.
@@ -103,20 +103,20 @@ fn why_not_set(scope: Scope<'_>, name: &Word, value: &str) -> Option<&'static st
                 return Some(OPTIONS);
             }
             let upgrade = options(value).any(|option| option == "upgrade");
-            (upgrade && !sets(scope, Own::Upgrade, |value| !value.is_empty())).then_some(NO_UPGRADE)
+            (upgrade && !sets(block, Own::Upgrade, |value| !value.is_empty())).then_some(NO_UPGRADE)
         }
         Own::Upgrade => {
             let asks = |value: &str| {
                 value.contains('$') || options(value).any(|option| option == "upgrade")
             };
-            (!sets(scope, Own::Connection, asks)).then_some(NO_CONNECTION)
+            (!sets(block, Own::Connection, asks)).then_some(NO_CONNECTION)
         }
     }
 }
 
 /// Whether a `proxy_set_header` of the level gives such a field a value that `fits` accepts.
-fn sets(scope: Scope<'_>, wanted: Own, fits: impl Fn(&str) -> bool) -> bool {
-    let mut lines = scope.many("proxy_set_header");
+fn sets(block: Block<'_>, wanted: Own, fits: impl Fn(&str) -> bool) -> bool {
+    let mut lines = block.many("proxy_set_header");
     lines.any(|line| own(first(line)) == Some(wanted) && fits(&second(line).text))
 }
 

@@ -27,9 +27,9 @@ pub struct Word {
     pub at: Span,
 }
 
-/// A token of a file.
+/// A lexeme of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
+pub enum Lexeme {
     /// A name or an argument.
     Word(Word),
     /// `;`
@@ -40,7 +40,7 @@ pub enum Token {
     Close(Span),
 }
 
-/// Reads tokens from a file's bytes.
+/// Reads lexemes from a file's bytes.
 #[derive(Debug)]
 pub struct Lexer<'a> {
     bytes: &'a [u8],
@@ -63,28 +63,28 @@ impl<'a> Lexer<'a> {
         self.here
     }
 
-    /// The next token, or `None` at the end.
+    /// The next lexeme, or `None` at the end.
     ///
     ///
     /// # Errors
     /// A quote that is never closed or is directly followed by a word, or a word that is not UTF-8.
-    pub fn token(&mut self) -> Result<Option<Token>, (Span, TokenError)> {
+    pub fn lexeme(&mut self) -> Result<Option<Lexeme>, (Span, LexerError)> {
         let follows = |byte: u8| is_blank(byte) || byte == b';' || byte == b'{';
         if std::mem::take(&mut self.after_quote) && !self.peek().is_none_or(follows) {
-            return Err((self.here, TokenError::AfterQuote));
+            return Err((self.here, LexerError::AfterQuote));
         }
         self.skip_blanks();
         let at = self.here;
         let Some(first) = self.peek() else { return Ok(None) };
-        let token = match first {
-            b';' => Token::Semicolon(at),
-            b'{' => Token::Open(at),
-            b'}' => Token::Close(at),
-            b'"' | b'\'' => return self.quoted(first).map(|word| Some(Token::Word(word))),
-            _ => return self.bare().map(|word| Some(Token::Word(word))),
+        let lexeme = match first {
+            b';' => Lexeme::Semicolon(at),
+            b'{' => Lexeme::Open(at),
+            b'}' => Lexeme::Close(at),
+            b'"' | b'\'' => return self.quoted(first).map(|word| Some(Lexeme::Word(word))),
+            _ => return self.bare().map(|word| Some(Lexeme::Word(word))),
         };
         self.advance();
-        Ok(Some(token))
+        Ok(Some(lexeme))
     }
 
     fn skip_blanks(&mut self) {
@@ -98,7 +98,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn bare(&mut self) -> Result<Word, (Span, TokenError)> {
+    fn bare(&mut self) -> Result<Word, (Span, LexerError)> {
         let (start, begin) = (self.position, self.here);
         let mut variable = false;
         while let Some(byte) = self.peek() {
@@ -115,7 +115,7 @@ impl<'a> Lexer<'a> {
         self.word(start, self.position, begin)
     }
 
-    fn quoted(&mut self, quote: u8) -> Result<Word, (Span, TokenError)> {
+    fn quoted(&mut self, quote: u8) -> Result<Word, (Span, LexerError)> {
         let begin = self.here;
         self.advance();
         let start = self.position;
@@ -130,15 +130,15 @@ impl<'a> Lexer<'a> {
                 self.advance();
             }
         }
-        Err((begin, TokenError::OpenQuote))
+        Err((begin, LexerError::OpenQuote))
     }
 
-    fn word(&self, start: usize, end: usize, begin: Span) -> Result<Word, (Span, TokenError)> {
+    fn word(&self, start: usize, end: usize, begin: Span) -> Result<Word, (Span, LexerError)> {
         let at = Span { width: self.width_since(begin, start), ..begin };
         let raw = self.bytes.get(start..end).unwrap_or_default();
         match String::from_utf8(unescape(raw)) {
             Ok(text) => Ok(Word { text, at }),
-            Err(_) => Err((at, TokenError::NotUtf8)),
+            Err(_) => Err((at, LexerError::NotUtf8)),
         }
     }
 
@@ -197,9 +197,9 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Why bytes do not form a token.
+/// Why bytes do not form a lexeme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenError {
+pub enum LexerError {
     /// A quote that is never closed.
     OpenQuote,
     /// Text directly after a closing quote.
@@ -208,27 +208,27 @@ pub enum TokenError {
     NotUtf8,
 }
 
-impl TokenError {
+impl LexerError {
     /// What to do about the error.
     pub fn help(self) -> Option<String> {
         match self {
-            TokenError::OpenQuote => {
+            LexerError::OpenQuote => {
                 Some("close the quote; inside it, write a quote as \\\"".into())
             }
-            TokenError::AfterQuote => {
+            LexerError::AfterQuote => {
                 Some("put a space or a \";\" behind the quote, or quote the whole word".into())
             }
-            TokenError::NotUtf8 => None,
+            LexerError::NotUtf8 => None,
         }
     }
 }
 
-impl fmt::Display for TokenError {
+impl fmt::Display for LexerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TokenError::OpenQuote => "this quote is never closed",
-            TokenError::AfterQuote => "a closing quote must be followed by a space, \";\" or \"{\"",
-            TokenError::NotUtf8 => "this word is not UTF-8",
+            LexerError::OpenQuote => "this quote is never closed",
+            LexerError::AfterQuote => "a closing quote must be followed by a space, \";\" or \"{\"",
+            LexerError::NotUtf8 => "this word is not UTF-8",
         })
     }
 }
@@ -237,16 +237,16 @@ impl fmt::Display for TokenError {
 mod tests {
     use super::*;
 
-    /// All tokens of a text, with words in brackets.
-    fn tokens(text: &str) -> String {
+    /// All lexemes of a text, with words in brackets.
+    fn lexemes(text: &str) -> String {
         let mut lexer = Lexer::new(0, text.as_bytes());
         let mut seen = String::new();
         loop {
-            match lexer.token() {
-                Ok(Some(Token::Word(word))) => seen += &format!("[{}]", word.text),
-                Ok(Some(Token::Semicolon(_))) => seen.push(';'),
-                Ok(Some(Token::Open(_))) => seen.push('{'),
-                Ok(Some(Token::Close(_))) => seen.push('}'),
+            match lexer.lexeme() {
+                Ok(Some(Lexeme::Word(word))) => seen += &format!("[{}]", word.text),
+                Ok(Some(Lexeme::Semicolon(_))) => seen.push(';'),
+                Ok(Some(Lexeme::Open(_))) => seen.push('{'),
+                Ok(Some(Lexeme::Close(_))) => seen.push('}'),
                 Ok(None) => return seen,
                 Err((at, error)) => return format!("{seen}{}:{}:{error:?}", at.line, at.column),
             }
@@ -255,44 +255,44 @@ mod tests {
 
     #[test]
     fn words_end_at_blanks_semicolons_and_braces() {
-        assert_eq!(tokens("a b;c{d e;}"), "[a][b];[c]{[d][e];}");
-        assert_eq!(tokens("a\tb\r\n;"), "[a][b];");
-        assert_eq!(tokens(""), "");
+        assert_eq!(lexemes("a b;c{d e;}"), "[a][b];[c]{[d][e];}");
+        assert_eq!(lexemes("a\tb\r\n;"), "[a][b];");
+        assert_eq!(lexemes(""), "");
     }
 
     #[test]
     fn a_closing_brace_inside_a_word_is_part_of_it() {
-        assert_eq!(tokens("a b} ;"), "[a][b}];");
+        assert_eq!(lexemes("a b} ;"), "[a][b}];");
     }
 
     #[test]
     fn quotes_keep_blanks_and_open_only_at_the_start_of_a_word() {
-        assert_eq!(tokens("a 'b c;' \"d'e\";"), "[a][b c;][d'e];");
-        assert_eq!(tokens("a b\"c d\";"), "[a][b\"c][d\"];");
-        assert_eq!(tokens("a '';"), "[a][];");
+        assert_eq!(lexemes("a 'b c;' \"d'e\";"), "[a][b c;][d'e];");
+        assert_eq!(lexemes("a b\"c d\";"), "[a][b\"c][d\"];");
+        assert_eq!(lexemes("a '';"), "[a][];");
     }
 
     #[test]
     fn escapes_are_undone_as_nginx_does() {
-        assert_eq!(tokens(r#"a "x\"y" \t\n\\ \d \;;"#), "[a][x\"y][\t\n\\][\\d][\\;];");
+        assert_eq!(lexemes(r#"a "x\"y" \t\n\\ \d \;;"#), "[a][x\"y][\t\n\\][\\d][\\;];");
     }
 
     #[test]
     fn comments_begin_only_where_a_word_could() {
-        assert_eq!(tokens("a # b ;\n c#d;#end"), "[a][c#d];");
-        assert_eq!(tokens("# ä #\n#\n"), "");
+        assert_eq!(lexemes("a # b ;\n c#d;#end"), "[a][c#d];");
+        assert_eq!(lexemes("# ä #\n#\n"), "");
     }
 
     #[test]
     fn braces_of_a_variable_belong_to_its_word() {
-        assert_eq!(tokens("a ${host}:1 x${b}{c;}"), "[a][${host}:1][x${b}]{[c];}");
+        assert_eq!(lexemes("a ${host}:1 x${b}{c;}"), "[a][${host}:1][x${b}]{[c];}");
     }
 
     #[test]
     fn columns_count_characters_and_widths_include_quotes() {
         let mut lexer = Lexer::new(0, "ä 'öü'\n  z".as_bytes());
         let mut spans = Vec::new();
-        while let Ok(Some(Token::Word(word))) = lexer.token() {
+        while let Ok(Some(Lexeme::Word(word))) = lexer.lexeme() {
             spans.push((word.at.line, word.at.column, word.at.width));
         }
         assert_eq!(spans, [(1, 1, 1), (1, 3, 4), (2, 3, 1)]);
@@ -300,10 +300,10 @@ mod tests {
 
     #[test]
     fn broken_quotes_and_words_are_errors_at_their_place() {
-        assert_eq!(tokens("a\n 'b c"), "[a]2:2:OpenQuote");
-        assert_eq!(tokens("a \"b\"c"), "[a][b]1:6:AfterQuote");
-        assert_eq!(tokens("a \"b\\"), "[a]1:3:OpenQuote");
+        assert_eq!(lexemes("a\n 'b c"), "[a]2:2:OpenQuote");
+        assert_eq!(lexemes("a \"b\"c"), "[a][b]1:6:AfterQuote");
+        assert_eq!(lexemes("a \"b\\"), "[a]1:3:OpenQuote");
         let mut lexer = Lexer::new(0, b"# \xff\n \xfc;");
-        assert!(matches!(lexer.token(), Err((_, TokenError::NotUtf8))));
+        assert!(matches!(lexer.lexeme(), Err((_, LexerError::NotUtf8))));
     }
 }

@@ -1,22 +1,22 @@
-//! Finds a directive in its block and reads its value.
+//! The directives of one block, and reading their values.
 
 use std::time::Duration;
 
 use super::error::BuildError;
 use crate::config::diagnostic::Fault;
-use crate::config::token::Word;
+use crate::config::lexer::Word;
 use crate::config::tree::Directive;
 use crate::config::value;
 
 /// The directives of one block. Sound ones are known to be allowed there with the right number of
 /// arguments; the others are hidden.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'t>(pub(super) &'t [Directive]);
+pub(super) struct Block<'t>(pub(super) &'t [Directive]);
 
-impl<'t> Scope<'t> {
+impl<'t> Block<'t> {
     /// The contents of a directive that has a block.
-    pub(super) fn of(directive: &'t Directive) -> Scope<'t> {
-        Scope(directive.block.as_deref().unwrap_or_default())
+    pub(super) fn of(directive: &'t Directive) -> Block<'t> {
+        Block(directive.block.as_deref().unwrap_or_default())
     }
 
     /// All sound directives.

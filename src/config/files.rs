@@ -45,7 +45,6 @@ impl Files {
 
     /// Reads the main file, which may also be a pipe or a device; returns its index.
     ///
-    ///
     /// # Errors
     /// If the file cannot be read or is too large, or if it is an empty pipe.
     pub fn read_main(&mut self, path: &Path) -> Result<usize, TreeError> {
@@ -58,7 +57,6 @@ impl Files {
     }
 
     /// Reads a file that an `include` names; returns its index.
-    ///
     ///
     /// # Errors
     /// If the path is not a regular file, cannot be read, is too large or exceeds the number of
@@ -125,7 +123,6 @@ impl Files {
     }
 
     /// The paths that an `include` names: a single one, or all that match the mask, sorted.
-    ///
     ///
     /// # Errors
     /// If nothing may be included.

@@ -65,7 +65,6 @@ impl<'a> Lexer<'a> {
 
     /// The next lexeme, or `None` at the end.
     ///
-    ///
     /// # Errors
     /// A quote that is never closed or is directly followed by a word, or a word that is not UTF-8.
     pub fn lexeme(&mut self) -> Result<Option<Lexeme>, (Span, LexerError)> {

@@ -71,7 +71,6 @@ pub struct Loaded {
 
 /// Reads, checks and resolves a configuration. Blocks while names are resolved.
 ///
-///
 /// # Errors
 /// All faults found, with their places.
 pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
@@ -98,7 +97,6 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
 
 /// Builds a configuration from a text without touching the file system or resolving any name but
 /// `localhost`: for tests, benchmarks and fuzzing.
-///
 ///
 /// # Errors
 /// All faults found, with their places.

@@ -23,7 +23,6 @@ impl Template {
     /// Compiles a value: `$name` and `${name}` become variables, or text if the variable is
     /// constant.
     ///
-    ///
     /// # Errors
     /// A `$` without a name, an unknown variable, or one that nginx has and we do not.
     pub fn compile(

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 /// A time: `3`, `3s`, `1m30s`, `500ms`, `1h 30m`, `75d`; a bare number is in seconds.
 ///
-///
 /// Units must be in falling order, each at most once, as in nginx.
-///
 ///
 /// # Errors
 /// Any other text, or more milliseconds than a `u64` holds.
@@ -60,7 +58,6 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 
 /// A size in bytes: `8192`, `8k`, `1m`, `2g`.
 ///
-///
 /// # Errors
 /// Any other text, or more bytes than a `u64` holds.
 pub fn size(text: &str) -> Result<u64, ValueError> {
@@ -78,7 +75,6 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
 
 /// A number without a sign.
 ///
-///
 /// # Errors
 /// Any other text, or more than a `u64` holds.
 pub fn number(text: &str) -> Result<u64, ValueError> {
@@ -89,7 +85,6 @@ pub fn number(text: &str) -> Result<u64, ValueError> {
 }
 
 /// `on` or `off`, in upper or lower case, as in nginx.
-///
 ///
 /// # Errors
 /// Any other text.
@@ -122,7 +117,6 @@ pub enum Host {
 }
 
 /// An address to connect to or to listen on: `HOST`, `HOST:PORT`, `[::1]:80`, `*:80`, `unix:/path`.
-///
 ///
 /// # Errors
 /// An empty host or path, or an invalid port.
@@ -166,7 +160,6 @@ pub fn place(text: &str) -> Result<UnresolvedAddress, ValueError> {
 }
 
 /// The address of a `listen`: like [`place`], or a bare port.
-///
 ///
 /// # Errors
 /// Like [`place`].

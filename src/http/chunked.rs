@@ -78,7 +78,6 @@ impl ChunkScanner {
     /// consumed (an unfinished line, or bytes after the body) must be passed in again, with more
     /// after them.
     ///
-    ///
     /// # Errors
     /// As soon as the bytes cannot be chunks.
     pub fn scan(&mut self, bytes: &mut [u8], keep: Keep) -> Result<Scan, ChunkError> {

@@ -28,7 +28,6 @@ pub struct TooLong;
 impl Options {
     /// Reads the `Connection` lines among `fields`.
     ///
-    ///
     /// # Errors
     /// More than [`MAX_LENGTH`] bytes in total.
     pub fn of(fields: Fields<'_>) -> Result<Options, TooLong> {
@@ -91,7 +90,6 @@ impl<'a> Named<'a> {
     }
 
     /// Whether the field `name` is hop-by-hop.
-    ///
     ///
     /// `Cache-Control` never is: RFC 9110 forbids naming a field that is meant for all recipients.
     /// Fields for framing and routing are rewritten anyway.

@@ -46,7 +46,6 @@ impl FramingError {
 
 /// How the body of a request ends.
 ///
-///
 /// # Errors
 /// If the end is uncertain.
 pub fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
@@ -54,7 +53,6 @@ pub fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
 }
 
 /// How the body of a final response ends; `to_head` if the request was a `HEAD`.
-///
 ///
 /// # Errors
 /// If the fields are contradictory, even if there is no body.
@@ -67,7 +65,6 @@ pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, Fr
 }
 
 /// The framing that the fields declare; `None` if they declare none.
-///
 ///
 /// # Errors
 /// If the end is uncertain.
@@ -171,7 +168,6 @@ impl Body {
     }
 
     /// Finds which of the next bytes belong to this body: see [`ChunkScanner::scan`].
-    ///
     ///
     /// # Errors
     /// A malformed chunk.

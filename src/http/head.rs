@@ -92,7 +92,6 @@ pub struct HeadScan {
 impl HeadScan {
     /// Searches the bytes received since the head began. `Some(length)` once it is whole.
     ///
-    ///
     /// # Errors
     /// A malformed line end or an exceeded limit, as soon as it is certain.
     pub fn end(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, HeadError> {
@@ -106,7 +105,6 @@ impl HeadScan {
 
     /// Like [`HeadScan::end`], for a request. Its first line is checked as soon as it is whole,
     /// because a client of another protocol may wait for an answer before it sends more.
-    ///
     ///
     /// # Errors
     /// As for [`HeadScan::end`], and an invalid request line.
@@ -169,7 +167,6 @@ impl HeadScan {
 
 /// Length of the empty lines (CRLF) at the start of `bytes`.
 ///
-///
 /// # Errors
 /// More than [`MAX_EMPTY_LINES`].
 pub fn empty_lines(bytes: &[u8]) -> Result<usize, HeadError> {
@@ -179,7 +176,6 @@ pub fn empty_lines(bytes: &[u8]) -> Result<usize, HeadError> {
 
 /// Parses a whole head, as delimited by [`HeadScan`]; writes the positions of its fields to
 /// `places`.
-///
 ///
 /// # Errors
 /// Any deviation from the syntax.
@@ -213,7 +209,6 @@ pub fn parse_request<'a>(
 
 /// Parses a whole head, as delimited by [`HeadScan`]; writes the positions of its fields to
 /// `places`.
-///
 ///
 /// # Errors
 /// Any deviation from the syntax, and a status outside 100 to 599.

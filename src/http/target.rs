@@ -26,7 +26,6 @@ pub struct TargetError;
 impl<'a> Target<'a> {
     /// Parses a target, for any method but `CONNECT`.
     ///
-    ///
     /// # Errors
     /// Neither origin-form, absolute-form with a plain authority, nor `*` with `OPTIONS`.
     pub fn parse(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, TargetError> {
@@ -122,7 +121,6 @@ const NAME_BYTES: [bool; 256] = alphanumerics_and(b"-._~!$&'()*+,;=");
 
 /// Appends to `out` the path that locations are matched against: decoded, dot segments resolved
 /// and, if `merge_slashes`, slashes merged.
-///
 ///
 /// # Errors
 /// A `%` that is not followed by two hexadecimal digits, an encoded NUL, or a path above the root.

@@ -50,7 +50,6 @@ pub trait Net {
 
     /// Binds and registers a listening socket.
     ///
-    ///
     /// # Errors
     /// Any error of the system: the address is in use, not local, or not permitted.
     fn listen(&mut self, at: &Listen, token: Token) -> io::Result<Self::Listener>;
@@ -58,13 +57,11 @@ pub trait Net {
     /// Accepts one waiting connection: the stream, the client's address and the address it
     /// connected to. Not registered yet: see [`Net::watch`].
     ///
-    ///
     /// # Errors
     /// `WouldBlock` if none waits; any other error of the system (no descriptor, aborted).
     fn accept(&mut self, from: &Self::Listener) -> io::Result<Accepted<Self::Stream>>;
 
     /// Begins to connect. An event announces the outcome; ask [`Stream::connected`] then.
-    ///
     ///
     /// # Errors
     /// A connect that fails at once, or no socket available.
@@ -72,13 +69,11 @@ pub trait Net {
 
     /// Creates a pipe.
     ///
-    ///
     /// # Errors
     /// `Unsupported` if the system has no pipes, else any error of the system.
     fn pipe(&mut self) -> io::Result<Self::Pipe>;
 
     /// Registers a stream, once, for both directions.
-    ///
     ///
     /// # Errors
     /// Any error of the system.
@@ -86,7 +81,6 @@ pub trait Net {
 
     /// Waits for events until `until` and puts them into `events`, which is cleared first. Returns
     /// the current time, never earlier than before. May return early without events.
-    ///
     ///
     /// # Errors
     /// A failure after which the loop cannot continue.
@@ -123,13 +117,11 @@ pub trait Stream {
 
     /// Moves at most `most` bytes into an empty pipe; 0 is the orderly end.
     ///
-    ///
     /// # Errors
     /// `WouldBlock`, or the connection's failure.
     fn splice_in(&mut self, into: &mut Self::Pipe, most: usize) -> io::Result<usize>;
 
     /// Moves at most `most` bytes out of a pipe that holds some.
-    ///
     ///
     /// # Errors
     /// `WouldBlock`, or the connection's failure.
@@ -143,20 +135,17 @@ pub trait Stream {
 
     /// Writes the slices in order; returns the number of bytes accepted.
     ///
-    ///
     /// # Errors
     /// `WouldBlock`, or the connection's failure.
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Whether a connect has finished: `Ok(false)` while it continues.
     ///
-    ///
     /// # Errors
     /// The reason of its failure.
     fn connected(&mut self) -> io::Result<bool>;
 
     /// Sends a FIN; reading remains possible.
-    ///
     ///
     /// # Errors
     /// Any error of the system. Callers ignore a connection that is already broken.

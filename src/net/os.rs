@@ -32,7 +32,6 @@ pub struct OsNet {
 impl OsNet {
     /// A network without sockets whose time begins now.
     ///
-    ///
     /// # Errors
     /// If the system has no descriptor left.
     #[allow(clippy::disallowed_methods)] // this file is where the clock is read
@@ -51,7 +50,6 @@ impl OsNet {
 
     /// Registers a source that is not one of the worker's sockets (signals). Its events only end
     /// the wait: see [`OsNet::outside`].
-    ///
     ///
     /// # Errors
     /// Any error of the system.
@@ -215,7 +213,6 @@ impl Drop for SocketFile {
 
 impl OsListener {
     /// The listening address, with the kernel's choice in place of port 0.
-    ///
     ///
     /// # Errors
     /// Any error of the system.

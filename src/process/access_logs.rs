@@ -19,7 +19,6 @@ pub struct AccessLogs {
 impl AccessLogs {
     /// Opens all logs of a configuration.
     ///
-    ///
     /// # Errors
     /// The first file that cannot be opened.
     pub fn open(logs: &[AccessLog]) -> Result<AccessLogs, ProcessError> {

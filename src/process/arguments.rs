@@ -83,7 +83,6 @@ struct Options {
 /// Parses the command line; the first argument is the program's name. If no file is named, the
 /// first default file that exists is used.
 ///
-///
 /// # Errors
 /// The first invalid argument, or no file at all.
 pub fn parse(

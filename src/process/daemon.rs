@@ -33,7 +33,6 @@ pub(super) struct Word(PipeWriter);
 /// Splits the process in two; the background process has no terminal. Each then needs its own
 /// signals: the descriptor that wakes them up is shared, and either would consume it.
 ///
-///
 /// # Errors
 /// If the system has no process or descriptor left.
 pub(super) fn split(signals: &mut Signals) -> io::Result<Side> {
@@ -51,7 +50,6 @@ pub(super) fn split(signals: &mut Signals) -> io::Result<Side> {
 impl Word {
     /// Redirects the streams to `/dev/null`, then releases the foreground process.
     ///
-    ///
     /// # Errors
     /// If there is no `/dev/null`.
     pub(super) fn give(mut self) -> io::Result<()> {
@@ -64,7 +62,6 @@ impl Word {
 
 impl Child {
     /// Waits for the report. Signals that arrive meanwhile go to the child.
-    ///
     ///
     /// # Errors
     /// If the child ends without reporting.

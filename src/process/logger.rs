@@ -99,7 +99,6 @@ pub fn finish() {
 
 /// Reopens all files, which may have been renamed.
 ///
-///
 /// # Errors
 /// The first file that cannot be opened. Such files stay open as they were.
 pub fn reopen() -> Result<(), ProcessError> {

@@ -30,7 +30,6 @@ struct Mark {
 impl WrittenPid {
     /// Writes the process id to the configured file.
     ///
-    ///
     /// # Errors
     /// If a configured path cannot be written; for the default path that is only logged.
     pub fn write(pid: &PidFile) -> Result<Option<WrittenPid>, ProcessError> {
@@ -111,7 +110,6 @@ pub fn read_pid(path: &Path) -> Result<i32, ProcessError> {
 
 /// Reads the beginning of a file that should be small: no more than that, as a device may never
 /// end. Does not wait for a FIFO's writer.
-///
 ///
 /// # Errors
 /// Any error of the system.

@@ -49,7 +49,6 @@ impl Port {
     /// Opens a log for appending, and creates a missing file. The paths of the standard streams
     /// mean those streams, even if they cannot be opened by path (sockets, other owners).
     ///
-    ///
     /// # Errors
     /// Any error of the system.
     pub fn open(path: &Path) -> io::Result<Port> {
@@ -159,7 +158,6 @@ impl Port {
 
     /// Writes as many of the bytes as there is room for now.
     ///
-    ///
     /// # Errors
     /// `WouldBlock` if there is no room; any other error of the system.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -176,7 +174,6 @@ impl Port {
     }
 
     /// Waits for room, at most for `patience`.
-    ///
     ///
     /// # Errors
     /// `BrokenPipe` if there is no reader any more; any other error of the system.

@@ -104,7 +104,6 @@ pub(super) struct Permitted<'a> {
 impl Permitted<'_> {
     /// Looks the user up.
     ///
-    ///
     /// # Errors
     /// There is no such user or group.
     pub(super) fn of(user: &User) -> Result<Permitted<'_>, ProcessError> {

@@ -35,7 +35,6 @@ struct Told {
 impl Reloads {
     /// Creates the file that belongs to a pid file, and replaces one left by another process.
     ///
-    ///
     /// # Errors
     /// Any error of the system.
     pub fn create(pid_file: &Path) -> io::Result<Reloads> {
@@ -65,7 +64,6 @@ impl Reloads {
     }
 
     /// Continues in the file that belongs to another pid file.
-    ///
     ///
     /// # Errors
     /// Like [`Reloads::create`]; the old file stays in use.
@@ -101,7 +99,6 @@ impl Reloads {
 }
 
 /// Makes a process reload, and waits for the outcome.
-///
 ///
 /// # Errors
 /// The reload failed, the process cannot be signalled or has ended, or the outcome is unknown.

@@ -27,7 +27,6 @@ use crate::worker::Worker;
 
 /// Serves until a signal ends the process.
 ///
-///
 /// # Errors
 /// Anything that prevents a start, or a failure of the event loop.
 pub(super) fn serve(source: Source) -> Result<(), ProcessError> {

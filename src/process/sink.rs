@@ -66,7 +66,6 @@ impl News {
 impl Sink {
     /// Opens a log: see [`Port::open`].
     ///
-    ///
     /// # Errors
     /// Any error of the system, with the path.
     pub fn open(path: &Path) -> Result<Sink, ProcessError> {
@@ -84,7 +83,6 @@ impl Sink {
 
     /// Reopens the path, which may lead to another file now. Lines that the old file has no room
     /// for go to the new one.
-    ///
     ///
     /// # Errors
     /// Like [`Sink::open`]; the log stays as it was.

@@ -25,7 +25,6 @@ pub fn is_root() -> bool {
 
 /// Sends a signal to a process; 0 only checks that the process exists.
 ///
-///
 /// # Errors
 /// There is no such process, or it may not be signalled.
 pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
@@ -37,7 +36,6 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
 }
 
 /// The numeric ids of a user and of its own or another group.
-///
 ///
 /// # Errors
 /// There is no such user or group.
@@ -51,7 +49,6 @@ pub fn find_ids(user: &str, group: Option<&str>) -> io::Result<Ids> {
 }
 
 /// All groups of the user, as numbers.
-///
 ///
 /// # Errors
 /// Any error of the system.
@@ -69,7 +66,6 @@ fn absent(reason: Errno) -> io::Error {
 }
 
 /// Changes to the user permanently, with all its groups.
-///
 ///
 /// # Errors
 /// Not permitted.
@@ -94,7 +90,6 @@ pub(super) fn open_flags(flags: OFlags) -> i32 {
 
 /// Raises the limit on open descriptors to `want`, and the hard limit if permitted. Returns the
 /// resulting limit.
-///
 ///
 /// # Errors
 /// Any error of the system.

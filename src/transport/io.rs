@@ -89,7 +89,6 @@ impl<N: Net> Io<N> {
 
     /// Begins to connect.
     ///
-    ///
     /// # Errors
     /// Any error of the system; [`super::dial::failure_of_connect`] finds what it says about the
     /// server.
@@ -102,7 +101,6 @@ impl<N: Net> Io<N> {
     }
 
     /// Registers a stream under a new token.
-    ///
     ///
     /// # Errors
     /// Any error of the system.

@@ -199,7 +199,6 @@ impl<N: Net> Socket<N> {
 
     /// Whether a connect has finished; asked only after an event.
     ///
-    ///
     /// # Errors
     /// The reason of the failure.
     pub fn connected(&mut self) -> io::Result<bool> {

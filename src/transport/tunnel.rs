@@ -45,7 +45,6 @@ impl<N: Net> Tunnel<N> {
 
     /// Tries each direction once. Returns whether anything moved.
     ///
-    ///
     /// # Errors
     /// How the tunnel ended: both sockets must be closed.
     pub fn pass(

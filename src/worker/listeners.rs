@@ -41,7 +41,6 @@ impl<N: Net> Listeners<N> {
     /// Listens as `config` says: keeps existing listeners, binds new ones, closes those no longer
     /// named.
     ///
-    ///
     /// # Errors
     /// The first listener that cannot be bound; then nothing changes.
     /// The first listener that cannot be bound; nothing has changed then.
@@ -131,7 +130,6 @@ impl<N: Net> Listeners<N> {
     }
 
     /// Accepts one connection; `None` if none waits.
-    ///
     ///
     /// # Errors
     /// We lack descriptors or memory. For any other failure accepting pauses.

@@ -106,7 +106,6 @@ pub struct Census {
 impl<N: Net> Worker<N> {
     /// Binds every listener; nothing is served before the first turn.
     ///
-    ///
     /// # Errors
     /// The first listener that cannot be bound.
     pub fn new(net: N, config: Arc<Config>) -> Result<Worker<N>, ListenError> {
@@ -130,7 +129,6 @@ impl<N: Net> Worker<N> {
     }
 
     /// Waits once, at most until `until`, and handles everything that became possible.
-    ///
     ///
     /// # Errors
     /// A failure after which the loop cannot continue.
@@ -162,7 +160,6 @@ impl<N: Net> Worker<N> {
     }
 
     /// Makes `config` the configuration for new requests. Exchanges in flight keep theirs.
-    ///
     ///
     /// # Errors
     /// A new listener cannot be bound; then nothing changes.

@@ -121,7 +121,6 @@ impl Reader {
 
     /// The next piece, if enough bytes have arrived. `to_head` says that the request was a HEAD.
     ///
-    ///
     /// # Errors
     /// The rule that the bytes break.
     pub fn next(&mut self, to_head: bool) -> Result<Option<Piece>, Flaw> {

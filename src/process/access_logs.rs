@@ -62,7 +62,7 @@ impl AccessLogs {
     pub fn write(&mut self, path: &Path, lines: &mut Vec<u8>, now: Time) {
         if let Some(sink) = self.sink(path) {
             sink.write(lines, now);
-            tell_news(sink);
+            report_changes(sink);
         }
         lines.clear();
     }
@@ -71,7 +71,7 @@ impl AccessLogs {
     pub fn flush(&mut self, now: Time) -> Time {
         for sink in &mut self.sinks {
             sink.flush(now);
-            tell_news(sink);
+            report_changes(sink);
         }
         self.sinks.iter().map(Sink::next_try).min().unwrap_or(Time::NEVER)
     }
@@ -80,7 +80,7 @@ impl AccessLogs {
     pub fn finish(&mut self) {
         for sink in &mut self.sinks {
             sink.finish();
-            tell_news(sink);
+            report_changes(sink);
         }
     }
 
@@ -100,9 +100,9 @@ impl AccessLogs {
     }
 }
 
-fn tell_news(sink: &mut Sink) {
-    if let Some(news) = sink.news() {
-        log::error!("{}", news.line(sink.path()));
+fn report_changes(sink: &mut Sink) {
+    if let Some(change) = sink.change() {
+        log::error!("{}", change.line(sink.path()));
     }
 }
 

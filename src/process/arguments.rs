@@ -67,7 +67,7 @@ pub enum Signal {
 
 /// The options collected so far.
 #[derive(Default)]
-struct Options {
+struct GivenOptions {
     config: Option<PathBuf>,
     prefix: Option<PathBuf>,
     extra: Option<String>,
@@ -90,7 +90,7 @@ pub fn parse(
     exists: impl Fn(&Path) -> bool,
 ) -> Result<Task, ArgumentError> {
     let mut parser = Parser::from_iter(args);
-    let mut options = Options::default();
+    let mut options = GivenOptions::default();
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Short('c') => options.config = Some(parser.value()?.into()),
@@ -125,7 +125,7 @@ fn signal(name: String) -> Result<Signal, ArgumentError> {
     }
 }
 
-impl Options {
+impl GivenOptions {
     fn task(self, exists: impl Fn(&Path) -> bool) -> Result<Task, ArgumentError> {
         let main = self.main(exists)?;
         let prefix = self.prefix.unwrap_or_default();

@@ -14,40 +14,40 @@ use signal_hook_mio::v1_0::Signals;
 use super::{ProcessError, system};
 
 /// Which of the two processes this is.
-pub(super) enum Side {
+pub(super) enum Role {
     /// The process that was started.
     Foreground(Child),
     /// The process that serves, with the signals that arrived before the split.
-    Background(Word, Vec<i32>),
+    Background(Readiness, Vec<i32>),
 }
 
 /// The background process, until it reports that it serves.
 pub(super) struct Child {
     pid: i32,
-    word: PipeReader,
+    readiness: PipeReader,
 }
 
 /// The report that this process serves, until it is given.
-pub(super) struct Word(PipeWriter);
+pub(super) struct Readiness(PipeWriter);
 
 /// Splits the process in two; the background process has no terminal. Each then needs its own
 /// signals: the descriptor that wakes them up is shared, and either would consume it.
 ///
 /// # Errors
 /// If the system has no process or descriptor left.
-pub(super) fn split(signals: &mut Signals) -> io::Result<Side> {
+pub(super) fn split(signals: &mut Signals) -> io::Result<Role> {
     let (reader, writer) = io::pipe()?;
     let earlier = signals.pending().collect();
     match fork::fork()? {
-        Fork::Parent(pid) => Ok(Side::Foreground(Child { pid, word: reader })),
+        Fork::Parent(pid) => Ok(Role::Foreground(Child { pid, readiness: reader })),
         Fork::Child => {
             fork::setsid()?;
-            Ok(Side::Background(Word(writer), earlier))
+            Ok(Role::Background(Readiness(writer), earlier))
         }
     }
 }
 
-impl Word {
+impl Readiness {
     /// Redirects the streams to `/dev/null`, then releases the foreground process.
     ///
     /// # Errors
@@ -69,14 +69,14 @@ impl Child {
         let failed = |reason| ProcessError::System { what: "waiting for the background", reason };
         loop {
             self.pass_on(signals);
-            let mut word = [PollFd::new(&self.word, PollFlags::IN)];
-            match poll(&mut word, Some(&LOOK_AT_SIGNALS)) {
+            let mut readiness = [PollFd::new(&self.readiness, PollFlags::IN)];
+            match poll(&mut readiness, Some(&LOOK_AT_SIGNALS)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Ok(_) => break,
                 Err(reason) => return Err(failed(reason.into())),
             }
         }
-        match self.word.read(&mut [0]) {
+        match self.readiness.read(&mut [0]) {
             Ok(0) => {}
             Ok(_) => {
                 self.pass_on(signals);

@@ -13,7 +13,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::ProcessError;
 use super::port::{self, STDERR};
-use super::sink::{News, Sink};
+use super::sink::{Sink, SinkChange};
 use crate::config::model::{ErrorLog, LogSink};
 use crate::time::Time;
 
@@ -201,7 +201,7 @@ impl Sinks {
     fn flush(&mut self, now: Time) -> Time {
         self.now = now;
         self.all.iter_mut().for_each(|log| log.sink.flush(now));
-        if self.tell_news() {
+        if self.report_changes() {
             self.all.iter_mut().for_each(|log| log.sink.flush(now));
         }
         // A log of an earlier configuration is closed once its last lines are written.
@@ -211,26 +211,26 @@ impl Sinks {
 
     fn finish(&mut self) {
         self.all.iter_mut().for_each(|log| log.sink.finish());
-        if self.tell_news() {
+        if self.report_changes() {
             self.all.iter_mut().for_each(|log| log.sink.finish());
         }
     }
 
     /// Reports a failing log in the other logs, and a recovered one in all. Returns whether there
     /// was anything to report.
-    fn tell_news(&mut self) -> bool {
-        let news: Vec<(usize, News)> = self
+    fn report_changes(&mut self) -> bool {
+        let changes: Vec<(usize, SinkChange)> = self
             .all
             .iter_mut()
             .enumerate()
-            .filter_map(|(place, log)| Some((place, log.sink.news()?)))
+            .filter_map(|(place, log)| Some((place, log.sink.change()?)))
             .collect();
-        for (place, news) in &news {
+        for (place, change) in &changes {
             let Some(subject) = self.all.get(*place) else { continue };
-            let message = news.line(subject.sink.path());
+            let message = change.line(subject.sink.path());
             let at = utc_now().to_offset(self.offset);
             for (other, log) in self.all.iter_mut().enumerate() {
-                if other != *place || matches!(news, News::Works { .. }) {
+                if other != *place || matches!(change, SinkChange::Works { .. }) {
                     log.push(at, Level::Error, &message, self.now);
                 }
             }
@@ -240,7 +240,7 @@ impl Sinks {
                 stderr.flush(self.now);
             }
         }
-        !news.is_empty()
+        !changes.is_empty()
     }
 }
 

@@ -13,7 +13,7 @@ use signal_hook::low_level::raise;
 use signal_hook_mio::v1_0::Signals;
 
 use super::access_logs::AccessLogs;
-use super::daemon::{self, Side, Word};
+use super::daemon::{self, Readiness, Role};
 use super::logger::{self, Sinks};
 use super::pid::WrittenPid;
 use super::rehearsal::{Permitted, USER_IGNORED};
@@ -42,13 +42,13 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     let config = Arc::new(config);
     logger::install(logger::open(&config.process.error_logs)?);
     logger::note_panics();
-    let mut word = None;
+    let mut readiness = None;
     if config.process.daemon {
         let split = daemon::split(&mut signals);
         match split.map_err(|reason| ProcessError::System { what: "fork()", reason })? {
-            Side::Foreground(child) => return child.wait(&mut signals),
-            Side::Background(given, earlier) => {
-                word = Some(given);
+            Role::Foreground(child) => return child.wait(&mut signals),
+            Role::Background(given, earlier) => {
+                readiness = Some(given);
                 let own = watch_signals(&starting).map_err(no_signals)?;
                 let inherited = std::mem::replace(&mut signals, own).pending();
                 let earlier: Vec<i32> = earlier.into_iter().chain(inherited).collect();
@@ -60,7 +60,7 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     log::info!("{VERSION}");
     notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
     let mut running = start(source, config, signals)?;
-    let outcome = running.let_go(word).and_then(|()| running.until_the_end());
+    let outcome = running.let_go(readiness).and_then(|()| running.until_the_end());
     running.worker.stop();
     running.write_logs(Lines::All);
     running.logs.finish();
@@ -92,7 +92,7 @@ fn start(
         logs,
         reloads: pid.as_ref().and_then(create_reloads),
         pid,
-        stage: Stage::Serving,
+        activity: Activity::Serving,
         descriptors,
         logs_wait: Time::ZERO,
     };
@@ -114,7 +114,7 @@ struct Running {
     pid: Option<WrittenPid>,
     /// For `-s reload`; `Some` only if there is a pid file.
     reloads: Option<Reloads>,
-    stage: Stage,
+    activity: Activity,
     /// When to retry writing log lines that found no room.
     logs_wait: Time,
     /// Descriptors that were open before the first socket.
@@ -122,7 +122,7 @@ struct Running {
 }
 
 /// What the process does besides serving.
-enum Stage {
+enum Activity {
     Serving,
     /// A thread loads the new configuration, because resolving names may take long.
     Loading(Loading),
@@ -145,10 +145,12 @@ enum Lines {
 
 impl Running {
     /// In the background: releases the standard streams and the foreground process.
-    fn let_go(&mut self, word: Option<Word>) -> Result<(), ProcessError> {
-        if let Some(word) = word {
+    fn let_go(&mut self, readiness: Option<Readiness>) -> Result<(), ProcessError> {
+        if let Some(readiness) = readiness {
             logger::finish();
-            word.give().map_err(|reason| ProcessError::System { what: "/dev/null", reason })?;
+            readiness
+                .give()
+                .map_err(|reason| ProcessError::System { what: "/dev/null", reason })?;
             logger::leave_stderr();
             self.logs.leave_streams();
         }
@@ -166,7 +168,7 @@ impl Running {
             }
             self.advance();
             self.write_logs(Lines::Due);
-            if let Stage::Ended = self.stage {
+            if let Activity::Ended = self.activity {
                 return Ok(());
             }
         }
@@ -175,12 +177,12 @@ impl Running {
     /// When to check what no event announces.
     fn wake_up_at(&self) -> Time {
         let now = self.worker.now();
-        let stage = match self.stage {
-            Stage::Serving | Stage::Ended => Time::NEVER,
-            Stage::Loading(_) | Stage::LoadingAgain(_) => now + LOOK_AGAIN,
-            Stage::Draining(deadline) => deadline.min(now + LOOK_AGAIN),
+        let activity = match self.activity {
+            Activity::Serving | Activity::Ended => Time::NEVER,
+            Activity::Loading(_) | Activity::LoadingAgain(_) => now + LOOK_AGAIN,
+            Activity::Draining(deadline) => deadline.min(now + LOOK_AGAIN),
         };
-        stage.min(self.logs_wait)
+        activity.min(self.logs_wait)
     }
 
     fn take_signals(&mut self) {
@@ -199,23 +201,23 @@ impl Running {
 
     fn end(&mut self, message: &str) {
         log::info!("{message}");
-        self.stage = Stage::Ended;
+        self.activity = Activity::Ended;
     }
 
     fn quit(&mut self) {
-        match self.stage {
-            Stage::Serving | Stage::Loading(_) | Stage::LoadingAgain(_) => {
-                if !matches!(self.stage, Stage::Serving) {
+        match self.activity {
+            Activity::Serving | Activity::Loading(_) | Activity::LoadingAgain(_) => {
+                if !matches!(self.activity, Activity::Serving) {
                     self.end_reload(Err("the process is stopping".into()));
                 }
                 log::info!("finishing what is going on, then stopping");
                 self.worker.drain();
                 let limit = self.config.process.shutdown_timeout;
                 let deadline = limit.map_or(Time::NEVER, |limit| self.worker.now() + limit);
-                self.stage = Stage::Draining(deadline);
+                self.activity = Activity::Draining(deadline);
             }
-            Stage::Draining(_) => self.end("stopping without waiting any longer"),
-            Stage::Ended => {}
+            Activity::Draining(_) => self.end("stopping without waiting any longer"),
+            Activity::Ended => {}
         }
     }
 
@@ -229,45 +231,47 @@ impl Running {
     }
 
     fn begin_reload(&mut self) {
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Serving) {
-            Stage::Serving => {
+        self.activity = match std::mem::replace(&mut self.activity, Activity::Serving) {
+            Activity::Serving => {
                 log::info!("reloading");
                 self.reloads.iter_mut().for_each(Reloads::begin);
                 let source = self.source.clone();
                 match std::thread::Builder::new().spawn(move || load(&source)) {
-                    Ok(loading) => Stage::Loading(loading),
+                    Ok(loading) => Activity::Loading(loading),
                     Err(reason) => {
                         self.end_reload(Err(format!("cannot start a thread for it: {reason}")));
-                        Stage::Serving
+                        Activity::Serving
                     }
                 }
             }
-            Stage::Loading(loading) | Stage::LoadingAgain(loading) => Stage::LoadingAgain(loading),
-            stage @ (Stage::Draining(_) | Stage::Ended) => {
+            Activity::Loading(loading) | Activity::LoadingAgain(loading) => {
+                Activity::LoadingAgain(loading)
+            }
+            activity @ (Activity::Draining(_) | Activity::Ended) => {
                 self.reloads.iter_mut().for_each(Reloads::begin);
                 self.end_reload(Err("the process is stopping".into()));
-                stage
+                activity
             }
         };
     }
 
-    /// Proceeds if the stage has what it waits for.
+    /// Proceeds if the activity has what it waits for.
     fn advance(&mut self) {
-        match std::mem::replace(&mut self.stage, Stage::Serving) {
-            Stage::Loading(loading) if loading.is_finished() => self.finish_reload(loading),
-            Stage::LoadingAgain(loading) if loading.is_finished() => {
+        match std::mem::replace(&mut self.activity, Activity::Serving) {
+            Activity::Loading(loading) if loading.is_finished() => self.finish_reload(loading),
+            Activity::LoadingAgain(loading) if loading.is_finished() => {
                 self.finish_reload(loading);
                 self.begin_reload();
             }
-            Stage::Draining(_) if self.worker.drained() => self.end("all done, stopping"),
-            Stage::Draining(deadline) if self.worker.now() >= deadline => {
+            Activity::Draining(_) if self.worker.drained() => self.end("all done, stopping"),
+            Activity::Draining(deadline) if self.worker.now() >= deadline => {
                 self.end("worker_shutdown_timeout is over, stopping");
             }
-            stage @ (Stage::Serving
-            | Stage::Loading(_)
-            | Stage::LoadingAgain(_)
-            | Stage::Draining(_)
-            | Stage::Ended) => self.stage = stage,
+            activity @ (Activity::Serving
+            | Activity::Loading(_)
+            | Activity::LoadingAgain(_)
+            | Activity::Draining(_)
+            | Activity::Ended) => self.activity = activity,
         }
     }
 

@@ -22,12 +22,12 @@ pub struct Sink {
     last: u8,
     /// When to write again at the earliest.
     again: Time,
-    state: State,
-    news: Option<News>,
+    state: SinkState,
+    change: Option<SinkChange>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SinkState {
     Works,
     /// The failure is reported.
     Fails,
@@ -35,7 +35,7 @@ enum State {
 
 /// A change of a log's state.
 #[derive(Debug)]
-pub enum News {
+pub enum SinkChange {
     /// The log takes no more lines.
     Fails(io::Error),
     /// The log takes lines again.
@@ -45,18 +45,20 @@ pub enum News {
     },
 }
 
-impl News {
+impl SinkChange {
     /// The message to the operator about the log at `path`.
     pub fn line(&self, path: &Path) -> String {
         let path = path.display();
         match self {
-            News::Fails(reason) if reason.kind() == ErrorKind::WouldBlock => {
+            SinkChange::Fails(reason) if reason.kind() == ErrorKind::WouldBlock => {
                 format!("\"{path}\" has no room for more lines: they are lost")
             }
-            News::Fails(reason) => format!("cannot write to \"{path}\": {reason}"),
-            News::Works { lost: 0 } => format!("\"{path}\" can be written to again"),
-            News::Works { lost: 1 } => format!("1 line was lost that \"{path}\" had no room for"),
-            News::Works { lost } => {
+            SinkChange::Fails(reason) => format!("cannot write to \"{path}\": {reason}"),
+            SinkChange::Works { lost: 0 } => format!("\"{path}\" can be written to again"),
+            SinkChange::Works { lost: 1 } => {
+                format!("1 line was lost that \"{path}\" had no room for")
+            }
+            SinkChange::Works { lost } => {
                 format!("{lost} lines were lost that \"{path}\" had no room for")
             }
         }
@@ -76,8 +78,8 @@ impl Sink {
             lost: 0,
             last: b'\n',
             again: Time::ZERO,
-            state: State::Works,
-            news: None,
+            state: SinkState::Works,
+            change: None,
         })
     }
 
@@ -102,7 +104,7 @@ impl Sink {
             self.waiting.drain(..rest.map_or(self.waiting.len(), |end| end + 1));
             self.last = b'\n';
             self.lost += 1;
-            self.state = State::Fails;
+            self.state = SinkState::Fails;
         }
     }
 
@@ -175,8 +177,8 @@ impl Sink {
     }
 
     /// The latest change of the log's state since the last call.
-    pub fn news(&mut self) -> Option<News> {
-        self.news.take()
+    pub fn change(&mut self) -> Option<SinkChange> {
+        self.change.take()
     }
 
     fn flush_now(&mut self, now: Time) {
@@ -193,9 +195,9 @@ impl Sink {
 
     fn note(&mut self, outcome: io::Result<()>, now: Time) {
         let Err(reason) = outcome else {
-            if self.state == State::Fails {
-                self.state = State::Works;
-                self.news = Some(News::Works { lost: std::mem::take(&mut self.lost) });
+            if self.state == SinkState::Fails {
+                self.state = SinkState::Works;
+                self.change = Some(SinkChange::Works { lost: std::mem::take(&mut self.lost) });
             }
             return;
         };
@@ -213,9 +215,9 @@ impl Sink {
     }
 
     fn fail(&mut self, reason: io::Error) {
-        if self.state == State::Works {
-            self.state = State::Fails;
-            self.news = Some(News::Fails(reason));
+        if self.state == SinkState::Works {
+            self.state = SinkState::Fails;
+            self.change = Some(SinkChange::Fails(reason));
         }
     }
 
@@ -341,7 +343,7 @@ mod tests {
         sink.flush(at(2000));
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.lines().all(|line| line.len() == 100), "{:?}", text.lines().next());
-        assert!(matches!(sink.news(), Some(News::Works { lost: 1.. })));
+        assert!(matches!(sink.change(), Some(SinkChange::Works { lost: 1.. })));
     }
 
     #[test]
@@ -358,13 +360,13 @@ mod tests {
             }
             sink.flush(at(1));
             assert!(sink.waiting.len() <= WAITING_LIMIT, "{}", sink.waiting.len());
-            assert!(matches!(sink.news, Some(News::Fails(_))));
+            assert!(matches!(sink.change, Some(SinkChange::Fails(_))));
             assert_eq!(sink.next_try(), at(100));
             let lost = usize::try_from(sink.lost).unwrap();
             let numbers = read_all(&mut sink, &dir.path().join("fifo"));
             // Exactly the counted lines are missing, all at the end.
             assert_eq!(numbers, (0..count - lost).collect::<Vec<usize>>());
-            let Some(News::Works { lost: told }) = sink.news else { panic!() };
+            let Some(SinkChange::Works { lost: told }) = sink.change else { panic!() };
             assert_eq!((told, sink.lost, sink.next_try()), (lost as u64, 0, Time::NEVER));
             assert!(lost > 1000, "{lost}");
         }
@@ -375,12 +377,12 @@ mod tests {
         let mut sink = Sink::open(Path::new("/dev/full")).unwrap();
         sink.push(b"1\n", at(0));
         sink.flush(at(0));
-        assert!(matches!(sink.news.take(), Some(News::Fails(_))));
+        assert!(matches!(sink.change.take(), Some(SinkChange::Fails(_))));
         sink.push(b"2\n", at(50));
         sink.flush(at(50));
         sink.flush(at(100));
         assert_eq!((sink.next_try(), sink.waiting.as_slice()), (at(200), &b"1\n2\n"[..]));
-        assert!(sink.news.is_none());
+        assert!(sink.change.is_none());
         sink.finish();
     }
 
@@ -407,6 +409,6 @@ mod tests {
             sink.flush(at(round * 100));
             assert_eq!((sink.next_try(), sink.lost), (Time::NEVER, 2 * (round + 1)));
         }
-        assert!(matches!(sink.news, Some(News::Fails(_))));
+        assert!(matches!(sink.change, Some(SinkChange::Fails(_))));
     }
 }

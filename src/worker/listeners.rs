@@ -15,7 +15,7 @@ use crate::transport::io::Owner;
 
 /// All listeners. Each keeps its index while the worker lives.
 pub(super) struct Listeners<N: Net> {
-    all: Vec<Option<Listener<N>>>,
+    all: Vec<Option<Listening<N>>>,
     /// Accepting pauses until then, or until a session closes.
     paused: Option<Time>,
     /// Messages logged recently, and when.
@@ -25,7 +25,7 @@ pub(super) struct Listeners<N: Net> {
 /// We lack descriptors or memory to accept a connection; the system's message.
 pub(super) struct Lacking(pub(super) String);
 
-struct Listener<N: Net> {
+struct Listening<N: Net> {
     socket: N::Listener,
     token: Token,
     address: Address,
@@ -61,7 +61,7 @@ impl<N: Net> Listeners<N> {
             match context.io.net.listen(listen, token) {
                 Ok(socket) => {
                     let address = listen.address.clone();
-                    fresh.push(Some(Listener { socket, token, address, ready: true }));
+                    fresh.push(Some(Listening { socket, token, address, ready: true }));
                     serves.push(Some(index));
                 }
                 Err(reason) => {
@@ -84,7 +84,7 @@ impl<N: Net> Listeners<N> {
     }
 
     fn find(&self, address: &Address) -> Option<usize> {
-        let same = |listener: &Option<Listener<N>>| {
+        let same = |listener: &Option<Listening<N>>| {
             listener.as_ref().is_some_and(|listener| listener.address == *address)
         };
         self.all.iter().position(same)

@@ -4,8 +4,8 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::end::{ActorId, EndId};
-use super::news::Cause;
 use super::trace::excerpt;
+use super::undelivered::Cause;
 use crate::time::Time;
 
 /// All planned happenings.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::agenda::Wake;
 use super::ask::{Answer, Ask, Exchange, Leaves, Outcome};
+use super::client_line::{ClientLine, Reading, Sending};
 use super::end::{ActorId, EndId, Owner};
-use super::line::{Line, Reading, Sending};
 use super::pace::{Pace, Throttle};
-use super::reader::{Framing, Head, Piece};
+use super::reader::{BodyEnd, Head, Piece};
 use super::rng::Rng;
 use super::text::Text;
 use super::world::{Received, World};
@@ -45,7 +45,7 @@ pub struct Client {
     exchanges: Vec<Exchange>,
     /// Exchanges assigned to a connection.
     begun: usize,
-    line: Option<Line>,
+    line: Option<ClientLine>,
     /// Number of the connection, so that alarms of earlier ones are recognised.
     turn: u64,
     /// When it may send the next request.
@@ -125,7 +125,7 @@ impl Client {
         self.turn += 1;
         let end = world.dial(Owner::Actor(self.id), &self.plan.to);
         let throttles = (Throttle::new(self.plan.sends), Throttle::new(self.plan.reads));
-        self.line = Some(Line::new(end, throttles, world.now()));
+        self.line = Some(ClientLine::new(end, throttles, world.now()));
         true
     }
 
@@ -305,7 +305,7 @@ impl Client {
             let other = head.field("x-id").unwrap_or("none");
             world.accuse(format!("request {} got the answer to {other}", ask.id));
         }
-        if head.framing == Framing::Chunked && ask.is_old() {
+        if head.framing == BodyEnd::Chunked && ask.is_old() {
             world.accuse(format!("chunks in the answer to {}, which is HTTP/1.0", ask.id));
         }
         let fake = head.number("x-fake").map(|end| EndId(end as usize));
@@ -333,7 +333,7 @@ impl Client {
             text: Text { id: ask.id, by: server.unwrap_or_default(), attempt },
             offset: 0,
             length,
-            closes: !kept || ask.closes() || head.framing == Framing::UntilClose,
+            closes: !kept || ask.closes() || head.framing == BodyEnd::UntilClose,
             received: 0,
         });
     }

@@ -37,7 +37,7 @@ pub enum Owner {
 
 /// How far a connection has progressed, as seen from one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum EndPhase {
     /// No answer from the other side yet.
     Connecting,
     /// Both directions may carry bytes.
@@ -61,7 +61,7 @@ pub(super) enum Fin {
 
 /// What the worker knows about bytes or an end that arrived while a connection was idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Idle {
+pub(super) enum IdleArrival {
     /// Nothing arrived.
     Quiet,
     /// Something arrived that the worker cannot know yet.
@@ -73,11 +73,11 @@ pub(super) enum Idle {
 }
 
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct Endpoint {
     pub(super) owner: Owner,
     /// `None` while connecting.
     pub(super) peer: Option<EndId>,
-    pub(super) phase: Phase,
+    pub(super) phase: EndPhase,
     pub(super) local: Address,
     pub(super) remote: Address,
     /// The server's machine at either side of this connection.
@@ -114,7 +114,7 @@ pub(super) struct End {
     pub(super) reset_after: Option<usize>,
     /// The worker's token for it.
     pub(super) token: Option<Token>,
-    pub(super) idle: Idle,
+    pub(super) idle: IdleArrival,
     /// Number of bytes read from the inbox so far.
     pub(super) taken: usize,
     /// Number of bytes written to the outbox so far.
@@ -125,7 +125,7 @@ pub(super) struct End {
     pub(super) written: Vec<u8>,
 }
 
-impl End {
+impl Endpoint {
     /// Reads at most `into.len()` bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, ErrorKind> {
         if !self.inbox.is_empty() && !into.is_empty() {
@@ -137,33 +137,33 @@ impl End {
             self.inbox.drain(..count);
             self.taken += count;
             let spoilt = self.spoilt_behind.is_some_and(|behind| self.taken > behind);
-            if spoilt && self.idle == Idle::Quiet {
-                self.idle = Idle::Told;
+            if spoilt && self.idle == IdleArrival::Quiet {
+                self.idle = IdleArrival::Told;
             }
             return Ok(count);
         }
         match self.phase {
-            Phase::Connecting => Err(ErrorKind::WouldBlock),
-            Phase::Open if self.fin_in || into.is_empty() => Ok(0),
-            Phase::Open => Err(ErrorKind::WouldBlock),
-            Phase::Dead(None) => Ok(0),
-            Phase::Dead(Some(reason)) => {
-                self.phase = Phase::Dead(None);
+            EndPhase::Connecting => Err(ErrorKind::WouldBlock),
+            EndPhase::Open if self.fin_in || into.is_empty() => Ok(0),
+            EndPhase::Open => Err(ErrorKind::WouldBlock),
+            EndPhase::Dead(None) => Ok(0),
+            EndPhase::Dead(Some(reason)) => {
+                self.phase = EndPhase::Dead(None);
                 Err(reason)
             }
-            Phase::Closed => Err(ErrorKind::NotConnected),
+            EndPhase::Closed => Err(ErrorKind::NotConnected),
         }
     }
 
     /// How many of `wanted` bytes fit; marks the end as starved if not all do.
     pub(super) fn room_for(&mut self, wanted: usize) -> Result<usize, ErrorKind> {
         match self.phase {
-            Phase::Connecting => {
+            EndPhase::Connecting => {
                 self.starved = true;
                 Err(ErrorKind::WouldBlock)
             }
-            Phase::Open if self.fin_out != Fin::No => Err(ErrorKind::BrokenPipe),
-            Phase::Open => {
+            EndPhase::Open if self.fin_out != Fin::No => Err(ErrorKind::BrokenPipe),
+            EndPhase::Open => {
                 let room = self.room();
                 self.starved |= room < wanted;
                 if room == 0 && wanted > 0 {
@@ -171,24 +171,24 @@ impl End {
                 }
                 Ok(room.min(wanted))
             }
-            Phase::Dead(None) => Err(ErrorKind::BrokenPipe),
+            EndPhase::Dead(None) => Err(ErrorKind::BrokenPipe),
             // The write takes the error; a later read sees only an end.
-            Phase::Dead(Some(reason)) => {
-                self.phase = Phase::Dead(None);
+            EndPhase::Dead(Some(reason)) => {
+                self.phase = EndPhase::Dead(None);
                 Err(reason)
             }
-            Phase::Closed => Err(ErrorKind::NotConnected),
+            EndPhase::Closed => Err(ErrorKind::NotConnected),
         }
     }
 
     pub(super) fn connected(&mut self) -> Result<bool, ErrorKind> {
         match self.phase {
-            Phase::Connecting => Ok(false),
-            Phase::Open => Ok(true),
+            EndPhase::Connecting => Ok(false),
+            EndPhase::Open => Ok(true),
             // As on Linux: after the reason is taken, the error says only that there is no peer.
-            Phase::Dead(None) | Phase::Closed => Ok(false),
-            Phase::Dead(Some(reason)) => {
-                self.phase = Phase::Dead(None);
+            EndPhase::Dead(None) | EndPhase::Closed => Ok(false),
+            EndPhase::Dead(Some(reason)) => {
+                self.phase = EndPhase::Dead(None);
                 Err(reason)
             }
         }
@@ -206,12 +206,12 @@ impl End {
 
     /// Whether the peer will send nothing more.
     pub(super) fn read_closed(&self) -> bool {
-        self.fin_in || matches!(self.phase, Phase::Dead(_))
+        self.fin_in || matches!(self.phase, EndPhase::Dead(_))
     }
 
     /// Whether the connection failed.
     pub(super) fn broken(&self) -> bool {
-        matches!(self.phase, Phase::Dead(_))
+        matches!(self.phase, EndPhase::Dead(_))
     }
 
     /// What epoll calls a hang-up: both directions have ended, or there is an error.
@@ -225,14 +225,14 @@ impl End {
 
     pub(super) fn writable(&self) -> bool {
         match self.phase {
-            Phase::Connecting | Phase::Closed => false,
-            Phase::Open => self.has_roomy_outbox(),
-            Phase::Dead(_) => true,
+            EndPhase::Connecting | EndPhase::Closed => false,
+            EndPhase::Open => self.has_roomy_outbox(),
+            EndPhase::Dead(_) => true,
         }
     }
 
     /// Whether the owner has not closed it.
     pub(super) fn held(&self) -> bool {
-        self.phase != Phase::Closed
+        self.phase != EndPhase::Closed
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::agenda::{Happening, Wake};
-use super::end::{EndId, Idle, Owner};
+use super::end::{EndId, IdleArrival, Owner};
 use super::faults::Family;
-use super::news::{Cause, Pending, Subject};
+use super::undelivered::{Cause, Pending, Subject};
 use super::world::World;
 use crate::net::{Event, Token};
 use crate::time::Time;
@@ -26,60 +26,62 @@ impl World {
     }
 
     fn stir(&mut self, subject: Subject, cause: Cause, spurious: bool) {
-        if self.news.pending.is_empty() {
+        if self.undelivered.pending.is_empty() {
             let hold = self.faults.strike(Family::BatchedEvents, &mut self.rng);
             let held = if hold { self.rng.duration(Duration::ZERO..=HOLD) } else { Duration::ZERO };
-            self.news.deliver_at = self.now + held;
+            self.undelivered.deliver_at = self.now + held;
         }
         let readable = cause != Cause::Writable;
         let writable = cause != Cause::Readable;
-        match self.news.pending.iter_mut().find(|pending| pending.subject == subject) {
+        match self.undelivered.pending.iter_mut().find(|pending| pending.subject == subject) {
             Some(pending) => {
                 pending.readable |= readable;
                 pending.writable |= writable;
             }
-            None => self.news.pending.push(Pending { subject, readable, writable, spurious }),
+            None => {
+                self.undelivered.pending.push(Pending { subject, readable, writable, spurious })
+            }
         }
     }
 
     /// When pending events end the worker's wait.
     pub(super) fn deliver_at(&self) -> Time {
-        if !self.news.repeats.is_empty() {
+        if !self.undelivered.repeats.is_empty() {
             self.now
-        } else if self.news.pending.is_empty() {
+        } else if self.undelivered.pending.is_empty() {
             Time::NEVER
         } else {
-            self.news.deliver_at
+            self.undelivered.deliver_at
         }
     }
 
     /// Drops all pending events of this socket.
     pub(super) fn forget(&mut self, id: EndId) {
-        self.news.pending.retain(|pending| pending.subject != Subject::End(id));
+        self.undelivered.pending.retain(|pending| pending.subject != Subject::End(id));
         if let Some(token) = self.end_mut(id).token.take() {
-            self.news.repeats.retain(|event| event.token != token);
+            self.undelivered.repeats.retain(|event| event.token != token);
         }
     }
 
     pub(super) fn forget_listener(&mut self, token: Token) {
-        self.news.pending.retain(|pending| pending.subject != Subject::Listener(token));
-        self.news.repeats.retain(|event| event.token != token);
+        self.undelivered.pending.retain(|pending| pending.subject != Subject::Listener(token));
+        self.undelivered.repeats.retain(|event| event.token != token);
     }
 
     /// Ends a wait: delivers all events that are due now.
     pub(super) fn deliver(&mut self, events: &mut Vec<Event>) {
         self.add_spurious();
-        events.append(&mut self.news.repeats);
-        if self.news.deliver_at > self.now {
+        events.append(&mut self.undelivered.repeats);
+        if self.undelivered.deliver_at > self.now {
             return;
         }
-        let mut batch = std::mem::take(&mut self.news.pending);
+        let mut batch = std::mem::take(&mut self.undelivered.pending);
         if batch.len() > 1 && self.faults.strike(Family::BatchedEvents, &mut self.rng) {
             self.rng.shuffle(&mut batch);
         }
         if batch.len() > 1 && self.faults.strike(Family::SplitBatches, &mut self.rng) {
             let some = self.rng.within(1..=batch.len() - 1);
-            self.news.pending = batch.split_off(some);
+            self.undelivered.pending = batch.split_off(some);
         }
         for pending in batch {
             if let Some(event) = self.event(pending) {
@@ -94,12 +96,12 @@ impl World {
         let token = event.token.0;
         self.trace.note(self.now, [6, token, usize::from(event.readable)], || format!("{event:?}"));
         if self.faults.strike(Family::DoubledEvents, &mut self.rng) {
-            self.news.repeats.push(event);
+            self.undelivered.repeats.push(event);
         }
         if let Subject::End(id) = subject {
             let end = self.end_mut(id);
-            if end.idle == Idle::Untold && (event.readable || event.read_closed) {
-                end.idle = Idle::Told;
+            if end.idle == IdleArrival::Untold && (event.readable || event.read_closed) {
+                end.idle = IdleArrival::Told;
             }
         }
     }

@@ -22,23 +22,23 @@ mod act;
 mod agenda;
 mod ask;
 mod client;
+mod client_line;
 mod end;
 mod events;
 mod faults;
 mod incident;
-mod line;
-mod news;
 mod pace;
 mod pipe;
 mod reader;
 mod record;
 mod rng;
-mod served;
 mod server;
+mod server_line;
 mod service;
 mod stranger;
 mod text;
 mod trace;
+mod undelivered;
 mod wire;
 mod world;
 
@@ -51,7 +51,7 @@ pub use faults::{Family, Faults};
 pub use incident::{Blow, BlowKind, Coalescing, Incident, IncidentKind, Longest};
 pub use pace::Pace;
 pub use pipe::SimPipe;
-pub use reader::{Flaw, Framing, Head, Piece, Reader, Side};
+pub use reader::{BodyEnd, Flaw, Head, Piece, Reader, Side};
 pub use record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 pub use rng::{Rng, Script};
 pub use server::Server;
@@ -61,8 +61,8 @@ pub use trace::Trace;
 pub use world::{Reach, Received, World};
 
 use agenda::Happening;
-use end::Phase;
-use news::Cause;
+use end::EndPhase;
+use undelivered::Cause;
 
 /// The network and all actors in it.
 #[derive(Debug)]
@@ -381,7 +381,7 @@ impl Stream for SimStream {
         let now = world.now;
         let end = world.end_mut(self.end);
         let room = end.room_for(wanted);
-        let (open, taken) = (end.phase == Phase::Open, *room.as_ref().unwrap_or(&0));
+        let (open, taken) = (end.phase == EndPhase::Open, *room.as_ref().unwrap_or(&0));
         if taken > 0 {
             world.unstuck(self.end);
         }
@@ -418,12 +418,12 @@ impl Stream for SimStream {
     fn shutdown_write(&mut self) -> io::Result<()> {
         let world = &mut *self.world.borrow_mut();
         match world.end(self.end).phase {
-            Phase::Open => {
+            EndPhase::Open => {
                 world.unstuck(self.end);
                 world.finish(self.end);
                 Ok(())
             }
-            Phase::Connecting | Phase::Dead(_) | Phase::Closed => {
+            EndPhase::Connecting | EndPhase::Dead(_) | EndPhase::Closed => {
                 Err(ErrorKind::NotConnected.into())
             }
         }

@@ -8,7 +8,7 @@
 pub struct Reader {
     side: Side,
     buffer: Vec<u8>,
-    stage: Stage,
+    stage: ReaderStage,
 }
 
 /// The side whose messages are read.
@@ -21,7 +21,7 @@ pub enum Side {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ReaderStage {
     Head,
     Sized(usize),
     ChunkSize,
@@ -52,12 +52,12 @@ pub struct Head {
     /// Names in lowercase, and values.
     pub fields: Vec<(String, String)>,
     /// The body's framing.
-    pub framing: Framing,
+    pub framing: BodyEnd,
 }
 
 /// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub enum BodyEnd {
     /// No body.
     Nothing,
     /// This many bytes.
@@ -101,7 +101,7 @@ impl Head {
 impl Reader {
     /// A reader at the first byte.
     pub fn new(side: Side) -> Reader {
-        Reader { side, buffer: Vec::new(), stage: Stage::Head }
+        Reader { side, buffer: Vec::new(), stage: ReaderStage::Head }
     }
 
     /// Adds received bytes.
@@ -111,12 +111,12 @@ impl Reader {
 
     /// Whether the reader is between messages.
     pub fn is_between(&self) -> bool {
-        self.stage == Stage::Head && self.buffer.is_empty()
+        self.stage == ReaderStage::Head && self.buffer.is_empty()
     }
 
     /// Whether the connection's end would complete the current message.
     pub fn ends_with_connection(&self) -> bool {
-        self.stage == Stage::UntilClose
+        self.stage == ReaderStage::UntilClose
     }
 
     /// The next piece, if enough bytes have arrived. `to_head` says that the request was a HEAD.
@@ -127,15 +127,19 @@ impl Reader {
         loop {
             let before = (self.stage, self.buffer.len());
             let piece = match self.stage {
-                Stage::Head => self.head(to_head)?.map(Piece::Head),
-                Stage::Sized(left) => self.body(left, Stage::Sized, Stage::Ended),
-                Stage::Chunk(left) => self.body(left, Stage::Chunk, Stage::ChunkEnd),
-                Stage::UntilClose => self.body(usize::MAX, |_| Stage::UntilClose, Stage::Ended),
-                Stage::ChunkSize => self.chunk_size()?,
-                Stage::ChunkEnd => self.chunk_end()?,
-                Stage::Trailers => self.trailer()?,
-                Stage::Ended => {
-                    self.stage = Stage::Head;
+                ReaderStage::Head => self.head(to_head)?.map(Piece::Head),
+                ReaderStage::Sized(left) => self.body(left, ReaderStage::Sized, ReaderStage::Ended),
+                ReaderStage::Chunk(left) => {
+                    self.body(left, ReaderStage::Chunk, ReaderStage::ChunkEnd)
+                }
+                ReaderStage::UntilClose => {
+                    self.body(usize::MAX, |_| ReaderStage::UntilClose, ReaderStage::Ended)
+                }
+                ReaderStage::ChunkSize => self.chunk_size()?,
+                ReaderStage::ChunkEnd => self.chunk_end()?,
+                ReaderStage::Trailers => self.trailer()?,
+                ReaderStage::Ended => {
+                    self.stage = ReaderStage::Head;
                     Some(Piece::End)
                 }
             };
@@ -145,7 +149,12 @@ impl Reader {
         }
     }
 
-    fn body(&mut self, left: usize, more: impl Fn(usize) -> Stage, over: Stage) -> Option<Piece> {
+    fn body(
+        &mut self,
+        left: usize,
+        more: impl Fn(usize) -> ReaderStage,
+        over: ReaderStage,
+    ) -> Option<Piece> {
         let count = left.min(self.buffer.len());
         self.stage = if count == left { over } else { more(left - count) };
         (count > 0).then(|| Piece::Body(self.buffer.drain(..count).collect()))
@@ -174,7 +183,7 @@ impl Reader {
             && (line == "0" || !line.starts_with('0'));
         let size = usize::from_str_radix(&line, 16).ok().filter(|_| canonical);
         let size = size.ok_or(Flaw("a chunk size in an odd spelling"))?;
-        self.stage = if size == 0 { Stage::Trailers } else { Stage::Chunk(size) };
+        self.stage = if size == 0 { ReaderStage::Trailers } else { ReaderStage::Chunk(size) };
         Ok(None)
     }
 
@@ -186,14 +195,14 @@ impl Reader {
             return Err(Flaw("no CRLF behind a chunk"));
         }
         self.buffer.drain(..2);
-        self.stage = Stage::ChunkSize;
+        self.stage = ReaderStage::ChunkSize;
         Ok(None)
     }
 
     fn trailer(&mut self) -> Result<Option<Piece>, Flaw> {
         let Some(line) = self.line()? else { return Ok(None) };
         if line.is_empty() {
-            self.stage = Stage::Ended;
+            self.stage = ReaderStage::Ended;
             return Ok(None);
         }
         let (name, _) = field(&line)?;
@@ -219,19 +228,21 @@ impl Reader {
             }
             fields.push(field(&line)?);
         }
-        let mut head = Head { start, fields, framing: Framing::Nothing };
+        let mut head = Head { start, fields, framing: BodyEnd::Nothing };
         head.framing = self.framing(&head, to_head)?;
         self.stage = match head.framing {
-            Framing::Nothing if self.side == Side::Answers && head.status() < 200 => Stage::Head,
-            Framing::Nothing => Stage::Ended,
-            Framing::Sized(length) => Stage::Sized(length),
-            Framing::Chunked => Stage::ChunkSize,
-            Framing::UntilClose => Stage::UntilClose,
+            BodyEnd::Nothing if self.side == Side::Answers && head.status() < 200 => {
+                ReaderStage::Head
+            }
+            BodyEnd::Nothing => ReaderStage::Ended,
+            BodyEnd::Sized(length) => ReaderStage::Sized(length),
+            BodyEnd::Chunked => ReaderStage::ChunkSize,
+            BodyEnd::UntilClose => ReaderStage::UntilClose,
         };
         Ok(Some(head))
     }
 
-    fn framing(&self, head: &Head, to_head: bool) -> Result<Framing, Flaw> {
+    fn framing(&self, head: &Head, to_head: bool) -> Result<BodyEnd, Flaw> {
         for name in ["keep-alive", "proxy-connection", "te", "upgrade", "x-hop"] {
             if head.count(name) > 0 {
                 return Err(Flaw("a hop-by-hop field was passed on"));
@@ -261,13 +272,13 @@ impl Reader {
         let length = head.field("content-length").map(length).transpose()?;
         match (head.field("transfer-encoding"), length) {
             (Some(_), Some(_)) => Err(Flaw("both a length and chunks")),
-            (Some("chunked"), None) if bodiless => Ok(Framing::Nothing),
-            (Some("chunked"), None) => Ok(Framing::Chunked),
+            (Some("chunked"), None) if bodiless => Ok(BodyEnd::Nothing),
+            (Some("chunked"), None) => Ok(BodyEnd::Chunked),
             (Some(_), None) => Err(Flaw("a transfer coding other than chunked")),
-            (None, Some(_)) if bodiless => Ok(Framing::Nothing),
-            (None, Some(length)) => Ok(Framing::Sized(length)),
-            (None, None) if bodiless || self.side == Side::Requests => Ok(Framing::Nothing),
-            (None, None) => Ok(Framing::UntilClose),
+            (None, Some(_)) if bodiless => Ok(BodyEnd::Nothing),
+            (None, Some(length)) => Ok(BodyEnd::Sized(length)),
+            (None, None) if bodiless || self.side == Side::Requests => Ok(BodyEnd::Nothing),
+            (None, None) => Ok(BodyEnd::UntilClose),
         }
     }
 }

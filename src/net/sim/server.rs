@@ -8,7 +8,9 @@ use super::agenda::Wake;
 use super::end::{ActorId, EndId};
 use super::record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 use super::rng::Rng;
-use super::served::{ANSWER, CALENDAR, DRIP, Exchange, IDLE_CLOSE, LATE_CLOSE, Line, UNASKED};
+use super::server_line::{
+    ANSWER, CALENDAR, DRIP, IDLE_CLOSE, LATE_CLOSE, ServerLine, Service, UNASKED,
+};
 use super::world::{Reach, Received, World};
 use crate::time::Time;
 
@@ -19,7 +21,7 @@ pub struct Server {
     pub(super) id: ActorId,
     pub(super) rng: Rng,
     pub(super) condition: Condition,
-    pub(super) lines: BTreeMap<EndId, Line>,
+    pub(super) lines: BTreeMap<EndId, ServerLine>,
     pub(super) deliveries: Vec<Delivery>,
     pub(super) troubles: Vec<Trouble>,
 }
@@ -117,7 +119,7 @@ impl Server {
     pub(super) fn wake(&mut self, why: Wake, world: &mut World) {
         match why {
             Wake::Accepted(end) => {
-                self.lines.insert(end, Line::new());
+                self.lines.insert(end, ServerLine::new());
                 self.step(end, world);
             }
             Wake::End(end) => self.step(end, world),
@@ -139,18 +141,15 @@ impl Server {
         } else if (key >> 8) & 0xffff == line.turn as u64 & 0xffff {
             // The first bytes of a request end the idleness, long before its head is complete.
             let quiet = line.reader.is_between();
-            match (key & 0xff, &mut line.exchange) {
-                (ANSWER, Exchange::Busy { .. }) => self.answer(end, world),
-                (IDLE_CLOSE, Exchange::Idle) if quiet => self.close_idle(end, world),
-                (UNASKED, Exchange::Idle) if quiet => self.send_unasked(end, world),
-                (LATE_CLOSE, Exchange::Closing) => {
+            match (key & 0xff, &mut line.service) {
+                (ANSWER, Service::Busy { .. }) => self.answer(end, world),
+                (IDLE_CLOSE, Service::Idle) if quiet => self.close_idle(end, world),
+                (UNASKED, Service::Idle) if quiet => self.send_unasked(end, world),
+                (LATE_CLOSE, Service::Closing) => {
                     line.finished = true;
                     world.finish(end);
                 }
-                (
-                    _,
-                    Exchange::Busy { .. } | Exchange::Idle | Exchange::Closing | Exchange::Over,
-                ) => {}
+                (_, Service::Busy { .. } | Service::Idle | Service::Closing | Service::Over) => {}
             }
         }
         self.step(end, world);

@@ -4,10 +4,10 @@ use super::act::{Act, AnswerFraming, Fate, Then, fake_answer, render};
 use super::end::EndId;
 use super::faults::Family;
 use super::pace::{Pace, Throttle};
-use super::reader::{Framing, Head, Piece};
+use super::reader::{BodyEnd, Head, Piece};
 use super::record::{Condition, Delivery, Manners, TroubleKind};
-use super::served::{ANSWER, Answer, DRIP, Exchange, IDLE_CLOSE, LATE_CLOSE, UNASKED};
 use super::server::Server;
+use super::server_line::{ANSWER, AnswerState, DRIP, IDLE_CLOSE, LATE_CLOSE, Service, UNASKED};
 use super::text::Text;
 use super::world::World;
 use crate::time::Time;
@@ -16,18 +16,18 @@ impl Server {
     pub(super) fn read(&mut self, end: EndId, world: &mut World) {
         loop {
             let Some(line) = self.lines.get_mut(&end) else { return };
-            if matches!(line.exchange, Exchange::Over) {
+            if matches!(line.service, Service::Over) {
                 return;
             }
-            if matches!(line.exchange, Exchange::Closing) && !line.reader.is_between() {
-                line.exchange = Exchange::Over;
+            if matches!(line.service, Service::Closing) && !line.reader.is_between() {
+                line.service = Service::Over;
                 return world.accuse(format!("{end} was used again after its close was announced"));
             }
             match line.reader.next(false) {
                 Err(flaw) => {
                     let name = self.plan.name;
                     world.accuse(format!("server {name} got {} at {end}", flaw.0));
-                    line.exchange = Exchange::Over;
+                    line.service = Service::Over;
                 }
                 Ok(None) => return,
                 Ok(Some(Piece::Head(head))) => self.begin(end, &head, world),
@@ -42,13 +42,13 @@ impl Server {
         let id = target.strip_prefix("/x/").and_then(|id| id.parse().ok());
         let id = id.unwrap_or(Delivery::STRANGE);
         let line = self.lines.get_mut(&end).expect("it is being read");
-        if let Exchange::Busy { act: Act { then: Then::SendsSurplus, .. }, delivery, .. } =
-            line.exchange
+        if let Service::Busy { act: Act { then: Then::SendsSurplus, .. }, delivery, .. } =
+            line.service
         {
             // The answer is complete; only the surplus after it is still unsent.
             return self.surplus(end, delivery, world);
         }
-        if !matches!(line.exchange, Exchange::Idle) {
+        if !matches!(line.service, Service::Idle) {
             return world.accuse(format!("request {id} came before the answer to another"));
         }
         world.tell(31, || format!("server {} gets {method} {id} at {end}", self.plan.name));
@@ -63,7 +63,7 @@ impl Server {
             // Counts as trouble from the start: the exchange cannot succeed.
             self.trouble(end, world.now(), Time::NEVER, TroubleKind::Answer);
         }
-        let has_body = head.framing != Framing::Nothing;
+        let has_body = head.framing != BodyEnd::Nothing;
         act.early &= has_body;
         let line = self.lines.get_mut(&end).expect("it is being read");
         if head.field("expect").is_some() && !act.early && !matches!(act.fate, Fate::Hangs { .. }) {
@@ -72,13 +72,13 @@ impl Server {
         line.turn += 1;
         let (early, delay) = (act.early, act.delay);
         line.throttle = Throttle::new(act.pace);
-        line.exchange = Exchange::Busy {
+        line.service = Service::Busy {
             delivery: self.deliveries.len(),
             text: Text { id, by: Text::CLIENT, attempt: 0 },
             offset: 0,
             request: false,
             act,
-            answer: Answer::Waiting,
+            answer: AnswerState::Waiting,
         };
         self.deliveries.push(Delivery {
             id,
@@ -96,29 +96,29 @@ impl Server {
 
     fn request_ended(&mut self, end: EndId, world: &mut World) {
         let line = self.lines.get_mut(&end).expect("it is being read");
-        let Exchange::Busy { delivery, request, act, answer, .. } = &mut line.exchange else {
+        let Service::Busy { delivery, request, act, answer, .. } = &mut line.service else {
             return;
         };
         *request = true;
         self.deliveries[*delivery].request_whole = true;
         match answer {
-            Answer::Waiting if !act.early => {
+            AnswerState::Waiting if !act.early => {
                 let delay = act.delay;
                 self.alarm(end, ANSWER, delay, world);
             }
-            Answer::Waiting | Answer::Going => {}
-            Answer::Gone => self.conclude(end, world),
+            AnswerState::Waiting | AnswerState::Going => {}
+            AnswerState::Gone => self.conclude(end, world),
         }
     }
 
     /// Puts the answer into the connection's outbox.
     pub(super) fn answer(&mut self, end: EndId, world: &mut World) {
         let line = self.lines.get_mut(&end).expect("its alarm rang");
-        let Exchange::Busy { delivery, act, answer, .. } = &mut line.exchange else { return };
-        if *answer != Answer::Waiting {
+        let Service::Busy { delivery, act, answer, .. } = &mut line.service else { return };
+        if *answer != AnswerState::Waiting {
             return;
         }
-        *answer = Answer::Going;
+        *answer = AnswerState::Going;
         line.out.extend_from_slice(&words(self.plan.name, &self.deliveries, *delivery, act));
         if act.then == Then::SendsSurplus && act.fate == Fate::Whole {
             world.spoil_behind(end, line.out.len());
@@ -144,8 +144,8 @@ impl Server {
             }
             return;
         }
-        if let Exchange::Busy { answer: answer @ Answer::Going, .. } = &mut line.exchange {
-            *answer = Answer::Gone;
+        if let Service::Busy { answer: answer @ AnswerState::Going, .. } = &mut line.service {
+            *answer = AnswerState::Gone;
             self.answered(end, world);
         }
     }
@@ -153,7 +153,7 @@ impl Server {
     /// The network has accepted all that will be sent of this answer.
     fn answered(&mut self, end: EndId, world: &mut World) {
         let line = self.lines.get_mut(&end).expect("it has just written");
-        let Exchange::Busy { delivery, act, request, .. } = &line.exchange else { return };
+        let Service::Busy { delivery, act, request, .. } = &line.service else { return };
         let (delivery, fate, then, request) = (*delivery, act.fate, act.then, *request);
         match fate {
             Fate::Whole => {
@@ -164,13 +164,13 @@ impl Server {
                 if then == Then::Closes {
                     // An orderly close: the server keeps reading, so that no reset follows.
                     line.finished = true;
-                    line.exchange = Exchange::Over;
+                    line.service = Service::Over;
                     world.finish(end);
                 } else if request {
                     self.conclude(end, world);
                 } else if matches!(then, Then::ClosesLate(_)) {
                     // The rest of the request need not be read.
-                    line.exchange = Exchange::Over;
+                    line.service = Service::Over;
                 }
             }
             Fate::Cut { reset, .. } => {
@@ -187,7 +187,7 @@ impl Server {
                 let say = |act| words(self.plan.name, &self.deliveries, delivery, act);
                 let escaped = say(act) == say(&Act { fate: Fate::Whole, ..act.clone() });
                 let ends = act.framing != AnswerFraming::UntilClose;
-                line.exchange = Exchange::Over;
+                line.service = Service::Over;
                 self.deliveries[delivery].answer_whole = escaped && ends;
             }
         }
@@ -197,21 +197,21 @@ impl Server {
     fn surplus(&mut self, end: EndId, delivery: usize, world: &mut World) {
         self.deliveries[delivery].answer_whole = true;
         self.trouble(end, world.now(), Time::NEVER, TroubleKind::Unasked);
-        self.lines.get_mut(&end).expect("it is alive").exchange = Exchange::Over;
+        self.lines.get_mut(&end).expect("it is alive").service = Service::Over;
     }
 
     /// Request and answer are complete, and the connection stays.
     fn conclude(&mut self, end: EndId, world: &mut World) {
         let line = self.lines.get_mut(&end).expect("it is alive");
-        let Exchange::Busy { act, .. } = &line.exchange else { return };
+        let Service::Busy { act, .. } = &line.service else { return };
         let then = act.then;
         line.turn += 1;
-        line.exchange = Exchange::Idle;
+        line.service = Service::Idle;
         line.throttle = Throttle::new(Pace::AtOnce);
         match then {
             Then::Keeps | Then::Closes | Then::SendsSurplus => {}
             Then::ClosesLate(after) => {
-                line.exchange = Exchange::Closing;
+                line.service = Service::Closing;
                 self.alarm(end, LATE_CLOSE, after, world);
             }
             Then::ClosesIdle(after) => self.alarm(end, IDLE_CLOSE, after, world),
@@ -229,7 +229,7 @@ impl Server {
     /// Closes a connection that the proxy has just begun to reuse.
     pub(super) fn lose_race(&mut self, end: EndId, world: &mut World) {
         let Some(line) = self.lines.get(&end) else { return };
-        if matches!(line.exchange, Exchange::Idle) && line.reader.is_between() {
+        if matches!(line.service, Service::Idle) && line.reader.is_between() {
             self.trouble(end, world.now(), world.now(), TroubleKind::ClosedIdle);
             self.drop_line(end, world);
             world.close(end);
@@ -244,7 +244,7 @@ impl Server {
             if world.faults.has(Family::HalfCloses) {
                 world.finish(end);
             }
-            self.lines.get_mut(&end).expect("its alarm rang").exchange = Exchange::Over;
+            self.lines.get_mut(&end).expect("its alarm rang").service = Service::Over;
         }
     }
 }

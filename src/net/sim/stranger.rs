@@ -43,13 +43,13 @@ pub struct Stranger {
     plan: StrangerPlan,
     id: ActorId,
     throttle: Throttle,
-    state: State,
+    state: Visit,
     /// `None` if the end of an answer cannot be recognised.
     reader: Option<Reader>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum Visit {
     Away,
     There { end: EndId, sent: usize },
     Gone,
@@ -72,12 +72,12 @@ impl Stranger {
         // Without a body, the answer to a HEAD has no recognisable end.
         let heads = plan.bytes.windows(4).any(|four| four == b"HEAD");
         let reader = (!heads).then(|| Reader::new(Side::Answers));
-        Stranger { throttle: Throttle::new(plan.sends), plan, id, state: State::Away, reader }
+        Stranger { throttle: Throttle::new(plan.sends), plan, id, state: Visit::Away, reader }
     }
 
     /// Whether it has come and gone.
     pub fn is_gone(&self) -> bool {
-        matches!(self.state, State::Gone)
+        matches!(self.state, Visit::Gone)
     }
 
     pub(super) fn start(&mut self, world: &mut World) {
@@ -86,18 +86,18 @@ impl Stranger {
 
     pub(super) fn wake(&mut self, why: Wake, world: &mut World) {
         match (why, self.state) {
-            (Wake::Alarm(STEP), State::Away) => {
+            (Wake::Alarm(STEP), Visit::Away) => {
                 let end = world.dial(Owner::Actor(self.id), &self.plan.to);
-                self.state = State::There { end, sent: 0 };
+                self.state = Visit::There { end, sent: 0 };
             }
-            (Wake::Alarm(SEND), State::There { .. }) => self.throttle.resume(),
+            (Wake::Alarm(SEND), Visit::There { .. }) => self.throttle.resume(),
             (Wake::Accepted(_) | Wake::End(_) | Wake::Raced(_) | Wake::Alarm(_), _) => {}
         }
         self.step(world);
     }
 
     fn step(&mut self, world: &mut World) {
-        let State::There { end, .. } = self.state else { return };
+        let Visit::There { end, .. } = self.state else { return };
         match world.outcome(end) {
             None => {}
             Some(Err(())) => self.leave(end, world),
@@ -136,7 +136,7 @@ impl Stranger {
     }
 
     fn send(&mut self, world: &mut World) {
-        let State::There { end, mut sent } = self.state else { return };
+        let Visit::There { end, mut sent } = self.state else { return };
         while sent < self.plan.bytes.len() {
             let most = (self.plan.bytes.len() - sent).min(self.throttle.credit());
             let bytes = &self.plan.bytes[sent..sent + most];
@@ -147,7 +147,7 @@ impl Stranger {
             self.throttle.spend(count);
             sent += count;
         }
-        self.state = State::There { end, sent };
+        self.state = Visit::There { end, sent };
         if sent < self.plan.bytes.len() {
             if let Some(pause) = self.throttle.pause() {
                 world.alarm(self.id, world.now() + pause, SEND);
@@ -158,14 +158,14 @@ impl Stranger {
             Parting::Stays => {}
             Parting::Finishes => world.finish(end),
             Parting::Resets => {
-                self.state = State::Gone;
+                self.state = Visit::Gone;
                 world.abort(end);
             }
         }
     }
 
     fn leave(&mut self, end: EndId, world: &mut World) {
-        self.state = State::Gone;
+        self.state = Visit::Gone;
         world.close(end);
     }
 }

@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::agenda::{Happening, Segment, Wake, describe};
-use super::end::{ActorId, EndId, Fin, Idle, Owner, Phase};
+use super::end::{ActorId, EndId, EndPhase, Fin, IdleArrival, Owner};
 use super::faults::Family;
 use super::incident::{BlowKind, Coalescing, IncidentKind};
-use super::news::Cause;
+use super::undelivered::Cause;
 use super::world::{Reach, World};
 
 impl World {
@@ -23,7 +23,7 @@ impl World {
     }
 
     fn syn(&mut self, from: EndId, nth: u32) {
-        if self.end(from).phase != Phase::Connecting {
+        if self.end(from).phase != EndPhase::Connecting {
             return;
         }
         let to = self.end(from).machine.clone();
@@ -51,7 +51,7 @@ impl World {
         // Belongs to the system until it is accepted.
         let holder = if owner == Owner::Worker { Owner::Hand } else { owner };
         let id = self.add_end(holder, local.clone(), remote, local.clone(), latency);
-        self.end_mut(id).phase = Phase::Open;
+        self.end_mut(id).phase = EndPhase::Open;
         self.end_mut(id).peer = Some(from);
         self.end_mut(from).peer = Some(id);
         self.trace.note(self.now, [10, from.0, id.0], || format!("{from} reaches {local} as {id}"));
@@ -70,18 +70,18 @@ impl World {
 
     /// Sends as much of an end's outbox as the other end has room for.
     pub(super) fn transmit(&mut self, from: EndId) {
-        if matches!(self.end(from).phase, Phase::Connecting | Phase::Dead(_)) {
+        if matches!(self.end(from).phase, EndPhase::Connecting | EndPhase::Dead(_)) {
             return;
         }
         let Some(to) = self.end(from).peer else { return };
         loop {
             let window = match self.end(to).phase {
-                Phase::Connecting | Phase::Open => {
+                EndPhase::Connecting | EndPhase::Open => {
                     let taken = self.end(to).inbox.len() + self.end(from).underway;
                     self.end(to).capacity.saturating_sub(taken)
                 }
                 // Bytes sent there only trigger a reset.
-                Phase::Dead(_) | Phase::Closed => usize::MAX,
+                EndPhase::Dead(_) | EndPhase::Closed => usize::MAX,
             };
             let count = self.end(from).outbox.len().min(window);
             if count == 0 {
@@ -151,7 +151,7 @@ impl World {
             Segment::Data(bytes) => self.arrive_data(to, bytes),
             Segment::Fin => {
                 let end = self.end_mut(to);
-                if end.phase == Phase::Open {
+                if end.phase == EndPhase::Open {
                     end.fin_in = true;
                     self.notify(to, Cause::Readable);
                 }
@@ -159,8 +159,8 @@ impl World {
             Segment::Reset => self.arrive_reset(to),
             Segment::SynAck => {
                 let end = self.end_mut(to);
-                if end.phase == Phase::Connecting {
-                    end.phase = Phase::Open;
+                if end.phase == EndPhase::Connecting {
+                    end.phase = EndPhase::Open;
                     self.connect_ended(to);
                     self.notify(to, Cause::Writable);
                 } else if let Some(peer) = self.end(to).peer {
@@ -169,7 +169,7 @@ impl World {
                 }
             }
             Segment::Refused => {
-                if self.end(to).phase == Phase::Connecting {
+                if self.end(to).phase == EndPhase::Connecting {
                     self.break_end(to, ErrorKind::ConnectionRefused);
                 }
             }
@@ -193,12 +193,12 @@ impl World {
         }
         self.end_mut(from).underway -= whole;
         match self.end(to).phase {
-            Phase::Open if !self.end(to).fin_in => {
+            EndPhase::Open if !self.end(to).fin_in => {
                 self.end_mut(to).inbox.extend(&bytes);
                 self.notify(to, Cause::Readable);
             }
-            Phase::Connecting | Phase::Open | Phase::Dead(_) => {}
-            Phase::Closed => {
+            EndPhase::Connecting | EndPhase::Open | EndPhase::Dead(_) => {}
+            EndPhase::Closed => {
                 self.end_mut(to).outbox.clear();
                 self.dispatch(to, Segment::Reset);
             }
@@ -235,9 +235,9 @@ impl World {
         self.unstuck(id);
         let end = self.end_mut(id);
         match end.phase {
-            Phase::Dead(_) | Phase::Closed => end.outbox.clear(),
-            Phase::Connecting | Phase::Open => {
-                end.phase = Phase::Dead(Some(reason));
+            EndPhase::Dead(_) | EndPhase::Closed => end.outbox.clear(),
+            EndPhase::Connecting | EndPhase::Open => {
+                end.phase = EndPhase::Dead(Some(reason));
                 end.outbox.clear();
                 self.notify(id, Cause::Both);
             }
@@ -247,7 +247,7 @@ impl World {
     /// Notifies a writer that waits for room, once there is enough.
     fn relieve(&mut self, id: EndId) {
         let end = self.end_mut(id);
-        if end.starved && end.phase == Phase::Open && end.has_roomy_outbox() {
+        if end.starved && end.phase == EndPhase::Open && end.has_roomy_outbox() {
             end.starved = false;
             self.unstuck(id);
             self.notify(id, Cause::Writable);
@@ -278,20 +278,20 @@ impl World {
         let now = self.now;
         let end = self.end_mut(id);
         end.closed = Some(now);
-        let was = std::mem::replace(&mut end.phase, Phase::Closed);
+        let was = std::mem::replace(&mut end.phase, EndPhase::Closed);
         self.unstuck(id);
-        if was == Phase::Connecting {
+        if was == EndPhase::Connecting {
             self.connect_ended(id);
         }
         let end = self.end_mut(id);
         match was {
-            Phase::Connecting | Phase::Dead(_) | Phase::Closed => {}
-            Phase::Open if end.abortive || !end.inbox.is_empty() => {
+            EndPhase::Connecting | EndPhase::Dead(_) | EndPhase::Closed => {}
+            EndPhase::Open if end.abortive || !end.inbox.is_empty() => {
                 end.outbox.clear();
                 end.inbox.clear();
                 self.dispatch(id, Segment::Reset);
             }
-            Phase::Open => self.finish(id),
+            EndPhase::Open => self.finish(id),
         }
     }
 
@@ -336,7 +336,7 @@ impl World {
     pub fn is_idle(&self, id: EndId) -> bool {
         let quiet = |id: EndId| {
             let end = self.end(id);
-            end.phase == Phase::Open
+            end.phase == EndPhase::Open
                 && end.inbox.is_empty()
                 && end.outbox.is_empty()
                 && end.underway == 0
@@ -350,7 +350,7 @@ impl World {
         if let Some(peer) = self.end(id).peer
             && self.end(peer).owner == Owner::Worker
         {
-            self.end_mut(peer).idle = Idle::Untold;
+            self.end_mut(peer).idle = IdleArrival::Untold;
         }
     }
 
@@ -370,14 +370,14 @@ impl World {
     /// spoilt.
     pub(super) fn judge_write(&mut self, id: EndId) {
         match self.end(id).idle {
-            Idle::Quiet
+            IdleArrival::Quiet
                 if self.end(id).spoilt_behind.is_some_and(|at| self.end(id).taken >= at) =>
             {
-                self.end_mut(id).idle = Idle::Raced;
+                self.end_mut(id).idle = IdleArrival::Raced;
             }
-            Idle::Quiet | Idle::Raced => {}
-            Idle::Untold => self.end_mut(id).idle = Idle::Raced,
-            Idle::Told => self.accuse(format!(
+            IdleArrival::Quiet | IdleArrival::Raced => {}
+            IdleArrival::Untold => self.end_mut(id).idle = IdleArrival::Raced,
+            IdleArrival::Told => self.accuse(format!(
                 "{id} was used again after the worker had been told that it is spoilt"
             )),
         }

@@ -9,12 +9,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::agenda::{Agenda, Happening, Wake};
-use super::end::{ActorId, End, EndId, Fin, Idle, Owner, Phase};
+use super::end::{ActorId, EndId, EndPhase, Endpoint, Fin, IdleArrival, Owner};
 use super::faults::{Family, Faults};
 use super::incident::{Blow, BlowKind, Coalescing, Incident, IncidentKind, Longest};
-use super::news::News;
 use super::rng::Rng;
 use super::trace::Trace;
+use super::undelivered::Undelivered;
 use crate::address::Address;
 use crate::net::Token;
 use crate::time::Time;
@@ -29,10 +29,10 @@ pub struct World {
     /// The story so far.
     pub trace: Trace,
     pub(super) now: Time,
-    pub(super) ends: Vec<End>,
+    pub(super) ends: Vec<Endpoint>,
     pub(super) machines: BTreeMap<Address, Machine>,
     agenda: Agenda,
-    pub(super) news: News,
+    pub(super) undelivered: Undelivered,
     incidents: Vec<Incident>,
     violations: Vec<String>,
     /// Descriptors that the worker may hold at a time.
@@ -98,7 +98,7 @@ impl World {
             ends: Vec::new(),
             machines: BTreeMap::new(),
             agenda: Agenda::default(),
-            news: News::default(),
+            undelivered: Undelivered::default(),
             incidents: Vec::new(),
             violations: Vec::new(),
             descriptors: usize::MAX,
@@ -209,7 +209,7 @@ impl World {
     /// Whether unsolicited bytes arrived so late on this end that the worker may have taken them
     /// for an answer.
     pub fn raced(&self, end: EndId) -> bool {
-        self.end(end).idle == Idle::Raced
+        self.end(end).idle == IdleArrival::Raced
     }
 
     /// The other end of a connection.
@@ -318,10 +318,10 @@ impl World {
         let blow = self.blow.filter(|blow| blow.from.0 == self.ends.len());
         let blow = blow.filter(|blow| blow.kind == BlowKind::Reset).map(|blow| blow.after);
         let reset_after = blow.or(reset_after);
-        self.ends.push(End {
+        self.ends.push(Endpoint {
             owner,
             peer: None,
-            phase: Phase::Connecting,
+            phase: EndPhase::Connecting,
             local,
             remote,
             machine,
@@ -342,7 +342,7 @@ impl World {
             last_arrival: Time::ZERO,
             reset_after,
             token: None,
-            idle: Idle::Quiet,
+            idle: IdleArrival::Quiet,
             taken: 0,
             given: 0,
             spoilt_behind: None,
@@ -379,15 +379,15 @@ impl World {
     /// The outcome of a connect; `None` while it continues.
     pub fn outcome(&self, end: EndId) -> Option<Result<(), ()>> {
         match self.end(end).phase {
-            Phase::Connecting => None,
-            Phase::Open => Some(Ok(())),
-            Phase::Dead(_) | Phase::Closed => Some(Err(())),
+            EndPhase::Connecting => None,
+            EndPhase::Open => Some(Ok(())),
+            EndPhase::Dead(_) | EndPhase::Closed => Some(Err(())),
         }
     }
 
     /// Whether the connection at this end was reset or failed.
     pub fn is_dead(&self, end: EndId) -> bool {
-        matches!(self.end(end).phase, Phase::Dead(_))
+        matches!(self.end(end).phase, EndPhase::Dead(_))
     }
 
     /// Whether everything sent from this end has arrived at the other.
@@ -419,11 +419,11 @@ impl World {
         Some(what)
     }
 
-    pub(super) fn end(&self, id: EndId) -> &End {
+    pub(super) fn end(&self, id: EndId) -> &Endpoint {
         &self.ends[id.0]
     }
 
-    pub(super) fn end_mut(&mut self, id: EndId) -> &mut End {
+    pub(super) fn end_mut(&mut self, id: EndId) -> &mut Endpoint {
         &mut self.ends[id.0]
     }
 

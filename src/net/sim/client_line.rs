@@ -12,7 +12,7 @@ use crate::time::Time;
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ClientLine {
     pub(super) end: EndId,
     pub(super) reader: Reader,
     pub(super) out: Vec<u8>,
@@ -51,9 +51,9 @@ pub(super) struct Reading {
     pub(super) received: usize,
 }
 
-impl Line {
-    pub(super) fn new(end: EndId, throttles: (Throttle, Throttle), now: Time) -> Line {
-        Line {
+impl ClientLine {
+    pub(super) fn new(end: EndId, throttles: (Throttle, Throttle), now: Time) -> ClientLine {
+        ClientLine {
             end,
             reader: Reader::new(Side::Answers),
             out: Vec::new(),

@@ -6,7 +6,7 @@ use crate::time::Time;
 
 /// Events that the worker has not received yet.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct Undelivered {
     /// In the order of their first causes.
     pub(super) pending: Vec<Pending>,
     /// When the first of them may be delivered.
@@ -15,9 +15,9 @@ pub(super) struct News {
     pub(super) repeats: Vec<Event>,
 }
 
-impl Default for News {
-    fn default() -> News {
-        News { pending: Vec::new(), deliver_at: Time::NEVER, repeats: Vec::new() }
+impl Default for Undelivered {
+    fn default() -> Undelivered {
+        Undelivered { pending: Vec::new(), deliver_at: Time::NEVER, repeats: Vec::new() }
     }
 }
 

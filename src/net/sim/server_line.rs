@@ -10,9 +10,9 @@ use super::world::World;
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ServerLine {
     pub(super) reader: Reader,
-    pub(super) exchange: Exchange,
+    pub(super) service: Service,
     pub(super) throttle: Throttle,
     pub(super) out: Vec<u8>,
     /// Counts changes, so that outdated alarms are recognised.
@@ -23,11 +23,18 @@ pub(super) struct Line {
 
 /// The state of a connection.
 #[derive(Debug)]
-pub(super) enum Exchange {
+pub(super) enum Service {
     /// Waiting for a request.
     Idle,
     /// A request is arriving or has arrived; the answer may be underway too.
-    Busy { delivery: usize, text: Text, offset: usize, request: bool, act: Act, answer: Answer },
+    Busy {
+        delivery: usize,
+        text: Text,
+        offset: usize,
+        request: bool,
+        act: Act,
+        answer: AnswerState,
+    },
     /// The server has announced its close: no further request may come.
     Closing,
     /// The server sends nothing more here.
@@ -35,7 +42,7 @@ pub(super) enum Exchange {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum AnswerState {
     /// Not begun.
     Waiting,
     /// At least partly in `out`.
@@ -44,11 +51,11 @@ pub(super) enum Answer {
     Gone,
 }
 
-impl Line {
-    pub(super) fn new() -> Line {
-        Line {
+impl ServerLine {
+    pub(super) fn new() -> ServerLine {
+        ServerLine {
             reader: Reader::new(Side::Requests),
-            exchange: Exchange::Idle,
+            service: Service::Idle,
             throttle: Throttle::new(Pace::AtOnce),
             out: Vec::new(),
             turn: 0,
@@ -58,15 +65,15 @@ impl Line {
 
     /// Whether the connection is certain to fail.
     pub(super) fn is_in_trouble(&self) -> bool {
-        match &self.exchange {
-            Exchange::Idle | Exchange::Closing => false,
-            Exchange::Busy { act, .. } => act.fate != Fate::Whole,
-            Exchange::Over => true,
+        match &self.service {
+            Service::Idle | Service::Closing => false,
+            Service::Busy { act, .. } => act.fate != Fate::Whole,
+            Service::Over => true,
         }
     }
 
     pub(super) fn take_body(&mut self, bytes: &[u8], end: EndId, world: &mut World) {
-        let Exchange::Busy { text, offset, .. } = &mut self.exchange else { return };
+        let Service::Busy { text, offset, .. } = &mut self.service else { return };
         if text.id != Delivery::STRANGE && !text.has(*offset, bytes) {
             world.accuse(format!("the body of request {} is not its own at {end}", text.id));
         }

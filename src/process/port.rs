@@ -316,14 +316,7 @@ mod tests {
     fn a_fifo_takes_lines_before_and_after_its_reader() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::from_raw_mode(0o600),
-            0,
-        )
-        .unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
         let port = Port::open(&path).unwrap();
         assert_eq!(port.write(b"1\n").unwrap(), 2);
         let mut reader = File::open(&path).unwrap();

@@ -47,7 +47,6 @@ pub mod buffer;
 pub mod config;
 pub mod http;
 pub mod net;
-pub mod planted;
 pub mod process;
 pub mod proxy;
 pub mod recycle;

@@ -5,7 +5,6 @@
 //! result does not depend on how the bytes were split.
 
 use super::fields::{is_tchar, is_token, is_value, is_value_byte};
-use crate::planted::{self, Bug};
 
 /// Which parts of a chunked body are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +133,7 @@ impl ChunkScanner {
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(available);
         pass(bytes, scan, count);
         let left = left - count as u64;
-        let whole = left == 0 || (left == 1 && planted::is(Bug::ChunkEndsEarly));
+        let whole = left == 0;
         self.state = if whole { State::DataEnd } else { State::Data(left) };
         whole
     }

@@ -4,7 +4,6 @@
 
 use super::fields::{Fields, Known, trim};
 use super::head::Version;
-use crate::planted::{self, Bug};
 
 /// The combined options of all `Connection` lines of one head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +61,7 @@ impl Options {
     pub fn persistent(&self, version: Version) -> bool {
         match version {
             Version::Http10 => self.keep_alive && !self.close,
-            Version::Http11 => !self.close || planted::is(Bug::CloseOverheard),
+            Version::Http11 => !self.close,
         }
     }
 }

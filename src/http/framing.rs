@@ -6,7 +6,6 @@
 use super::chunked::{ChunkError, ChunkScanner, Keep, Scan};
 use super::fields::{Fields, Known};
 use super::head::{RequestHead, ResponseHead, Version};
-use crate::planted::{self, Bug};
 
 /// How a message delimits its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +57,7 @@ pub fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
 /// If the fields are contradictory, even if there is no body.
 pub fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, FramingError> {
     let declared = declared(head.fields, head.version)?;
-    let to_head = to_head && !planted::is(Bug::HeadBodyAwaited);
-    let not_modified = head.status == 304 && !planted::is(Bug::NotModifiedBodyAwaited);
-    let bodiless = to_head || not_modified || matches!(head.status, 100..=199 | 204);
+    let bodiless = to_head || matches!(head.status, 100..=199 | 204 | 304);
     Ok(if bodiless { Framing::None } else { declared.unwrap_or(Framing::UntilClose) })
 }
 
@@ -133,9 +130,7 @@ impl Body {
     pub fn new(framing: Framing) -> Body {
         match framing {
             Framing::None | Framing::Length(0) => Body::Done,
-            Framing::Length(length) => {
-                Body::Length(length + u64::from(planted::is(Bug::LengthOneMore)))
-            }
+            Framing::Length(length) => Body::Length(length),
             Framing::Chunked => Body::Chunked(ChunkScanner::default()),
             Framing::UntilClose => Body::UntilClose,
         }

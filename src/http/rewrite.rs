@@ -9,7 +9,6 @@ use super::connection::{Named, Options};
 use super::fields::{Field, Fields, Known, Place, value_end};
 use super::framing::Framing;
 use super::head::{Version, is_target_byte};
-use crate::planted::{self, Bug};
 
 /// Evaluated fields to set; an empty value removes the field.
 #[derive(Debug, Default)]
@@ -126,8 +125,7 @@ impl RequestOut<'_> {
         if is_ours || self.set.fields().have_name_of(field) {
             return false;
         }
-        let named =
-            named.is_some_and(|named| named.has(name)) && !planted::is(Bug::HopByHopPassedOn);
+        let named = named.is_some_and(|named| named.has(name));
         (self.underscores || memchr::memchr(b'_', name).is_none()) && !named
     }
 }

@@ -9,7 +9,6 @@ use crate::config::model::Config;
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Connect, Net};
-use crate::planted::{self, Bug};
 use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::log::limited_log::LimitedLog;
 use crate::proxy::servers::Servers;
@@ -86,10 +85,8 @@ impl<N: Net> Context<N> {
         let lacks_room = connected.as_ref().is_err_and(|e| failure_of_connect(e).is_none());
         // An idle connection to another server is worth less than this one, and so is an idle
         // client, which the worker closes for what is taken from the reserve.
-        let mut makes_room = || {
-            self.servers.close_one_idle(&mut self.io)
-                || (self.io.reserve.spend() && !planted::is(Bug::ReserveUnused))
-        };
+        let mut makes_room =
+            || self.servers.close_one_idle(&mut self.io) || self.io.reserve.spend();
         if lacks_room && makes_room() {
             return self.io.connect(to, how, owner);
         }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
-use crate::planted::{self, Bug};
 use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::log::limited_log::Named;
 use crate::time::Time;
@@ -82,7 +81,6 @@ impl<N: Net> Servers<N> {
         let id = self.generations.last().map_or(0, |old| old.id + 1);
         if let Some(old) = self.generations.last_mut()
             && let Some(timeout) = old.config.process.shutdown_timeout
-            && !planted::is(Bug::OldOnesStay)
         {
             old.ends = io.now + timeout;
         }
@@ -235,9 +233,6 @@ impl<N: Net> Servers<N> {
 
     /// Closes idle connections whose time is up.
     pub fn expire_idle(&mut self, io: &mut Io<N>) {
-        if planted::is(Bug::PoolNeverExpires) {
-            return;
-        }
         for place in 0..self.newest().groups.len() {
             while let Some(idle) = self.pool_at(place).remove_expired(io.now) {
                 io.close(idle.socket);

@@ -11,7 +11,6 @@ use super::socket::Socket;
 use crate::address::Address;
 use crate::buffer::BufferPool;
 use crate::net::{Connect, Net, Token};
-use crate::planted::{self, Bug};
 use crate::time::Time;
 
 /// Resources that all sessions of a worker share.
@@ -117,9 +116,7 @@ impl<N: Net> Io<N> {
 
     /// Closes a socket and frees its token.
     pub fn close(&mut self, socket: Socket<N>) {
-        if !planted::is(Bug::TokenLeaked) {
-            self.owners.remove(socket.token().0);
-        }
+        self.owners.remove(socket.token().0);
     }
 
     /// Refills the reserve of descriptors, if it is short and descriptors are available.

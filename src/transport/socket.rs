@@ -6,7 +6,6 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use crate::net::{Event, Net, Stream, Token};
-use crate::planted::{self, Bug};
 
 /// A registered stream.
 pub struct Socket<N: Net> {
@@ -120,9 +119,7 @@ impl<N: Net> Socket<N> {
         match retried(|| self.stream.read(into)) {
             Ok(0) => Moved::End,
             Ok(count) => {
-                let ending =
-                    self.end != PeerEnd::Unknown && !planted::is(Bug::EndBehindShortReadLost);
-                self.readable = count == into.len() || ending || self.split;
+                self.readable = count == into.len() || self.end != PeerEnd::Unknown || self.split;
                 Moved::Bytes(count)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -140,10 +137,7 @@ impl<N: Net> Socket<N> {
         }
         match retried(|| self.stream.write_vectored(from)) {
             Ok(0) => Moved::Failed(ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                self.writable = !planted::is(Bug::WriteStopsWriting);
-                Moved::Bytes(count)
-            }
+            Ok(count) => Moved::Bytes(count),
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 self.writable = false;
                 Moved::Wait

@@ -5,7 +5,6 @@ use super::io::Io;
 use super::socket::Socket;
 use crate::config::model::HalfClose;
 use crate::net::Net;
-use crate::planted::{self, Bug};
 use crate::time::Time;
 
 /// Both directions between a client and a server.
@@ -75,7 +74,7 @@ impl<N: Net> Tunnel<N> {
         if self.up.end() != End::Told {
             server.reset_on_close();
         }
-        if self.down.end() != End::Told && !planted::is(Bug::TunnelCutInOrder) {
+        if self.down.end() != End::Told {
             client.reset_on_close();
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::address::Address;
 use crate::config::model;
-use crate::planted::{self, Bug};
 use crate::time::Time;
 
 use super::health::{Health, Rules};
@@ -131,13 +130,10 @@ impl Group {
     /// server on trial by another request rather than none at all.
     pub fn pick(&mut self, tried: Tried, now: Time) -> Option<Pick> {
         let usable = |server: &Server| server.health.is_usable(now);
-        let backups_first = planted::is(Bug::BackupsFirst);
         let on_trial = |server: &Server| matches!(server.health, Health::Trial { .. });
         let server = self
-            .in_turn(tried, |server| server.backup == backups_first && usable(server))
-            .or_else(|| {
-                self.in_turn(tried, |server| server.backup != backups_first && usable(server))
-            })
+            .in_turn(tried, |server| !server.backup && usable(server))
+            .or_else(|| self.in_turn(tried, |server| server.backup && usable(server)))
             .or_else(|| self.in_turn(tried, |server| !server.backup && on_trial(server)))
             .or_else(|| self.in_turn(tried, |server| server.backup && on_trial(server)))?;
         let chosen = &mut self.servers[server.0];
@@ -201,9 +197,7 @@ impl Group {
         server.health = match verdict {
             Verdict::Succeeded => before.succeeded(),
             Verdict::Failed(_) => before.failed(server.rules, now),
-            Verdict::Abandoned if pick.trial && !planted::is(Bug::TrialLeaked) => {
-                before.trial_abandoned()
-            }
+            Verdict::Abandoned if pick.trial => before.trial_abandoned(),
             Verdict::Abandoned => before,
         };
         match (before, server.health, verdict) {

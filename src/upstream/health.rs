@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::planted::{self, Bug};
 use crate::time::Time;
 
 /// Whether a server may receive requests.
@@ -64,7 +63,6 @@ impl Health {
     /// A whole response arrived.
     pub fn succeeded(self) -> Health {
         match self {
-            Health::Trial { .. } if planted::is(Bug::TrialWithoutEnd) => self,
             Health::Trial { .. } => Health::FRESH,
             // The request was sent before the failure, which is newer evidence.
             Health::Up { .. } | Health::Down { .. } | Health::Checking | Health::Due => self,

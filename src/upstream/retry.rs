@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::config::model::NextUpstream;
-use crate::planted::{self, Bug};
 
 /// How an attempt failed before a response could be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Failure {
             | Failure::Reset
             | Failure::Closed => policy.error,
             Failure::ConnectTimedOut | Failure::SendTimedOut | Failure::ReadTimedOut => {
-                policy.timeout && !planted::is(Bug::TimeoutNeverMoves)
+                policy.timeout
             }
             // The other request may have met either.
             Failure::MarkedDown => policy.error || policy.timeout,
@@ -146,7 +145,6 @@ pub fn may_resend(request: Repeatable, policy: &NextUpstream) -> bool {
 /// Whether a method is idempotent. Unknown methods are not.
 pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"PUT" | b"DELETE" | b"OPTIONS")
-        || planted::is(Bug::PostRepeated)
 }
 
 #[cfg(test)]

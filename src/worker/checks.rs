@@ -5,7 +5,6 @@ use slab::Slab;
 
 use crate::config::model::GroupId;
 use crate::net::{Connect, Event, Net};
-use crate::planted::{self, Bug};
 use crate::proxy::context::Context;
 use crate::proxy::log::limited_log::Named;
 use crate::proxy::servers::At;
@@ -51,9 +50,8 @@ impl<N: Net> Checks<N> {
 
     /// Starts those that are due.
     pub(super) fn begin(&mut self, context: &mut Context<N>) {
-        while !planted::is(Bug::ChecksNeverBegin)
-            && let Some(At { generation, group, server }) =
-                context.servers.begin_check(context.io.now)
+        while let Some(At { generation, group, server }) =
+            context.servers.begin_check(context.io.now)
         {
             let config = std::sync::Arc::clone(context.servers.config());
             let model = &config.groups[group.0];

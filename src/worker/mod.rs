@@ -18,7 +18,6 @@ use slab::Slab;
 use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
-use crate::planted::{self, Bug};
 
 use crate::proxy::context::Context;
 pub use crate::proxy::log::access_log::AccessLines;
@@ -186,9 +185,7 @@ impl<N: Net> Worker<N> {
         self.listeners.close(&mut self.shared.context);
         self.shared.context.servers.close_idle(&mut self.shared.context.io);
         self.checks.abandon(&mut self.shared.context);
-        if !planted::is(Bug::DrainForgetsIdle) {
-            self.close_sessions(|worker, key| worker.sessions[key].session.may_go());
-        }
+        self.close_sessions(|worker, key| worker.sessions[key].session.may_go());
     }
 
     /// Closes everything at once; interrupted transfers are visibly cut.
@@ -263,8 +260,7 @@ impl<N: Net> Worker<N> {
             }
             // Anything but room to write: an end, an error, or unexpected bytes.
             Owner::Idle { group, key } => {
-                let says = event.readable || event.read_closed || event.broken;
-                if says && !planted::is(Bug::IdleEventsIgnored) {
+                if event.readable || event.read_closed || event.broken {
                     let Shared { context, .. } = &mut self.shared;
                     context.servers.drop_idle(group, key, &mut context.io);
                 }
@@ -378,9 +374,7 @@ impl<N: Net> Worker<N> {
             let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
                 continue;
             };
-            if !planted::is(Bug::AlarmNotSetAgain) {
-                entry.alarm = Time::NEVER;
-            }
+            entry.alarm = Time::NEVER;
             let next = entry.session.expire(&mut self.shared);
             self.follow(key, next);
             self.relieve();

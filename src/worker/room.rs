@@ -12,7 +12,6 @@ use slab::Slab;
 
 use super::{Entry, Worker};
 use crate::net::Net;
-use crate::planted::{self, Bug};
 use crate::proxy::next::{CloseReason, Expendable, Next};
 use crate::time::Time;
 
@@ -157,7 +156,7 @@ impl<N: Net> Worker<N> {
 
     /// Reclaims from other sessions what the last call took beyond the limits.
     pub(super) fn relieve(&mut self) {
-        while self.shared.context.io.buffers.is_exhausted() && !planted::is(Bug::LargeHeadsStay) {
+        while self.shared.context.io.buffers.is_exhausted() {
             let now = self.shared.context.io.now;
             let Some(key) = self.victims_for_memory.next(&self.sessions, now) else { break };
             let what = "worker_buffer_memory is used up: clients with large heads are refused";

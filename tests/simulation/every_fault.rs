@@ -18,34 +18,8 @@ use super::common::model::judge;
 use super::common::run::{Run, plain_server};
 use super::common::seeds::silence;
 use super::common::setup::Setup;
-use super::scenes::{Scene, scenes};
-use super::tally::{CHANCES, Tally, play_all};
-
-#[test]
-fn no_fault_at_any_place_breaks_a_promise() {
-    play_all(&scenes(), every_fault_of);
-}
-
-#[cfg(debug_assertions)]
-#[test]
-fn a_slip_that_shows_at_one_byte_only_is_found() {
-    use switchover::planted::{Bug, plant};
-    let slips = [
-        (Bug::ChunkEndsEarly, "PUT in chunks", "split at"),
-        (Bug::EndBehindShortReadLost, "POST with a length", "its client sends its FIN at"),
-        (Bug::RefusedBodyReadOn, "POST in bad chunks, and FIN", "no fault, WithEnd"),
-    ];
-    for (bug, name, fault) in slips {
-        let scenes = scenes();
-        let scene = scenes.iter().find(|scene| scene.name == name).expect("it is there");
-        let mut tally = Tally::default();
-        plant(Some(bug));
-        every_fault_of(scene, &mut tally);
-        plant(None);
-        let found = tally.failed.iter().any(|failure| failure.contains(fault));
-        assert!(found, "{bug:?}: {:?}", tally.failed);
-    }
-}
+use super::scenes::Scene;
+use super::tally::{CHANCES, Tally};
 
 /// What one run came to, as far as timing must not matter.
 #[derive(Debug, PartialEq, Eq)]
@@ -131,7 +105,7 @@ fn result(net: &SimNet) -> Told {
     }
 }
 
-fn every_fault_of(scene: &Scene, tally: &mut Tally) {
+pub(crate) fn every_fault_of(scene: &Scene, tally: &mut Tally) {
     let mut same = None;
     for coalescing in [Coalescing::Never, Coalescing::Always, Coalescing::WithEnd] {
         let scene = Scene { coalescing, ..scene.clone() };

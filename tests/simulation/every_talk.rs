@@ -14,37 +14,11 @@ use switchover::worker::Tuning;
 use crate::common::setup::server_address;
 use crate::play::{Kind, OTHER, Play, STEP, Talk};
 use crate::speaker::{Doing, Leaves, Part, Pause, Speaker, Tempo};
-use crate::tally::{CHANCES, Tally, play_all};
-
-#[test]
-fn no_fault_at_any_place_of_a_talk_breaks_a_promise() {
-    play_all(&scenes(), every_fault_of);
-}
-
-#[cfg(debug_assertions)]
-#[test]
-fn slips_in_tunnels_are_found() {
-    use switchover::planted::{Bug, plant};
-    for bug in [Bug::EndBehindShortReadLost, Bug::AlarmNotSetAgain, Bug::WriteStopsWriting] {
-        let mut tally = Tally::default();
-        plant(Some(bug));
-        every_fault_of(&scenes()[0], &mut tally);
-        plant(None);
-        assert!(!tally.failed.is_empty(), "{bug:?}");
-    }
-}
-
-/// What one scene of an `Upgrade` complains of.
-#[cfg(debug_assertions)]
-pub(crate) fn complaints_of_upgrades() -> Vec<String> {
-    let mut tally = Tally::default();
-    every_fault_of(&scenes_of(Kind::Upgrade)[0], &mut tally);
-    tally.failed
-}
+use crate::tally::{CHANCES, Tally};
 
 /// One client, and two servers of which the second is a backup.
 #[derive(Clone, Debug)]
-struct Scene {
+pub(crate) struct Scene {
     name: String,
     kind: Kind,
     talk: Talk,
@@ -90,7 +64,7 @@ struct Played {
     sent: Vec<usize>,
 }
 
-fn scenes() -> Vec<Scene> {
+pub(crate) fn scenes() -> Vec<Scene> {
     let mut all: Vec<Scene> =
         [Kind::Stream, Kind::Http2, Kind::Upgrade].into_iter().flat_map(scenes_of).collect();
     let piped = Scene::new(Kind::Stream, "through pipes", Part::saying(40), Part::saying(60));
@@ -98,7 +72,7 @@ fn scenes() -> Vec<Scene> {
     all
 }
 
-fn scenes_of(kind: Kind) -> Vec<Scene> {
+pub(crate) fn scenes_of(kind: Kind) -> Vec<Scene> {
     let after = |awaits, says| Part { awaits, ..Part::saying(says) };
     let answered = kind.answer().len() + 40;
     let scene = |name, client, server| Scene::new(kind, name, client, server);
@@ -117,7 +91,7 @@ fn scenes_of(kind: Kind) -> Vec<Scene> {
     ]
 }
 
-fn every_fault_of(scene: &Scene, tally: &mut Tally) {
+pub(crate) fn every_fault_of(scene: &Scene, tally: &mut Tally) {
     for coalescing in [Coalescing::Never, Coalescing::Always, Coalescing::WithEnd] {
         every_fault_beside(&Scene { coalescing, ..scene.clone() }, tally);
     }

@@ -7,8 +7,6 @@ mod common;
 mod every_fault;
 mod every_talk;
 mod facts;
-#[cfg(debug_assertions)]
-mod planted;
 mod play;
 mod reloads;
 mod room;
@@ -20,13 +18,31 @@ mod tally;
 use std::panic::catch_unwind;
 
 use common::seeds::run_seed;
+use tally::play_all;
 
 /// Seeds that are always run.
 const SEEDS: u64 = 2000;
+/// Seeds of talks that are always run.
+const STREAM_SEEDS: u64 = 1000;
 
 #[test]
 fn every_seed_keeps_every_promise() {
     each_of(SEEDS, "every_seed", |seed, show| run_seed(seed, show).err().unwrap_or_default());
+}
+
+#[test]
+fn every_stream_seed_keeps_every_promise() {
+    each_of(STREAM_SEEDS, "every_stream", streams::run);
+}
+
+#[test]
+fn no_fault_at_any_place_breaks_a_promise() {
+    play_all(&scenes::scenes(), every_fault::every_fault_of);
+}
+
+#[test]
+fn no_fault_at_any_place_of_a_talk_breaks_a_promise() {
+    play_all(&every_talk::scenes(), every_talk::every_fault_of);
 }
 
 /// Runs `SEED` if it is set, or `SEEDS`, or so many seeds.
@@ -76,6 +92,13 @@ fn failures(
 fn seeds_that_failed_do_so_no_more() {
     for seed in SEEDS_THAT_FAILED {
         assert_eq!(run_seed(seed, false).err(), None, "SEED={seed}");
+    }
+}
+
+#[test]
+fn stream_seeds_that_failed_do_so_no_more() {
+    for seed in STREAM_SEEDS_THAT_FAILED {
+        assert_eq!(streams::run(seed, false), [""; 0], "SEED={seed}");
     }
 }
 
@@ -165,6 +188,16 @@ const SEEDS_THAT_FAILED: [u64; 49] = [
     3_002_029_949,
     3_000_158_682,
     3_002_013_354,
+];
+
+/// Seeds of talks whose runs have failed at some time, as they were then.
+const STREAM_SEEDS_THAT_FAILED: [u64; 4] = [
+    // A server that had not switched yet was left by FIN, and took that for all of the talk.
+    912_003_378,
+    650_001_054,
+    660_001_447,
+    // Judged wrongly: a refusal of which the network let only the beginning pass.
+    640_001_648,
 ];
 
 /// Failing seeds that one thread tells before it stops.

@@ -3,7 +3,6 @@
 use crate::config::model::{self, ProxyVersion};
 use crate::http::framing::Framing;
 use crate::net::{Connect, Net};
-use crate::planted::{self, Bug};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::http::download::{Left, Phase};
@@ -60,9 +59,7 @@ impl<N: Net> Exchange<N> {
     ) -> Result<(), Stop> {
         let mut pick = pick;
         loop {
-            if !planted::is(Bug::SameServerAgain) {
-                self.tried.insert(pick.server);
-            }
+            self.tried.insert(pick.server);
             self.tries += 1;
             if let Some(group) = self.proxy().map(|proxy| proxy.group) {
                 self.attempts.begin(group, Some(pick.server), context.io.now);
@@ -115,9 +112,7 @@ impl<N: Net> Exchange<N> {
         let Some(mut connection) = idle else { return self.begin_connect(pick, client, context) };
         connection.requests += 1;
         let token = connection.socket.token();
-        if !planted::is(Bug::OwnerNotChanged) {
-            context.io.owners[token.0] = Owner::Upstream(client.facts.session);
-        }
+        context.io.owners[token.0] = Owner::Upstream(client.facts.session);
         self.attempts.connected(context.io.now);
         self.link = Link::Open { connection, pick, reused: true, reusable: true };
         self.render(client, context);
@@ -209,8 +204,7 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Stop {
         let untouched = self.download.is_untouched();
-        let reused = matches!(self.link, Link::Open { reused: true, .. })
-            && !planted::is(Bug::DeadPooledBlamed);
+        let reused = matches!(self.link, Link::Open { reused: true, .. });
         if reused && untouched && matches!(failure, Failure::Reset | Failure::Closed) {
             return self.resend(failure, client, context);
         }
@@ -316,8 +310,7 @@ impl<N: Net> Exchange<N> {
         };
         let server = pick.server;
         self.conclude(pick, Verdict::Succeeded, context);
-        let sent = self.upload.is_sent() || planted::is(Bug::HalfSentConnectionPooled);
-        let clean = reusable && left == Left::Clean && sent;
+        let clean = reusable && left == Left::Clean && self.upload.is_sent();
         match self.proxy().map(|proxy| proxy.group).filter(|_| clean) {
             Some(group) => {
                 if let Some(connection) = silent(connection, context) {

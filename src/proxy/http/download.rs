@@ -8,7 +8,6 @@ use crate::http::chunked::Keep;
 use crate::http::framing::Body;
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::net::Net;
-use crate::planted::{self, Bug};
 use crate::proxy::client::Client;
 use crate::proxy::http::request::Refusal;
 use crate::proxy::http::step::Step;
@@ -246,9 +245,6 @@ impl<N: Net> Download<N> {
                 io.buffers.settle(&mut self.raw);
                 match self.phase {
                     Phase::AwaitingHead { .. } => Step::Failed(Failure::Reset),
-                    Phase::Body { .. } if planted::is(Bug::RetriedAfterFirstByte) => {
-                        Step::Failed(Failure::Reset)
-                    }
                     Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => Step::Cut,
                 }
             }
@@ -332,13 +328,12 @@ impl<N: Net> Download<N> {
             Phase::AwaitingHead { .. } => Step::Failed(Failure::Closed),
             Phase::Body { body: Body::UntilClose, .. } if reset => Step::Cut,
             Phase::Body { body: Body::UntilClose, coding, .. } => {
-                if *coding == Coding::Chunks && !planted::is(Bug::LastChunkLost) {
+                if *coding == Coding::Chunks {
                     io.buffers.append(&mut self.raw, b"0\r\n\r\n");
                     self.ready = self.raw.len();
                 }
                 Step::Done
             }
-            Phase::Body { .. } if planted::is(Bug::CutTakenForWhole) => Step::Done,
             Phase::Body { .. } => Step::Cut,
             Phase::Tunnel(_) | Phase::Ended { .. } => Step::Moved,
         }
@@ -347,8 +342,7 @@ impl<N: Net> Download<N> {
     /// The response is complete: what it leaves of its server's connection.
     pub fn complete(&mut self) -> Left {
         let Phase::Body { framed, persistent, .. } = self.phase else { return Left::Nothing };
-        let surplus = self.raw.len() > self.ready && !planted::is(Bug::SurplusPooled);
-        let persistent = persistent || planted::is(Bug::ClosingConnectionPooled);
+        let surplus = self.raw.len() > self.ready;
         self.raw.truncate(self.ready);
         self.phase = Phase::Ended { whole: true, framed };
         if persistent && !surplus { Left::Clean } else { Left::Spent }

@@ -10,7 +10,6 @@ use crate::address::Address;
 use crate::config::model::{Action, Config, LocationSettings, ProxyPass};
 use crate::http::head::HeadLimits;
 use crate::net::Net;
-use crate::planted::{self, Bug};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::http::download::{Download, Phase};
@@ -199,13 +198,7 @@ impl<N: Net> Exchange<N> {
                     return Ok(true);
                 }
                 Step::Failed(failure) => return Err(self.fail(failure, client, context)),
-                Step::Refused(refusal) => {
-                    let stop = self.give_up(refusal, client, context);
-                    if planted::is(Bug::RefusedBodyReadOn) && client.socket.is_ending() {
-                        return Err(Ending::ClientLeft.into());
-                    }
-                    return Err(stop);
-                }
+                Step::Refused(refusal) => return Err(self.give_up(refusal, client, context)),
                 Step::Cut => return Err(self.cut(context)),
                 Step::ClientGone => return self.client_left().map(|()| true),
             }
@@ -225,7 +218,7 @@ impl<N: Net> Exchange<N> {
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Stop> {
-        if self.download.client_gone || planted::is(Bug::LeavingUnnoticed) {
+        if self.download.client_gone {
             return Ok(());
         }
         if client.socket.is_broken() {
@@ -266,12 +259,9 @@ impl<N: Net> Exchange<N> {
         if self.download.client_gone {
             return Ending::ClientLeft;
         }
-        let in_step = self.upload.body.is_done() || planted::is(Bug::UnwantedBodyParsed);
+        let in_step = self.upload.body.is_done();
         match self.download.phase {
             Phase::Ended { whole: false, framed: true } => Ending::Close,
-            Phase::Ended { whole: false, framed: false } if planted::is(Bug::CutEndsInOrder) => {
-                Ending::Close
-            }
             Phase::Ended { whole: false, framed: false } => Ending::Reset,
             _ if self.download.keeps_client && in_step && !context.servers.draining => {
                 // Body bytes that no server wanted any more must not become the next request.
@@ -332,13 +322,11 @@ impl<N: Net> Exchange<N> {
         }
         match &self.link {
             Link::None => None,
-            Link::Connecting { .. } if planted::is(Bug::ConnectTimeoutIgnored) => None,
             Link::Connecting { deadline, .. } => Some((*deadline, Waiting::Connect)),
             Link::Open { .. } if self.upload.is_over() => None,
             Link::Open { .. } if self.upload.is_pending() => {
                 Some((self.upload.since + proxy.send_timeout, Waiting::ServerTakes))
             }
-            Link::Open { .. } if planted::is(Bug::BodyTimeoutIgnored) => None,
             Link::Open { .. } => {
                 Some((self.upload.since + self.settings().body_timeout, Waiting::ClientSends))
             }
@@ -349,18 +337,15 @@ impl<N: Net> Exchange<N> {
         if self.is_tunnel() {
             return None;
         }
-        if self.download.is_pending() && planted::is(Bug::SendTimeoutIgnored) {
-            return None;
-        }
         if self.download.is_pending() {
-            let deadline = self.download.since + self.settings().send_timeout;
-            return Some((deadline, Waiting::ClientTakes));
+            return Some((
+                self.download.since + self.settings().send_timeout,
+                Waiting::ClientTakes,
+            ));
         }
         let proxy = self.proxy()?;
         match &self.link {
-            Link::Open { .. }
-                if self.upload.is_over() || planted::is(Bug::ReadTimeoutWhileSending) =>
-            {
+            Link::Open { .. } if self.upload.is_over() => {
                 let since = self.download.since.max(self.upload.since);
                 Some((since + proxy.read_timeout, Waiting::ServerAnswers))
             }
@@ -448,12 +433,7 @@ impl<N: Net> Exchange<N> {
 
     /// Closes the connection to the server, if there is one; it is not to be blamed.
     pub(in crate::proxy) fn drop_link(&mut self, context: &mut Context<N>) {
-        let verdict = if planted::is(Bug::AbortBlamedOnServer) {
-            Verdict::Failed(Failure::Closed)
-        } else {
-            Verdict::Abandoned
-        };
-        self.end_link(verdict, context);
+        self.end_link(Verdict::Abandoned, context);
     }
 
     /// Closes the connection to the server with a verdict.
@@ -466,7 +446,7 @@ impl<N: Net> Exchange<N> {
         // A server that is about to switch would take our end for all that the client has to say.
         let switches = self.download.asked_upgrade
             && matches!(self.download.phase, Phase::AwaitingHead { .. });
-        if switches && !planted::is(Bug::UpgradeLeftInOrder) {
+        if switches {
             socket.reset_on_close();
         }
         context.io.close(socket);

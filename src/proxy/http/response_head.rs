@@ -10,7 +10,6 @@ use crate::http::framing::{self, Body, Framing};
 use crate::http::head::{self, HeadScan, ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
 use crate::net::Net;
-use crate::planted::{self, Bug};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::http::download::{Coding, Phase};
@@ -82,7 +81,7 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Judged {
         let Ok(options) = Options::of(head.fields) else { return Judged::Bad };
-        if head.status < 200 && !planted::is(Bug::InterimTakenForFinal) {
+        if head.status < 200 {
             return self.judge_interim(head, options, context);
         }
         let to_head = self.request.is_head;
@@ -122,11 +121,8 @@ impl<N: Net> Exchange<N> {
         if head.status == 101 {
             return self.judge_upgrade(head, options, context);
         }
-        let repeated = head.status == 100
-            && std::mem::replace(&mut self.download.continued, true)
-            && !planted::is(Bug::ContinueRepeated);
-        let knows = self.request.version == Version::Http11 || planted::is(Bug::InterimToOldClient);
-        if knows && !repeated {
+        let repeated = head.status == 100 && std::mem::replace(&mut self.download.continued, true);
+        if self.request.version == Version::Http11 && !repeated {
             self.write_interim(head, options, None, context);
         }
         Judged::Interim
@@ -248,7 +244,7 @@ impl<N: Net> Exchange<N> {
 
     /// How a body that came in `framing` goes to this client.
     fn passing(&self, head: &ResponseHead<'_>, framing: Framing) -> (Framing, Coding) {
-        let old = self.request.version == Version::Http10 && !planted::is(Bug::ChunksToOldClient);
+        let old = self.request.version == Version::Http10;
         match framing {
             Framing::Length(length) => (Framing::Length(length), Coding::AsIs),
             Framing::Chunked if old => (Framing::UntilClose, Coding::DataOnly),
@@ -273,7 +269,7 @@ impl<N: Net> Exchange<N> {
     ) -> bool {
         let settings = self.settings();
         self.request.is_persistent()
-            && (self.upload.body.is_done() || planted::is(Bug::UnwantedBodyParsed))
+            && self.upload.body.is_done()
             && !context.servers.draining
             && settings.keepalive_timeout.is_some()
             && client.facts.requests < settings.keepalive_requests

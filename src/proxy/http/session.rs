@@ -8,7 +8,6 @@ use crate::config::model::{Lingering, LocationSettings, VirtualServerId};
 use crate::http::h2_preface::{self, Preface};
 use crate::http::head::{HeadError, HeadLimits, HeadScan, empty_lines};
 use crate::net::{Event, Net};
-use crate::planted::{self, Bug};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::http::exchange::{Exchange, Progress};
@@ -229,7 +228,12 @@ impl<N: Net> HttpSession<N> {
         let settings = settings(&config, site);
         let on = settings.lingering_close == Lingering::On;
         match ending {
-            Ending::Keep => self.keep(settings, client, &mut shared.context),
+            Ending::Keep => {
+                let timeout = settings.keepalive_timeout.unwrap_or_default();
+                let deadline = shared.context.io.now + timeout;
+                self.stage = Stage::Idle { deadline, skipped: 0 };
+                None
+            }
             // Nothing was announced and nothing came that was not read: nothing can be destroyed.
             Ending::Linger if whole && on && is_silent(client) => {
                 Some(Next::Close(CloseReason::Done))
@@ -247,19 +251,6 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    fn keep(
-        &mut self,
-        settings: &LocationSettings,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Option<Next> {
-        let late = planted::is(Bug::KeepaliveDeadlineKept);
-        let since = if late { client.facts.accepted } else { context.io.now };
-        let deadline = since + settings.keepalive_timeout.unwrap_or_default();
-        self.stage = Stage::Idle { deadline, skipped: 0 };
-        planted::is(Bug::RestOfInputForgotten).then_some(Next::Wait)
-    }
-
     fn begin_lingering(
         &mut self,
         client: &mut Client<N>,
@@ -269,9 +260,6 @@ impl<N: Net> HttpSession<N> {
     ) -> Option<Next> {
         context.io.buffers.clear(&mut client.input);
         match settings.lingering_close {
-            Lingering::On if planted::is(Bug::LingeringLeftOut) => {
-                Some(Next::Close(CloseReason::Done))
-            }
             Lingering::Off => Some(Next::Close(CloseReason::Done)),
             Lingering::On | Lingering::Always => {
                 let (timeout, now) = (settings.lingering_timeout, context.io.now);

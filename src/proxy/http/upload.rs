@@ -8,7 +8,6 @@ use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
 use crate::http::framing::Body;
 use crate::net::Net;
-use crate::planted::{self, Bug};
 use crate::proxy::client::Client;
 use crate::proxy::http::request::Refusal;
 use crate::proxy::http::step::Step;
@@ -71,7 +70,7 @@ impl Replay {
         let Replay::Whole { bytes, limit } = self else { return };
         if bytes.len() + written.len() <= *limit && !pool.is_exhausted() {
             pool.append(bytes, written);
-        } else if !planted::is(Bug::ReplayOverflowUnnoticed) {
+        } else {
             self.forget(pool);
         }
     }
@@ -156,9 +155,7 @@ impl<N: Net> Upload<N> {
     /// Starts again from the first byte, for another server.
     pub fn rewind(&mut self, pool: &mut BufferPool, now: Time) {
         pool.clear(&mut self.head);
-        if !planted::is(Bug::ReplayNotRewound) {
-            self.resent = 0;
-        }
+        self.resent = 0;
         self.sent = false;
         if self.taker == Taker::Broken {
             self.taker = Taker::Server;
@@ -169,9 +166,7 @@ impl<N: Net> Upload<N> {
     /// Gives all storage back.
     pub fn release(&mut self, io: &mut Io<N>) {
         io.buffers.clear(&mut self.head);
-        if !planted::is(Bug::BufferNotReturned) {
-            self.replay.forget(&mut io.buffers);
-        }
+        self.replay.forget(&mut io.buffers);
         self.drop_pipe(io);
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchover::address::Address;
-use switchover::config::model;
+use switchover::config::model::{self, GroupId};
 use switchover::time::Time;
-use switchover::upstream::group::{Group, Tried, Verdict};
+use switchover::upstream::group::{Group, GroupAt, Tried, Verdict};
 
 fn group(servers: u16) -> Group {
     let server = |index: u16| model::Server {
@@ -20,7 +20,8 @@ fn group(servers: u16) -> Group {
         down: false,
         max_connections: 0,
     };
-    Group::new(&model::Group {
+    let at = GroupAt { generation: 0, id: GroupId(0) };
+    let model = model::Group {
         layer: model::Layer::Http,
         name: "group".into(),
         servers: (0..servers).map(server).collect(),
@@ -29,7 +30,8 @@ fn group(servers: u16) -> Group {
         keepalive_time: Duration::from_secs(3600),
         keepalive_timeout: Duration::from_secs(60),
         check_timeout: Duration::from_secs(3),
-    })
+    };
+    Group::new(at, &model)
 }
 
 fn servers(criterion: &mut Criterion) {

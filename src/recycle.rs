@@ -21,6 +21,16 @@ impl<T> Boxes<T> {
         Boxed(place)
     }
 
+    /// Takes out what is in a box, and keeps the box unless there are enough.
+    pub fn take(&mut self, boxed: Boxed<T>) -> T {
+        let Boxed(mut place) = boxed;
+        let content = place.take().expect("only a box that is gone is empty");
+        if self.empty.len() < SPARE {
+            self.empty.push(place);
+        }
+        content
+    }
+
     /// Drops the contents of a box, and keeps the box unless there are enough.
     pub fn clear(&mut self, boxed: Boxed<T>) {
         let Boxed(mut place) = boxed;

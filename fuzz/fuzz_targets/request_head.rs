@@ -85,7 +85,7 @@ fn read(head: &[u8]) -> Result<Request, u16> {
     pool.append(&mut buffer, first);
     pool.append(&mut buffer, second);
     let mut request = Request::broken(buffer, Vec::new());
-    request.read().map_err(|refusal| refusal.status)?;
+    request.read().map_err(|refusal| refusal.status())?;
     Ok(request)
 }
 

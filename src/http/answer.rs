@@ -51,6 +51,11 @@ pub fn is_bodiless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 
+/// Whether an answer with this status leads elsewhere by its `Location`.
+pub fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
 /// Appends a body that explains the status to a person.
 pub fn page(status: u16, why: &str, out: &mut Vec<u8>) {
     let text = match why {

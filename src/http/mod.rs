@@ -7,5 +7,6 @@ pub mod fields;
 pub mod framing;
 pub mod h2_preface;
 pub mod head;
+pub mod refusal;
 pub mod rewrite;
 pub mod target;

@@ -42,6 +42,16 @@ pub struct Facts {
     pub requests: u64,
 }
 
+impl<N: Net> Client<N> {
+    /// Sets `TCP_NODELAY`, if it is to change.
+    pub fn set_nodelay(&mut self, on: bool) {
+        if on != self.nodelay {
+            self.socket.set_nodelay(on);
+            self.nodelay = on;
+        }
+    }
+}
+
 impl Facts {
     /// `$request_id`, as a number.
     pub fn request_id(&self, keys: &RandomState) -> u128 {

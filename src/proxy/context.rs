@@ -1,11 +1,11 @@
 //! What sessions work with and none of them owns.
 
 use std::hash::RandomState;
-use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::address::Address;
-use crate::config::model::Config;
+use crate::config::model::{Config, LogId};
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Connect, Net};
@@ -14,10 +14,10 @@ use crate::proxy::log::limited_log::LimitedLog;
 use crate::proxy::servers::Servers;
 use crate::recycle::Vectors;
 use crate::time::Time;
-use crate::transport::dial::failure_of_connect;
+use crate::transport::dial::Dial;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pipe::Policy;
-use crate::transport::socket::Socket;
+use crate::upstream::retry::Failure;
 
 /// Shared by all sessions of one worker.
 pub struct Context<N: Net> {
@@ -52,6 +52,14 @@ pub struct Scratch {
     pub places: Vec<Place>,
 }
 
+impl Scratch {
+    /// Empties [`Scratch::head`] for the next one; what a large one took is given back.
+    pub fn clear_head(&mut self) {
+        self.head.clear();
+        self.head.shrink_to(KEPT_HEAD);
+    }
+}
+
 impl<N: Net> Context<N> {
     /// A context whose first configuration is `config`.
     pub fn new(net: N, config: Arc<Config>) -> Context<N> {
@@ -79,18 +87,30 @@ impl<N: Net> Context<N> {
     /// Begins to connect to a server: at the expense of an idle connection, if there is no room.
     ///
     /// # Errors
-    /// As [`Io::connect`].
-    pub fn connect(&mut self, to: &Address, how: &Connect, owner: Owner) -> io::Result<Socket<N>> {
-        let connected = self.io.connect(to, how, owner);
-        let lacks_room = connected.as_ref().is_err_and(|e| failure_of_connect(e).is_none());
+    /// As [`Dial::begin`].
+    pub fn dial(
+        &mut self,
+        to: &Address,
+        how: &Connect,
+        timeout: Duration,
+        owner: Owner,
+    ) -> Result<Dial<N>, Option<Failure>> {
+        let dialled = Dial::begin(to, how, timeout, owner, &mut self.io);
+        if !matches!(dialled, Err(None)) {
+            return dialled;
+        }
         // An idle connection to another server is worth less than this one, and so is an idle
         // client, which the worker closes for what is taken from the reserve.
-        let mut makes_room =
-            || self.servers.close_one_idle(&mut self.io) || self.io.reserve.spend();
-        if lacks_room && makes_room() {
-            return self.io.connect(to, how, owner);
+        if self.servers.close_one_idle(&mut self.io) || self.io.reserve.spend() {
+            return Dial::begin(to, how, timeout, owner, &mut self.io);
         }
-        connected
+        dialled
+    }
+
+    /// Adds an access log line, which `write` appends.
+    pub fn log(&mut self, generation: u64, log: LogId, write: impl FnOnce(&mut Vec<u8>)) {
+        let place = self.servers.log_place(generation, log);
+        self.access_lines.line(place, self.io.now, write);
     }
 
     /// When something is due that no event announces.
@@ -98,3 +118,6 @@ impl<N: Net> Context<N> {
         self.servers.next_alarm().min(self.access_lines.next_due()).min(self.limited_log.next_due())
     }
 }
+
+/// Storage for heads that is kept from one to the next.
+const KEPT_HEAD: usize = 64 << 10;

@@ -1,5 +1,6 @@
 //! Sessions: the only code that reads and writes streams.
 
+pub mod attempts;
 pub mod client;
 pub mod context;
 pub mod http;

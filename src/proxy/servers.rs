@@ -9,7 +9,8 @@ use crate::proxy::log::limited_log::Named;
 use crate::time::Time;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pool::{Connection, Pool};
-use crate::upstream::group::{Change, Group, Pick, ServerId, Verdict};
+use crate::transport::socket::{Moved, Socket};
+use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict};
 
 /// The configurations in use, and their servers.
 pub struct Servers<N: Net> {
@@ -23,15 +24,13 @@ pub struct Servers<N: Net> {
     pub draining: bool,
 }
 
-/// A server of one configuration.
+/// Whether values may ask for the heads of responses, of which copies are kept then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At {
-    /// The configuration.
-    pub generation: u64,
-    /// The group.
-    pub group: GroupId,
-    /// The server.
-    pub server: ServerId,
+pub enum Seen {
+    /// They may.
+    ByValues,
+    /// None does.
+    Never,
 }
 
 /// A change of a server that makes sessions go elsewhere.
@@ -50,7 +49,7 @@ struct Generation<N: Net> {
     groups: Vec<(Group, Pool<N>)>,
     /// The place in the access lines for each log.
     logs: Vec<usize>,
-    keeps_response_heads: bool,
+    seen: Seen,
     /// When what still uses it is closed; never while it is the newest.
     ends: Time,
 }
@@ -65,8 +64,14 @@ impl<N: Net> Servers<N> {
     /// connections are closed.
     pub fn adopt(&mut self, config: Arc<Config>, access_lines: &mut AccessLines, io: &mut Io<N>) {
         self.close_idle(io);
-        let mut groups: Vec<_> =
-            config.groups.iter().map(|g| (Group::new(g), Pool::new(g))).collect();
+        let generation = self.generations.last().map_or(0, |old| old.id + 1);
+        let models = config.groups.iter().enumerate();
+        let mut groups: Vec<_> = models
+            .map(|(index, model)| {
+                let at = GroupAt { generation, id: GroupId(index) };
+                (Group::new(at, model), Pool::new(model))
+            })
+            .collect();
         if let Some(old) = self.generations.last() {
             for (model, (group, _)) in config.groups.iter().zip(&mut groups) {
                 let is_same =
@@ -78,16 +83,15 @@ impl<N: Net> Servers<N> {
                 }
             }
         }
-        let id = self.generations.last().map_or(0, |old| old.id + 1);
         if let Some(old) = self.generations.last_mut()
             && let Some(timeout) = old.config.process.shutdown_timeout
         {
             old.ends = io.now + timeout;
         }
         let logs = config.access_logs.iter().map(|log| access_lines.open(log)).collect();
-        let keeps_response_heads = config.reads_response_heads();
-        let ends = Time::NEVER;
-        self.generations.push(Generation { id, config, groups, logs, keeps_response_heads, ends });
+        let seen = if config.reads_response_heads() { Seen::ByValues } else { Seen::Never };
+        let (id, ends) = (generation, Time::NEVER);
+        self.generations.push(Generation { id, config, groups, logs, seen, ends });
         self.retire();
     }
 
@@ -133,8 +137,8 @@ impl<N: Net> Servers<N> {
     }
 
     /// A group and its idle connections.
-    pub fn group(&mut self, generation: u64, group: GroupId) -> &mut (Group, Pool<N>) {
-        &mut self.find(generation).groups[group.0]
+    pub fn group(&mut self, at: GroupAt) -> &mut (Group, Pool<N>) {
+        &mut self.find(at.generation).groups[at.id.0]
     }
 
     /// The place in the access lines for a log.
@@ -143,43 +147,30 @@ impl<N: Net> Servers<N> {
     }
 
     /// Whether a log line or a field may ask for fields of the response.
-    pub fn keeps_response_heads(&mut self, generation: u64) -> bool {
-        self.find(generation).keeps_response_heads
+    pub fn seen(&mut self, generation: u64) -> Seen {
+        self.find(generation).seen
     }
 
     /// Counts an attempt as a success now; what happens on its connection later says nothing about
     /// health.
-    pub fn succeed_early(
-        &mut self,
-        generation: u64,
-        group: GroupId,
-        pick: &mut Pick,
-        io: &mut Io<N>,
-    ) {
-        if let Some(change) = self.group(generation, group).0.succeed_early(pick) {
-            self.announce(At { generation, group, server: pick.server }, change, io);
+    pub fn succeed_early(&mut self, pick: &mut Pick, io: &mut Io<N>) {
+        if let Some(change) = self.group(pick.at.group).0.succeed_early(pick) {
+            self.announce(pick.at, change, io);
         }
     }
 
     /// Ends an attempt, and sees to what its verdict changes.
-    pub fn conclude(
-        &mut self,
-        generation: u64,
-        group: GroupId,
-        pick: Pick,
-        verdict: Verdict,
-        io: &mut Io<N>,
-    ) {
-        let at = At { generation, group, server: pick.server };
-        if let Some(change) = self.group(generation, group).0.conclude(pick, verdict, io.now) {
+    pub fn conclude(&mut self, pick: Pick, verdict: Verdict, io: &mut Io<N>) {
+        let at = pick.at;
+        if let Some(change) = self.group(at.group).0.conclude(pick, verdict, io.now) {
             self.announce(at, change, io);
         }
     }
 
     /// Tells the operator of a change, and acts on it.
     pub fn announce(&mut self, at: At, change: Change, io: &mut Io<N>) {
-        let config = Arc::clone(&self.find(at.generation).config);
-        let model = &config.groups[at.group.0];
+        let config = Arc::clone(&self.find(at.group.generation).config);
+        let model = &config.groups[at.group.id.0];
         let (name, server) = (&model.name, Named(&model.servers[at.server.0]));
         match change {
             Change::WentDown { why, until } => {
@@ -188,7 +179,7 @@ impl<N: Net> Servers<N> {
                 log::warn!(
                     "upstream \"{name}\": {server} {why}: it is down, next look in {wait:?}"
                 );
-                let (group, pool) = self.group(at.generation, at.group);
+                let (group, pool) = self.group(at.group);
                 if group.is_lost() {
                     log::error!("upstream \"{name}\": no server is left");
                 }
@@ -209,16 +200,18 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Keeps a connection for another request, or closes it.
-    pub fn keep(&mut self, at: At, idle: Connection<N>, io: &mut Io<N>) {
-        let stale = at.generation != self.generation() || self.draining;
-        let (servers, pool) = self.group(at.generation, at.group);
-        if stale || servers.is_out(at.server) || !pool.accepts(&idle, io.now) {
+    /// Keeps a connection for another request, or closes it: also if its server has said anything
+    /// beyond its response.
+    pub fn keep(&mut self, at: At, mut idle: Connection<N>, io: &mut Io<N>) {
+        let stale = at.group.generation != self.generation() || self.draining;
+        let (servers, pool) = self.group(at.group);
+        let unfit = stale || servers.is_out(at.server) || !pool.accepts(&idle, io.now);
+        if unfit || !is_silent(&mut idle.socket) {
             return io.close(idle.socket);
         }
         let token = idle.socket.token();
         let (key, surplus) = pool.put(idle, at.server, io.now);
-        io.owners[token.0] = Owner::Idle { group: at.group.0 as u32, key: key as u32 };
+        io.owners[token.0] = Owner::Idle { group: at.group.id.0 as u32, key: key as u32 };
         if let Some(surplus) = surplus {
             io.close(surplus.socket);
         }
@@ -284,9 +277,15 @@ impl<N: Net> Servers<N> {
         let generation = newest.id;
         newest.groups.iter_mut().enumerate().find_map(|(index, (group, _))| {
             let server = group.begin_check(now)?;
-            Some(At { generation, group: GroupId(index), server })
+            Some(At { group: GroupAt { generation, id: GroupId(index) }, server })
         })
     }
+}
+
+/// Whether a server has said nothing beyond its response. Only a socket that is not known to be
+/// drained has to be asked.
+fn is_silent<N: Net>(socket: &mut Socket<N>) -> bool {
+    !socket.is_readable() || matches!(socket.read(&mut [0; 1]), Moved::Wait)
 }
 
 impl<N: Net> Default for Servers<N> {

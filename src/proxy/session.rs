@@ -2,18 +2,18 @@
 
 use crate::buffer::Buffer;
 use crate::config::model::{Serves, StreamServerId};
+use crate::http::refusal::Refusal;
 use crate::net::{Accepted, Event, Net};
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::http::real_ip;
-use crate::proxy::http::request::Refusal;
 use crate::proxy::http::route::head_limits;
-use crate::proxy::http::session::HttpSession;
+use crate::proxy::http::session::{Handover, HttpSession};
 use crate::proxy::next::{CloseReason, Expendable, Next};
 use crate::proxy::opening::{Opened, Opening};
 use crate::proxy::servers::News;
 use crate::proxy::shared::Shared;
-use crate::proxy::stream::passthrough::{Passthrough, Route};
+use crate::proxy::stream::passthrough::Passthrough;
 use crate::time::Time;
 use crate::transport::io::Owner;
 use crate::transport::socket::Socket;
@@ -111,8 +111,7 @@ impl<N: Net> Session<N> {
     pub fn refuse(&mut self, shared: &mut Shared<N>) -> Next {
         match &mut self.protocol {
             Protocol::Http(session) => {
-                let why = "The proxy has no room for a head that comes slowly.";
-                session.refuse_head(Refusal { status: 503, why }, &mut self.client, shared)
+                session.refuse_head(Refusal::NoRoomForHead, &mut self.client, shared)
             }
             Protocol::Opening(_) | Protocol::Passing(_) => Next::Close(CloseReason::Evicted),
         }
@@ -141,7 +140,7 @@ impl<N: Net> Session<N> {
         match &mut self.protocol {
             // What follows is served by the newest.
             Protocol::Opening(_) => None,
-            Protocol::Http(session) => session.outlives(generation, &mut self.client),
+            Protocol::Http(session) => session.outlives(generation),
             Protocol::Passing(passthrough) => passthrough.outlives(generation, &mut self.client),
         }
     }
@@ -185,23 +184,32 @@ impl<N: Net> Session<N> {
         let facts = &self.client.facts;
         let is_trusted = real_ip::is_trusted(&model.trusted, &facts.peer);
         let remote = if is_trusted { real_ip::proxied(facts) } else { None };
-        if !model.tcp_nodelay {
-            self.client.socket.set_nodelay(false);
-            self.client.nodelay = false;
-        }
-        Passthrough::new(Route::Stream(server), remote, &self.client, context)
+        let nodelay = model.tcp_nodelay;
+        self.client.set_nodelay(nodelay);
+        Passthrough::stream(server, remote, &self.client, context)
     }
 
-    /// Passes the connection on unread, if the HTTP session has found that it speaks HTTP/2.
+    /// Passes the connection on unread, if the HTTP session has found that this is to be done.
     fn carry_on(&mut self, next: Next, shared: &mut Shared<N>) -> Next {
-        let Protocol::Http(session) = &self.protocol else { return next };
-        let Some(server) = session.speaks_http2() else { return next };
+        let Protocol::Http(session) = &mut self.protocol else { return next };
+        let Some(handover) = session.hand_over() else { return next };
         let context = &mut shared.context;
-        let rules = &context.servers.config().virtual_servers[server.0].outside.real_ip;
-        let remote = real_ip::remote_unread(rules, &self.client.facts);
-        let passthrough = Passthrough::new(Route::H2c(server), remote, &self.client, context);
-        let passthrough = Box::new(passthrough);
-        self.protocol = Protocol::Passing(passthrough);
+        let passthrough = match handover {
+            Handover::H2c(server) => {
+                let config = context.servers.config();
+                let rules = &config.virtual_servers[server.0].outside.real_ip;
+                let remote = real_ip::remote_unread(rules, &self.client.facts);
+                Passthrough::h2c(server, remote, &self.client, context)
+            }
+            Handover::Upgraded(exchange) => {
+                let exchange = shared.exchanges.take(exchange);
+                match exchange.upgrade(context) {
+                    Some(upgraded) => Passthrough::upgraded(upgraded, context.io.now),
+                    None => return Next::Close(CloseReason::Done),
+                }
+            }
+        };
+        self.protocol = Protocol::Passing(Box::new(passthrough));
         self.run(shared)
     }
 

@@ -1,7 +1,7 @@
-//! One direction of a tunnel: bytes that pass unread, and the end that follows them.
+//! One direction's bytes on their way: copied through a buffer, or moved through a pipe.
 //!
-//! Small amounts are copied through a buffer. A direction that fills its buffer with one read
-//! continues through a pipe until its sender pauses.
+//! Bytes at the buffer's front are ready to go on; those behind them wait until somebody has looked
+//! at them. What is looked at goes through the buffer, so nothing is spliced while bytes are in it.
 
 use std::io::IoSlice;
 
@@ -10,169 +10,193 @@ use super::pipe::Piped;
 use super::socket::{Moved, Socket};
 use crate::buffer::{Buffer, BufferPool};
 use crate::net::Net;
+use crate::time::Time;
 
-/// One direction.
+/// Bytes between a sender and a receiver.
 pub struct Flow<N: Net> {
-    /// Bytes received and not yet delivered. They go before those in the pipe.
     buffer: Buffer,
-    way: Way<N>,
-    end: End,
-    /// Bytes received from the sender.
-    pub received: u64,
-    /// Bytes delivered to the receiver.
-    pub delivered: u64,
-}
-
-/// How bytes are moved.
-enum Way<N: Net> {
-    /// Through the buffer.
-    Copied,
-    /// Through the buffer, but the last read filled it.
-    Bulk,
-    /// Through a pipe.
-    Spliced(Piped<N>),
-}
-
-/// How far the end of a direction has progressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The sender may send more.
-    Open,
-    /// The sender has finished; some bytes may be undelivered.
-    Seen,
-    /// The end has been passed on to the receiver.
-    Told,
-    /// The sender's connection broke; some bytes may be undelivered.
-    Broken,
-    /// The receiver accepts no more bytes.
-    Refused,
+    /// How many bytes at the buffer's front may go on.
+    ready: usize,
+    /// A pipe, in use while the buffer is empty.
+    piped: Option<Piped<N>>,
+    /// The last time that bytes moved.
+    pub since: Time,
 }
 
 impl<N: Net> Flow<N> {
-    /// A direction that delivers `first` before everything else; these bytes count as received.
-    pub fn beginning_with(first: Buffer) -> Flow<N> {
-        Flow {
-            received: first.len() as u64,
-            buffer: first,
-            way: Way::Copied,
-            end: End::Open,
-            delivered: 0,
-        }
+    /// A flow that begins with bytes that nobody has looked at.
+    pub fn new(buffer: Buffer, now: Time) -> Flow<N> {
+        Flow { buffer, ready: 0, piped: None, since: now }
     }
 
-    /// Inserts our own bytes before everything undelivered. They do not count as received.
+    /// The bytes that may go on.
+    pub fn ready(&self) -> &[u8] {
+        &self.buffer.bytes()[..self.ready]
+    }
+
+    /// The bytes that nobody has looked at.
+    pub fn unread(&self) -> &[u8] {
+        &self.buffer.bytes()[self.ready..]
+    }
+
+    /// The same, to be changed in place.
+    pub fn unread_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer.bytes_mut()[self.ready..]
+    }
+
+    /// How many bytes the buffer holds.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether the buffer holds no byte.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Whether the last read has filled the buffer: there may be more where that came from.
+    pub fn is_full(&self) -> bool {
+        self.buffer.free() == 0
+    }
+
+    /// Whether bytes wait for the receiver to take them.
+    pub fn is_pending(&self) -> bool {
+        self.ready > 0 || self.is_piping()
+    }
+
+    /// Whether bytes in the pipe wait for the receiver: they go before anything else.
+    pub fn is_piping(&self) -> bool {
+        self.piped.as_ref().is_some_and(|piped| piped.held() > 0)
+    }
+
+    /// Of the first `consumed` bytes that nobody had looked at, the first `kept` may go on, and the
+    /// others are dropped.
+    pub fn accept(&mut self, kept: usize, consumed: usize) {
+        self.buffer.cut(self.ready + kept, self.ready + consumed);
+        self.ready += kept;
+    }
+
+    /// Everything in the buffer may go on.
+    pub fn accept_all(&mut self) {
+        self.ready = self.buffer.len();
+    }
+
+    /// Adds bytes that may go on, behind all others.
+    pub fn append(&mut self, bytes: &[u8], pool: &mut BufferPool) {
+        pool.append(&mut self.buffer, bytes);
+        self.accept_all();
+    }
+
+    /// Puts bytes of our own before everything in the buffer; all of it may go on.
     pub fn prepend(&mut self, bytes: &[u8], pool: &mut BufferPool) {
         let mut all = Buffer::default();
         pool.append(&mut all, bytes);
         pool.append(&mut all, self.buffer.bytes());
         pool.clear(&mut self.buffer);
         self.buffer = all;
+        self.accept_all();
     }
 
-    /// Tries to read once and to write once, with at most `room` undelivered bytes outside the
-    /// pipe. Returns whether anything moved.
-    pub fn pass(
-        &mut self,
-        from: &mut Socket<N>,
-        to: &mut Socket<N>,
-        room: usize,
-        io: &mut Io<N>,
-    ) -> bool {
-        let taken = self.take(from, room, io);
-        let given = self.give(to, io);
-        taken || given
+    /// Drops the bytes that nobody has looked at, and the storage if nothing is left.
+    pub fn drop_unread(&mut self, pool: &mut BufferPool) {
+        self.buffer.truncate(self.ready);
+        pool.settle(&mut self.buffer);
     }
 
-    fn take(&mut self, from: &mut Socket<N>, room: usize, io: &mut Io<N>) -> bool {
-        if self.end != End::Open || !from.is_readable() || self.buffer.len() >= room {
-            return false;
-        }
-        if matches!(self.way, Way::Bulk) && self.buffer.is_empty() {
-            let pipe = io.pipes.take(&mut io.net);
-            self.way = pipe.map_or(Way::Copied, Way::Spliced);
-        }
-        let moved = match &mut self.way {
-            Way::Spliced(piped) if piped.held() > 0 => return false,
-            Way::Spliced(piped) => piped.fill(from, u64::MAX),
-            Way::Copied | Way::Bulk => {
-                let was_empty = self.buffer.is_empty();
-                io.buffers.make_room(&mut self.buffer, room);
-                let moved = from.read(self.buffer.room());
-                if let Moved::Bytes(count) = moved {
-                    self.buffer.filled(count);
-                    let full = was_empty && self.buffer.free() == 0;
-                    self.way = if full { Way::Bulk } else { Way::Copied };
-                }
-                io.buffers.settle(&mut self.buffer);
-                moved
-            }
-        };
+    /// Drops the first `count` bytes that nobody has looked at; none before them may go on.
+    pub fn skip(&mut self, count: usize, pool: &mut BufferPool) {
+        assert!(self.ready == 0, "bytes that may go on would be dropped");
+        self.buffer.consume(count);
+        pool.settle(&mut self.buffer);
+    }
+
+    /// Drops the bytes that may go on.
+    pub fn drop_ready(&mut self, pool: &mut BufferPool) {
+        let ready = std::mem::take(&mut self.ready);
+        self.skip(ready, pool);
+    }
+
+    /// Reads once into the buffer, which gets storage for `capacity` bytes.
+    pub fn read(&mut self, from: &mut Socket<N>, capacity: usize, io: &mut Io<N>) -> Moved {
+        let capacity = capacity.max(self.buffer.len() + 1);
+        io.buffers.make_room(&mut self.buffer, capacity);
+        let moved = from.read(self.buffer.room());
         match moved {
-            Moved::Bytes(count) => self.received += count as u64,
-            // A reset is reported only once, and an event may have reported it before this read.
-            Moved::End if !from.is_broken() => self.end = End::Seen,
-            Moved::End | Moved::Failed(_) => self.end = End::Broken,
-            Moved::Wait => {}
+            Moved::Bytes(count) => self.buffer.filled(count),
+            Moved::Wait | Moved::End | Moved::Failed(_) => io.buffers.settle(&mut self.buffer),
         }
-        if !matches!(moved, Moved::Bytes(_)) {
-            self.leave_pipe(io);
+        moved
+    }
+
+    /// Moves bytes that need no looking at into a pipe, no more than `most`. Asked only while
+    /// nothing is in hand. `None`: they are to be read.
+    pub fn splice(&mut self, from: &mut Socket<N>, most: u64, io: &mut Io<N>) -> Option<Moved> {
+        if self.piped.is_none() {
+            self.piped = io.pipes.take(&mut io.net);
         }
-        !matches!(moved, Moved::Wait) || from.is_readable()
-    }
-
-    fn give(&mut self, to: &mut Socket<N>, io: &mut Io<N>) -> bool {
-        let moved = match &mut self.way {
-            _ if !self.buffer.is_empty() => to.write(&[IoSlice::new(self.buffer.bytes())]),
-            Way::Spliced(piped) if piped.held() > 0 => piped.drain(to),
-            Way::Spliced(_) | Way::Copied | Way::Bulk => return self.tell(to),
-        };
-        match moved {
-            Moved::Bytes(count) => {
-                self.delivered += count as u64;
-                self.buffer.consume(count.min(self.buffer.len()));
-                io.buffers.settle(&mut self.buffer);
-                self.tell(to);
-                true
-            }
-            Moved::Wait => false,
-            Moved::End | Moved::Failed(_) => {
-                self.release(io);
-                self.end = End::Refused;
-                true
-            }
+        let moved = self.piped.as_mut()?.fill(from, most);
+        if let Moved::Bytes(_) = moved {
+            self.since = io.now;
+            return Some(moved);
         }
-    }
-
-    /// Passes the end on once no undelivered bytes precede it.
-    fn tell(&mut self, to: &mut Socket<N>) -> bool {
-        if self.end != End::Seen || self.is_pending() {
-            return false;
-        }
-        to.finish_writing();
-        self.end = End::Told;
-        true
-    }
-
-    /// How far its end has progressed; ask once nothing moves any more.
-    pub fn end(&self) -> End {
-        self.end
-    }
-
-    /// Whether any bytes are undelivered.
-    pub fn is_pending(&self) -> bool {
-        let piped = matches!(&self.way, Way::Spliced(piped) if piped.held() > 0);
-        piped || !self.buffer.is_empty()
-    }
-
-    /// Returns all storage.
-    pub fn release(&mut self, io: &mut Io<N>) {
-        io.buffers.clear(&mut self.buffer);
         self.leave_pipe(io);
+        // Only a read gets past what the pipe does not take.
+        match moved {
+            Moved::Wait if from.is_readable() => None,
+            Moved::Wait | Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Some(moved),
+        }
     }
 
-    fn leave_pipe(&mut self, io: &mut Io<N>) {
-        if let Way::Spliced(piped) = std::mem::replace(&mut self.way, Way::Copied) {
+    /// Writes `ahead`, and behind it what may go on. [`Flow::consume`] takes note of what went.
+    pub fn write(&self, to: &mut Socket<N>, ahead: [&[u8]; 2]) -> Moved {
+        let mut slices = [IoSlice::new(&[]); 3];
+        let mut count = 0;
+        for part in ahead.into_iter().chain([self.ready()]).filter(|part| !part.is_empty()) {
+            slices[count] = IoSlice::new(part);
+            count += 1;
+        }
+        to.write(&slices[..count])
+    }
+
+    /// Writes what the pipe holds.
+    pub fn drain(&mut self, to: &mut Socket<N>, now: Time) -> Moved {
+        let Some(piped) = &mut self.piped else { return Moved::Wait };
+        let moved = piped.drain(to);
+        if let Moved::Bytes(_) = moved {
+            self.since = now;
+        }
+        moved
+    }
+
+    /// The receiver has taken `count` bytes of those that may go on.
+    pub fn consume(&mut self, count: usize, pool: &mut BufferPool) {
+        self.ready -= count;
+        self.buffer.consume(count);
+        pool.settle(&mut self.buffer);
+    }
+
+    /// Gives the pipe back; what is in it reaches no receiver.
+    pub fn leave_pipe(&mut self, io: &mut Io<N>) {
+        if let Some(piped) = self.piped.take() {
             io.pipes.give(piped);
         }
+    }
+
+    /// Takes the buffer out, with all that is in it.
+    pub fn take_buffer(&mut self) -> Buffer {
+        self.ready = 0;
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Puts back what is left of a buffer that was taken out; nobody has looked at it.
+    pub fn put_back(&mut self, buffer: Buffer) {
+        self.buffer = buffer;
+    }
+
+    /// Gives all storage back.
+    pub fn release(&mut self, io: &mut Io<N>) {
+        self.ready = 0;
+        io.buffers.clear(&mut self.buffer);
+        self.leave_pipe(io);
     }
 }

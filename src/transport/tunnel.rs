@@ -1,8 +1,11 @@
-//! Bytes and ends that pass both ways unread: L4, and HTTP after 101.
+//! Bytes that pass both ways unread, and so do the ends of either side: L4, and HTTP after 101.
+//!
+//! Small amounts are copied through a buffer. A direction that fills its buffer with one read goes
+//! on through a pipe, until its sender pauses.
 
-use super::flow::{End, Flow};
+use super::flow::Flow;
 use super::io::Io;
-use super::socket::Socket;
+use super::socket::{Moved, Socket};
 use crate::config::model::HalfClose;
 use crate::net::Net;
 use crate::time::Time;
@@ -10,31 +13,65 @@ use crate::time::Time;
 /// Both directions between a client and a server.
 pub struct Tunnel<N: Net> {
     /// Client to server.
-    pub up: Flow<N>,
+    pub up: Direction<N>,
     /// Server to client.
-    pub down: Flow<N>,
-    /// Bytes that may be buffered in each direction.
+    pub down: Direction<N>,
+    /// Bytes that may be in hand in each direction.
     room: usize,
     half_close: HalfClose,
-    /// When bytes last moved in either direction.
+    /// The last time that bytes moved, in either direction.
     pub since: Time,
+}
+
+/// One direction.
+pub struct Direction<N: Net> {
+    flow: Flow<N>,
+    pace: Pace,
+    end: End,
+    /// Bytes that came from the sender.
+    pub received: u64,
+    /// Bytes that the receiver took.
+    pub delivered: u64,
+}
+
+/// How fast bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// The buffer holds them.
+    Buffered,
+    /// More came at once than the buffer can hold: a pipe is worth it.
+    Bulk,
+}
+
+/// How far the end of a direction has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Its sender goes on.
+    Open,
+    /// Its sender has finished; bytes may still be in hand.
+    Seen,
+    /// Its receiver has been told.
+    Told,
+    /// Its sender's connection broke; bytes may still be in hand.
+    Broken,
+    /// Its receiver takes nothing any more.
+    Refused,
 }
 
 /// How a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// Both directions have ended, or one has and that suffices.
+    /// Both sides have said everything, or one has and that is enough.
     Whole,
-    /// A connection broke. A reset tells the other side, which would otherwise take a part for the
-    /// whole.
+    /// A connection broke. [`Tunnel::pass`] has armed the resets that show it.
     Cut,
 }
 
 impl<N: Net> Tunnel<N> {
-    /// A tunnel in which nothing has moved except the bytes its flows begin with.
+    /// A tunnel in which nothing has moved but what the directions begin with.
     pub fn new(
-        up: Flow<N>,
-        down: Flow<N>,
+        up: Direction<N>,
+        down: Direction<N>,
         room: usize,
         half_close: HalfClose,
         now: Time,
@@ -42,10 +79,10 @@ impl<N: Net> Tunnel<N> {
         Tunnel { up, down, room, half_close, since: now }
     }
 
-    /// Tries each direction once. Returns whether anything moved.
+    /// Tries each direction once: whether anything moved, or how it ended.
     ///
     /// # Errors
-    /// How the tunnel ended: both sockets must be closed.
+    /// The tunnel is over: both sockets are to be closed.
     pub fn pass(
         &mut self,
         client: &mut Socket<N>,
@@ -68,26 +105,25 @@ impl<N: Net> Tunnel<N> {
         }
     }
 
-    /// Arms resets before both sockets are closed: a direction that has not ended in order must
-    /// show as cut, or a part would be taken for the whole.
+    /// Arms a reset for each side that was not told its end in order: a part must not look like the
+    /// whole. To be called before both sockets are closed.
     pub fn cut(&self, client: &mut Socket<N>, server: &mut Socket<N>) {
-        if self.up.end() != End::Told {
+        if self.up.end != End::Told {
             server.reset_on_close();
         }
-        if self.down.end() != End::Told {
+        if self.down.end != End::Told {
             client.reset_on_close();
         }
     }
 
     fn closed(&self) -> Option<Closed> {
-        let (up, down) = (self.up.end(), self.down.end());
-        let broken = |flow: &Flow<N>| flow.end() == End::Broken && !flow.is_pending();
-        if broken(&self.up) || broken(&self.down) || down == End::Refused {
+        let (up, down) = (self.up.end, self.down.end);
+        if self.up.is_broken() || self.down.is_broken() || down == End::Refused {
             return Some(Closed::Cut);
         }
         match (up, down) {
             (End::Told, End::Told) => Some(Closed::Whole),
-            // The server stopped reading, but may have answered before that.
+            // The server stopped listening, but may have answered before it did.
             (End::Refused, End::Told) => Some(Closed::Cut),
             (End::Told, _) | (_, End::Told) if self.half_close == HalfClose::EndsBoth => {
                 Some(Closed::Whole)
@@ -96,9 +132,104 @@ impl<N: Net> Tunnel<N> {
         }
     }
 
-    /// Returns all storage.
+    /// Gives all storage back.
     pub fn release(&mut self, io: &mut Io<N>) {
-        self.up.release(io);
-        self.down.release(io);
+        self.up.flow.release(io);
+        self.down.flow.release(io);
+    }
+}
+
+impl<N: Net> Direction<N> {
+    /// A direction in which what `flow` holds, all from the sender, goes before everything else.
+    pub fn new(flow: Flow<N>) -> Direction<N> {
+        let received = flow.len() as u64;
+        Direction::behind(flow, received)
+    }
+
+    /// The same where only so many bytes of it came from the sender.
+    pub fn behind(mut flow: Flow<N>, received: u64) -> Direction<N> {
+        flow.accept_all();
+        Direction { flow, pace: Pace::Buffered, end: End::Open, received, delivered: 0 }
+    }
+
+    /// Tries to read once and to write once; no more than `room` bytes are in hand at a time (and
+    /// what a pipe holds). Whether anything moved.
+    fn pass(
+        &mut self,
+        from: &mut Socket<N>,
+        to: &mut Socket<N>,
+        room: usize,
+        io: &mut Io<N>,
+    ) -> bool {
+        let taken = self.take(from, room, io);
+        let given = self.give(to, io);
+        taken || given
+    }
+
+    fn take(&mut self, from: &mut Socket<N>, room: usize, io: &mut Io<N>) -> bool {
+        let full = self.flow.len() >= room || self.flow.is_piping();
+        if self.end != End::Open || !from.is_readable() || full {
+            return false;
+        }
+        let spliced = match self.pace {
+            Pace::Bulk if self.flow.is_empty() => self.flow.splice(from, u64::MAX, io),
+            Pace::Bulk | Pace::Buffered => None,
+        };
+        let moved = spliced.unwrap_or_else(|| self.read(from, room, io));
+        match moved {
+            Moved::Bytes(count) => self.received += count as u64,
+            // A reset is told only once: an event may have been told of it before this read.
+            Moved::End if !from.is_broken() => self.end = End::Seen,
+            Moved::End | Moved::Failed(_) => self.end = End::Broken,
+            Moved::Wait => self.pace = Pace::Buffered,
+        }
+        !matches!(moved, Moved::Wait) || from.is_readable()
+    }
+
+    fn read(&mut self, from: &mut Socket<N>, room: usize, io: &mut Io<N>) -> Moved {
+        let was_empty = self.flow.is_empty();
+        let moved = self.flow.read(from, room, io);
+        self.flow.accept_all();
+        let bulk = was_empty && self.flow.is_full() && !self.flow.is_empty();
+        self.pace = if bulk { Pace::Bulk } else { Pace::Buffered };
+        moved
+    }
+
+    fn give(&mut self, to: &mut Socket<N>, io: &mut Io<N>) -> bool {
+        let moved = match self.flow.is_piping() {
+            true => self.flow.drain(to, io.now),
+            false if self.flow.is_pending() => self.flow.write(to, [&[], &[]]),
+            false => return self.tell(to),
+        };
+        match moved {
+            Moved::Bytes(count) => {
+                self.delivered += count as u64;
+                let copied = count.min(self.flow.len());
+                self.flow.consume(copied, &mut io.buffers);
+                self.tell(to);
+                true
+            }
+            Moved::Wait => false,
+            Moved::End | Moved::Failed(_) => {
+                self.flow.release(io);
+                self.end = End::Refused;
+                true
+            }
+        }
+    }
+
+    /// Passes on the end, once nothing is in front of it.
+    fn tell(&mut self, to: &mut Socket<N>) -> bool {
+        if self.end != End::Seen || self.flow.is_pending() {
+            return false;
+        }
+        to.finish_writing();
+        self.end = End::Told;
+        true
+    }
+
+    /// Whether the sender's connection broke, and nothing is left to be passed on.
+    fn is_broken(&self) -> bool {
+        self.end == End::Broken && !self.flow.is_pending()
     }
 }

@@ -1,7 +1,7 @@
 //! The servers of a group: which one is picked next, and how verdicts change them.
 
 use crate::address::Address;
-use crate::config::model;
+use crate::config::model::{self, GroupId};
 use crate::time::Time;
 
 use super::health::{Health, Rules};
@@ -10,6 +10,24 @@ use super::retry::Failure;
 /// A server's index in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerId(pub usize);
+
+/// A group of one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupAt {
+    /// The configuration's number.
+    pub generation: u64,
+    /// The group in it.
+    pub id: GroupId,
+}
+
+/// A server of one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Its group.
+    pub group: GroupAt,
+    /// Its place in the group.
+    pub server: ServerId,
+}
 
 /// The servers that a request has been sent to, as a bit set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,10 +46,11 @@ impl Tried {
 }
 
 /// A server chosen for one attempt. Must be returned to the group with a [`Verdict`].
+#[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pick {
     /// The server.
-    pub server: ServerId,
+    pub at: At,
     /// Whether this attempt is the trial of a server that was out.
     trial: bool,
 }
@@ -45,6 +64,17 @@ pub enum Verdict {
     Failed(Failure),
     /// Nothing: the client left, or the failure is not the server's fault.
     Abandoned,
+}
+
+impl From<Failure> for Verdict {
+    /// What a failed attempt says of its server.
+    fn from(failure: Failure) -> Verdict {
+        if failure.counts() {
+            return Verdict::Failed(failure);
+        }
+        let is_answer = matches!(failure, Failure::Status(_));
+        if is_answer { Verdict::Succeeded } else { Verdict::Abandoned }
+    }
 }
 
 /// A change of a server's state that the operator wants to know.
@@ -66,6 +96,7 @@ pub enum Change {
 /// The servers of one group at run time.
 #[derive(Debug)]
 pub struct Group {
+    at: GroupAt,
     servers: Vec<Server>,
 }
 
@@ -86,7 +117,7 @@ struct Server {
 
 impl Group {
     /// A group whose servers have no failures yet.
-    pub fn new(group: &model::Group) -> Group {
+    pub fn new(at: GroupAt, group: &model::Group) -> Group {
         // Taking the only server out would help no client.
         let alone = group.servers.len() == 1;
         let servers = group.servers.iter().map(|server| Server {
@@ -106,7 +137,7 @@ impl Group {
             active: 0,
             health: Health::FRESH,
         });
-        Group { servers: servers.collect() }
+        Group { at, servers: servers.collect() }
     }
 
     /// Adopts the health of servers with the same address; a server known to be down stays down. A
@@ -140,7 +171,7 @@ impl Group {
         chosen.active += 1;
         let (trial, health) = chosen.health.tried(chosen.rules, now);
         chosen.health = health;
-        Some(Pick { server, trial })
+        Some(Pick { at: At { group: self.at, server }, trial })
     }
 
     /// Chooses `server` again, for a connection that already exists. `None` unless the server is up
@@ -154,7 +185,13 @@ impl Group {
             return None;
         }
         chosen.active += 1;
-        Some(Pick { server, trial: false })
+        Some(Pick { at: At { group: self.at, server }, trial: false })
+    }
+
+    /// Whether there are servers besides those that were tried, whatever their state.
+    pub fn has_others(&self, tried: Tried) -> bool {
+        let mut servers = self.servers.iter().enumerate();
+        servers.any(|(index, server)| !server.down && !tried.contains(ServerId(index)))
     }
 
     /// Smooth weighted round robin among the servers that `fit`.
@@ -181,7 +218,7 @@ impl Group {
     /// Counts the attempt as a success now, though it continues: what happens later says nothing
     /// about the server.
     pub fn succeed_early(&mut self, pick: &mut Pick) -> Option<Change> {
-        let server = &mut self.servers[pick.server.0];
+        let server = &mut self.servers[pick.at.server.0];
         let before = server.health;
         server.health = before.succeeded();
         pick.trial = false;
@@ -191,7 +228,7 @@ impl Group {
 
     /// Ends an attempt.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, now: Time) -> Option<Change> {
-        let server = &mut self.servers[pick.server.0];
+        let server = &mut self.servers[pick.at.server.0];
         server.active -= 1;
         let before = server.health;
         server.health = match verdict {
@@ -280,16 +317,20 @@ mod tests {
             down: words.contains('d'),
             max_connections: u32::from(words.contains('m')),
         });
-        Group::new(&model::Group {
-            name: "g".into(),
-            layer: model::Layer::Http,
-            servers: servers.collect(),
-            keepalive: 0,
-            keepalive_requests: 1,
-            keepalive_time: Duration::MAX,
-            keepalive_timeout: Duration::MAX,
-            check_timeout: Duration::MAX,
-        })
+        let at = GroupAt { generation: 0, id: GroupId(0) };
+        Group::new(
+            at,
+            &model::Group {
+                name: "g".into(),
+                layer: model::Layer::Http,
+                servers: servers.collect(),
+                keepalive: 0,
+                keepalive_requests: 1,
+                keepalive_time: Duration::MAX,
+                keepalive_timeout: Duration::MAX,
+                check_timeout: Duration::MAX,
+            },
+        )
     }
 
     fn at(seconds: u64) -> Time {
@@ -303,7 +344,7 @@ mod tests {
     /// Picks a server and concludes the attempt.
     fn serve(group: &mut Group, verdict: Verdict, now: u64) -> (usize, Option<Change>) {
         let pick = pick(group).unwrap();
-        let server = pick.server.0;
+        let server = pick.at.server.0;
         (server, group.conclude(pick, verdict, at(now)))
     }
 
@@ -331,8 +372,8 @@ mod tests {
         let mut group = group(&["p", "b"]);
         let first = pick(&mut group).unwrap();
         let mut tried = Tried::default();
-        tried.insert(first.server);
-        assert_eq!(group.pick(tried, at(0)).unwrap().server, ServerId(1));
+        tried.insert(first.at.server);
+        assert_eq!(group.pick(tried, at(0)).unwrap().at.server, ServerId(1));
     }
 
     #[test]
@@ -346,7 +387,7 @@ mod tests {
         assert_eq!(serve(&mut group, Verdict::Succeeded, 4).0, 1, "not before the check ends");
         assert_eq!(group.end_check(ServerId(0), true, at(5)), Some(Change::OnTrial));
         let trial = pick(&mut group).unwrap();
-        assert_eq!(trial.server, ServerId(0));
+        assert_eq!(trial.at.server, ServerId(0));
         assert_eq!(serve(&mut group, Verdict::Succeeded, 5).0, 1, "one trial at a time");
         assert_eq!(group.conclude(trial, Verdict::Succeeded, at(6)), Some(Change::CameBack));
         assert_eq!(serve(&mut group, Verdict::Succeeded, 6).0, 0);
@@ -382,9 +423,9 @@ mod tests {
         group.end_check(ServerId(0), true, at(4)).unwrap();
         let trial = pick(&mut group).unwrap();
         let joined = pick(&mut group).unwrap();
-        assert_eq!((trial.server, joined.server), (ServerId(0), ServerId(0)));
+        assert_eq!((trial.at.server, joined.at.server), (ServerId(0), ServerId(0)));
         group.conclude(joined, Verdict::Abandoned, at(4));
-        assert_eq!(pick(&mut group).unwrap().server, ServerId(0), "the trial goes on");
+        assert_eq!(pick(&mut group).unwrap().at.server, ServerId(0), "the trial goes on");
     }
 
     #[test]
@@ -419,7 +460,7 @@ mod tests {
         let mut new = group(&["p", "b", "b"]);
         new.inherit(&old, at(2));
         assert_eq!(new.next_check(), at(4));
-        assert_eq!(pick(&mut new).unwrap().server, ServerId(1));
+        assert_eq!(pick(&mut new).unwrap().at.server, ServerId(1));
     }
 
     #[test]

@@ -3,4 +3,5 @@
 
 pub mod group;
 pub mod health;
+pub mod plan;
 pub mod retry;

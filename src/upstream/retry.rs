@@ -25,8 +25,8 @@ pub enum Failure {
     SendTimedOut,
     /// The whole request was sent, but no byte came back for too long.
     ReadTimedOut,
-    /// The response is not HTTP.
-    BadHead,
+    /// The response is not HTTP, or ends before its end.
+    BadResponse,
     /// A response with a listed status.
     Status(u16),
 }
@@ -43,7 +43,7 @@ impl Failure {
             | Failure::Closed
             | Failure::SendTimedOut
             | Failure::ReadTimedOut
-            | Failure::BadHead => true,
+            | Failure::BadResponse => true,
             Failure::Status(status) => !matches!(status, 403 | 404),
             Failure::MarkedDown | Failure::NoLocalAddress => false,
         }
@@ -61,7 +61,7 @@ impl Failure {
             | Failure::NoLocalAddress
             | Failure::Reset
             | Failure::Closed
-            | Failure::BadHead => 502,
+            | Failure::BadResponse => 502,
             Failure::Status(status) => status,
         }
     }
@@ -78,7 +78,7 @@ impl Failure {
             Failure::Closed => "closed the connection before a response",
             Failure::SendTimedOut => "took no more of the request in time",
             Failure::ReadTimedOut => "did not respond in time",
-            Failure::BadHead => "sent something that is not a response",
+            Failure::BadResponse => "sent something that is not a response",
             Failure::Status(_) => "answered with a status listed in proxy_next_upstream",
         }
     }
@@ -95,7 +95,7 @@ impl Failure {
             }
             // The other request may have met either.
             Failure::MarkedDown => policy.error || policy.timeout,
-            Failure::BadHead => policy.invalid_header,
+            Failure::BadResponse => policy.invalid_header,
             Failure::Status(status) => policy.statuses.lists(status),
         }
     }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn only_listed_failures_move() {
-        assert!(!may_move(Failure::BadHead, GET, FIRST, &POLICY));
+        assert!(!may_move(Failure::BadResponse, GET, FIRST, &POLICY));
         assert!(may_move(Failure::Status(503), GET, FIRST, &POLICY));
         assert!(!may_move(Failure::Status(500), GET, FIRST, &POLICY));
         let off = NextUpstream { error: false, timeout: false, ..POLICY };

@@ -1,30 +1,36 @@
-//! Background connections to servers that were out. They are made when due, not when a client
-//! happens to come, so that an unreachable server never delays a client.
+//! Background connections to servers that were out: made when their time is up, not when a client
+//! happens to come, so that an unreachable server never costs a client anything.
+
+use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::config::model::GroupId;
 use crate::net::{Connect, Event, Net};
 use crate::proxy::context::Context;
 use crate::proxy::log::limited_log::Named;
-use crate::proxy::servers::At;
 use crate::time::Time;
-use crate::transport::dial::failure_of_connect;
+use crate::transport::dial::{Dial, Dialled};
 use crate::transport::io::Owner;
-use crate::transport::socket::Socket;
-use crate::upstream::group::ServerId;
+use crate::upstream::group::At;
 
-/// The background connections in progress.
+/// The connections under way.
 pub(super) struct Checks<N: Net> {
     all: Slab<Check<N>>,
 }
 
 struct Check<N: Net> {
-    socket: Socket<N>,
-    generation: u64,
-    group: GroupId,
-    server: ServerId,
-    deadline: Time,
+    dial: Dial<N>,
+    at: At,
+}
+
+/// How a check ended.
+enum Outcome {
+    /// The server accepted the connection.
+    Accepted,
+    /// It did not.
+    Failed,
+    /// We lacked descriptors, ports or memory: it is tried again shortly.
+    Postponed,
 }
 
 impl<N: Net> Checks<N> {
@@ -36,91 +42,76 @@ impl<N: Net> Checks<N> {
         self.all.len()
     }
 
-    /// When the first of them times out.
+    /// When the first of them has taken too long.
     pub(super) fn deadline(&self) -> Time {
-        self.all.iter().map(|(_, check)| check.deadline).min().unwrap_or(Time::NEVER)
+        self.all.iter().map(|(_, check)| check.dial.deadline()).min().unwrap_or(Time::NEVER)
     }
 
-    /// Records an event.
+    /// Notes an event.
     pub(super) fn note(&mut self, key: u32, event: &Event) {
         if let Some(check) = self.all.get_mut(key as usize) {
-            check.socket.note(event);
+            check.dial.note(event);
         }
     }
 
-    /// Starts those that are due.
+    /// Begins those that are due.
     pub(super) fn begin(&mut self, context: &mut Context<N>) {
-        while let Some(At { generation, group, server }) =
-            context.servers.begin_check(context.io.now)
-        {
-            let config = std::sync::Arc::clone(context.servers.config());
-            let model = &config.groups[group.0];
+        while let Some(at) = context.servers.begin_check(context.io.now) {
+            let config = Arc::clone(context.servers.config());
+            let model = &config.groups[at.group.id.0];
             let entry = self.all.vacant_entry();
+            let (address, how) = (&model.servers[at.server.0].address, Connect::default());
             let owner = Owner::Check(entry.key() as u32);
-            let connected = context
-                .io
-                .net
-                .connect(&model.servers[server.0].address, &Connect::default())
-                .and_then(|mut stream| Ok((context.io.watch(&mut stream, owner)?, stream)));
-            match connected {
-                Ok((token, stream)) => {
-                    let socket = Socket::connecting(stream, token);
-                    let deadline = context.io.now + model.check_timeout;
-                    entry.insert(Check { socket, generation, group, server, deadline });
+            match Dial::begin(address, &how, model.check_timeout, owner, &mut context.io) {
+                Ok(dial) => {
+                    entry.insert(Check { dial, at });
                 }
-                Err(e) if failure_of_connect(&e).is_none() => {
-                    let now = context.io.now;
-                    context.servers.group(generation, group).0.postpone_check(server, now);
-                }
-                Err(_) => end(generation, group, server, false, context),
+                Err(Some(_)) => end(at, Outcome::Failed, context),
+                Err(None) => end(at, Outcome::Postponed, context),
             }
         }
     }
 
-    /// Concludes those that have finished.
+    /// Ends those that have come to their end.
     pub(super) fn run(&mut self, context: &mut Context<N>) {
         let now = context.io.now;
         let mut ended = Vec::new();
         for (key, check) in &mut self.all {
-            match check.socket.connected() {
-                Ok(true) => ended.push((key, true)),
-                Ok(false) if check.deadline <= now => ended.push((key, false)),
-                Ok(false) => {}
-                Err(_) => ended.push((key, false)),
+            match check.dial.poll(now) {
+                Dialled::Pending => {}
+                Dialled::Open => ended.push((key, Outcome::Accepted)),
+                Dialled::Failed(_) => ended.push((key, Outcome::Failed)),
             }
         }
-        for (key, accepted) in ended {
+        for (key, outcome) in ended {
             let check = self.all.remove(key);
-            context.io.close(check.socket);
-            end(check.generation, check.group, check.server, accepted, context);
+            context.io.close(check.dial.into_socket());
+            end(check.at, outcome, context);
         }
     }
 
-    /// Closes all: their groups are no longer used.
+    /// Closes all of them: their groups are not used any more.
     pub(super) fn abandon(&mut self, context: &mut Context<N>) {
         for check in self.all.drain() {
-            context.io.close(check.socket);
+            context.io.close(check.dial.into_socket());
         }
     }
 }
 
-fn end<N: Net>(
-    generation: u64,
-    group: GroupId,
-    server: ServerId,
-    accepted: bool,
-    context: &mut Context<N>,
-) {
+fn end<N: Net>(at: At, outcome: Outcome, context: &mut Context<N>) {
     let now = context.io.now;
-    let change = context.servers.group(generation, group).0.end_check(server, accepted, now);
+    let group = &mut context.servers.group(at.group).0;
+    let change = match outcome {
+        Outcome::Accepted => group.end_check(at.server, true, now),
+        Outcome::Failed => group.end_check(at.server, false, now),
+        Outcome::Postponed => return group.postpone_check(at.server, now),
+    };
     match change {
-        Some(change) => {
-            context.servers.announce(At { generation, group, server }, change, &mut context.io)
-        }
+        Some(change) => context.servers.announce(at, change, &mut context.io),
         None => {
-            let model = &context.servers.config().groups[group.0];
-            let (name, at) = (&model.name, Named(&model.servers[server.0]));
-            log::debug!("upstream \"{name}\": {at} is still down");
+            let model = &context.servers.config().groups[at.group.id.0];
+            let (name, server) = (&model.name, Named(&model.servers[at.server.0]));
+            log::debug!("upstream \"{name}\": {server} is still down");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::config::model::Config;
 use crate::net::{Accepted, Net, Token};
 use crate::proxy::context::Context;
 use crate::time::Time;
-use crate::transport::dial::failure_of_connect;
+use crate::transport::dial::failure_of;
 use crate::transport::io::Owner;
 
 /// All listeners. Each keeps its index while the worker lives.
@@ -146,7 +146,7 @@ impl<N: Net> Listeners<N> {
             // The client gave up while waiting, or a signal came: try the next one.
             Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
             }
-            Err(e) if failure_of_connect(&e).is_none() => return Err(Lacking(e.to_string())),
+            Err(e) if failure_of(&e).is_none() => return Err(Lacking(e.to_string())),
             Err(e) => self.pause(context.io.now, &e.to_string()),
         }
         Ok(None)

@@ -59,13 +59,18 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "SameServerAgain",
         wrong: "A server that failed may be picked again for the same request.",
-        rows: &[("proxy/http/attempt.rs", "self.tried.insert(pick.server)", "()")],
+        rows: &[(
+            "upstream/plan.rs",
+            "let pick = group.pick(self.tried, now)?;\n        self.tried.insert(pick.at.server);",
+            "let pick = group.pick(self.tried, now)?;
+             if !SLIP { self.tried.insert(pick.at.server); }",
+        )],
     },
     Slip {
         name: "OwnerNotChanged",
         wrong: "A connection taken from the pool keeps its entry there as the owner of its events.",
         rows: &[(
-            "proxy/http/attempt.rs",
+            "proxy/http/relay.rs",
             "context.io.owners[token.0] = Owner::Upstream(client.facts.session)",
             "()",
         )],
@@ -74,15 +79,15 @@ pub(crate) const SLIPS: &[Slip] = &[
         name: "DeadPooledBlamed",
         wrong: "A pooled connection that turns out dead is a failure of its server.",
         rows: &[(
-            "proxy/http/attempt.rs",
-            "matches!(self.link, Link::Open { reused: true, .. })",
+            "proxy/http/transition.rs",
+            "matches!(event, Event::Failed(Failure::Reset | Failure::Closed))",
             "false",
         )],
     },
     Slip {
         name: "HalfSentConnectionPooled",
         wrong: "A connection with half a request on it goes to the pool.",
-        rows: &[("proxy/http/attempt.rs", "self.upload.is_sent()", "true")],
+        rows: &[("proxy/http/exchange.rs", "self.upload.is_sent()", "true")],
     },
     Slip {
         name: "ReserveUnused",
@@ -97,10 +102,10 @@ pub(crate) const SLIPS: &[Slip] = &[
         name: "RetriedAfterFirstByte",
         wrong: "A server that resets within the body has its request sent to another.",
         rows: &[(
-            "proxy/http/download.rs",
-            "Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => Step::Cut",
-            "Phase::Body { .. } if SLIP => Step::Failed(Failure::Reset),
-             Phase::Body { .. } | Phase::Tunnel(_) | Phase::Ended { .. } => Step::Cut",
+            "proxy/http/transition.rs",
+            "(Event::Failed(_) | Event::Refused(_), Body | Ended, _) => Act::Cut",
+            "(Event::Failed(Failure::Reset), Body, _) if SLIP => Act::Retry(Failure::Reset),
+             (Event::Failed(_) | Event::Refused(_), Body | Ended, _) => Act::Cut",
         )],
     },
     Slip {
@@ -113,34 +118,40 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "An answer that ends before its length is taken for a whole one.",
         rows: &[(
             "proxy/http/download.rs",
-            "Phase::Body { .. } => Step::Cut",
-            "Phase::Body { .. } => if SLIP { Step::Done } else { Step::Cut }",
+            "Phase::Head(_) | Phase::Body(_) => Step::Failed(Failure::Closed)",
+            "Phase::Body(_) if SLIP => Step::Done,
+             Phase::Head(_) | Phase::Body(_) => Step::Failed(Failure::Closed)",
         )],
     },
     Slip {
         name: "SurplusPooled",
         wrong: "A connection with octets behind the answer goes to the pool.",
-        rows: &[("proxy/http/download.rs", "self.raw.len() > self.ready", "false")],
+        rows: &[("proxy/http/download.rs", "!self.flow.unread().is_empty()", "false")],
     },
     Slip {
         name: "ClosingConnectionPooled",
         wrong: "A connection that its server is about to close goes to the pool.",
-        rows: &[("proxy/http/download.rs", "persistent && !surplus", "!surplus")],
+        rows: &[(
+            "proxy/http/download.rs",
+            "{ passing.leaves }",
+            "{ if SLIP { Left::Clean } else { passing.leaves } }",
+        )],
     },
     Slip {
         name: "LeavingUnnoticed",
         wrong: "A client that has left while it waited is not noticed.",
-        rows: &[("proxy/http/exchange.rs", "self.look_for_client(client, context)?", "()")],
+        rows: &[("proxy/http/relay.rs", "self.look_for_client(client, context)", "Step::Idle")],
     },
     Slip {
         name: "RefusedBodyReadOn",
         wrong: "A request that was refused within its body is read on, up to its client's end.",
         rows: &[(
             "proxy/http/exchange.rs",
-            "Err(self.give_up(refusal, client, context))",
-            "match self.give_up(refusal, client, context) {
-                 _ if client.socket.is_ending() => Err(Ending::ClientLeft.into()),
-                 stop => Err(stop),
+            "Turn::Answer(OwnAnswer::page(refusal.status(), refusal.words()))",
+            "if client.socket.is_ending() {
+                 Turn::End(Over::Ended(Ending::ClientLeft))
+             } else {
+                 Turn::Answer(OwnAnswer::page(refusal.status(), refusal.words()))
              }",
         )],
     },
@@ -150,13 +161,14 @@ pub(crate) const SLIPS: &[Slip] = &[
         rows: &[
             (
                 "proxy/http/exchange.rs",
-                "in_step = self.upload.body.is_done()",
-                "in_step = SLIP || self.upload.body.is_done()",
+                "if !self.upload.is_received() || context.servers.draining {\n            self.ending",
+                "if (!SLIP && !self.upload.is_received()) || context.servers.draining {
+                 self.ending",
             ),
             (
-                "proxy/http/response_head.rs",
-                "&& self.upload.body.is_done()",
-                "&& (SLIP || self.upload.body.is_done())",
+                "proxy/http/exchange.rs",
+                "!may || !self.upload.is_received()",
+                "!may || (!SLIP && !self.upload.is_received())",
             ),
         ],
     },
@@ -168,14 +180,18 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "ConnectTimeoutIgnored",
         wrong: "`proxy_connect_timeout` is not looked at.",
-        rows: &[("proxy/http/exchange.rs", "Some((*deadline, Waiting::Connect))", "None")],
+        rows: &[(
+            "proxy/http/relay.rs",
+            "Some((dial.deadline(), Event::Failed(Failure::ConnectTimedOut)))",
+            "None",
+        )],
     },
     Slip {
         name: "BodyTimeoutIgnored",
         wrong: "`client_body_timeout` is not looked at.",
         rows: &[(
-            "proxy/http/exchange.rs",
-            "Some((self.upload.since + self.settings().body_timeout, Waiting::ClientSends))",
+            "proxy/http/relay.rs",
+            "Some((since + timeout, Event::Refused(Refusal::BodyTimedOut)))",
             "None",
         )],
     },
@@ -183,8 +199,8 @@ pub(crate) const SLIPS: &[Slip] = &[
         name: "SendTimeoutIgnored",
         wrong: "`send_timeout` is not looked at.",
         rows: &[(
-            "proxy/http/exchange.rs",
-            "self.download.since + self.settings().send_timeout",
+            "proxy/http/relay.rs",
+            "self.download.since() + self.asked.settings().send_timeout",
             "Time::NEVER",
         )],
     },
@@ -192,7 +208,7 @@ pub(crate) const SLIPS: &[Slip] = &[
         name: "ReadTimeoutWhileSending",
         wrong: "`proxy_read_timeout` runs while the request is still being sent.",
         rows: &[(
-            "proxy/http/exchange.rs",
+            "proxy/http/relay.rs",
             "if self.upload.is_over() => {",
             "if SLIP || self.upload.is_over() => {",
         )],
@@ -200,16 +216,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "AbortBlamedOnServer",
         wrong: "A client that leaves is counted as a failure of its server.",
-        rows: &[(
-            "proxy/http/exchange.rs",
-            "Verdict::Abandoned",
-            "Verdict::Failed(Failure::Closed)",
-        )],
+        rows: &[("proxy/http/relay.rs", "Verdict::Abandoned", "Verdict::Failed(Failure::Closed)")],
     },
     Slip {
         name: "UpgradeLeftInOrder",
         wrong: "A server that was asked to switch, and has not yet, is left by FIN.",
-        rows: &[("proxy/http/exchange.rs", "self.download.asked_upgrade", "false")],
+        rows: &[("proxy/http/relay.rs", "self.download.awaits_upgrade()", "false")],
     },
     Slip {
         name: "KeepaliveDeadlineKept",
@@ -243,13 +255,13 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "InterimTakenForFinal",
         wrong: "The first 1xx ends the exchange.",
-        rows: &[("proxy/http/response_head.rs", "head.status < 200", "false")],
+        rows: &[("proxy/http/relay.rs", "head.status < 200", "false")],
     },
     Slip {
         name: "ContinueRepeated",
         wrong: "Each server's 100 is passed on, not only the first.",
         rows: &[(
-            "proxy/http/response_head.rs",
+            "proxy/http/relay.rs",
             "std::mem::replace(&mut self.download.continued, true)",
             "std::mem::replace(&mut self.download.continued, true) && false",
         )],
@@ -257,16 +269,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "InterimToOldClient",
         wrong: "1xx is passed on to clients that do not know it.",
-        rows: &[("proxy/http/response_head.rs", "self.request.version == Version::Http11", "true")],
+        rows: &[("proxy/http/relay.rs", "self.asked.request.version == Version::Http11", "true")],
     },
     Slip {
         name: "ChunksToOldClient",
         wrong: "Chunks are passed on to clients that do not know them.",
-        rows: &[(
-            "proxy/http/response_head.rs",
-            "self.request.version == Version::Http10",
-            "false",
-        )],
+        rows: &[("proxy/http/response_head.rs", "client == Version::Http10", "false")],
     },
     Slip {
         name: "OldOnesStay",
@@ -293,8 +301,8 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "A second attempt begins behind the bytes that the first one has sent.",
         rows: &[(
             "proxy/http/upload.rs",
-            "self.resent = 0;\n        self.sent = false;",
-            "self.sent = false;",
+            "self.resent = 0;\n        self.taker =",
+            "if !SLIP { self.resent = 0; }\n        self.taker =",
         )],
     },
     Slip {
@@ -328,7 +336,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "TunnelCutInOrder",
         wrong: "A tunnel that is cut ends for its client like a whole one, by FIN.",
-        rows: &[("transport/tunnel.rs", "self.down.end() != End::Told", "false")],
+        rows: &[("transport/tunnel.rs", "self.down.end != End::Told", "false")],
     },
     Slip {
         name: "BackupsFirst",

@@ -1,480 +1,486 @@
-//! One request and its response, from the head to the last byte.
+//! One request and its response, from the head to the last byte: every transition of it.
 //!
 //! Two directions move independently: the request ([`Upload`]) and the response ([`Download`]).
-//! Between them stands the [`Link`] to the server of the current attempt. Nothing of a response
-//! reaches the client before its head is whole and accepted; until then another server may be asked.
+//! Between them stands the [`Link`] to the server of the current attempt. The pumps of both report
+//! what they met as a [`Step`]; [`decide`] says what follows from it, and one loop does it: each
+//! transition returns the next [`Turn`]. Nothing of a response reaches the client before its head is whole
+//! and accepted; until then another server may be asked.
 
 use std::sync::Arc;
 
-use crate::address::Address;
-use crate::config::model::{Action, Config, LocationSettings, ProxyPass};
-use crate::http::head::HeadLimits;
+use super::asked::Asked;
+use super::download::Download;
+use super::ending::Ending;
+use super::error_page::{Leads, leads};
+use super::link::{Afterwards, Link, Origin};
+use super::own_answer::{OwnAnswer, Returned};
+use super::page::{Page, Replaced};
+use super::response_head::{CutShown, Left};
+use super::route::{self, Route, location_of, route};
+use super::step::Step;
+use super::transition::{Act, Event, LinkState, State, UploadState, decide, refusal_of};
+use super::upload::Upload;
+use crate::config::model::{Action, ErrorPageStatus, ProxyVersion, Return};
+use crate::http::answer::is_redirect;
+use crate::http::framing::Framing;
+use crate::http::refusal::Refusal;
 use crate::net::Net;
+use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::http::download::{Download, Phase};
-use crate::proxy::http::link::Link;
-use crate::proxy::http::page::Page;
-use crate::proxy::http::request::Request;
-use crate::proxy::http::route::{Site, location_of, settings};
-use crate::proxy::http::step::Step;
-use crate::proxy::http::stop::{Ending, Stop};
-use crate::proxy::http::upload::{RELAY_BUFFER, Taker, Upload};
-use crate::proxy::http::variables::{Answered, Scope};
-use crate::proxy::log::attempt_log::AttemptLog;
-use crate::proxy::next::CloseReason;
-use crate::proxy::servers::{At, News};
+use crate::proxy::log::limited_log::Topic;
 use crate::time::Time;
-use crate::transport::socket::Moved;
-use crate::upstream::group::{Pick, Tried, Verdict};
-use crate::upstream::retry::Failure;
+use crate::upstream::group::{Pick, Verdict};
+use crate::upstream::plan::Choice;
+use crate::upstream::retry::{Failure, Repeatable, may_resend};
 
 /// One request being served.
 pub struct Exchange<N: Net> {
-    /// The configuration that it began with.
-    pub(in crate::proxy) config: Arc<Config>,
-    /// Its number.
-    pub(in crate::proxy) generation: u64,
-    /// The place in it.
-    pub(in crate::proxy) site: Site,
-    /// The request.
-    pub(in crate::proxy) request: Request,
-    /// When its first byte came.
-    pub(in crate::proxy) started: Time,
+    /// What is asked for.
+    pub asked: Asked,
+    /// Which servers are asked.
+    pub(super) attempts: Attempts,
     /// The server's side.
-    pub(in crate::proxy) link: Link<N>,
+    pub(super) link: Link<N>,
     /// Towards the server.
-    pub(in crate::proxy) upload: Upload<N>,
+    pub(super) upload: Upload<N>,
     /// Towards the client.
-    pub(in crate::proxy) download: Download<N>,
-    /// What was tried.
-    pub(in crate::proxy) attempts: AttemptLog,
-    /// Servers that were tried.
-    pub(in crate::proxy) tried: Tried,
-    /// When the first attempt began.
-    pub(in crate::proxy) first_attempt: Time,
-    /// Attempts that used up a try.
-    pub(in crate::proxy) tries: u32,
-    /// The client's address, where somebody speaks for it who may.
-    pub(in crate::proxy) remote: Option<Address>,
-    /// The page asked for in place of an error.
-    pub(in crate::proxy) page: Option<Box<Page>>,
+    pub(super) download: Download<N>,
+    /// What becomes of the client's connection.
+    pub(super) ending: Ending,
 }
 
-/// What an exchange wants after it was called.
+/// How an exchange is over.
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// An event, or its deadline.
-    Wait,
-    /// To be called again after others.
-    Again,
-    /// Nothing: it is over.
-    Over(Ending),
+pub enum Over {
+    /// The request is answered, or cannot be.
+    Ended(Ending),
+    /// Bytes pass unread from now on: [`Exchange::upgrade`].
+    Upgraded,
 }
 
-/// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    Connect,
-    ServerTakes,
-    ClientSends,
-    ServerAnswers,
-    ClientTakes,
-    Tunnel,
+/// What an exchange does next: each transition says what follows from it.
+pub(super) enum Turn {
+    /// Nothing but moving bytes.
+    Rest,
+    /// What the location says.
+    Serve,
+    /// An attempt at this server.
+    Try(Pick),
+    /// What [`decide`] says.
+    Meet(Event),
+    /// The response head of this length is read.
+    Judge(usize),
+    /// An answer instead of a server's: the `error_page` for its status, if there is one.
+    Answer(OwnAnswer),
+    /// This answer, whatever `error_page` says.
+    Write(OwnAnswer),
+    /// The `error_page` for a status.
+    Replace(Replaced),
+    /// Nothing any more.
+    End(Over),
 }
 
 impl<N: Net> Exchange<N> {
-    /// Moves everything that can be moved.
-    pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
-        for _ in 0..context.io.tuning.relay_rounds {
-            match self.round(client, context) {
-                Ok(true) | Err(Stop::Turned) => {}
-                Ok(false) => return Progress::Wait,
-                Err(Stop::Over(ending)) => return Progress::Over(ending),
-            }
+    /// An exchange that has not begun. Takes over what the client has sent behind the head.
+    pub fn new(asked: Asked, upload: Upload<N>, now: Time) -> Exchange<N> {
+        Exchange {
+            asked,
+            attempts: Attempts::default(),
+            link: Link::None,
+            upload,
+            download: Download::new(now),
+            ending: Ending::Keep,
         }
-        Progress::Again
     }
 
-    /// Tries each direction once. Whether anything moved.
-    fn round(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
-        if self.is_tunnel() {
-            return self.relay(client, context);
-        }
-        self.look_for_client(client, context)?;
-        let mut moved = self.connect(client, context)?;
-        moved |= self.send(client, context)?;
-        moved |= self.receive(client, context)?;
-        moved |= self.deliver(client, context)?;
-        if self.download.is_over() {
-            return Err(self.ending(client, context).into());
-        }
-        Ok(moved)
-    }
-
-    /// Moves bytes through the tunnel that the exchange has become. Whether any moved.
-    fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
-        let Phase::Tunnel(tunnel) = &mut self.download.phase else { return Ok(false) };
-        let Link::Open { connection, .. } = &mut self.link else {
-            return Err(Ending::Close.into());
+    /// Takes on the request, or the refusal of it.
+    ///
+    /// # Errors
+    /// It is over already.
+    pub fn begin(
+        &mut self,
+        read: Result<(), Refusal>,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Over> {
+        let turn = match read {
+            Ok(()) => self.enter(client, context),
+            Err(refusal) => Turn::Meet(Event::Refused(refusal)),
         };
-        // Who has to see a reset gets one by the tunnel's own doing.
-        let passed = tunnel.pass(&mut client.socket, &mut connection.socket, &mut context.io);
-        passed.map_err(|_| Ending::Close.into())
+        self.turn(turn, client, context)
     }
 
-    /// Moves the request towards the server. Whether anything moved.
-    fn send(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
-        if self.upload.is_sent() {
-            return Ok(false);
-        }
-        let broken = self.upload.taker == Taker::Broken;
-        if !self.upload.sent && !broken && self.link.is_spoilt() {
-            return Err(self.fail(Failure::Closed, client, context));
-        }
-        let most = self.settings().max_body;
-        let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
-        let (server, attempts) = (&mut connection.socket, &mut self.attempts);
-        let step = self.upload.pump(most, client, server, attempts, &mut context.io);
-        self.act(step, client, context)
-    }
-
-    /// Moves the response from the server. Whether anything moved.
-    fn receive(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
-        if !self.link.is_readable() {
-            return Ok(false);
-        }
-        let Some(limits) = self.head_limits() else { return Ok(false) };
-        let taker = self.upload.taker;
-        let Link::Open { connection, .. } = &mut self.link else { return Ok(false) };
-        let (server, attempts) = (&mut connection.socket, &mut self.attempts);
-        let step = self.download.pump(taker, limits, server, attempts, &mut context.io);
-        self.act(step, client, context)
-    }
-
-    /// Moves the response to the client. Whether anything moved.
-    fn deliver(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Stop> {
-        let step = self.download.deliver(client, &mut context.io);
-        self.act(step, client, context)
+    /// Something happened that no pump has met.
+    ///
+    /// # Errors
+    /// It is over.
+    pub fn meet(
+        &mut self,
+        event: Event,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Over> {
+        self.turn(Turn::Meet(event), client, context)
     }
 
     /// Acts on what a pump reports. Whether anything moved.
     #[inline(always)] // several times a round, and hardly ever is there anything to be done
-    fn act(
+    pub(super) fn act(
         &mut self,
         step: Step,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, Over> {
         match step {
             Step::Idle => Ok(false),
             Step::Moved => Ok(true),
-            Step::Head(_)
-            | Step::Done
-            | Step::Failed(_)
-            | Step::Refused(_)
-            | Step::Cut
-            | Step::ClientGone => self.turn(step, client, context),
+            Step::Head(_) | Step::Done | Step::Failed(_) | Step::Refused(_) | Step::ClientGone => {
+                self.turn(Turn::of(step), client, context).map(|()| true)
+            }
         }
     }
 
-    /// The same for what changes the exchange's way.
+    /// Does what a transition calls for, and what that calls for, until only bytes are to be moved.
+    /// Each server is tried once, each interim response is counted: it ends.
     #[inline(never)]
     fn turn(
         &mut self,
-        step: Step,
+        turn: Turn,
         client: &mut Client<N>,
         context: &mut Context<N>,
-    ) -> Result<bool, Stop> {
-        let mut step = step;
+    ) -> Result<(), Over> {
+        let mut turn = turn;
         loop {
-            match step {
-                Step::Idle => return Ok(false),
-                Step::Moved => return Ok(true),
-                // Each turn but the last takes an interim response, and those are counted.
-                Step::Head(length) => step = self.take_head(length, client, context)?,
-                Step::Done => {
-                    self.response_complete(context);
-                    return Ok(true);
-                }
-                Step::Failed(failure) => return Err(self.fail(failure, client, context)),
-                Step::Refused(refusal) => return Err(self.give_up(refusal, client, context)),
-                Step::Cut => return Err(self.cut(context)),
-                Step::ClientGone => return self.client_left().map(|()| true),
+            turn = match turn {
+                Turn::Rest => return Ok(()),
+                Turn::End(over) => return Err(over),
+                Turn::Serve => self.serve(client, context),
+                Turn::Try(pick) => self.attempt(pick, client, context),
+                Turn::Judge(length) => self.judge(length, client, context),
+                Turn::Answer(answer) => self.answer(answer),
+                Turn::Write(answer) => self.write(answer, client, context),
+                Turn::Replace(replaced) => self.replace(replaced, client, context),
+                Turn::Meet(event) => match decide(self.state(), event) {
+                    Act::Ignore => Turn::Rest,
+                    Act::Resend => self.resend(client, context),
+                    Act::Retry(failure) => self.retry(failure, context),
+                    Act::GiveUp(failure) => self.give_up(failure, context),
+                    Act::Refuse(refusal) => self.refuse(refusal, client, context),
+                    Act::Cut => self.cut(context),
+                    Act::Complete => self.complete(context),
+                    Act::Leave => self.leave(),
+                    Act::Stall => Turn::End(Over::Ended(Ending::TimedOut)),
+                },
             }
         }
     }
 
-    /// How large a response's head may be; `None` where no server is asked.
-    pub(in crate::proxy) fn head_limits(&self) -> Option<HeadLimits> {
-        let limit = self.proxy()?.head_limit;
-        Some(HeadLimits { line: limit, total: limit })
+    fn state(&self) -> State {
+        State {
+            link: match &self.link {
+                Link::None => LinkState::None,
+                Link::Connecting { .. } => LinkState::Connecting,
+                Link::Open { origin: Origin::Made, .. } => LinkState::Made,
+                Link::Open { origin: Origin::Pool, .. } => LinkState::FromPool,
+            },
+            upload: match self.asked.proxy() {
+                _ if !self.upload.has_begun() => UploadState::Unsent,
+                Some(proxy) if may_resend(self.repeatable(), &proxy.next) => {
+                    UploadState::Repeatable
+                }
+                Some(_) | None => UploadState::Spent,
+            },
+            download: self.download.state(),
+        }
     }
 
-    /// Finds out whether a client that is said to have left has done so: its late answer must
-    /// reach nobody, and the server should not go on for nothing.
-    fn look_for_client(
+    pub(super) fn repeatable(&self) -> Repeatable {
+        Repeatable {
+            idempotent: self.asked.request.idempotent,
+            sent: self.upload.has_begun(),
+            replayable: self.upload.is_replayable(),
+        }
+    }
+
+    /// The place in the configuration: what answers, and by which rules.
+    fn enter(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Turn {
+        let config = Arc::clone(&self.asked.config);
+        let server = &config.virtual_servers[self.asked.site.server.0];
+        if let Some(answer) = &server.answer {
+            return self.returned(answer, client, context);
+        }
+        match route(server, &self.asked.request, &mut context.scratch.text) {
+            Route::OutOfTree => return Turn::Meet(Event::Refused(Refusal::OutOfTree)),
+            Route::Redirect(url) => {
+                let scope = self.scope(client, context);
+                return Turn::Answer(OwnAnswer::redirect(301, &url, &scope));
+            }
+            Route::Location(location) => self.asked.site.location = location,
+        }
+        self.asked.find_remote(&client.facts);
+        let settings = self.asked.settings();
+        let limit = settings.max_body.unwrap_or(u64::MAX);
+        if matches!(self.asked.request.framing, Framing::Length(length) if length > limit) {
+            return Turn::Meet(Event::Refused(Refusal::BodyTooLarge));
+        }
+        client.set_nodelay(settings.tcp_nodelay);
+        Turn::Serve
+    }
+
+    /// Does what the location says.
+    fn serve(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        let config = Arc::clone(&self.asked.config);
+        match location_of(&config, self.asked.site).map(|location| &location.action) {
+            Some(Action::Proxy(_)) => self.ask(context),
+            Some(Action::Return(answer)) => self.returned(answer, client, context),
+            Some(Action::NotFound) | None => {
+                let page = self.asked.page.as_ref();
+                let status = page.map_or(404, |page| page.replaced.status);
+                Turn::Answer(OwnAnswer::page(status, ""))
+            }
+        }
+    }
+
+    /// Answers as `return` says.
+    fn returned(&mut self, answer: &Return, client: &Client<N>, context: &Context<N>) -> Turn {
+        let shown = self.asked.status_shown(answer.status);
+        self.download.status = shown;
+        match OwnAnswer::returned(answer, shown, &self.scope(client, context)) {
+            Returned::Answer(answer) => Turn::Write(answer),
+            Returned::Error(answer) => Turn::Answer(answer),
+            Returned::Silence => {
+                self.download.status = answer.status;
+                Turn::End(Over::Ended(Ending::Close))
+            }
+        }
+    }
+
+    /// The request cannot be served.
+    fn refuse(&mut self, refusal: Refusal, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        self.end_link(Verdict::Abandoned, context);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
+        if refusal.ends_the_connection() {
+            self.ending.fall(Ending::LingerBriefly);
+            let (request, peer) = (self.asked.shown(), &client.facts.peer);
+            log::debug!("{request} from {peer}: {}", refusal.words());
+        }
+        Turn::Answer(OwnAnswer::page(refusal.status(), refusal.words()))
+    }
+
+    /// Answers, unless a page takes the answer's place.
+    fn answer(&self, answer: OwnAnswer) -> Turn {
+        if self.asked.error_page(answer.status).is_none() {
+            return Turn::Write(answer);
+        }
+        Turn::Replace(Replaced { location: answer.location, ..Replaced::of(answer.status) })
+    }
+
+    /// Writes an answer. It is the response from then on.
+    fn write(&mut self, answer: OwnAnswer, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        self.upload.discard(&mut context.io);
+        self.settle_client(client, context);
+        self.download.status = answer.status;
+        if answer.location.is_some() {
+            self.asked.forget_location();
+        }
+        let seen = context.servers.seen(self.asked.generation);
+        let scope = self.scope(client, context);
+        answer.write_head(scope, self.ending, seen, &mut context.scratch);
+        self.say_head(seen, context);
+        let body = answer.body(self.asked.request.is_head);
+        self.download.say_body(body, &mut context.io.buffers);
+        Turn::Rest
+    }
+
+    /// Asks for the page that takes the place of an answer.
+    fn replace(
         &mut self,
-        client: &mut Client<N>,
+        replaced: Replaced,
+        client: &Client<N>,
         context: &mut Context<N>,
-    ) -> Result<(), Stop> {
-        if self.download.client_gone {
-            return Ok(());
-        }
-        if client.socket.is_broken() {
-            return self.client_left();
-        }
-        // A refusal is told to the end: what was refused had come before the client's end did.
-        if !client.socket.is_ending() || !self.upload.body.is_done() || self.download.refused {
-            return Ok(());
-        }
-        while client.input.len() < RELAY_BUFFER {
-            context.io.buffers.make_room(&mut client.input, RELAY_BUFFER);
-            match client.socket.read(client.input.room()) {
-                Moved::Bytes(count) => client.input.filled(count),
-                Moved::Wait => break,
-                Moved::End | Moved::Failed(_) => {
-                    context.io.buffers.settle(&mut client.input);
-                    return self.client_left();
-                }
+    ) -> Turn {
+        let scope = self.scope(client, context);
+        let Some(found) = self.asked.error_page(replaced.status) else {
+            return Turn::Write(OwnAnswer::page(replaced.status, ""));
+        };
+        let (tells, leads) = (found.tells, leads(&found.uri, &scope));
+        let turn = match &leads {
+            Leads::To(..) => Turn::Serve,
+            Leads::Away(url) => {
+                let status = match tells {
+                    ErrorPageStatus::Fixed(fixed) if is_redirect(fixed) => fixed,
+                    ErrorPageStatus::Fixed(_)
+                    | ErrorPageStatus::Original
+                    | ErrorPageStatus::OfPage => 302,
+                };
+                Turn::Write(OwnAnswer::redirect(status, url, &scope))
             }
+            Leads::Nowhere => Turn::Write(OwnAnswer::page(replaced.status, "")),
+        };
+        // If a server is still linked, it gave an answer that only is not wanted.
+        self.end_link(Verdict::Succeeded, context);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
+        if let Leads::To(path, query) = leads {
+            let locations = &self.asked.virtual_server().locations;
+            self.asked.site.location = route::location(locations, &path);
+            self.asked.page = Some(Box::new(Page { path, query, replaced, tells }));
+            self.upload.divert(&mut context.io);
         }
-        context.io.buffers.settle(&mut client.input);
-        Ok(())
+        turn
     }
 
-    /// The client left: so does the exchange, unless it was told not to mind.
-    pub(in crate::proxy) fn client_left(&mut self) -> Result<(), Stop> {
-        let ignored = self.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
-        if ignored && self.upload.body.is_done() {
-            self.download.client_gone = true;
-            return Ok(());
+    /// The client's connection falls unless it may carry another request after this one.
+    pub(super) fn settle_client(&mut self, client: &Client<N>, context: &Context<N>) {
+        let may = self.asked.keeps_client(&client.facts, context.io.now);
+        if !may || !self.upload.is_received() || context.servers.draining {
+            self.ending.fall(Ending::Linger);
         }
-        Err(Ending::ClientLeft.into())
+    }
+
+    /// Begins to ask the servers of the location's group.
+    fn ask(&mut self, context: &mut Context<N>) -> Turn {
+        let proxy = self.asked.pass();
+        if self.asked.request.idempotent || proxy.next.non_idempotent {
+            self.upload.record(proxy.replay_limit, &mut context.io.buffers);
+        }
+        if proxy.version == ProxyVersion::Http10 && self.asked.request.framing == Framing::Chunked {
+            return Turn::Meet(Event::Refused(Refusal::LengthRequired));
+        }
+        let words = || self.asked.words(Refusal::NoServer.status());
+        match self.attempts.first(&self.asked.terms(), words, context) {
+            Choice::Server(pick) => Turn::Try(pick),
+            Choice::NoneFree | Choice::Exhausted => Turn::Meet(Event::Refused(Refusal::NoServer)),
+        }
+    }
+
+    /// Asks the same server again.
+    fn resend(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        let Some(pick) = self.close_link(context) else { return Turn::Rest };
+        self.download.start_over(&mut context.io.buffers, context.io.now);
+        self.dial(pick, client, context)
+    }
+
+    /// The attempt failed before a byte of a final response reached the client.
+    fn retry(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
+        match self.close_link(context) {
+            Some(pick) => self.move_on(pick, failure, context),
+            None => Turn::Rest,
+        }
+    }
+
+    /// Blames the server, and tries elsewhere if that is allowed.
+    pub(super) fn move_on(
+        &mut self,
+        pick: Pick,
+        failure: Failure,
+        context: &mut Context<N>,
+    ) -> Turn {
+        let (request, terms) = (self.repeatable(), self.asked.terms());
+        let words = || self.asked.words(failure.status());
+        let choice = self.attempts.failed(pick, failure, request, &terms, words, context);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
+        match choice {
+            Choice::Server(next) => Turn::Try(next),
+            Choice::NoneFree | Choice::Exhausted => Turn::Meet(Event::Refused(refusal_of(failure))),
+        }
+    }
+
+    /// A response with a listed status: the next server may do better.
+    pub(super) fn move_to(&mut self, status: u16, next: Choice, context: &mut Context<N>) -> Turn {
+        self.attempts.log.answered(status, context.io.now);
+        self.attempts.log.ended(Some(status), context.io.now);
+        self.say_failure(Failure::Status(status), &next, context);
+        self.end_link(Failure::Status(status).into(), context);
+        self.download.start_over(&mut context.io.buffers, context.io.now);
+        match next {
+            Choice::Server(next) => Turn::Try(next),
+            Choice::NoneFree | Choice::Exhausted => {
+                Turn::Meet(Event::Refused(Refusal::ServerFailed(status)))
+            }
+        }
+    }
+
+    /// A pooled connection failed, and the request may not be sent again.
+    fn give_up(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
+        self.say_failure(failure, &Choice::Exhausted, context);
+        Turn::Meet(Event::Refused(refusal_of(failure)))
+    }
+
+    /// Tells the operator what happened at the server, and what becomes of the request.
+    fn say_failure(&self, failure: Failure, choice: &Choice, context: &mut Context<N>) {
+        if let Some(at) = self.link.server() {
+            let words = || self.asked.words(failure.status());
+            self.attempts.say(at, failure, choice, &self.asked.terms(), words, context);
+        }
+    }
+
+    /// The last byte of the response is in hand: the server may serve others.
+    fn complete(&mut self, context: &mut Context<N>) -> Turn {
+        let left = self.download.complete(&mut context.io.buffers);
+        self.attempts.log.ended(None, context.io.now);
+        let link = std::mem::replace(&mut self.link, Link::None);
+        let Link::Open { connection, pick, afterwards, .. } = link else { return Turn::Rest };
+        let at = pick.at;
+        context.servers.conclude(pick, Verdict::Succeeded, &mut context.io);
+        match (left, afterwards) {
+            (Left::Clean, Afterwards::Pool) if self.upload.is_sent() => {
+                context.servers.keep(at, connection, &mut context.io);
+            }
+            (Left::Clean | Left::Spent, _) => context.io.close(connection.socket),
+        }
+        Turn::Rest
+    }
+
+    /// The response ends before its end: the client gets what is in hand, and has to see it.
+    fn cut(&mut self, context: &mut Context<N>) -> Turn {
+        context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
+            let (from, request) = (self.server_words(), self.asked.shown());
+            format!("{from}: the answer to {request} is cut short")
+        });
+        self.ending.fall(match self.download.cut(&mut context.io.buffers) {
+            CutShown::ByFraming => Ending::Close,
+            CutShown::ByReset => Ending::Reset,
+        });
+        self.end_link(Verdict::Abandoned, context);
+        Turn::Rest
+    }
+
+    /// The client left: so does the exchange, unless the server is to finish.
+    fn leave(&mut self) -> Turn {
+        let ignored = self.asked.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
+        if !ignored || !self.upload.is_received() {
+            return Turn::End(Over::Ended(Ending::ClientLeft));
+        }
+        self.ending.fall(Ending::ClientLeft);
+        self.download.drop_audience();
+        Turn::Rest
     }
 
     /// How a response that has been delivered leaves the client's connection.
-    fn ending(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Ending {
-        self.drop_link(context);
-        if self.download.client_gone {
-            return Ending::ClientLeft;
-        }
-        let in_step = self.upload.body.is_done();
-        match self.download.phase {
-            Phase::Ended { whole: false, framed: true } => Ending::Close,
-            Phase::Ended { whole: false, framed: false } => Ending::Reset,
-            _ if self.download.keeps_client && in_step && !context.servers.draining => {
-                // Body bytes that no server wanted any more must not become the next request.
-                client.input.consume(self.upload.ready);
-                self.upload.ready = 0;
-                context.io.buffers.settle(&mut client.input);
-                Ending::Keep
-            }
-            _ if self.download.refused => Ending::LingerBriefly,
-            Phase::Ended { .. }
-            | Phase::AwaitingHead { .. }
-            | Phase::Body { .. }
-            | Phase::Tunnel(_) => Ending::Linger,
-        }
-    }
-
-    /// The moment by which something has to have happened.
-    pub fn deadline(&self) -> Time {
-        self.waits().map(|(deadline, _)| deadline).min().unwrap_or(Time::NEVER)
-    }
-
-    /// Acts on a deadline that has passed.
-    pub fn expire(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Progress {
-        let first = self.waits().min_by_key(|&(deadline, _)| deadline);
-        let Some((_, waiting)) = first.filter(|&(deadline, _)| deadline <= context.io.now) else {
-            return Progress::Wait;
-        };
-        let stop = match waiting {
-            Waiting::Connect => self.fail(Failure::ConnectTimedOut, client, context),
-            Waiting::ServerTakes => self.server_stalls(Failure::SendTimedOut, client, context),
-            Waiting::ServerAnswers => self.server_stalls(Failure::ReadTimedOut, client, context),
-            Waiting::ClientSends => self.client_is_silent(client, context),
-            Waiting::ClientTakes => Ending::TimedOut.into(),
-            Waiting::Tunnel => {
-                if let (Phase::Tunnel(tunnel), Link::Open { connection, .. }) =
-                    (&self.download.phase, &mut self.link)
-                {
-                    tunnel.cut(&mut client.socket, &mut connection.socket);
-                }
-                Ending::Close.into()
-            }
-        };
-        match stop {
-            Stop::Turned => self.run(client, context),
-            Stop::Over(ending) => Progress::Over(ending),
-        }
-    }
-
-    /// Everything that is waited for, with its deadline.
-    fn waits(&self) -> impl Iterator<Item = (Time, Waiting)> {
-        [self.wait_of_link(), self.wait_of_download()].into_iter().flatten()
-    }
-
-    fn wait_of_link(&self) -> Option<(Time, Waiting)> {
-        let proxy = self.proxy()?;
-        if let Phase::Tunnel(tunnel) = &self.download.phase {
-            return Some((tunnel.since + proxy.read_timeout, Waiting::Tunnel));
-        }
-        match &self.link {
-            Link::None => None,
-            Link::Connecting { deadline, .. } => Some((*deadline, Waiting::Connect)),
-            Link::Open { .. } if self.upload.is_over() => None,
-            Link::Open { .. } if self.upload.is_pending() => {
-                Some((self.upload.since + proxy.send_timeout, Waiting::ServerTakes))
-            }
-            Link::Open { .. } => {
-                Some((self.upload.since + self.settings().body_timeout, Waiting::ClientSends))
-            }
-        }
-    }
-
-    fn wait_of_download(&self) -> Option<(Time, Waiting)> {
-        if self.is_tunnel() {
-            return None;
-        }
-        if self.download.is_pending() {
-            return Some((
-                self.download.since + self.settings().send_timeout,
-                Waiting::ClientTakes,
-            ));
-        }
-        let proxy = self.proxy()?;
-        match &self.link {
-            Link::Open { .. } if self.upload.is_over() => {
-                let since = self.download.since.max(self.upload.since);
-                Some((since + proxy.read_timeout, Waiting::ServerAnswers))
-            }
-            Link::Open { .. } | Link::Connecting { .. } | Link::None => None,
-        }
-    }
-
-    /// Settings of the location, or of the server outside of all.
-    pub(in crate::proxy) fn settings(&self) -> &LocationSettings {
-        settings(&self.config, self.site)
-    }
-
-    /// How the location asks servers, if it does.
-    pub(in crate::proxy) fn proxy(&self) -> Option<&ProxyPass> {
-        match &location_of(&self.config, self.site)?.action {
-            Action::Proxy(proxy) => Some(proxy),
-            Action::Return(_) | Action::NotFound => None,
-        }
-    }
-
-    /// Whether bytes pass unread.
-    pub(in crate::proxy) fn is_tunnel(&self) -> bool {
-        matches!(self.download.phase, Phase::Tunnel(_))
-    }
-
-    /// What variables stand for now.
-    pub(in crate::proxy) fn scope<'a>(
-        &'a self,
-        client: &'a Client<N>,
-        context: &Context<N>,
-    ) -> Scope<'a> {
-        Scope {
-            config: &self.config,
-            site: self.site,
-            request: &self.request,
-            page: self.page.as_deref(),
-            client: &client.facts,
-            remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
-            keys: context.keys.clone(),
-            attempts: &self.attempts,
-            answer: Answered {
-                status: self.download.status,
-                sent: self.download.sent,
-                body: self.download.sent.saturating_sub(self.download.head_length),
-                head: self.download.head_sent.bytes(),
-                upstream_head: self.download.head_received.bytes(),
-            },
-            started: self.started,
-            now: context.io.now,
-            wall: context.io.net.wall(context.io.now),
-        }
-    }
-
-    /// Whether the connect under way goes to this server.
-    pub fn is_moved_by(&self, news: &News) -> bool {
-        match (&self.link, self.proxy(), news) {
-            (Link::Connecting { pick, .. }, Some(proxy), News::Out(at)) => {
-                let (generation, group) = (self.generation, proxy.group);
-                *at == At { generation, group, server: pick.server }
-            }
-            (Link::Connecting { .. } | Link::Open { .. } | Link::None, _, _) => false,
-        }
-    }
-
-    /// Why it is to be closed if it began with this configuration or an older one: `None` if not.
-    pub fn outlives(&mut self, generation: u64, client: &mut Client<N>) -> Option<CloseReason> {
-        if self.generation > generation {
-            return None;
-        }
-        if let (Phase::Tunnel(tunnel), Link::Open { connection, .. }) =
-            (&self.download.phase, &mut self.link)
-        {
-            tunnel.cut(&mut client.socket, &mut connection.socket);
-            return Some(CloseReason::Done);
-        }
-        Some(CloseReason::Cut)
-    }
-
-    /// Notes an event of the server's socket.
-    pub fn note_upstream(&mut self, event: &crate::net::Event) {
-        if let Some(socket) = self.link.socket() {
-            socket.note(event);
-        }
-    }
-
-    /// Closes the connection to the server, if there is one; it is not to be blamed.
-    pub(in crate::proxy) fn drop_link(&mut self, context: &mut Context<N>) {
+    pub(super) fn delivered(&mut self, context: &mut Context<N>) -> Ending {
         self.end_link(Verdict::Abandoned, context);
-    }
-
-    /// Closes the connection to the server with a verdict.
-    pub(in crate::proxy) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
-        let (mut socket, pick) = match std::mem::replace(&mut self.link, Link::None) {
-            Link::None => return,
-            Link::Connecting { socket, pick, .. } => (socket, pick),
-            Link::Open { connection, pick, .. } => (connection.socket, pick),
-        };
-        // A server that is about to switch would take our end for all that the client has to say.
-        let switches = self.download.asked_upgrade
-            && matches!(self.download.phase, Phase::AwaitingHead { .. });
-        if switches {
-            socket.reset_on_close();
+        if !self.upload.is_received() || context.servers.draining {
+            self.ending.fall(Ending::Linger);
         }
-        context.io.close(socket);
-        self.conclude(pick, verdict, context);
-    }
-
-    /// Gives a server back with a verdict.
-    pub(in crate::proxy) fn conclude(
-        &mut self,
-        pick: Pick,
-        verdict: Verdict,
-        context: &mut Context<N>,
-    ) {
-        if let Some(group) = self.proxy().map(|proxy| proxy.group) {
-            context.servers.conclude(self.generation, group, pick, verdict, &mut context.io);
+        if self.ending == Ending::Keep {
+            self.upload.skip_ready(&mut context.io.buffers);
         }
+        self.ending
     }
+}
 
-    /// Writes the log lines and gives everything back that is not the exchange's own.
-    pub fn finish(&mut self, client: &Client<N>, context: &mut Context<N>) {
-        self.account_for_tunnel(context);
-        self.drop_link(context);
-        let now = context.io.now;
-        self.attempts.ended(None, now);
-        self.log(client, context);
-        self.upload.release(&mut context.io);
-        self.download.release(&mut context.io);
-        context.io.buffers.clear(&mut self.request.head);
-        context.places.give(std::mem::take(&mut self.request.places));
+impl Turn {
+    /// What a step calls for.
+    pub(super) fn of(step: Step) -> Turn {
+        match step {
+            Step::Idle | Step::Moved => Turn::Rest,
+            Step::Head(length) => Turn::Judge(length),
+            Step::Done => Turn::Meet(Event::Done),
+            Step::Failed(failure) => Turn::Meet(Event::Failed(failure)),
+            Step::Refused(refusal) => Turn::Meet(Event::Refused(refusal)),
+            Step::ClientGone => Turn::Meet(Event::ClientGone),
+        }
     }
 }

@@ -1,44 +1,60 @@
 //! The connection between an exchange and the server of its current attempt.
 
-use crate::net::Net;
-use crate::time::Time;
+use crate::net::{Event, Net};
+use crate::transport::dial::Dial;
 use crate::transport::pool::Connection;
 use crate::transport::socket::Socket;
-use crate::upstream::group::{Pick, ServerId};
+use crate::upstream::group::{At, Pick};
 
 /// The connection to a server.
 pub enum Link<N: Net> {
     /// There is none: before the first attempt, or when nothing more is wanted from a server.
     None,
-    /// The connect has not come to its end.
+    /// It is being made.
     Connecting {
-        /// The socket.
-        socket: Socket<N>,
+        /// The dial.
+        dial: Dial<N>,
         /// Its server.
         pick: Pick,
-        /// When the wait is over.
-        deadline: Time,
     },
-    /// The connection stands.
+    /// It stands.
     Open {
         /// The connection.
         connection: Connection<N>,
         /// Its server.
         pick: Pick,
-        /// It has carried a request before.
-        reused: bool,
-        /// It may carry another one, as far as the request is concerned.
-        reusable: bool,
+        /// Where it came from.
+        origin: Origin,
+        /// Where it goes after a whole response, as far as the request is concerned.
+        afterwards: Afterwards,
     },
 }
 
+/// Where a connection came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made for this request.
+    Made,
+    /// It idled in the pool: the server may have closed it as it was taken.
+    Pool,
+}
+
+/// Where a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// To the pool.
+    Pool,
+    /// Nowhere: it was asked to end.
+    Close,
+}
+
 impl<N: Net> Link<N> {
-    /// Its socket, if there is one.
-    pub fn socket(&mut self) -> Option<&mut Socket<N>> {
+    /// Notes an event of its socket.
+    pub fn note(&mut self, event: &Event) {
         match self {
-            Link::None => None,
-            Link::Connecting { socket, .. } => Some(socket),
-            Link::Open { connection, .. } => Some(&mut connection.socket),
+            Link::None => {}
+            Link::Connecting { dial, .. } => dial.note(event),
+            Link::Open { connection, .. } => connection.socket.note(event),
         }
     }
 
@@ -51,9 +67,9 @@ impl<N: Net> Link<N> {
     }
 
     /// The server of the current attempt.
-    pub fn server(&self) -> Option<ServerId> {
+    pub fn server(&self) -> Option<At> {
         match self {
-            Link::Connecting { pick, .. } | Link::Open { pick, .. } => Some(pick.server),
+            Link::Connecting { pick, .. } | Link::Open { pick, .. } => Some(pick.at),
             Link::None => None,
         }
     }
@@ -62,10 +78,19 @@ impl<N: Net> Link<N> {
     /// better than one that was closed while it idled.
     pub fn is_spoilt(&self) -> bool {
         match self {
-            Link::Open { connection, reused: true, .. } => {
+            Link::Open { connection, origin: Origin::Pool, .. } => {
                 connection.socket.is_readable() || connection.socket.is_broken()
             }
             Link::Open { .. } | Link::Connecting { .. } | Link::None => false,
+        }
+    }
+
+    /// Takes the connection out, whatever its state.
+    pub fn take(&mut self) -> Option<(Socket<N>, Pick)> {
+        match std::mem::replace(self, Link::None) {
+            Link::None => None,
+            Link::Connecting { dial, pick } => Some((dial.into_socket(), pick)),
+            Link::Open { connection, pick, .. } => Some((connection.socket, pick)),
         }
     }
 }

@@ -1,10 +1,8 @@
 //! HTTP/1.1: requests are read, sent on one by one, and answered.
 
-pub mod access_log;
-pub mod admit;
-pub mod attempt;
-pub mod bulk;
+pub mod asked;
 pub mod download;
+pub mod ending;
 pub mod error_page;
 pub mod exchange;
 pub mod linger;
@@ -12,12 +10,13 @@ pub mod link;
 pub mod own_answer;
 pub mod page;
 pub mod real_ip;
+pub mod relay;
 pub mod request;
 pub mod request_head;
 pub mod response_head;
 pub mod route;
 pub mod session;
 pub mod step;
-pub mod stop;
+pub mod transition;
 pub mod upload;
 pub mod variables;

@@ -5,6 +5,7 @@ use crate::http::connection::Options;
 use crate::http::fields::{Fields, Known, Place};
 use crate::http::framing::{self, Framing};
 use crate::http::head::{self, RequestHead, Version};
+use crate::http::refusal::Refusal;
 use crate::http::target::{Target, TargetError, host_and_port, is_host};
 use crate::upstream::retry::is_idempotent;
 
@@ -48,15 +49,6 @@ pub struct Span {
     end: u32,
 }
 
-/// An answer in place of what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its status.
-    pub status: u16,
-    /// The reason, for the client.
-    pub why: &'static str,
-}
-
 impl Request {
     /// A request of which nothing is known but the bytes of its first line, with storage for the
     /// places of its fields.
@@ -86,7 +78,7 @@ impl Request {
             Ok(parsed) => parsed,
             Err(e) => {
                 self.places.clear();
-                return Err(e.into());
+                return Err(Refusal::Head(e));
             }
         };
         self.method = span(bytes, parsed.method);
@@ -174,16 +166,12 @@ impl Details {
         target: Result<Target<'_>, TargetError>,
     ) -> Result<Details, Refusal> {
         if matches!(head.method, b"CONNECT" | b"TRACE") {
-            return Err(Refusal { status: 405, why: "This method is not served here." });
+            return Err(Refusal::Method);
         }
-        let target = target.map_err(|_| bad("bad request target"))?;
+        let target = target.map_err(|_| Refusal::Target)?;
         let host = host(head)?;
-        let framing = framing::of_request(head).map_err(|e| Refusal {
-            status: e.status(),
-            why: "The body's length is not certain.",
-        })?;
-        let options = Options::of(head.fields)
-            .map_err(|_| Refusal { status: 431, why: "The Connection field is too long." })?;
+        let framing = framing::of_request(head).map_err(Refusal::Framing)?;
+        let options = Options::of(head.fields).map_err(|_| Refusal::ConnectionTooLong)?;
         let expects = expects_continue(head)?;
         let upgrade = head.fields.values(Known::Upgrade).next().filter(|value| !value.is_empty());
         let may_upgrade =
@@ -202,11 +190,11 @@ impl Details {
 fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     let mut hosts = head.fields.values(Known::Host);
     match (hosts.next(), hosts.next()) {
-        (None, _) if head.version == Version::Http11 => Err(bad("no Host")),
+        (None, _) if head.version == Version::Http11 => Err(Refusal::NoHost),
         (None, _) => Ok(None),
         (Some(host), None) if is_host(host) => Ok(Some(host)),
-        (Some(_), None) => Err(bad("bad Host")),
-        (Some(_), Some(_)) => Err(bad("more than one Host")),
+        (Some(_), None) => Err(Refusal::BadHost),
+        (Some(_), Some(_)) => Err(Refusal::SeveralHosts),
     }
 }
 
@@ -220,27 +208,7 @@ fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
     if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
         Ok(expects)
     } else {
-        Err(Refusal { status: 417, why: "Only 100-continue can be expected." })
-    }
-}
-
-fn bad(why: &'static str) -> Refusal {
-    Refusal { status: 400, why }
-}
-
-fn words(error: head::HeadError) -> &'static str {
-    match error {
-        head::HeadError::Malformed => "malformed request head",
-        head::HeadError::Version => "only HTTP/1.0 and HTTP/1.1 are spoken here",
-        head::HeadError::FirstLineTooLong => "request line too long",
-        head::HeadError::TooLarge => "request head too large",
-        head::HeadError::EmptyLines => "too many empty lines before the request",
-    }
-}
-
-impl From<head::HeadError> for Refusal {
-    fn from(error: head::HeadError) -> Refusal {
-        Refusal { status: error.status(), why: words(error) }
+        Err(Refusal::Expectation)
     }
 }
 
@@ -260,7 +228,7 @@ mod tests {
         let mut head = Buffer::default();
         BufferPool::default().append(&mut head, text.as_bytes());
         let mut request = Request::broken(head, Vec::new());
-        let refused = request.read().err().map(|refusal| refusal.status);
+        let refused = request.read().err().map(Refusal::status);
         (request, refused)
     }
 

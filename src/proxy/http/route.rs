@@ -1,9 +1,10 @@
-//! Which virtual server and which location a request belongs to.
+//! Where a request leads: which virtual server and which location it belongs to.
 
 use crate::config::model::{
     Action, Config, HeadLimits, Listen, Location, LocationSettings, Matcher, ServerName, Serves,
-    VirtualServerId,
+    VirtualServer, VirtualServerId,
 };
+use crate::http::target::{escape, normalise};
 use crate::proxy::http::request::Request;
 
 /// The place in the configuration that serves a request.
@@ -13,6 +14,50 @@ pub struct Site {
     pub server: VirtualServerId,
     /// The location's index in it; none outside of all of them.
     pub location: Option<usize>,
+}
+
+/// Where a request leads within its virtual server.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To the location with this index, or to none.
+    Location(Option<usize>),
+    /// To another URL: the name of a location that the path is but for the last slash.
+    Redirect(Vec<u8>),
+    /// Nowhere: the path leads above the root.
+    OutOfTree,
+}
+
+/// Finds where a request leads; `normal` is storage for its path.
+pub fn route(server: &VirtualServer, request: &Request, normal: &mut Vec<u8>) -> Route {
+    let (path, query) = request.path_and_query();
+    // `*` asks about the server as a whole.
+    let path = if matches!(path, b"" | b"*") { b"/" } else { path };
+    let path = if is_normal(path) {
+        path
+    } else {
+        normal.clear();
+        if normalise(path, server.limits.merge_slashes, normal).is_err() {
+            return Route::OutOfTree;
+        }
+        normal
+    };
+    if !lacks_slash(&server.locations, path) {
+        return Route::Location(location(&server.locations, path));
+    }
+    let mut url = Vec::new();
+    escape(path, &mut url);
+    url.push(b'/');
+    if let Some(query) = query {
+        url.push(b'?');
+        url.extend_from_slice(query);
+    }
+    Route::Redirect(url)
+}
+
+/// Whether normalising would change nothing: the common case, decided without a copy.
+fn is_normal(path: &[u8]) -> bool {
+    let odd = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
+    !path.contains(&b'%') && !path.windows(2).any(odd)
 }
 
 /// Settings of a site's location, or of its virtual server outside of all.

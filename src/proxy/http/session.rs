@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asked::Asked;
+use super::ending::Ending;
+use super::exchange::{Exchange, Over};
+use super::linger::Linger;
+use super::request::Request;
+use super::route::{head_limits, settings, tunnel_of};
+use super::transition::Event as Met;
+use super::upload::Upload;
 use crate::buffer::Buffer;
 use crate::config::model::{Lingering, LocationSettings, VirtualServerId};
+use crate::http::framing::{Body, Framing};
 use crate::http::h2_preface::{self, Preface};
 use crate::http::head::{HeadError, HeadLimits, HeadScan, empty_lines};
+use crate::http::refusal::Refusal;
 use crate::net::{Event, Net};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::http::exchange::{Exchange, Progress};
-use crate::proxy::http::linger::Linger;
-use crate::proxy::http::request::{Refusal, Request};
-use crate::proxy::http::route::{head_limits, settings, tunnel_of};
-use crate::proxy::http::stop::{Ending, Stop};
 use crate::proxy::log::limited_log::Topic;
 use crate::proxy::next::{CloseReason, Expendable, Next};
 use crate::proxy::servers::News;
@@ -22,6 +27,7 @@ use crate::proxy::shared::Shared;
 use crate::recycle::Boxed;
 use crate::time::Time;
 use crate::transport::socket::Moved;
+use crate::upstream::retry::Failure;
 
 /// An HTTP session.
 pub struct HttpSession<N: Net> {
@@ -40,11 +46,24 @@ enum Stage<N: Net> {
     ReadingHead { scan: HeadScan, began: Time, deadline: Time },
     /// A request is being served.
     Serving(Boxed<Exchange<N>>),
-    /// The client speaks HTTP/2, which this server carries on unread.
-    HandingOver(VirtualServerId),
+    /// Bytes pass unread from now on, by other means.
+    HandingOver(Handover<N>),
     /// Everything is said; what the client still sends is dropped, so that the answer is not
     /// destroyed by a reset. RFC 9112, section 9.6.
     Lingering(Linger),
+}
+
+impl<N: Net> Stage<N> {
+    /// What takes the place of a stage that is taken out.
+    const IDLE: Stage<N> = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
+}
+
+/// What a session hands over.
+pub enum Handover<N: Net> {
+    /// A client that speaks HTTP/2, which the `h2c_tunnel` of this server carries on.
+    H2c(VirtualServerId),
+    /// An exchange whose sides have agreed on another protocol.
+    Upgraded(Boxed<Exchange<N>>),
 }
 
 impl<N: Net> HttpSession<N> {
@@ -104,10 +123,13 @@ impl<N: Net> HttpSession<N> {
         self.refuse(began, refusal, client, shared).unwrap_or_else(|| self.run(client, shared))
     }
 
-    /// The server whose `h2c_tunnel` carries the connection on: it begins with HTTP/2's preface.
-    pub fn speaks_http2(&self) -> Option<VirtualServerId> {
-        match &self.stage {
-            Stage::HandingOver(server) => Some(*server),
+    /// What is handed over, if anything is: the session is over then.
+    pub fn hand_over(&mut self) -> Option<Handover<N>> {
+        if !matches!(self.stage, Stage::HandingOver(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.stage, Stage::IDLE) {
+            Stage::HandingOver(handover) => Some(handover),
             Stage::Idle { .. }
             | Stage::ReadingHead { .. }
             | Stage::Serving(_)
@@ -116,9 +138,11 @@ impl<N: Net> HttpSession<N> {
     }
 
     /// Why it is to be closed if what is going on began with this configuration or an older one.
-    pub fn outlives(&mut self, generation: u64, client: &mut Client<N>) -> Option<CloseReason> {
-        match &mut self.stage {
-            Stage::Serving(exchange) => exchange.outlives(generation, client),
+    pub fn outlives(&self, generation: u64) -> Option<CloseReason> {
+        match &self.stage {
+            Stage::Serving(exchange) => {
+                (exchange.asked.generation <= generation).then_some(CloseReason::Cut)
+            }
             // What follows is served by the newest.
             Stage::Idle { .. }
             | Stage::ReadingHead { .. }
@@ -132,10 +156,7 @@ impl<N: Net> HttpSession<N> {
         for _ in 0..STAGES_A_RUN {
             let step = match &mut self.stage {
                 Stage::Idle { .. } | Stage::ReadingHead { .. } => self.read_head(client, shared),
-                Stage::Serving(exchange) => {
-                    let progress = exchange.run(client, &mut shared.context);
-                    self.after(progress, client, shared)
-                }
+                Stage::Serving(_) => self.relay(client, shared),
                 Stage::HandingOver(_) => return Next::Again,
                 Stage::Lingering(linger) => {
                     Some(linger.run(&mut client.socket, &mut shared.context.io))
@@ -154,15 +175,35 @@ impl<N: Net> HttpSession<N> {
             // Neither owes the other anything: an orderly end.
             Stage::Idle { .. } | Stage::Lingering(_) => Next::Close(CloseReason::Done),
             Stage::HandingOver(_) => Next::Again,
-            Stage::ReadingHead { .. } => {
-                let why = "The request head did not come in time.";
-                self.refuse_head(Refusal { status: 408, why }, client, shared)
-            }
-            Stage::Serving(exchange) => {
-                let progress = exchange.expire(client, &mut shared.context);
-                self.after(progress, client, shared).unwrap_or_else(|| self.run(client, shared))
+            Stage::ReadingHead { .. } => self.refuse_head(Refusal::HeadTimedOut, client, shared),
+            Stage::Serving(exchange) => match exchange.expired(shared.context.io.now) {
+                Some(met) => self.meet(met, client, shared),
+                None => Next::Wait,
+            },
+        }
+    }
+
+    /// Moves the bytes of the exchange, as long as there are any and others need not wait.
+    fn relay(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Option<Next> {
+        let Stage::Serving(exchange) = &mut self.stage else { return None };
+        for _ in 0..shared.context.io.tuning.relay_rounds {
+            match exchange.round(client, &mut shared.context) {
+                Ok(true) => {}
+                Ok(false) => return Some(Next::Wait),
+                Err(over) => return self.after(over, client, shared),
             }
         }
+        Some(Next::Again)
+    }
+
+    /// Something happened to the exchange: it goes on in its own way.
+    fn meet(&mut self, met: Met, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
+        let Stage::Serving(exchange) = &mut self.stage else { return Next::Wait };
+        let next = match exchange.meet(met, client, &mut shared.context) {
+            Ok(()) => None,
+            Err(over) => self.after(over, client, shared),
+        };
+        next.unwrap_or_else(|| self.run(client, shared))
     }
 
     /// Whether what happened to a server makes this session go elsewhere.
@@ -178,17 +219,7 @@ impl<N: Net> HttpSession<N> {
 
     /// Goes elsewhere.
     pub fn shift(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
-        let progress = match &mut self.stage {
-            Stage::Serving(exchange) => match exchange.server_fell(client, &mut shared.context) {
-                Stop::Turned => exchange.run(client, &mut shared.context),
-                Stop::Over(ending) => Progress::Over(ending),
-            },
-            Stage::Idle { .. }
-            | Stage::ReadingHead { .. }
-            | Stage::HandingOver(_)
-            | Stage::Lingering(_) => Progress::Wait,
-        };
-        self.after(progress, client, shared).unwrap_or_else(|| self.run(client, shared))
+        self.meet(Met::Failed(Failure::MarkedDown), client, shared)
     }
 
     /// Ends what is going on; the client's connection is closed next.
@@ -205,25 +236,26 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Goes on after an exchange was called; none: there is more to do.
+    /// What the session does next after an exchange is over; `None`: keep running.
     fn after(
         &mut self,
-        progress: Progress,
+        over: Over,
         client: &mut Client<N>,
         shared: &mut Shared<N>,
     ) -> Option<Next> {
-        let ending = match progress {
-            Progress::Wait => return Some(Next::Wait),
-            Progress::Again => return Some(Next::Again),
-            Progress::Over(ending) => ending,
-        };
-        let idle = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
-        let Stage::Serving(exchange) = std::mem::replace(&mut self.stage, idle) else {
+        let Stage::Serving(exchange) = std::mem::replace(&mut self.stage, Stage::IDLE) else {
             return Some(Next::Close(CloseReason::Done));
         };
-        let config = Arc::clone(&exchange.config);
-        let site = exchange.site;
-        let whole = exchange.upload.body.is_done();
+        let ending = match over {
+            Over::Ended(ending) => ending,
+            Over::Upgraded => {
+                self.stage = Stage::HandingOver(Handover::Upgraded(exchange));
+                return Some(Next::Again);
+            }
+        };
+        let config = Arc::clone(&exchange.asked.config);
+        let site = exchange.asked.site;
+        let whole = exchange.has_received();
         finish(exchange, client, shared);
         let settings = settings(&config, site);
         let on = settings.lingering_close == Lingering::On;
@@ -285,8 +317,7 @@ impl<N: Net> HttpSession<N> {
             let large = client.input.len() >= LARGE_HEAD || buffers.is_overdrawn();
             if client.input.len() >= FIRST_READ && large && buffers.is_exhausted() {
                 let began = self.began(shared.context.io.now);
-                let why = "The proxy has no memory for a head of this size now.";
-                return self.refuse(began, Refusal { status: 503, why }, client, shared);
+                return self.refuse(began, Refusal::NoMemoryForHead, client, shared);
             }
             let capacity = (client.input.len() + 1).max(FIRST_READ);
             shared.context.io.buffers.make_room(&mut client.input, capacity);
@@ -326,7 +357,7 @@ impl<N: Net> HttpSession<N> {
         match (preface, tunnel(client, &shared.context)) {
             (Preface::Part, Some(_)) => return None,
             (Preface::Whole, Some(server)) => {
-                self.stage = Stage::HandingOver(server);
+                self.stage = Stage::HandingOver(Handover::H2c(server));
                 return Some(Some(Next::Again));
             }
             (Preface::No | Preface::Part | Preface::Whole, _) => {}
@@ -335,7 +366,7 @@ impl<N: Net> HttpSession<N> {
             let empty = match empty_lines(client.input.bytes()) {
                 Ok(empty) if *skipped + empty <= MAX_SKIPPED => empty,
                 Ok(_) | Err(_) => {
-                    let refusal = HeadError::EmptyLines.into();
+                    let refusal = Refusal::Head(HeadError::EmptyLines);
                     return Some(self.refuse(shared.context.io.now, refusal, client, shared));
                 }
             };
@@ -359,7 +390,7 @@ impl<N: Net> HttpSession<N> {
                 let read = request.read();
                 Some(self.serve(request, read, began, client, shared))
             }
-            Err(e) => Some(self.refuse(began, e.into(), client, shared)),
+            Err(e) => Some(self.refuse(began, Refusal::Head(e), client, shared)),
         }
     }
 
@@ -405,15 +436,16 @@ impl<N: Net> HttpSession<N> {
                 },
             );
         }
-        let begun = Exchange::new(request, read, began, client, &mut shared.context);
-        let Some((exchange, begun)) = begun else {
+        let Some(asked) = Asked::place(request, read, began, client, &shared.context) else {
             return Some(Next::Close(CloseReason::Evicted));
         };
-        self.stage = Stage::Serving(shared.exchanges.put(exchange));
-        match begun {
-            Ok(()) => None,
-            Err(ending) => self.after(Progress::Over(ending), client, shared),
-        }
+        let framing = if read.is_ok() { asked.request.framing } else { Framing::None };
+        let (input, now) = (std::mem::take(&mut client.input), shared.context.io.now);
+        let upload = Upload::new(Body::new(framing), input, now);
+        let mut exchange = shared.exchanges.put(Exchange::new(asked, upload, now));
+        let begun = exchange.begin(read, client, &mut shared.context);
+        self.stage = Stage::Serving(exchange);
+        begun.err().and_then(|over| self.after(over, client, shared))
     }
 }
 
@@ -445,7 +477,11 @@ fn is_silent<N: Net>(client: &Client<N>) -> bool {
     client.input.is_empty() && !client.socket.is_readable()
 }
 
-fn finish<N: Net>(mut exchange: Boxed<Exchange<N>>, client: &Client<N>, shared: &mut Shared<N>) {
+fn finish<N: Net>(
+    mut exchange: Boxed<Exchange<N>>,
+    client: &mut Client<N>,
+    shared: &mut Shared<N>,
+) {
     exchange.finish(client, &mut shared.context);
     shared.exchanges.clear(exchange);
 }

@@ -1,6 +1,6 @@
 //! What a pump reports, and only the exchange acts on.
 
-use crate::proxy::http::request::Refusal;
+use crate::http::refusal::Refusal;
 use crate::upstream::retry::Failure;
 
 /// What came of moving bytes in one direction.
@@ -15,13 +15,11 @@ pub enum Step {
     Head(usize),
     /// The last byte of the response is in hand.
     Done,
-    /// The server failed before it had answered.
+    /// The server, or the way to it, failed.
     Failed(Failure),
     /// The request cannot be served any further.
     Refused(Refusal),
-    /// The response ends before its end.
-    Cut,
-    /// The client is gone.
+    /// The client left.
     ClientGone,
 }
 

@@ -1,22 +1,20 @@
 //! What `$variables` stand for at one moment of an exchange.
 
-use std::fmt::Display;
 use std::hash::RandomState;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::config::model::{Action, Config, Escape, HeadLimits, LogFormat, ProxyPass};
+use crate::config::model::{Action, Config, HeadLimits, LocationSettings, LogFormat, ProxyPass};
 use crate::config::template::{Part, Template, Variable};
 use crate::http::head::{self, Version};
-use crate::http::rewrite::decimal;
 use crate::http::target::{host_and_port, normalise};
 use crate::proxy::client::Facts;
 use crate::proxy::http::page::Page;
 use crate::proxy::http::request::{Request, Span};
-use crate::proxy::http::route::{Site, location_of};
-use crate::proxy::log::attempt_log::{Attempt, AttemptLog};
+use crate::proxy::http::route::{Site, location_of, settings};
+use crate::proxy::log::attempt_log::{AttemptLog, each, server_of};
+use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_local, write_line};
 use crate::time::{Time, WallTime};
 use crate::transport::proxy_protocol::ProxiedFrom;
 
@@ -147,8 +145,8 @@ impl Scope<'_> {
             Variable::RequestId => {
                 let _ = write!(out, "{:032x}", self.client.request_id(&self.keys));
             }
-            Variable::TimeLocal => crate::proxy::log::access_log::time_local(self.wall, out),
-            Variable::TimeIso8601 => crate::proxy::log::access_log::time_iso8601(self.wall, out),
+            Variable::TimeLocal => time_local(self.wall, out),
+            Variable::TimeIso8601 => time_iso8601(self.wall, out),
             Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
             Variable::Pid => number(std::process::id(), out),
             Variable::Connection => number(self.client.number, out),
@@ -220,7 +218,13 @@ impl Scope<'_> {
         }
     }
 
-    fn limits(&self) -> &HeadLimits {
+    /// The settings of the place.
+    pub fn settings(&self) -> &LocationSettings {
+        settings(self.config, self.site)
+    }
+
+    /// How heads are read there.
+    pub fn limits(&self) -> &HeadLimits {
         &self.config.virtual_servers[self.site.server.0].limits
     }
 
@@ -283,105 +287,6 @@ impl Scope<'_> {
     }
 }
 
-/// Appends a log line, asking for each variable's value.
-pub(in crate::proxy) fn write_line(
-    format: &LogFormat,
-    out: &mut Vec<u8>,
-    value: impl Fn(&Variable, &mut Vec<u8>) -> Option<()>,
-) {
-    for part in &format.line.parts {
-        match part {
-            Part::Text(text) => out.extend_from_slice(text),
-            Part::Variable(variable) => {
-                let start = out.len();
-                let found = value(variable, out).is_some();
-                match format.escape {
-                    Escape::Default if !found => out.push(b'-'),
-                    Escape::Default => escape(start, out, escape_default),
-                    Escape::Json => escape(start, out, escape_json),
-                    Escape::None => {}
-                }
-            }
-        }
-    }
-}
-
-/// Appends one value an attempt, `-` where it has none.
-pub(in crate::proxy) fn each<'a, T>(
-    attempts: &'a AttemptLog,
-    out: &mut Vec<u8>,
-    value: impl Fn(&'a Attempt) -> Option<T>,
-    write: impl Fn(T, &mut Vec<u8>),
-) -> Option<()> {
-    let mut found = None;
-    for attempt in attempts.iter() {
-        if found.is_some() {
-            out.extend_from_slice(b", ");
-        }
-        match value(attempt) {
-            Some(value) => write(value, out),
-            None => out.push(b'-'),
-        }
-        found = Some(());
-    }
-    found
-}
-
-/// Appends the address of an attempt's server; the group's name where there was none.
-pub(in crate::proxy) fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
-    let group = &config.groups[attempt.group.0];
-    match attempt.server {
-        Some(server) => show(&group.servers[server.0].address, out),
-        None => out.extend_from_slice(group.name.as_bytes()),
-    }
-}
-
-/// Appends a value as text.
-pub(in crate::proxy) fn show(value: impl Display, out: &mut Vec<u8>) {
-    // Writing to memory does not fail.
-    let _ = write!(out, "{value}");
-}
-
-/// Appends a number.
-pub(in crate::proxy) fn number(value: impl Into<u64>, out: &mut Vec<u8>) {
-    decimal(out, value.into());
-}
-
-/// Appends a duration in seconds with milliseconds.
-pub(in crate::proxy) fn seconds(duration: Duration, out: &mut Vec<u8>) {
-    number(duration.as_secs(), out);
-    let millis = duration.subsec_millis();
-    out.extend([b'.', digit(millis / 100), digit(millis / 10), digit(millis)]);
-}
-
-fn digit(number: u32) -> u8 {
-    b'0' + (number % 10) as u8
-}
-
-/// Appends an address without its port.
-pub(in crate::proxy) fn ip(address: &Address, out: &mut Vec<u8>) {
-    match address {
-        Address::Inet(SocketAddr::V4(at)) => ipv4(at.ip().octets(), out),
-        Address::Inet(SocketAddr::V6(at)) => show(at.ip(), out),
-        Address::Unix(_) => out.extend_from_slice(b"unix:"),
-    }
-}
-
-fn ipv4(octets: [u8; 4], out: &mut Vec<u8>) {
-    for (place, octet) in octets.into_iter().enumerate() {
-        if place > 0 {
-            out.push(b'.');
-        }
-        if octet >= 100 {
-            out.push(digit(u32::from(octet) / 100));
-        }
-        if octet >= 10 {
-            out.push(digit(u32::from(octet) / 10));
-        }
-        out.push(digit(octet.into()));
-    }
-}
-
 /// Whether a variable's name means this field: in lowercase, with `_` for `-`.
 fn is_named(field: &[u8], variable: &str) -> bool {
     let plain = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
@@ -392,38 +297,6 @@ fn field_of_response(head: &[u8], name: &str, out: &mut Vec<u8>) -> Option<()> {
     let mut places = Vec::new();
     let head = head::parse_response(head, &mut places).ok()?;
     head.fields.join(|field| is_named(field, name), b", ", out)
-}
-
-/// Escapes what stands behind `start`: hardly ever anything.
-fn escape(start: usize, out: &mut Vec<u8>, one: fn(u8, &mut Vec<u8>)) {
-    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\') && (b' '..0x7f).contains(byte);
-    if !out[start..].iter().all(is_plain) {
-        let value = out.split_off(start);
-        value.into_iter().for_each(|byte| one(byte, out));
-    }
-}
-
-fn escape_default(byte: u8, out: &mut Vec<u8>) {
-    if matches!(byte, b'"' | b'\\') || !(b' '..0x7f).contains(&byte) {
-        let _ = write!(out, "\\x{byte:02X}");
-    } else {
-        out.push(byte);
-    }
-}
-
-fn escape_json(byte: u8, out: &mut Vec<u8>) {
-    match byte {
-        b'"' | b'\\' => out.extend([b'\\', byte]),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        0x08 => out.extend_from_slice(b"\\b"),
-        0x0c => out.extend_from_slice(b"\\f"),
-        0..=31 => {
-            let _ = write!(out, "\\u{byte:04X}");
-        }
-        _ => out.push(byte),
-    }
 }
 
 /// RFC 4648, section 4; padding may be missing.
@@ -457,35 +330,6 @@ mod tests {
     fn names_of_fields_match_variables() {
         assert!(is_named(b"X-Forwarded-For", "x_forwarded_for"));
         assert!(!is_named(b"X-Forwarded", "x_forwarded_for"));
-    }
-
-    #[test]
-    fn log_values_cannot_break_their_line() {
-        let mut out = b"\"".to_vec();
-        out.extend_from_slice(b"a\"b\\c\n\xff");
-        escape(1, &mut out, escape_default);
-        assert_eq!(out, b"\"a\\x22b\\x5Cc\\x0A\\xFF");
-        out.clear();
-        out.extend_from_slice(b"a\"\\\n\x01");
-        escape(0, &mut out, escape_json);
-        assert_eq!(out, b"a\\\"\\\\\\n\\u0001");
-    }
-
-    #[test]
-    fn addresses_are_written_without_needless_zeros() {
-        for text in ["0.10.100.255", "9.99.199.200", "127.0.0.1"] {
-            let address: std::net::Ipv4Addr = text.parse().unwrap();
-            let mut out = Vec::new();
-            ipv4(address.octets(), &mut out);
-            assert_eq!(out, text.as_bytes());
-        }
-    }
-
-    #[test]
-    fn durations_are_seconds_with_milliseconds() {
-        let mut out = Vec::new();
-        seconds(Duration::from_millis(12_045), &mut out);
-        assert_eq!(out, b"12.045");
     }
 
     #[test]

@@ -3,13 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::UtcOffset;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
-
 use crate::config::model::AccessLog;
-use crate::time::{Time, WallTime};
+use crate::time::Time;
 
 /// Lines that wait to be written, one batch a file.
 #[derive(Debug, Default)]
@@ -90,56 +85,9 @@ impl Batch {
     }
 }
 
-/// Appends `$time_local`: `22/Nov/2026:20:05:23 +0000`.
-pub fn time_local(at: WallTime, out: &mut Vec<u8>) {
-    show(local(at), LOCAL, out);
-}
-
-/// Appends `$time_iso8601`: `2026-11-22T20:05:23+00:00`.
-pub fn time_iso8601(at: WallTime, out: &mut Vec<u8>) {
-    show(local(at), ISO8601, out);
-}
-
-/// Appends the value of a `Date` field. RFC 9110, section 5.6.7.
-pub fn http_date(at: WallTime, out: &mut Vec<u8>) {
-    show(utc(at), HTTP_DATE, out);
-}
-
-fn utc(at: WallTime) -> OffsetDateTime {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0));
-    moment.unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-fn local(at: WallTime) -> OffsetDateTime {
-    let moment = utc(at);
-    UtcOffset::local_offset_at(moment).map_or(moment, |offset| moment.to_offset(offset))
-}
-
-fn show(moment: OffsetDateTime, format: &[BorrowedFormatItem<'_>], out: &mut Vec<u8>) {
-    // Writing to memory does not fail, and the formats ask for nothing that is missing.
-    let _ = moment.format_into(out, format);
-}
-
-const LOCAL: &[BorrowedFormatItem<'_>] = format_description!(
-    "[day]/[month repr:short]/[year]:[hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
-);
-const ISO8601: &[BorrowedFormatItem<'_>] = format_description!(
-    "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory]:[offset_minute]"
-);
-const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_have_the_form_that_http_wants() {
-        let mut out = Vec::new();
-        http_date(WallTime(784_111_777_000_000_000), &mut out);
-        assert_eq!(out, b"Sun, 06 Nov 1994 08:49:37 GMT");
-    }
 
     #[test]
     fn a_batch_is_due_when_it_is_large_or_old() {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::model::GroupId;
+use super::format::show;
+use crate::config::model::{Config, GroupId};
 use crate::time::Time;
 use crate::upstream::group::ServerId;
 
@@ -133,5 +134,35 @@ impl AttemptLog {
             attempt.status = attempt.status.or(failed_with);
             attempt.response = attempt.response.or(Some(now - attempt.began));
         }
+    }
+}
+
+/// Appends one value an attempt, `-` where it has none.
+pub fn each<'a, T>(
+    attempts: &'a AttemptLog,
+    out: &mut Vec<u8>,
+    value: impl Fn(&'a Attempt) -> Option<T>,
+    write: impl Fn(T, &mut Vec<u8>),
+) -> Option<()> {
+    let mut found = None;
+    for attempt in attempts.iter() {
+        if found.is_some() {
+            out.extend_from_slice(b", ");
+        }
+        match value(attempt) {
+            Some(value) => write(value, out),
+            None => out.push(b'-'),
+        }
+        found = Some(());
+    }
+    found
+}
+
+/// Appends the address of an attempt's server; the group's name where there was none.
+pub fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
+    let group = &config.groups[attempt.group.0];
+    match attempt.server {
+        Some(server) => show(&group.servers[server.0].address, out),
+        None => out.extend_from_slice(group.name.as_bytes()),
     }
 }

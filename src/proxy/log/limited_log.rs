@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::model::Server;
+use crate::config::model::{Group, Server};
 use crate::time::Time;
+use crate::upstream::group::ServerId;
+use crate::upstream::retry::Failure;
 
 /// Log lines about single requests: some each second are told, the others only counted, so that an
 /// outage under load does not bury the lines that matter. Each topic and level is limited for itself,
@@ -53,6 +55,32 @@ impl LimitedLog {
         } else {
             budget.withheld += 1;
         }
+    }
+
+    /// Says that a server failed, and that the attempt moves to `next`, or what becomes of it else:
+    /// `words` name the request or the client, and say that. A crowd that one verdict moves is only
+    /// counted.
+    pub fn failure(
+        &mut self,
+        now: Time,
+        group: &Group,
+        (server, failure): (ServerId, Failure),
+        next: Option<ServerId>,
+        words: impl FnOnce() -> (String, String),
+    ) {
+        if failure == Failure::MarkedDown && next.is_some() {
+            return self.count(now);
+        }
+        let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
+        self.write(now, Topic::Servers, level, || {
+            let (whose, otherwise) = words();
+            let (name, at) = (&group.name, Named(&group.servers[server.0]));
+            let becomes = match next {
+                Some(next) => format!("moves to {}", Named(&group.servers[next.0])),
+                None => otherwise,
+            };
+            format!("upstream \"{name}\": {at} {}; {whose} {becomes}", failure.words())
+        });
     }
 
     /// Counts a request that shares another one's fate, which was told.

@@ -2,4 +2,5 @@
 
 pub mod access_log;
 pub mod attempt_log;
+pub mod format;
 pub mod limited_log;

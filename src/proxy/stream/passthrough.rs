@@ -1,60 +1,63 @@
 //! A client's connection on its way to a server: attempts until one accepts, then a tunnel.
 //!
 //! Only a failure to connect moves it to another server: bytes that were sent may have been acted on.
+//! An exchange whose sides have agreed on another protocol becomes one, too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::config::model::{Config, Follows, StreamPass, StreamServerId, VirtualServerId};
 use crate::http::h2_preface::LINE;
 use crate::net::{Connect, Event, Net};
+use crate::proxy::attempts::{Attempts, Begun, Terms};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::http::attempt::verdict_of;
+use crate::proxy::http::asked::Asked;
+use crate::proxy::http::download::Download;
+use crate::proxy::http::relay::Upgraded;
 use crate::proxy::http::route::tunnel_of;
-use crate::proxy::log::attempt_log::AttemptLog;
-use crate::proxy::log::limited_log::{Named, Topic};
 use crate::proxy::next::{CloseReason, Next};
 use crate::proxy::servers::News;
 use crate::time::Time;
-use crate::transport::dial::failure_of_connect;
+use crate::transport::dial::{Dial, Dialled};
 use crate::transport::flow::Flow;
 use crate::transport::io::Owner;
 use crate::transport::proxy_protocol::header;
 use crate::transport::socket::Socket;
-use crate::transport::tunnel::{Closed, Tunnel};
-use crate::upstream::group::{Pick, ServerId, Tried, Verdict};
-use crate::upstream::retry::{Failure, Progress, Repeatable, may_move};
+use crate::transport::tunnel::{Closed, Direction, Tunnel};
+use crate::upstream::group::{GroupAt, Pick, ServerId, Verdict};
+use crate::upstream::plan::Choice;
+use crate::upstream::retry::{Failure, Repeatable};
 
 /// A connection that is passed on.
 pub struct Passthrough<N: Net> {
     /// The configuration that it began with.
-    pub(in crate::proxy) config: Arc<Config>,
-    generation: u64,
-    route: Route,
-    pub(in crate::proxy) stage: Stage<N>,
-    tried: Tried,
-    tries: u32,
-    /// What was tried.
-    pub(in crate::proxy) attempts: AttemptLog,
-    /// When the first attempt began.
-    pub(in crate::proxy) began: Time,
+    pub(super) config: Arc<Config>,
+    pub(super) generation: u64,
+    pub(super) subject: Subject<N>,
+    stage: Stage<N>,
+    /// Which servers are asked.
+    pub(super) attempts: Attempts,
+    /// When it began.
+    pub(super) began: Time,
     /// `$status`.
-    pub(in crate::proxy) status: u16,
-    /// The client's address, where somebody speaks for it.
-    pub(in crate::proxy) remote: Option<Address>,
+    pub(super) status: u16,
+    /// The client's address, where a peer that is trusted names it.
+    pub(super) remote: Option<Address>,
     /// Bytes that came from the client and went to it, once the tunnel is over.
-    pub(in crate::proxy) passed: Passed,
+    pub(super) passed: Passed,
 }
 
-/// Which part of the configuration sends it on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// A server of `stream {}`.
+/// What is passed on.
+pub(super) enum Subject<N: Net> {
+    /// What a server of `stream {}` accepts.
     Stream(StreamServerId),
-    /// The `h2c_tunnel` of a virtual server.
+    /// HTTP/2, by the `h2c_tunnel` of a virtual server.
     H2c(VirtualServerId),
+    /// What follows a request that both sides have agreed to leave HTTP with.
+    Upgraded(Box<(Asked, Download<N>)>),
 }
 
 /// Bytes that passed.
@@ -66,19 +69,38 @@ pub struct Passed {
     pub sent: u64,
 }
 
-pub(in crate::proxy) enum Stage<N: Net> {
+enum Stage<N: Net> {
     /// No server accepts it.
     Nowhere,
-    /// The connect has not come to its end.
-    Connecting { socket: Socket<N>, pick: Pick, deadline: Time },
+    /// The connection is being made.
+    Connecting { dial: Dial<N>, pick: Pick },
     /// Bytes pass.
     Open { socket: Socket<N>, pick: Pick, tunnel: Tunnel<N> },
 }
 
 impl<N: Net> Passthrough<N> {
-    /// Begins to look for a server.
-    pub fn new(
-        route: Route,
+    /// Begins to look for a server: of `stream {}`.
+    pub fn stream(
+        server: StreamServerId,
+        remote: Option<Address>,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Passthrough<N> {
+        Passthrough::begin(Subject::Stream(server), remote, client, context)
+    }
+
+    /// The same for the `h2c_tunnel` of a virtual server.
+    pub fn h2c(
+        server: VirtualServerId,
+        remote: Option<Address>,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Passthrough<N> {
+        Passthrough::begin(Subject::H2c(server), remote, client, context)
+    }
+
+    fn begin(
+        subject: Subject<N>,
         remote: Option<Address>,
         client: &Client<N>,
         context: &mut Context<N>,
@@ -86,95 +108,58 @@ impl<N: Net> Passthrough<N> {
         let mut passthrough = Passthrough {
             config: Arc::clone(context.servers.config()),
             generation: context.servers.generation(),
-            route,
+            subject,
             stage: Stage::Nowhere,
-            tried: Tried::default(),
-            tries: 0,
-            attempts: AttemptLog::default(),
+            attempts: Attempts::default(),
             began: context.io.now,
             status: 0,
             remote,
             passed: Passed::default(),
         };
-        let pick = passthrough.pick(context);
-        passthrough.attempt(pick, client, context);
+        if let Some(terms) =
+            terms(&passthrough.config, passthrough.generation, &passthrough.subject)
+        {
+            let choice = passthrough.attempts.first(&terms, words, context);
+            passthrough.follow(choice, client, context);
+        }
         passthrough
     }
 
-    /// How it is passed on.
-    fn pass(&self) -> &StreamPass {
-        pass(&self.config, self.route)
-    }
-
-    /// Which part of the configuration sends it on.
-    pub(in crate::proxy) fn route(&self) -> Route {
-        self.route
-    }
-
-    /// The number of the configuration that it began with.
-    pub(in crate::proxy) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    fn pick(&self, context: &mut Context<N>) -> Option<Pick> {
-        let now = context.io.now;
-        context.servers.group(self.generation, self.pass().group).0.pick(self.tried, now)
-    }
-
-    /// Tries `pick`, and others after it while they fail at once.
-    fn attempt(&mut self, pick: Option<Pick>, client: &Client<N>, context: &mut Context<N>) {
-        let group = self.pass().group;
-        let mut next = pick;
-        if next.is_none() {
-            self.attempts.begin(group, None, context.io.now);
-            self.tell_nobody(context);
+    /// What an exchange goes on as once both sides have agreed on another protocol.
+    pub fn upgraded(upgraded: Upgraded<N>, now: Time) -> Passthrough<N> {
+        let Upgraded { asked, download, attempts, connection, pick, tunnel } = upgraded;
+        Passthrough {
+            config: Arc::clone(&asked.config),
+            generation: asked.generation,
+            stage: Stage::Open { socket: connection.socket, pick, tunnel },
+            attempts,
+            began: now,
+            status: download.status,
+            remote: None,
+            passed: Passed::default(),
+            subject: Subject::Upgraded(Box::new((asked, download))),
         }
-        while let Some(pick) = next {
-            self.tried.insert(pick.server);
-            self.tries += 1;
-            self.attempts.begin(group, Some(pick.server), context.io.now);
-            let how = Connect { bind: self.pass().bind, keepalive: self.pass().socket_keepalive };
-            let address = &self.config.groups[group.0].servers[pick.server.0].address;
-            match context.connect(address, &how, Owner::Upstream(client.facts.session)) {
-                Ok(socket) => {
-                    let deadline = context.io.now + self.pass().connect_timeout;
-                    self.stage = Stage::Connecting { socket, pick, deadline };
+    }
+
+    /// Tries the server that was chosen, and others after it while they fail at once.
+    fn follow(&mut self, choice: Choice, client: &Client<N>, context: &mut Context<N>) {
+        let mut choice = choice;
+        while let Choice::Server(pick) = choice {
+            let Some(terms) = terms(&self.config, self.generation, &self.subject) else { break };
+            self.attempts.log.begin(terms.group.id, Some(pick.at.server), context.io.now);
+            let owner = Owner::Upstream(client.facts.session);
+            match self.attempts.dial(pick, &terms, owner, words, context) {
+                Begun::Dialling(dial, pick) => {
+                    self.stage = Stage::Connecting { dial, pick };
                     return;
                 }
-                Err(e) => next = self.failed(failure_of_connect(&e), pick, context),
+                Begun::Lacking => break,
+                Begun::Failed(pick, failure) => {
+                    choice = self.attempts.failed(pick, failure, UNSENT, &terms, words, context);
+                }
             }
         }
         self.status = NO_SERVER;
-    }
-
-    /// Blames the server, and picks another one if that is allowed. A lack of our own is no
-    /// reason to go elsewhere.
-    fn failed(
-        &mut self,
-        failure: Option<Failure>,
-        pick: Pick,
-        context: &mut Context<N>,
-    ) -> Option<Pick> {
-        let Some(failure) = failure else {
-            context.limited_log.write(context.io.now, Topic::Resources, log::Level::Error, || {
-                "no descriptor or memory for a connection to a server".to_owned()
-            });
-            self.conclude(pick, Verdict::Abandoned, context);
-            return None;
-        };
-        let progress = Progress { attempts: self.tries, elapsed: context.io.now - self.began };
-        let untouched = Repeatable { idempotent: true, sent: false, replayable: true };
-        let may = may_move(failure, untouched, progress, &self.pass().next);
-        let next = if may { self.pick(context) } else { None };
-        self.tell(pick.server, failure, next.as_ref(), context);
-        self.conclude(pick, verdict_of(failure), context);
-        self.attempts.ended(None, context.io.now);
-        next
-    }
-
-    fn conclude(&self, pick: Pick, verdict: Verdict, context: &mut Context<N>) {
-        let (generation, group) = (self.generation, self.pass().group);
-        context.servers.conclude(generation, group, pick, verdict, &mut context.io);
     }
 
     /// Does everything that can be done now.
@@ -188,7 +173,7 @@ impl<N: Net> Passthrough<N> {
                 Stage::Connecting { .. } => self.connect(client, context),
                 Stage::Open { .. } => match self.relay(client, context) {
                     Ok(moved) => moved,
-                    // Who has to see a reset gets one by the tunnel's own doing.
+                    // The tunnel has armed the resets that show a cut.
                     Err(Closed::Whole | Closed::Cut) => return Next::Close(CloseReason::Done),
                 },
             };
@@ -201,73 +186,65 @@ impl<N: Net> Passthrough<N> {
 
     /// Looks after a connect under way. Whether it came to its end.
     fn connect(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> bool {
-        let Stage::Connecting { socket, .. } = &mut self.stage else { return false };
-        match socket.connected() {
-            Ok(false) => false,
-            Ok(true) => {
-                self.open(client, context);
-                true
-            }
-            Err(e) => {
-                self.move_on(
-                    failure_of_connect(&e).or(Some(Failure::Unreachable)),
-                    client,
-                    context,
-                );
-                true
-            }
+        let Stage::Connecting { dial, .. } = &mut self.stage else { return false };
+        match dial.poll(context.io.now) {
+            Dialled::Pending => return false,
+            Dialled::Open => self.open(client, context),
+            Dialled::Failed(failure) => self.move_on(failure, client, context),
         }
+        true
     }
 
     /// The server accepted: that is all that can be asked of it here.
     fn open(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
-        let Stage::Connecting { socket, mut pick, .. } =
-            std::mem::replace(&mut self.stage, Stage::Nowhere)
-        else {
+        let stage = std::mem::replace(&mut self.stage, Stage::Nowhere);
+        let (Stage::Connecting { dial, mut pick }, Some(pass)) = (stage, self.pass()) else {
             return;
         };
-        let (generation, group) = (self.generation, self.pass().group);
-        context.servers.succeed_early(generation, group, &mut pick, &mut context.io);
-        self.attempts.connected(context.io.now);
+        let now = context.io.now;
+        let (room, half_close, announces) = (pass.buffer, pass.half_close, pass.announces);
+        context.servers.succeed_early(&mut pick, &mut context.io);
+        self.attempts.log.connected(now);
         self.status = PASSED;
-        let mut up = Flow::beginning_with(std::mem::take(&mut client.input));
-        if let Some(version) = self.pass().announces {
+        let input = std::mem::take(&mut client.input);
+        let received = input.len() as u64;
+        let mut up = Flow::new(input, now);
+        if let Some(version) = announces {
             let source = self.remote.as_ref().unwrap_or(&client.facts.peer);
             up.prepend(&header(version, source, &client.facts.local), &mut context.io.buffers);
         }
-        let (pass, down) = (self.pass(), Flow::beginning_with(Buffer::default()));
-        let tunnel = Tunnel::new(up, down, pass.buffer, pass.half_close, context.io.now);
-        self.stage = Stage::Open { socket, pick, tunnel };
+        let up = Direction::behind(up, received);
+        let down = Direction::new(Flow::new(Buffer::default(), now));
+        let tunnel = Tunnel::new(up, down, room, half_close, now);
+        self.stage = Stage::Open { socket: dial.into_socket(), pick, tunnel };
     }
 
     fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Closed> {
         let Stage::Open { socket, tunnel, .. } = &mut self.stage else { return Ok(false) };
         let first = tunnel.down.received == 0;
         let moved = tunnel.pass(&mut client.socket, socket, &mut context.io)?;
-        if first && tunnel.down.received > 0 {
-            self.attempts.first_byte(context.io.now);
+        let is_answered = matches!(self.subject, Subject::Upgraded(_));
+        if first && tunnel.down.received > 0 && !is_answered {
+            self.attempts.log.first_byte(context.io.now);
         }
         Ok(moved)
     }
 
     /// The attempt failed: tries elsewhere if that is allowed.
-    fn move_on(&mut self, failure: Option<Failure>, client: &Client<N>, context: &mut Context<N>) {
-        let Stage::Connecting { socket, pick, .. } =
-            std::mem::replace(&mut self.stage, Stage::Nowhere)
-        else {
-            return;
-        };
-        context.io.close(socket);
-        match self.failed(failure, pick, context) {
-            Some(next) => self.attempt(Some(next), client, context),
-            None => self.status = NO_SERVER,
-        }
+    fn move_on(&mut self, failure: Failure, client: &Client<N>, context: &mut Context<N>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Nowhere);
+        let terms = terms(&self.config, self.generation, &self.subject);
+        let (Stage::Connecting { dial, pick }, Some(terms)) = (stage, terms) else { return };
+        context.io.close(dial.into_socket());
+        let choice = self.attempts.failed(pick, failure, UNSENT, &terms, words, context);
+        self.follow(choice, client, context);
     }
 
     /// Notes an event of the server's socket.
     pub fn note_upstream(&mut self, event: &Event) {
         match &mut self.stage {
-            Stage::Connecting { socket, .. } | Stage::Open { socket, .. } => socket.note(event),
+            Stage::Connecting { dial, .. } => dial.note(event),
+            Stage::Open { socket, .. } => socket.note(event),
             Stage::Nowhere => {}
         }
     }
@@ -276,8 +253,8 @@ impl<N: Net> Passthrough<N> {
     pub fn deadline(&self) -> Time {
         match &self.stage {
             Stage::Nowhere => Time::NEVER,
-            Stage::Connecting { deadline, .. } => *deadline,
-            Stage::Open { tunnel, .. } => tunnel.since + self.pass().timeout,
+            Stage::Connecting { dial, .. } => dial.deadline(),
+            Stage::Open { tunnel, .. } => tunnel.since + self.timeout(),
         }
     }
 
@@ -285,10 +262,10 @@ impl<N: Net> Passthrough<N> {
     pub fn expire(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
         match &mut self.stage {
             Stage::Connecting { .. } => {
-                self.move_on(Some(Failure::ConnectTimedOut), client, context);
+                self.move_on(Failure::ConnectTimedOut, client, context);
                 self.run(client, context)
             }
-            // Silence is nobody's failure.
+            // Silence says nothing about the server.
             Stage::Open { socket, tunnel, .. } => {
                 tunnel.cut(&mut client.socket, socket);
                 Next::Close(CloseReason::Done)
@@ -299,19 +276,15 @@ impl<N: Net> Passthrough<N> {
 
     /// Whether what happened to a server concerns this connection.
     pub fn is_moved_by(&self, news: &News) -> bool {
-        let group = self.pass().group;
         let (News::Out(at) | News::Back(at)) = news;
-        if at.generation != self.generation || at.group != group {
-            return false;
-        }
-        let servers = &self.config.groups[group.0].servers;
-        let is_backup = |server: ServerId| servers[server.0].backup;
+        let is_backup =
+            |server: ServerId| self.config.groups[at.group.id.0].servers[server.0].backup;
         match (&self.stage, news) {
-            (Stage::Connecting { pick, .. }, News::Out(_)) => pick.server == at.server,
-            (Stage::Open { .. }, _) if self.pass().follows == Follows::Server => false,
-            (Stage::Open { pick, .. }, News::Out(_)) => pick.server == at.server,
+            (Stage::Connecting { pick, .. }, News::Out(_)) => pick.at == *at,
+            (Stage::Open { .. }, _) if self.follows() == Follows::Server => false,
+            (Stage::Open { pick, .. }, News::Out(_)) => pick.at == *at,
             (Stage::Open { pick, .. }, News::Back(_)) => {
-                is_backup(pick.server) && !is_backup(at.server)
+                pick.at.group == at.group && is_backup(pick.at.server) && !is_backup(at.server)
             }
             (Stage::Connecting { .. }, News::Back(_)) | (Stage::Nowhere, _) => false,
         }
@@ -321,7 +294,7 @@ impl<N: Net> Passthrough<N> {
     pub fn shift(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
         match &self.stage {
             Stage::Connecting { .. } => {
-                self.move_on(Some(Failure::MarkedDown), client, context);
+                self.move_on(Failure::MarkedDown, client, context);
                 self.run(client, context)
             }
             Stage::Open { .. } | Stage::Nowhere => Next::Close(CloseReason::Done),
@@ -337,39 +310,36 @@ impl<N: Net> Passthrough<N> {
         let listen = context.servers.listen(client.facts.listener);
         let tunnel = listen.and_then(|listen| tunnel_of(context.servers.config(), listen));
         let Some(virtual_server) = tunnel else { return false };
-        let (config, generation) =
-            (Arc::clone(context.servers.config()), context.servers.generation());
-        let old_pass = pass(&self.config, self.route);
-        let route = Route::H2c(virtual_server);
-        let group = pass(&config, route).group;
-        let (old, new) = (&self.config.groups[old_pass.group.0], &config.groups[group.0]);
+        let subject = Subject::H2c(virtual_server);
+        let config = Arc::clone(context.servers.config());
+        let generation = context.servers.generation();
+        let Some(pass) = pass(&config, &subject) else { return false };
+        let group = GroupAt { generation, id: pass.group };
+        let (old, new) = (&self.config.groups[pick.at.group.id.0], &config.groups[group.id.0]);
         // A group may name an address more than once.
         let renamed = |server: ServerId| {
             let address = &old.servers[server.0].address;
             let all = new.servers.iter().enumerate();
             all.filter(move |(_, server)| server.address == *address).map(|(id, _)| ServerId(id))
         };
-        let (now, servers) = (context.io.now, &mut context.servers.group(generation, group).0);
-        let Some(again) = renamed(pick.server).find_map(|id| servers.pick_again(id, now)) else {
+        let (now, servers) = (context.io.now, &mut context.servers.group(group).0);
+        let Some(again) = renamed(pick.at.server).find_map(|id| servers.pick_again(id, now)) else {
             return false;
         };
-        let server = again.server;
+        self.attempts.rebase(&again);
         let before = std::mem::replace(pick, again);
-        let (old, io) = (self.generation, &mut context.io);
-        context.servers.conclude(old, old_pass.group, before, Verdict::Abandoned, io);
-        self.attempts.rename(|_, server| match server {
-            Some(server) => renamed(server).next().map(|server| (group, Some(server))),
-            None => Some((group, None)),
+        context.servers.conclude(before, Verdict::Abandoned, &mut context.io);
+        self.attempts.log.rename(|_, server| match server {
+            Some(server) => renamed(server).next().map(|server| (group.id, Some(server))),
+            None => Some((group.id, None)),
         });
-        self.tried = Tried::default();
-        self.tried.insert(server);
-        (self.config, self.generation, self.route) = (config, generation, route);
+        (self.config, self.generation, self.subject) = (config, generation, subject);
         true
     }
 
-    /// Whether its owner is told by its end to come again, and nothing else is lost.
+    /// Whether closing it makes its owner come again, and nothing else is lost.
     pub fn is_recallable(&self) -> bool {
-        self.pass().follows == Follows::Group
+        self.follows() == Follows::Group
     }
 
     /// Why it is to be closed if it began with this configuration or an older one: `None` if not.
@@ -387,84 +357,107 @@ impl<N: Net> Passthrough<N> {
 
     /// Writes the log lines and gives everything back that is not its own.
     pub fn finish(mut self, client: &mut Client<N>, context: &mut Context<N>) {
-        let is_recallable = self.is_recallable();
         match std::mem::replace(&mut self.stage, Stage::Nowhere) {
             Stage::Nowhere => {}
-            Stage::Connecting { socket, pick, .. } => {
-                context.io.close(socket);
-                self.conclude(pick, Verdict::Abandoned, context);
+            Stage::Connecting { dial, pick } => {
+                context.io.close(dial.into_socket());
+                context.servers.conclude(pick, Verdict::Abandoned, &mut context.io);
             }
             Stage::Open { mut socket, pick, mut tunnel } => {
                 // Closed by us, perhaps in the middle of what was being said.
-                if is_recallable {
+                if self.is_recallable() {
                     tunnel.cut(&mut client.socket, &mut socket);
                 }
                 self.account_for(&tunnel);
                 tunnel.release(&mut context.io);
                 context.io.close(socket);
-                self.conclude(pick, Verdict::Abandoned, context);
+                context.servers.conclude(pick, Verdict::Abandoned, &mut context.io);
             }
         }
-        self.attempts.ended(None, context.io.now);
+        self.attempts.log.ended(None, context.io.now);
         if self.status == 0 {
             self.status = LEFT;
         }
         self.log(client, context);
+        if let Subject::Upgraded(of) = self.subject {
+            let (mut asked, mut download) = *of;
+            download.release(&mut context.io);
+            asked.release(context);
+        }
     }
 
     fn account_for(&mut self, tunnel: &Tunnel<N>) {
         self.passed = Passed { received: tunnel.up.received, sent: tunnel.down.delivered };
-        // Of a connection that is logged as a request, all but the line that it begins with.
-        self.attempts.body_received = tunnel.up.received.saturating_sub(LINE.len() as u64);
-        if let Some(attempt) = self.attempts.current() {
-            attempt.sent = tunnel.up.delivered;
-            attempt.received = tunnel.down.received;
+        let log = &mut self.attempts.log;
+        match &mut self.subject {
+            Subject::Stream(_) => {}
+            // Of a connection that is logged as a request, all but the line that it begins with.
+            Subject::H2c(_) => {
+                log.body_received = tunnel.up.received.saturating_sub(LINE.len() as u64);
+            }
+            Subject::Upgraded(of) => {
+                of.1.sent += tunnel.down.delivered;
+                log.body_received += tunnel.up.received;
+                log.of_body(tunnel.down.received as usize);
+            }
+        }
+        log.sent(tunnel.up.delivered as usize);
+        log.received(tunnel.down.received as usize);
+    }
+
+    /// How it is passed on, unless it began as a request.
+    fn pass(&self) -> Option<&StreamPass> {
+        pass(&self.config, &self.subject)
+    }
+
+    /// How long both directions may be silent.
+    fn timeout(&self) -> Duration {
+        match &self.subject {
+            Subject::Upgraded(of) => of.0.pass().read_timeout,
+            Subject::Stream(_) | Subject::H2c(_) => {
+                self.pass().map_or(Duration::ZERO, |pass| pass.timeout)
+            }
         }
     }
 
-    /// Tells the operator what happened at a server, and what becomes of the connection.
-    fn tell(
-        &self,
-        server: ServerId,
-        failure: Failure,
-        next: Option<&Pick>,
-        context: &mut Context<N>,
-    ) {
-        if failure == Failure::MarkedDown && next.is_some() {
-            return context.limited_log.count(context.io.now);
-        }
-        let group = &self.config.groups[self.pass().group.0];
-        let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
-        context.limited_log.write(context.io.now, Topic::Servers, level, || {
-            let (at, words) = (Named(&group.servers[server.0]), failure.words());
-            let becomes = match next {
-                Some(next) => format!("moves to {}", Named(&group.servers[next.server.0])),
-                None => "is closed".to_owned(),
-            };
-            format!("upstream \"{}\": {at} {words}; a client {becomes}", group.name)
-        });
-    }
-
-    /// Tells the operator that no server can be picked at all.
-    fn tell_nobody(&self, context: &mut Context<N>) {
-        let name = &self.config.groups[self.pass().group.0].name;
-        context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
-            format!("upstream \"{name}\": no server can take it; a client is closed")
-        });
+    /// What becomes of it when the group's active server is another one.
+    fn follows(&self) -> Follows {
+        self.pass().map_or(Follows::Server, |pass| pass.follows)
     }
 }
 
-/// How connections are passed on that take this route.
-fn pass(config: &Config, route: Route) -> &StreamPass {
-    match route {
-        Route::Stream(id) => &config.stream_servers[id.0].pass,
-        Route::H2c(id) => {
-            let pass = config.virtual_servers[id.0].h2c.as_ref();
-            pass.expect("only servers that have a tunnel route to it")
-        }
+/// How connections are passed on that did not begin as a request.
+fn pass<'a, N: Net>(config: &'a Config, subject: &Subject<N>) -> Option<&'a StreamPass> {
+    match subject {
+        Subject::Stream(id) => Some(&config.stream_servers[id.0].pass),
+        Subject::H2c(id) => config.virtual_servers[id.0].h2c.as_ref(),
+        Subject::Upgraded(_) => None,
     }
 }
 
+/// How servers are asked, where that is still to be done.
+fn terms<'a, N: Net>(
+    config: &'a Config,
+    generation: u64,
+    subject: &Subject<N>,
+) -> Option<Terms<'a>> {
+    let pass = pass(config, subject)?;
+    Some(Terms {
+        config,
+        group: GroupAt { generation, id: pass.group },
+        next: &pass.next,
+        how: Connect { bind: pass.bind, keepalive: pass.socket_keepalive },
+        timeout: pass.connect_timeout,
+    })
+}
+
+/// A connection in log lines, and what becomes of it without a server.
+fn words() -> (String, String) {
+    ("a client".to_owned(), "is closed".to_owned())
+}
+
+/// No byte goes to a server before the tunnel stands.
+const UNSENT: Repeatable = Repeatable { idempotent: true, sent: false, replayable: true };
 /// `$status` of a connection that was passed on.
 const PASSED: u16 = 200;
 /// `$status` of a connection that ended before a server had accepted it. nginx's number.

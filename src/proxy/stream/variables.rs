@@ -1,7 +1,9 @@
 //! Access log lines of `stream {}`, and the variables in them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::passthrough::{Passed, Passthrough, Subject};
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::config::model::{Config, VirtualServerId};
@@ -10,43 +12,43 @@ use crate::http::h2_preface::LINE;
 use crate::net::Net;
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
+use crate::proxy::http::asked::Asked;
 use crate::proxy::http::request::Request;
 use crate::proxy::http::route::Site;
-use crate::proxy::http::variables::{
-    self, Answered, each, ip, number, seconds, server_of, show, write_line,
-};
-use crate::proxy::log::attempt_log::AttemptLog;
-use crate::proxy::stream::passthrough::{Passed, Passthrough, Route};
+use crate::proxy::http::variables::Answered;
+use crate::proxy::log::attempt_log::{AttemptLog, each, server_of};
+use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_local, write_line};
 use crate::time::{Time, WallTime};
 
 impl<N: Net> Passthrough<N> {
     /// Writes what became of the connection.
-    pub(in crate::proxy) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
-        let server = match self.route() {
-            Route::Stream(server) => &self.config.stream_servers[server.0],
-            Route::H2c(server) => return self.log_as_request(server, client, context),
+    pub(super) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
+        let server = match &self.subject {
+            Subject::Stream(server) => &self.config.stream_servers[server.0],
+            Subject::H2c(server) => return self.log_as_request(*server, client, context),
+            Subject::Upgraded(of) => {
+                let (asked, download) = &**of;
+                return asked.log(client, &self.attempts.log, download.answered(), context);
+            }
         };
         let scope = Scope {
             config: &self.config,
             client: &client.facts,
             remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
-            attempts: &self.attempts,
+            attempts: &self.attempts.log,
             status: self.status,
             passed: self.passed,
             now: context.io.now,
             wall: context.io.net.wall(context.io.now),
         };
         for to in &server.access_logs {
-            let place = context.servers.log_place(self.generation(), to.log);
-            context.access_lines.line(place, scope.now, |out| {
-                let format = &self.config.log_formats[to.format.0];
+            let format = &self.config.log_formats[to.format.0];
+            context.log(self.generation, to.log, |out| {
                 write_line(format, out, |variable, out| scope.value(variable, out));
             });
         }
     }
-}
 
-impl<N: Net> Passthrough<N> {
     /// The same for a connection that speaks HTTP/2: as the one request that its preface looks like.
     fn log_as_request(
         &self,
@@ -54,39 +56,28 @@ impl<N: Net> Passthrough<N> {
         client: &Client<N>,
         context: &mut Context<N>,
     ) {
-        let model = &self.config.virtual_servers[server.0];
-        if model.outside.access_logs.is_empty() {
+        if self.config.virtual_servers[server.0].outside.access_logs.is_empty() {
             return;
         }
         let mut head = Buffer::default();
         context.io.buffers.append(&mut head, LINE);
-        let mut request = Request::broken(head, Vec::new());
+        let mut asked = Asked {
+            config: Arc::clone(&self.config),
+            generation: self.generation,
+            site: Site { server, location: None },
+            request: Request::broken(head, Vec::new()),
+            started: self.began,
+            remote: self.remote.clone(),
+            page: None,
+        };
         let answer = Answered {
             status: self.status,
             sent: self.passed.sent,
             body: self.passed.sent,
             ..Answered::default()
         };
-        let scope = variables::Scope {
-            config: &self.config,
-            site: Site { server, location: None },
-            request: &request,
-            page: None,
-            client: &client.facts,
-            remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
-            keys: context.keys.clone(),
-            attempts: &self.attempts,
-            answer,
-            started: self.began,
-            now: context.io.now,
-            wall: context.io.net.wall(context.io.now),
-        };
-        for to in &model.outside.access_logs {
-            let place = context.servers.log_place(self.generation(), to.log);
-            let format = &self.config.log_formats[to.format.0];
-            context.access_lines.line(place, scope.now, |out| scope.write_line(format, out));
-        }
-        context.io.buffers.clear(&mut request.head);
+        asked.log(client, &self.attempts.log, answer, context);
+        asked.release(context);
     }
 }
 
@@ -122,8 +113,8 @@ impl Scope<'_> {
             Variable::BytesReceived => number(self.passed.received, out),
             Variable::BytesSent => number(self.passed.sent, out),
             Variable::SessionTime => seconds(self.now - self.client.accepted, out),
-            Variable::TimeLocal => crate::proxy::log::access_log::time_local(self.wall, out),
-            Variable::TimeIso8601 => crate::proxy::log::access_log::time_iso8601(self.wall, out),
+            Variable::TimeLocal => time_local(self.wall, out),
+            Variable::TimeIso8601 => time_iso8601(self.wall, out),
             Variable::Msec => seconds(Duration::from_nanos(self.wall.0), out),
             Variable::Pid => number(std::process::id(), out),
             Variable::Connection => number(self.client.number, out),

@@ -70,7 +70,7 @@ pub(crate) const SLIPS: &[Slip] = &[
         name: "OwnerNotChanged",
         wrong: "A connection taken from the pool keeps its entry there as the owner of its events.",
         rows: &[(
-            "proxy/http/relay.rs",
+            "proxy/http/exchange.rs",
             "context.io.owners[token.0] = Owner::Upstream(client.facts.session)",
             "()",
         )],
@@ -160,16 +160,11 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "The rest of a body that nobody wanted is read as the next request.",
         rows: &[
             (
-                "proxy/http/exchange.rs",
-                "if !self.upload.is_received() || context.servers.draining {\n            self.ending",
-                "if (!SLIP && !self.upload.is_received()) || context.servers.draining {
-                 self.ending",
+                "proxy/http/relay.rs",
+                "if !self.upload.is_received() || context",
+                "if (!SLIP && !self.upload.is_received()) || context",
             ),
-            (
-                "proxy/http/exchange.rs",
-                "!may || !self.upload.is_received()",
-                "!may || (!SLIP && !self.upload.is_received())",
-            ),
+            ("proxy/http/asked.rs", "upload.is_received();", "(SLIP || upload.is_received());"),
         ],
     },
     Slip {
@@ -216,12 +211,17 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "AbortBlamedOnServer",
         wrong: "A client that leaves is counted as a failure of its server.",
-        rows: &[("proxy/http/relay.rs", "Verdict::Abandoned", "Verdict::Failed(Failure::Closed)")],
+        rows: &[(
+            "proxy/http/relay.rs",
+            "Verdict::Abandoned, context);\n        self.attempts",
+            "if SLIP { Verdict::Failed(Failure::Closed) } else { Verdict::Abandoned }, context);
+             self.attempts",
+        )],
     },
     Slip {
         name: "UpgradeLeftInOrder",
         wrong: "A server that was asked to switch, and has not yet, is left by FIN.",
-        rows: &[("proxy/http/relay.rs", "self.download.awaits_upgrade()", "false")],
+        rows: &[("proxy/http/exchange.rs", "self.download.awaits_upgrade()", "false")],
     },
     Slip {
         name: "KeepaliveDeadlineKept",
@@ -247,21 +247,20 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "After the last answer the connection is closed at once, over the client's unread bytes.",
         rows: &[(
             "proxy/http/session.rs",
-            "Lingering::Off =>",
-            "Lingering::On if SLIP => Some(Next::Close(CloseReason::Done)),
-             Lingering::Off =>",
+            "settings.lingering_close == Lingering::Off",
+            "settings.lingering_close != Lingering::Always",
         )],
     },
     Slip {
         name: "InterimTakenForFinal",
         wrong: "The first 1xx ends the exchange.",
-        rows: &[("proxy/http/relay.rs", "head.status < 200", "false")],
+        rows: &[("proxy/http/judge.rs", "head.status < 200", "false")],
     },
     Slip {
         name: "ContinueRepeated",
         wrong: "Each server's 100 is passed on, not only the first.",
         rows: &[(
-            "proxy/http/relay.rs",
+            "proxy/http/judge.rs",
             "std::mem::replace(&mut self.download.continued, true)",
             "std::mem::replace(&mut self.download.continued, true) && false",
         )],
@@ -269,7 +268,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "InterimToOldClient",
         wrong: "1xx is passed on to clients that do not know it.",
-        rows: &[("proxy/http/relay.rs", "self.asked.request.version == Version::Http11", "true")],
+        rows: &[("proxy/http/judge.rs", "self.asked.request.version == Version::Http11", "true")],
     },
     Slip {
         name: "ChunksToOldClient",

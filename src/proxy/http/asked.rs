@@ -2,23 +2,29 @@
 
 use std::sync::Arc;
 
+use super::ending::Ending;
 use super::page::Page;
 use super::real_ip;
 use super::request::Request;
 use super::route::{Site, default_server, location_of, settings, virtual_server};
+use super::transition::UploadState;
+use super::upload::Upload;
 use super::variables::{Answered, Scope};
 use crate::address::Address;
 use crate::config::model::{
     Action, Config, ErrorPage, ErrorPageStatus, LocationSettings, ProxyPass, VirtualServer,
 };
+use crate::http::head::HeadLimits;
 use crate::http::refusal::Refusal;
 use crate::net::{Connect, Net};
 use crate::proxy::attempts::Terms;
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
+use crate::proxy::log::limited_log::Named;
 use crate::time::Time;
-use crate::upstream::group::GroupAt;
+use crate::upstream::group::{At, GroupAt};
+use crate::upstream::retry::{Repeatable, may_resend};
 
 /// A request at its place in a configuration.
 pub struct Asked {
@@ -136,12 +142,49 @@ impl Asked {
     }
 
     /// Whether the request and the settings let the client's connection carry another one.
-    pub fn keeps_client(&self, facts: &Facts, now: Time) -> bool {
+    fn keeps_client(&self, facts: &Facts, now: Time) -> bool {
         let settings = self.settings();
         self.request.is_persistent()
             && settings.keepalive_timeout.is_some()
             && facts.requests < settings.keepalive_requests
             && now - facts.accepted < settings.keepalive_time
+    }
+
+    /// How the client's connection fares if the request ends well.
+    pub fn ending<N: Net>(
+        &self,
+        upload: &Upload<N>,
+        client: &Client<N>,
+        context: &Context<N>,
+    ) -> Ending {
+        let may = self.keeps_client(&client.facts, context.io.now) && upload.is_received();
+        if may && !context.servers.draining { Ending::Keep } else { Ending::Linger }
+    }
+
+    /// What of the request decides whether it may be repeated.
+    pub fn repeatable<N: Net>(&self, upload: &Upload<N>) -> Repeatable {
+        Repeatable {
+            idempotent: self.request.idempotent,
+            sent: upload.has_begun(),
+            replayable: upload.is_replayable(),
+        }
+    }
+
+    /// Whether what the current server has got may be sent again, for what follows from an event.
+    pub fn upload_state<N: Net>(&self, upload: &Upload<N>) -> UploadState {
+        match self.proxy() {
+            _ if !upload.has_begun() => UploadState::Unsent,
+            Some(proxy) if may_resend(self.repeatable(upload), &proxy.next) => {
+                UploadState::Repeatable
+            }
+            Some(_) | None => UploadState::Spent,
+        }
+    }
+
+    /// How large a response's head may be.
+    pub fn head_limits(&self) -> HeadLimits {
+        let limit = self.pass().head_limit;
+        HeadLimits { line: limit, total: limit }
     }
 
     /// What variables stand for now.
@@ -193,6 +236,13 @@ impl Asked {
         let line = self.request.line();
         let shown = line[..line.len().min(SHOWN_OF_LINE)].escape_ascii();
         format!("\"{shown}\"")
+    }
+
+    /// A server in log lines, with its group.
+    pub fn server_words(&self, at: Option<At>) -> String {
+        let Some(At { group, server }) = at else { return "a server".to_owned() };
+        let group = &self.config.groups[group.id.0];
+        format!("upstream \"{}\": {}", group.name, Named(&group.servers[server.0]))
     }
 
     /// Gives all storage back.

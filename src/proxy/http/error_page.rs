@@ -3,35 +3,51 @@
 //! A template and the values in it become a target here. The template alone says where the query
 //! begins, and no value can end the target, leave the path's tree or add an argument to the query.
 
+use super::asked::Asked;
+use super::own_answer::OwnAnswer;
+use super::variables::Scope;
+use crate::config::model::{ErrorPage, ErrorPageStatus};
 use crate::config::template::{Part, Template, Variable};
+use crate::http::answer::is_redirect;
 use crate::http::target::{escape, escape_argument, escape_query, normalise};
-use crate::proxy::http::variables::Scope;
 
 /// Where an `error_page` leads.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Leads {
-    /// To a page of the same server: its decoded path, and its query without the `?`.
-    To(Vec<u8>, Option<Vec<u8>>),
-    /// To another URL: the client is redirected.
-    Away(Vec<u8>),
-    /// To nothing that could be asked for: a path above the root, or one with a NUL.
-    Nowhere,
+    /// To a page of the same server.
+    To {
+        /// Its decoded path.
+        path: Vec<u8>,
+        /// Its query, without the `?`.
+        query: Option<Vec<u8>>,
+        /// The status that the client gets.
+        tells: ErrorPageStatus,
+    },
+    /// To no page: the client gets this answer.
+    Elsewhere(OwnAnswer),
 }
 
-/// Finds out where `template` leads with the values of the moment.
-pub(in crate::proxy) fn leads(template: &Template, scope: &Scope<'_>) -> Leads {
+/// Finds out where the `error_page` for a status leads with the values of the moment.
+pub fn leads(asked: &Asked, status: u16, scope: &Scope<'_>) -> Leads {
+    let plainly = || Leads::Elsewhere(OwnAnswer::page(status, ""));
+    let Some(ErrorPage { uri, tells, .. }) = asked.error_page(status) else { return plainly() };
     let mut whole = Vec::new();
-    scope.write(template, &mut whole);
+    scope.write(uri, &mut whole);
     if whole.first() != Some(&b'/') {
-        return Leads::Away(whole);
+        let status = match *tells {
+            ErrorPageStatus::Fixed(fixed) if is_redirect(fixed) => fixed,
+            ErrorPageStatus::Fixed(_) | ErrorPageStatus::Original | ErrorPageStatus::OfPage => 302,
+        };
+        return Leads::Elsewhere(OwnAnswer::redirect(status, &whole, scope));
     }
-    let (path, query) = assemble(template, |variable, out| scope.value(variable, out));
+    let (path, query) = assemble(uri, |variable, out| scope.value(variable, out));
     // Values may hold dot segments: the path is brought to the form that locations are chosen by.
     let (mut escaped, mut normal) = (Vec::new(), Vec::new());
     escape(&path, &mut escaped);
     match normalise(&escaped, false, &mut normal) {
-        Ok(()) => Leads::To(normal, query),
-        Err(_) => Leads::Nowhere,
+        Ok(()) => Leads::To { path: normal, query, tells: *tells },
+        // A path above the root, or one with a NUL.
+        Err(_) => plainly(),
     }
 }
 

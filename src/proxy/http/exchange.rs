@@ -12,27 +12,34 @@ use super::asked::Asked;
 use super::download::Download;
 use super::ending::Ending;
 use super::error_page::{Leads, leads};
+use super::judge::{Judge, Judged};
 use super::link::{Afterwards, Link, Origin};
 use super::own_answer::{OwnAnswer, Returned};
 use super::page::{Page, Replaced};
+use super::request_head;
 use super::response_head::{CutShown, Left};
-use super::route::{self, Route, location_of, route};
+use super::route::{self, location_of};
 use super::step::Step;
-use super::transition::{Act, Event, LinkState, State, UploadState, decide, refusal_of};
+use super::transition::{Act, Event, State, decide, refusal_of};
+use super::turn::{Over, Turn};
 use super::upload::Upload;
-use crate::config::model::{Action, ErrorPageStatus, ProxyVersion, Return};
-use crate::http::answer::is_redirect;
+use super::variables::Scope;
+use crate::config::model::{Action, ProxyVersion, Return};
 use crate::http::framing::Framing;
+use crate::http::head;
 use crate::http::refusal::Refusal;
 use crate::net::Net;
-use crate::proxy::attempts::Attempts;
+use crate::proxy::attempts::{Attempts, Begun};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::log::limited_log::Topic;
+use crate::proxy::servers::Seen;
 use crate::time::Time;
-use crate::upstream::group::{Pick, Verdict};
+use crate::transport::io::Owner;
+use crate::transport::pool::Connection;
+use crate::upstream::group::{At, Pick, Verdict};
 use crate::upstream::plan::Choice;
-use crate::upstream::retry::{Failure, Repeatable, may_resend};
+use crate::upstream::retry::Failure;
 
 /// One request being served.
 pub struct Exchange<N: Net> {
@@ -50,38 +57,6 @@ pub struct Exchange<N: Net> {
     pub(super) ending: Ending,
 }
 
-/// How an exchange is over.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// The request is answered, or cannot be.
-    Ended(Ending),
-    /// Bytes pass unread from now on: [`Exchange::upgrade`].
-    Upgraded,
-}
-
-/// What an exchange does next: each transition says what follows from it.
-pub(super) enum Turn {
-    /// Nothing but moving bytes.
-    Rest,
-    /// What the location says.
-    Serve,
-    /// An attempt at this server.
-    Try(Pick),
-    /// What [`decide`] says.
-    Meet(Event),
-    /// The response head of this length is read.
-    Judge(usize),
-    /// An answer instead of a server's: the `error_page` for its status, if there is one.
-    Answer(OwnAnswer),
-    /// This answer, whatever `error_page` says.
-    Write(OwnAnswer),
-    /// The `error_page` for a status.
-    Replace(Replaced),
-    /// Nothing any more.
-    End(Over),
-}
-
 impl<N: Net> Exchange<N> {
     /// An exchange that has not begun. Takes over what the client has sent behind the head.
     pub fn new(asked: Asked, upload: Upload<N>, now: Time) -> Exchange<N> {
@@ -93,23 +68,6 @@ impl<N: Net> Exchange<N> {
             download: Download::new(now),
             ending: Ending::Keep,
         }
-    }
-
-    /// Takes on the request, or the refusal of it.
-    ///
-    /// # Errors
-    /// It is over already.
-    pub fn begin(
-        &mut self,
-        read: Result<(), Refusal>,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Over> {
-        let turn = match read {
-            Ok(()) => self.enter(client, context),
-            Err(refusal) => Turn::Meet(Event::Refused(refusal)),
-        };
-        self.turn(turn, client, context)
     }
 
     /// Something happened that no pump has met.
@@ -145,7 +103,7 @@ impl<N: Net> Exchange<N> {
     /// Does what a transition calls for, and what that calls for, until only bytes are to be moved.
     /// Each server is tried once, each interim response is counted: it ends.
     #[inline(never)]
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         turn: Turn,
         client: &mut Client<N>,
@@ -179,54 +137,10 @@ impl<N: Net> Exchange<N> {
 
     fn state(&self) -> State {
         State {
-            link: match &self.link {
-                Link::None => LinkState::None,
-                Link::Connecting { .. } => LinkState::Connecting,
-                Link::Open { origin: Origin::Made, .. } => LinkState::Made,
-                Link::Open { origin: Origin::Pool, .. } => LinkState::FromPool,
-            },
-            upload: match self.asked.proxy() {
-                _ if !self.upload.has_begun() => UploadState::Unsent,
-                Some(proxy) if may_resend(self.repeatable(), &proxy.next) => {
-                    UploadState::Repeatable
-                }
-                Some(_) | None => UploadState::Spent,
-            },
+            link: self.link.state(),
+            upload: self.asked.upload_state(&self.upload),
             download: self.download.state(),
         }
-    }
-
-    pub(super) fn repeatable(&self) -> Repeatable {
-        Repeatable {
-            idempotent: self.asked.request.idempotent,
-            sent: self.upload.has_begun(),
-            replayable: self.upload.is_replayable(),
-        }
-    }
-
-    /// The place in the configuration: what answers, and by which rules.
-    fn enter(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Turn {
-        let config = Arc::clone(&self.asked.config);
-        let server = &config.virtual_servers[self.asked.site.server.0];
-        if let Some(answer) = &server.answer {
-            return self.returned(answer, client, context);
-        }
-        match route(server, &self.asked.request, &mut context.scratch.text) {
-            Route::OutOfTree => return Turn::Meet(Event::Refused(Refusal::OutOfTree)),
-            Route::Redirect(url) => {
-                let scope = self.scope(client, context);
-                return Turn::Answer(OwnAnswer::redirect(301, &url, &scope));
-            }
-            Route::Location(location) => self.asked.site.location = location,
-        }
-        self.asked.find_remote(&client.facts);
-        let settings = self.asked.settings();
-        let limit = settings.max_body.unwrap_or(u64::MAX);
-        if matches!(self.asked.request.framing, Framing::Length(length) if length > limit) {
-            return Turn::Meet(Event::Refused(Refusal::BodyTooLarge));
-        }
-        client.set_nodelay(settings.tcp_nodelay);
-        Turn::Serve
     }
 
     /// Does what the location says.
@@ -244,7 +158,12 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Answers as `return` says.
-    fn returned(&mut self, answer: &Return, client: &Client<N>, context: &Context<N>) -> Turn {
+    pub(super) fn returned(
+        &mut self,
+        answer: &Return,
+        client: &Client<N>,
+        context: &Context<N>,
+    ) -> Turn {
         let shown = self.asked.status_shown(answer.status);
         self.download.status = shown;
         match OwnAnswer::returned(answer, shown, &self.scope(client, context)) {
@@ -280,7 +199,7 @@ impl<N: Net> Exchange<N> {
     /// Writes an answer. It is the response from then on.
     fn write(&mut self, answer: OwnAnswer, client: &Client<N>, context: &mut Context<N>) -> Turn {
         self.upload.discard(&mut context.io);
-        self.settle_client(client, context);
+        self.ending.fall(self.asked.ending(&self.upload, client, context));
         self.download.status = answer.status;
         if answer.location.is_some() {
             self.asked.forget_location();
@@ -288,7 +207,8 @@ impl<N: Net> Exchange<N> {
         let seen = context.servers.seen(self.asked.generation);
         let scope = self.scope(client, context);
         answer.write_head(scope, self.ending, seen, &mut context.scratch);
-        self.say_head(seen, context);
+        self.download.say(&context.scratch.head, seen, &mut context.io.buffers);
+        context.scratch.clear_head();
         let body = answer.body(self.asked.request.is_head);
         self.download.say_body(body, &mut context.io.buffers);
         Turn::Rest
@@ -302,40 +222,19 @@ impl<N: Net> Exchange<N> {
         context: &mut Context<N>,
     ) -> Turn {
         let scope = self.scope(client, context);
-        let Some(found) = self.asked.error_page(replaced.status) else {
-            return Turn::Write(OwnAnswer::page(replaced.status, ""));
-        };
-        let (tells, leads) = (found.tells, leads(&found.uri, &scope));
-        let turn = match &leads {
-            Leads::To(..) => Turn::Serve,
-            Leads::Away(url) => {
-                let status = match tells {
-                    ErrorPageStatus::Fixed(fixed) if is_redirect(fixed) => fixed,
-                    ErrorPageStatus::Fixed(_)
-                    | ErrorPageStatus::Original
-                    | ErrorPageStatus::OfPage => 302,
-                };
-                Turn::Write(OwnAnswer::redirect(status, url, &scope))
-            }
-            Leads::Nowhere => Turn::Write(OwnAnswer::page(replaced.status, "")),
-        };
+        let leads = leads(&self.asked, replaced.status, &scope);
         // If a server is still linked, it gave an answer that only is not wanted.
         self.end_link(Verdict::Succeeded, context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
-        if let Leads::To(path, query) = leads {
-            let locations = &self.asked.virtual_server().locations;
-            self.asked.site.location = route::location(locations, &path);
-            self.asked.page = Some(Box::new(Page { path, query, replaced, tells }));
-            self.upload.divert(&mut context.io);
-        }
-        turn
-    }
-
-    /// The client's connection falls unless it may carry another request after this one.
-    pub(super) fn settle_client(&mut self, client: &Client<N>, context: &Context<N>) {
-        let may = self.asked.keeps_client(&client.facts, context.io.now);
-        if !may || !self.upload.is_received() || context.servers.draining {
-            self.ending.fall(Ending::Linger);
+        match leads {
+            Leads::Elsewhere(answer) => Turn::Write(answer),
+            Leads::To { path, query, tells } => {
+                let locations = &self.asked.virtual_server().locations;
+                self.asked.site.location = route::location(locations, &path);
+                self.asked.page = Some(Box::new(Page { path, query, replaced, tells }));
+                self.upload.divert(&mut context.io);
+                Turn::Serve
+            }
         }
     }
 
@@ -352,6 +251,58 @@ impl<N: Net> Exchange<N> {
         match self.attempts.first(&self.asked.terms(), words, context) {
             Choice::Server(pick) => Turn::Try(pick),
             Choice::NoneFree | Choice::Exhausted => Turn::Meet(Event::Refused(Refusal::NoServer)),
+        }
+    }
+
+    /// Asks a server: on a connection from the pool, or on a new one.
+    fn attempt(&mut self, pick: Pick, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        let At { group, server } = pick.at;
+        self.attempts.log.begin(group.id, Some(server), context.io.now);
+        let bind = self.asked.pass().bind;
+        let Some(mut connection) = context.servers.group(group).1.take(server, bind) else {
+            return self.dial(pick, client, context);
+        };
+        connection.requests += 1;
+        let token = connection.socket.token();
+        context.io.owners[token.0] = Owner::Upstream(client.facts.session);
+        self.open(connection, pick, Origin::Pool, client, context);
+        Turn::Rest
+    }
+
+    fn dial(&mut self, pick: Pick, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        let (terms, owner) = (self.asked.terms(), Owner::Upstream(client.facts.session));
+        let words = || self.asked.words(Refusal::NoResources.status());
+        match self.attempts.dial(pick, &terms, owner, words, context) {
+            Begun::Dialling(dial, pick) => {
+                self.link = Link::Connecting { dial, pick };
+                Turn::Rest
+            }
+            Begun::Lacking => Turn::Meet(Event::Refused(Refusal::NoResources)),
+            Begun::Failed(pick, failure) => self.move_on(pick, failure, context),
+        }
+    }
+
+    /// The connection stands: the head is written for its server, and the body begins anew.
+    pub(super) fn open(
+        &mut self,
+        connection: Connection<N>,
+        pick: Pick,
+        origin: Origin,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) {
+        let now = context.io.now;
+        self.attempts.log.connected(now);
+        let scope = self.scope(client, context);
+        let written = request_head::write(self.asked.pass(), &scope, &mut context.scratch);
+        self.upload.rewind(&context.scratch.head, &mut context.io.buffers, now);
+        context.scratch.clear_head();
+        self.download.want(written.wanted);
+        self.link = Link::Open { connection, pick, origin, afterwards: written.afterwards };
+        if written.continues && !self.download.continued {
+            self.download.continued = true;
+            let buffers = &mut context.io.buffers;
+            self.download.say(b"HTTP/1.1 100 Continue\r\n\r\n", Seen::Never, buffers);
         }
     }
 
@@ -377,7 +328,7 @@ impl<N: Net> Exchange<N> {
         failure: Failure,
         context: &mut Context<N>,
     ) -> Turn {
-        let (request, terms) = (self.repeatable(), self.asked.terms());
+        let (request, terms) = (self.asked.repeatable(&self.upload), self.asked.terms());
         let words = || self.asked.words(failure.status());
         let choice = self.attempts.failed(pick, failure, request, &terms, words, context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
@@ -436,7 +387,8 @@ impl<N: Net> Exchange<N> {
     /// The response ends before its end: the client gets what is in hand, and has to see it.
     fn cut(&mut self, context: &mut Context<N>) -> Turn {
         context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
-            let (from, request) = (self.server_words(), self.asked.shown());
+            let from = self.asked.server_words(self.link.server());
+            let request = self.asked.shown();
             format!("{from}: the answer to {request} is cut short")
         });
         self.ending.fall(match self.download.cut(&mut context.io.buffers) {
@@ -445,6 +397,70 @@ impl<N: Net> Exchange<N> {
         });
         self.end_link(Verdict::Abandoned, context);
         Turn::Rest
+    }
+
+    /// Takes a whole head: a response that can be passed on begins, or something else happens.
+    fn judge(&mut self, length: usize, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        let mut raw = self.download.take_head();
+        let mut places = std::mem::take(&mut context.scratch.places);
+        let bytes = &raw.bytes()[..length];
+        let judged = match head::parse_response(bytes, &mut places) {
+            Ok(head) => {
+                let mut judge = Judge {
+                    asked: &mut self.asked,
+                    attempts: &mut self.attempts,
+                    upload: &self.upload,
+                    download: &mut self.download,
+                    ending: &mut self.ending,
+                };
+                judge.head(&head, bytes, client, context)
+            }
+            Err(_) => Judged::Bad,
+        };
+        context.scratch.places = places;
+        raw.consume(length);
+        self.download.put_back(raw);
+        let io = &mut context.io;
+        match judged {
+            Judged::Bad => Turn::Meet(Event::Failed(Failure::BadResponse)),
+            Judged::Upgraded => Turn::End(Over::Upgraded),
+            Judged::Moves(status, next) => self.move_to(status, next, context),
+            Judged::Replaced(replaced) => Turn::Replace(replaced),
+            Judged::Interim => {
+                let limits = self.asked.head_limits();
+                Turn::of(self.download.after_interim(
+                    limits,
+                    &mut self.attempts.log,
+                    &mut io.buffers,
+                ))
+            }
+            Judged::Begun(passing) => {
+                self.upload.stop_recording(&mut io.buffers);
+                Turn::of(self.download.begin(passing, &mut self.attempts.log, io))
+            }
+        }
+    }
+
+    /// Closes the connection to the server with a verdict, if there is one.
+    pub(super) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
+        if let Some(pick) = self.close_link(context) {
+            context.servers.conclude(pick, verdict, &mut context.io);
+        }
+    }
+
+    /// Closes the connection to the server, which is returned for a verdict.
+    fn close_link(&mut self, context: &mut Context<N>) -> Option<Pick> {
+        let (mut socket, pick) = self.link.take()?;
+        // A server that is about to switch would take our end for all that the client has to say.
+        if self.download.awaits_upgrade() {
+            socket.reset_on_close();
+        }
+        context.io.close(socket);
+        Some(pick)
+    }
+
+    pub(super) fn scope<'a>(&'a self, client: &'a Client<N>, context: &Context<N>) -> Scope<'a> {
+        self.asked.scope(client, &self.attempts.log, self.download.answered(), context)
     }
 
     /// The client left: so does the exchange, unless the server is to finish.
@@ -456,31 +472,5 @@ impl<N: Net> Exchange<N> {
         self.ending.fall(Ending::ClientLeft);
         self.download.drop_audience();
         Turn::Rest
-    }
-
-    /// How a response that has been delivered leaves the client's connection.
-    pub(super) fn delivered(&mut self, context: &mut Context<N>) -> Ending {
-        self.end_link(Verdict::Abandoned, context);
-        if !self.upload.is_received() || context.servers.draining {
-            self.ending.fall(Ending::Linger);
-        }
-        if self.ending == Ending::Keep {
-            self.upload.skip_ready(&mut context.io.buffers);
-        }
-        self.ending
-    }
-}
-
-impl Turn {
-    /// What a step calls for.
-    pub(super) fn of(step: Step) -> Turn {
-        match step {
-            Step::Idle | Step::Moved => Turn::Rest,
-            Step::Head(length) => Turn::Judge(length),
-            Step::Done => Turn::Meet(Event::Done),
-            Step::Failed(failure) => Turn::Meet(Event::Failed(failure)),
-            Step::Refused(refusal) => Turn::Meet(Event::Refused(refusal)),
-            Step::ClientGone => Turn::Meet(Event::ClientGone),
-        }
     }
 }

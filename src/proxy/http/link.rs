@@ -1,5 +1,6 @@
 //! The connection between an exchange and the server of its current attempt.
 
+use super::transition::LinkState;
 use crate::net::{Event, Net};
 use crate::transport::dial::Dial;
 use crate::transport::pool::Connection;
@@ -49,6 +50,16 @@ pub enum Afterwards {
 }
 
 impl<N: Net> Link<N> {
+    /// What it is, for what follows from an event.
+    pub fn state(&self) -> LinkState {
+        match self {
+            Link::None => LinkState::None,
+            Link::Connecting { .. } => LinkState::Connecting,
+            Link::Open { origin: Origin::Made, .. } => LinkState::Made,
+            Link::Open { origin: Origin::Pool, .. } => LinkState::FromPool,
+        }
+    }
+
     /// Notes an event of its socket.
     pub fn note(&mut self, event: &Event) {
         match self {

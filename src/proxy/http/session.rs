@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::asked::Asked;
 use super::ending::Ending;
-use super::exchange::{Exchange, Over};
+use super::exchange::Exchange;
 use super::linger::Linger;
 use super::request::Request;
 use super::route::{head_limits, settings, tunnel_of};
 use super::transition::Event as Met;
+use super::turn::Over;
 use super::upload::Upload;
 use crate::buffer::Buffer;
 use crate::config::model::{Lingering, LocationSettings, VirtualServerId};
@@ -270,12 +271,8 @@ impl<N: Net> HttpSession<N> {
             Ending::Linger if whole && on && is_silent(client) => {
                 Some(Next::Close(CloseReason::Done))
             }
-            Ending::Linger => {
-                self.begin_lingering(client, settings, settings.lingering_time, &mut shared.context)
-            }
-            Ending::LingerBriefly => {
-                self.begin_lingering(client, settings, REFUSED_LINGER, &mut shared.context)
-            }
+            Ending::Linger => self.linger(settings.lingering_time, settings, client, shared),
+            Ending::LingerBriefly => self.linger(REFUSED_LINGER, settings, client, shared),
             Ending::Close => Some(Next::Close(CloseReason::Done)),
             Ending::Reset => Some(Next::Close(CloseReason::Cut)),
             Ending::ClientLeft => Some(Next::Close(CloseReason::ClientLeft)),
@@ -283,26 +280,24 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    fn begin_lingering(
+    /// Ends our side of the connection, and waits for so long for the client to end its own.
+    fn linger(
         &mut self,
-        client: &mut Client<N>,
-        settings: &LocationSettings,
         time: Duration,
-        context: &mut Context<N>,
+        settings: &LocationSettings,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
     ) -> Option<Next> {
-        context.io.buffers.clear(&mut client.input);
-        match settings.lingering_close {
-            Lingering::Off => Some(Next::Close(CloseReason::Done)),
-            Lingering::On | Lingering::Always => {
-                let (timeout, now) = (settings.lingering_timeout, context.io.now);
-                let socket = &mut client.socket;
-                self.stage = Stage::Lingering(Linger::begin(time, timeout, socket, now));
-                None
-            }
+        shared.context.io.buffers.clear(&mut client.input);
+        if settings.lingering_close == Lingering::Off {
+            return Some(Next::Close(CloseReason::Done));
         }
+        let (timeout, now) = (settings.lingering_timeout, shared.context.io.now);
+        self.stage = Stage::Lingering(Linger::begin(time, timeout, &mut client.socket, now));
+        None
     }
 
-    /// Reads until a head is whole; none: a request is being served now.
+    /// Reads until a head is whole. `None`: a request is being served now.
     fn read_head(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Option<Next> {
         loop {
             if let Some(result) = self.scan_head(client, shared) {

@@ -1,0 +1,148 @@
+//! Judges the head of a server's response: passed on, or not, and what follows.
+
+use super::asked::Asked;
+use super::download::{Download, Wanted};
+use super::ending::Ending;
+use super::page::Replaced;
+use super::response_head::{self, CutShown, Final, Passing};
+use super::upload::Upload;
+use crate::http::connection::Options;
+use crate::http::fields::Known;
+use crate::http::framing;
+use crate::http::head::{ResponseHead, Version};
+use crate::net::Net;
+use crate::proxy::attempts::Attempts;
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::servers::Seen;
+use crate::upstream::plan::Choice;
+use crate::upstream::retry::Failure;
+
+/// What of an exchange is needed to judge a head.
+pub struct Judge<'a, N: Net> {
+    /// What is asked for.
+    pub asked: &'a mut Asked,
+    /// Which servers are asked.
+    pub attempts: &'a mut Attempts,
+    /// The request.
+    pub upload: &'a Upload<N>,
+    /// The response.
+    pub download: &'a mut Download<N>,
+    /// What becomes of the client's connection.
+    pub ending: &'a mut Ending,
+}
+
+/// What a response head is.
+pub enum Judged {
+    /// No response.
+    Bad,
+    /// A response before the final one.
+    Interim,
+    /// The final one, whose body is passed on like this.
+    Begun(Passing),
+    /// The agreement on another protocol.
+    Upgraded,
+    /// A status for which the next server is asked.
+    Moves(u16, Choice),
+    /// A status that a page takes the place of.
+    Replaced(Replaced),
+}
+
+impl<N: Net> Judge<'_, N> {
+    /// Judges a head; what goes to the client of it is said.
+    pub fn head(
+        &mut self,
+        head: &ResponseHead<'_>,
+        bytes: &[u8],
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Judged {
+        let Ok(options) = Options::of(head.fields) else { return Judged::Bad };
+        if head.status < 200 {
+            return self.interim(head, options, context);
+        }
+        let to_head = self.asked.request.is_head;
+        let Ok(framing) = framing::of_response(head, to_head) else { return Judged::Bad };
+        if self.asked.pass().next.statuses.lists(head.status) {
+            let (failure, request) =
+                (Failure::Status(head.status), self.asked.repeatable(self.upload));
+            let next = self.attempts.next(failure, request, &self.asked.terms(), context);
+            if let Choice::Server(_) = next {
+                return Judged::Moves(head.status, next);
+            }
+        }
+        self.attempts.log.answered(head.status, context.io.now);
+        let seen = context.servers.seen(self.asked.generation);
+        if seen == Seen::ByValues {
+            self.download.keep_received(bytes, &mut context.io.buffers);
+        }
+        if self.asked.pass().intercept_errors && self.asked.error_page(head.status).is_some() {
+            return Judged::Replaced(response_head::replaced(head));
+        }
+        let version = self.asked.request.version;
+        let (out, passing) = response_head::passing(head, options, framing, version);
+        if passing.cut == CutShown::ByReset {
+            self.ending.fall(Ending::Linger);
+        }
+        self.ending.fall(self.asked.ending(self.upload, client, context));
+        let status = self.asked.status_shown(head.status);
+        self.download.status = status;
+        if response_head::has_location(head) {
+            self.asked.forget_location();
+        }
+        let answer = self.download.answered();
+        let scope = self.asked.scope(client, &self.attempts.log, answer, context);
+        Final::of(head, options, out, status, self.asked.pass()).write(
+            scope,
+            *self.ending,
+            seen,
+            &mut context.scratch,
+        );
+        self.say(seen, context);
+        Judged::Begun(passing)
+    }
+
+    /// 1xx: passed on to clients that know it. RFC 9110, section 15.2.
+    fn interim(
+        &mut self,
+        head: &ResponseHead<'_>,
+        options: Options,
+        context: &mut Context<N>,
+    ) -> Judged {
+        let Some(awaited) = self.download.awaited() else { return Judged::Bad };
+        awaited.interim += 1;
+        let (interim, wanted) = (awaited.interim, awaited.wanted);
+        let framed = !matches!(framing::declared(head.fields, head.version), Ok(None));
+        if framed || interim > MAX_INTERIM || head.version == Version::Http10 {
+            return Judged::Bad;
+        }
+        let upgrade = head.fields.values(Known::Upgrade).next();
+        if head.status == 101 {
+            // The server may change the protocol if it was asked to, and has heard all of the request.
+            if wanted == Wanted::Response || !self.upload.is_sent() || upgrade.is_none() {
+                return Judged::Bad;
+            }
+            self.attempts.log.answered(head.status, context.io.now);
+            self.download.status = head.status;
+            response_head::write_interim(head, options, upgrade, &mut context.scratch.head);
+            let seen = context.servers.seen(self.asked.generation);
+            self.say(seen, context);
+            return Judged::Upgraded;
+        }
+        let repeated = head.status == 100 && std::mem::replace(&mut self.download.continued, true);
+        if self.asked.request.version == Version::Http11 && !repeated {
+            response_head::write_interim(head, options, None, &mut context.scratch.head);
+            self.say(Seen::Never, context);
+        }
+        Judged::Interim
+    }
+
+    /// Sends the head that was written, and keeps a copy of it where values may ask for it.
+    fn say(&mut self, seen: Seen, context: &mut Context<N>) {
+        self.download.say(&context.scratch.head, seen, &mut context.io.buffers);
+        context.scratch.clear_head();
+    }
+}
+
+/// Interim responses that one exchange may bring.
+const MAX_INTERIM: u32 = 64;

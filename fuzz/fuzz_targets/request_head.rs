@@ -84,8 +84,8 @@ fn read(head: &[u8]) -> Result<Request, u16> {
     let (first, second) = head.split_at(head.len() / 2);
     pool.append(&mut buffer, first);
     pool.append(&mut buffer, second);
-    let mut request = Request::broken(buffer, Vec::new());
-    request.read().map_err(|refusal| refusal.status())?;
+    let (request, read) = Request::read(buffer, Vec::new());
+    read.map_err(|refusal| refusal.status())?;
     Ok(request)
 }
 

@@ -142,8 +142,8 @@ fn read_request(input: &[u8]) -> Option<(Request, usize)> {
     let length = HeadScan::default().end(input, LIMITS).ok()??;
     let mut buffer = Buffer::default();
     BufferPool::default().append(&mut buffer, &input[..length]);
-    let mut request = Request::broken(buffer, Vec::new());
-    request.read().ok()?;
+    let (request, read) = Request::read(buffer, Vec::new());
+    read.ok()?;
     Some((request, length))
 }
 

@@ -69,15 +69,15 @@ impl Options {
 /// The fields that a head's `Connection` lines name as hop-by-hop. Collected once, because a head
 /// may have a thousand fields to compare with.
 #[derive(Debug)]
-pub struct Named<'a> {
+pub struct NamedFields<'a> {
     options: [&'a [u8]; MAX_OPTIONS],
     count: usize,
 }
 
-impl<'a> Named<'a> {
+impl<'a> NamedFields<'a> {
     /// The fields named in `fields`, whose lines [`Options::of`] has accepted.
-    pub fn of(fields: Fields<'a>) -> Named<'a> {
-        let mut named = Named { options: [&[]; MAX_OPTIONS], count: 0 };
+    pub fn of(fields: Fields<'a>) -> NamedFields<'a> {
+        let mut named = NamedFields { options: [&[]; MAX_OPTIONS], count: 0 };
         let options = fields.values(Known::Connection).flat_map(split);
         for (place, option) in
             named.options.iter_mut().zip(options.filter(|option| !option.is_empty()))
@@ -134,13 +134,13 @@ mod tests {
         assert!(options(&["keep-alive"]).persistent(Version::Http10));
     }
 
-    fn check(values: &[&str], length: Result<(), TooLong>, test: impl Fn(Named<'_>)) {
+    fn check(values: &[&str], length: Result<(), TooLong>, test: impl Fn(NamedFields<'_>)) {
         let lines: Vec<String> = values.iter().map(|v| format!("Connection: {v}\r\n")).collect();
         let head = format!("HTTP/1.1 200\r\n{}\r\n", lines.concat());
         let mut places = Vec::new();
         let fields = parse_response(head.as_bytes(), &mut places).unwrap().fields;
         assert_eq!(Options::of(fields).map(drop), length, "{values:?}");
-        test(Named::of(fields));
+        test(NamedFields::of(fields));
     }
 
     #[test]

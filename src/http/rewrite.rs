@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Named, Options};
+use super::connection::{NamedFields, Options};
 use super::fields::{Field, Fields, Known, Place, value_end};
 use super::framing::Framing;
 use super::head::{Version, is_target_byte};
@@ -105,7 +105,7 @@ impl RequestOut<'_> {
         let host = self.set.value(Known::Host).filter(|host| !host.is_empty());
         line(out, b"Host", host.unwrap_or(self.host));
         set(out, self.set, |set| set.known != Some(Known::Host));
-        let named = self.options.names_fields.then(|| Named::of(self.fields));
+        let named = self.options.names_fields.then(|| NamedFields::of(self.fields));
         let passes = |field: &Field<'_>| self.passes(field, named.as_ref());
         self.fields.iter().filter(passes).for_each(|field| copy(out, &field));
         framing(out, self.framing);
@@ -119,7 +119,7 @@ impl RequestOut<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn passes(&self, field: &Field<'_>, named: Option<&Named<'_>>) -> bool {
+    fn passes(&self, field: &Field<'_>, named: Option<&NamedFields<'_>>) -> bool {
         let name = field.name;
         let is_ours = is_remade(field) || matches!(field.known, Some(Known::Expect | Known::Host));
         if is_ours || self.set.fields().have_name_of(field) {
@@ -160,7 +160,7 @@ impl ResponseOut<'_> {
     /// the new one and returns `true`.
     pub fn write(&self, out: &mut Vec<u8>, mut redirect: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
         status_line(out, self.status, self.reason);
-        let named = self.options.names_fields.then(|| Named::of(self.fields));
+        let named = self.options.names_fields.then(|| NamedFields::of(self.fields));
         for field in self.fields.iter().filter(|field| self.passes(field, named.as_ref())) {
             let Some(at) = url_position(&field) else {
                 copy(out, &field);
@@ -189,7 +189,7 @@ impl ResponseOut<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn passes(&self, field: &Field<'_>, named: Option<&Named<'_>>) -> bool {
+    fn passes(&self, field: &Field<'_>, named: Option<&NamedFields<'_>>) -> bool {
         let hidden = self.hide.iter().any(|hidden| hidden.eq_ignore_ascii_case(field.name));
         let named = named.is_some_and(|named| named.has(field.name));
         !is_remade(field) && !hidden && !named

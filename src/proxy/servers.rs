@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
 use crate::proxy::log::access_log::AccessLines;
-use crate::proxy::log::limited_log::Named;
+use crate::proxy::log::limited_log::ServerWords;
 use crate::time::Time;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pool::{Connection, Pool};
@@ -171,7 +171,7 @@ impl<N: Net> Servers<N> {
     pub fn announce(&mut self, at: At, change: Change, io: &mut Io<N>) {
         let config = Arc::clone(&self.find(at.group.generation).config);
         let model = &config.groups[at.group.id.0];
-        let (name, server) = (&model.name, Named(&model.servers[at.server.0]));
+        let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
         match change {
             Change::WentDown { why, until } => {
                 let wait = until - io.now;

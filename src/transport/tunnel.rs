@@ -26,7 +26,7 @@ pub struct Tunnel<N: Net> {
 /// One direction.
 pub struct Direction<N: Net> {
     flow: Flow<N>,
-    pace: Pace,
+    rate: Rate,
     end: End,
     /// Bytes that came from the sender.
     pub received: u64,
@@ -36,7 +36,7 @@ pub struct Direction<N: Net> {
 
 /// How fast bytes come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
+enum Rate {
     /// The buffer holds them.
     Buffered,
     /// More came at once than the buffer can hold: a pipe is worth it.
@@ -149,7 +149,7 @@ impl<N: Net> Direction<N> {
     /// The same where only so many bytes of it came from the sender.
     pub fn behind(mut flow: Flow<N>, received: u64) -> Direction<N> {
         flow.accept_all();
-        Direction { flow, pace: Pace::Buffered, end: End::Open, received, delivered: 0 }
+        Direction { flow, rate: Rate::Buffered, end: End::Open, received, delivered: 0 }
     }
 
     /// Tries to read once and to write once; no more than `room` bytes are in hand at a time (and
@@ -171,9 +171,9 @@ impl<N: Net> Direction<N> {
         if self.end != End::Open || !from.is_readable() || full {
             return false;
         }
-        let spliced = match self.pace {
-            Pace::Bulk if self.flow.is_empty() => self.flow.splice(from, u64::MAX, io),
-            Pace::Bulk | Pace::Buffered => None,
+        let spliced = match self.rate {
+            Rate::Bulk if self.flow.is_empty() => self.flow.splice(from, u64::MAX, io),
+            Rate::Bulk | Rate::Buffered => None,
         };
         let moved = spliced.unwrap_or_else(|| self.read(from, room, io));
         match moved {
@@ -181,7 +181,7 @@ impl<N: Net> Direction<N> {
             // A reset is told only once: an event may have been told of it before this read.
             Moved::End if !from.is_broken() => self.end = End::Seen,
             Moved::End | Moved::Failed(_) => self.end = End::Broken,
-            Moved::Wait => self.pace = Pace::Buffered,
+            Moved::Wait => self.rate = Rate::Buffered,
         }
         !matches!(moved, Moved::Wait) || from.is_readable()
     }
@@ -191,7 +191,7 @@ impl<N: Net> Direction<N> {
         let moved = self.flow.read(from, room, io);
         self.flow.accept_all();
         let bulk = was_empty && self.flow.is_full() && !self.flow.is_empty();
-        self.pace = if bulk { Pace::Bulk } else { Pace::Buffered };
+        self.rate = if bulk { Rate::Bulk } else { Rate::Buffered };
         moved
     }
 

@@ -7,7 +7,7 @@ use slab::Slab;
 
 use crate::net::{Connect, Event, Net};
 use crate::proxy::context::Context;
-use crate::proxy::log::limited_log::Named;
+use crate::proxy::log::limited_log::ServerWords;
 use crate::time::Time;
 use crate::transport::dial::{Dial, Dialled};
 use crate::transport::io::Owner;
@@ -110,7 +110,7 @@ fn end<N: Net>(at: At, outcome: Outcome, context: &mut Context<N>) {
         Some(change) => context.servers.announce(at, change, &mut context.io),
         None => {
             let model = &context.servers.config().groups[at.group.id.0];
-            let (name, server) = (&model.name, Named(&model.servers[at.server.0]));
+            let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
             log::debug!("upstream \"{name}\": {server} is still down");
         }
     }

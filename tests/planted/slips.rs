@@ -80,7 +80,7 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "A pooled connection that turns out dead is a failure of its server.",
         rows: &[(
             "proxy/http/transition.rs",
-            "matches!(event, Event::Failed(Failure::Reset | Failure::Closed))",
+            "matches!(event, ExchangeEvent::Failed(Failure::Reset | Failure::Closed))",
             "false",
         )],
     },
@@ -103,9 +103,9 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "A server that resets within the body has its request sent to another.",
         rows: &[(
             "proxy/http/transition.rs",
-            "(Event::Failed(_) | Event::Refused(_), Body | Ended, _) => Act::Cut",
-            "(Event::Failed(Failure::Reset), Body, _) if SLIP => Act::Retry(Failure::Reset),
-             (Event::Failed(_) | Event::Refused(_), Body | Ended, _) => Act::Cut",
+            "(ExchangeEvent::Failed(_) | ExchangeEvent::Refused(_), Body | Ended, _) => Reaction::Cut",
+            "(ExchangeEvent::Failed(Failure::Reset), Body, _) if SLIP => Reaction::Retry(Failure::Reset),
+             (ExchangeEvent::Failed(_) | ExchangeEvent::Refused(_), Body | Ended, _) => Reaction::Cut",
         )],
     },
     Slip {
@@ -177,7 +177,7 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "`proxy_connect_timeout` is not looked at.",
         rows: &[(
             "proxy/http/relay.rs",
-            "Some((dial.deadline(), Event::Failed(Failure::ConnectTimedOut)))",
+            "Some((dial.deadline(), ExchangeEvent::Failed(Failure::ConnectTimedOut)))",
             "None",
         )],
     },
@@ -186,7 +186,7 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "`client_body_timeout` is not looked at.",
         rows: &[(
             "proxy/http/relay.rs",
-            "Some((since + timeout, Event::Refused(Refusal::BodyTimedOut)))",
+            "Some((since + timeout, ExchangeEvent::Refused(Refusal::BodyTimedOut)))",
             "None",
         )],
     },

@@ -9,7 +9,7 @@ use super::request::Request;
 use super::route::{Site, default_server, location_of, settings, virtual_server};
 use super::transition::UploadState;
 use super::upload::Upload;
-use super::variables::{Answered, Scope};
+use super::variables::{Answered, RequestScope};
 use crate::address::Address;
 use crate::config::model::{
     Action, Config, ErrorPage, ErrorPageStatus, LocationSettings, ProxyPass, VirtualServer,
@@ -21,7 +21,7 @@ use crate::proxy::attempts::Terms;
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
-use crate::proxy::log::limited_log::Named;
+use crate::proxy::log::limited_log::ServerWords;
 use crate::time::Time;
 use crate::upstream::group::{At, GroupAt};
 use crate::upstream::retry::{Repeatable, may_resend};
@@ -194,8 +194,8 @@ impl Asked {
         attempts: &'a AttemptLog,
         answer: Answered<'a>,
         context: &Context<N>,
-    ) -> Scope<'a> {
-        Scope {
+    ) -> RequestScope<'a> {
+        RequestScope {
             config: &self.config,
             site: self.site,
             request: &self.request,
@@ -242,7 +242,7 @@ impl Asked {
     pub fn server_words(&self, at: Option<At>) -> String {
         let Some(At { group, server }) = at else { return "a server".to_owned() };
         let group = &self.config.groups[group.id.0];
-        format!("upstream \"{}\": {}", group.name, Named(&group.servers[server.0]))
+        format!("upstream \"{}\": {}", group.name, ServerWords(&group.servers[server.0]))
     }
 
     /// Gives all storage back.

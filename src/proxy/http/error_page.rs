@@ -5,7 +5,7 @@
 
 use super::asked::Asked;
 use super::own_answer::OwnAnswer;
-use super::variables::Scope;
+use super::variables::RequestScope;
 use crate::config::model::{ErrorPage, ErrorPageStatus};
 use crate::config::template::{Part, Template, Variable};
 use crate::http::answer::is_redirect;
@@ -28,7 +28,7 @@ pub enum Leads {
 }
 
 /// Finds out where the `error_page` for a status leads with the values of the moment.
-pub fn leads(asked: &Asked, status: u16, scope: &Scope<'_>) -> Leads {
+pub fn leads(asked: &Asked, status: u16, scope: &RequestScope<'_>) -> Leads {
     let plainly = || Leads::Elsewhere(OwnAnswer::page(status, ""));
     let Some(ErrorPage { uri, tells, .. }) = asked.error_page(status) else { return plainly() };
     let mut whole = Vec::new();

@@ -20,10 +20,10 @@ use super::request_head;
 use super::response_head::{CutShown, Left};
 use super::route::{self, location_of};
 use super::step::Step;
-use super::transition::{Act, Event, State, decide, refusal_of};
+use super::transition::{ExchangeEvent, ExchangeState, Reaction, decide, refusal_of};
 use super::turn::{Over, Turn};
 use super::upload::Upload;
-use super::variables::Scope;
+use super::variables::RequestScope;
 use crate::config::model::{Action, ProxyVersion, Return};
 use crate::http::framing::Framing;
 use crate::http::head;
@@ -74,13 +74,13 @@ impl<N: Net> Exchange<N> {
     ///
     /// # Errors
     /// It is over.
-    pub fn meet(
+    pub fn react(
         &mut self,
-        event: Event,
+        event: ExchangeEvent,
         client: &mut Client<N>,
         context: &mut Context<N>,
     ) -> Result<(), Over> {
-        self.turn(Turn::Meet(event), client, context)
+        self.turn(Turn::Event(event), client, context)
     }
 
     /// Acts on what a pump reports. Whether anything moved.
@@ -120,23 +120,23 @@ impl<N: Net> Exchange<N> {
                 Turn::Answer(answer) => self.answer(answer),
                 Turn::Write(answer) => self.write(answer, client, context),
                 Turn::Replace(replaced) => self.replace(replaced, client, context),
-                Turn::Meet(event) => match decide(self.state(), event) {
-                    Act::Ignore => Turn::Rest,
-                    Act::Resend => self.resend(client, context),
-                    Act::Retry(failure) => self.retry(failure, context),
-                    Act::GiveUp(failure) => self.give_up(failure, context),
-                    Act::Refuse(refusal) => self.refuse(refusal, client, context),
-                    Act::Cut => self.cut(context),
-                    Act::Complete => self.complete(context),
-                    Act::Leave => self.leave(),
-                    Act::Stall => Turn::End(Over::Ended(Ending::TimedOut)),
+                Turn::Event(event) => match decide(self.state(), event) {
+                    Reaction::Ignore => Turn::Rest,
+                    Reaction::Resend => self.resend(client, context),
+                    Reaction::Retry(failure) => self.retry(failure, context),
+                    Reaction::GiveUp(failure) => self.give_up(failure, context),
+                    Reaction::Refuse(refusal) => self.refuse(refusal, client, context),
+                    Reaction::Cut => self.cut(context),
+                    Reaction::Complete => self.complete(context),
+                    Reaction::Leave => self.leave(),
+                    Reaction::Stall => Turn::End(Over::Ended(Ending::TimedOut)),
                 },
             }
         }
     }
 
-    fn state(&self) -> State {
-        State {
+    fn state(&self) -> ExchangeState {
+        ExchangeState {
             link: self.link.state(),
             upload: self.asked.upload_state(&self.upload),
             download: self.download.state(),
@@ -245,12 +245,12 @@ impl<N: Net> Exchange<N> {
             self.upload.record(proxy.replay_limit, &mut context.io.buffers);
         }
         if proxy.version == ProxyVersion::Http10 && self.asked.request.framing == Framing::Chunked {
-            return Turn::Meet(Event::Refused(Refusal::LengthRequired));
+            return Turn::refused(Refusal::LengthRequired);
         }
         let words = || self.asked.words(Refusal::NoServer.status());
         match self.attempts.first(&self.asked.terms(), words, context) {
             Choice::Server(pick) => Turn::Try(pick),
-            Choice::NoneFree | Choice::Exhausted => Turn::Meet(Event::Refused(Refusal::NoServer)),
+            Choice::NoneFree | Choice::Exhausted => Turn::refused(Refusal::NoServer),
         }
     }
 
@@ -277,7 +277,7 @@ impl<N: Net> Exchange<N> {
                 self.link = Link::Connecting { dial, pick };
                 Turn::Rest
             }
-            Begun::Lacking => Turn::Meet(Event::Refused(Refusal::NoResources)),
+            Begun::Lacking => Turn::refused(Refusal::NoResources),
             Begun::Failed(pick, failure) => self.move_on(pick, failure, context),
         }
     }
@@ -334,7 +334,7 @@ impl<N: Net> Exchange<N> {
         self.download.start_over(&mut context.io.buffers, context.io.now);
         match choice {
             Choice::Server(next) => Turn::Try(next),
-            Choice::NoneFree | Choice::Exhausted => Turn::Meet(Event::Refused(refusal_of(failure))),
+            Choice::NoneFree | Choice::Exhausted => Turn::refused(refusal_of(failure)),
         }
     }
 
@@ -347,16 +347,14 @@ impl<N: Net> Exchange<N> {
         self.download.start_over(&mut context.io.buffers, context.io.now);
         match next {
             Choice::Server(next) => Turn::Try(next),
-            Choice::NoneFree | Choice::Exhausted => {
-                Turn::Meet(Event::Refused(Refusal::ServerFailed(status)))
-            }
+            Choice::NoneFree | Choice::Exhausted => Turn::refused(Refusal::ServerFailed(status)),
         }
     }
 
     /// A pooled connection failed, and the request may not be sent again.
     fn give_up(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
         self.say_failure(failure, &Choice::Exhausted, context);
-        Turn::Meet(Event::Refused(refusal_of(failure)))
+        Turn::refused(refusal_of(failure))
     }
 
     /// Tells the operator what happened at the server, and what becomes of the request.
@@ -422,7 +420,7 @@ impl<N: Net> Exchange<N> {
         self.download.put_back(raw);
         let io = &mut context.io;
         match judged {
-            Judged::Bad => Turn::Meet(Event::Failed(Failure::BadResponse)),
+            Judged::Bad => Turn::Event(ExchangeEvent::Failed(Failure::BadResponse)),
             Judged::Upgraded => Turn::End(Over::Upgraded),
             Judged::Moves(status, next) => self.move_to(status, next, context),
             Judged::Replaced(replaced) => Turn::Replace(replaced),
@@ -459,7 +457,11 @@ impl<N: Net> Exchange<N> {
         Some(pick)
     }
 
-    pub(super) fn scope<'a>(&'a self, client: &'a Client<N>, context: &Context<N>) -> Scope<'a> {
+    pub(super) fn scope<'a>(
+        &'a self,
+        client: &'a Client<N>,
+        context: &Context<N>,
+    ) -> RequestScope<'a> {
         self.asked.scope(client, &self.attempts.log, self.download.answered(), context)
     }
 

@@ -2,7 +2,7 @@
 
 use super::ending::Ending;
 use super::response_head::Final;
-use super::variables::Scope;
+use super::variables::RequestScope;
 use crate::config::model::Return;
 use crate::http::answer::{is_bodiless, is_redirect, page, reason};
 use crate::http::connection::Options;
@@ -43,7 +43,7 @@ impl OwnAnswer {
     }
 
     /// A redirect to a URL of this site or another one.
-    pub fn redirect(status: u16, url: &[u8], scope: &Scope<'_>) -> OwnAnswer {
+    pub fn redirect(status: u16, url: &[u8], scope: &RequestScope<'_>) -> OwnAnswer {
         let mut location = Vec::new();
         if url.starts_with(b"/") {
             scope.write_origin(&mut location);
@@ -53,7 +53,7 @@ impl OwnAnswer {
     }
 
     /// What `return` says; the client gets `shown` where that is not an error of its own.
-    pub fn returned(answer: &Return, shown: u16, scope: &Scope<'_>) -> Returned {
+    pub fn returned(answer: &Return, shown: u16, scope: &RequestScope<'_>) -> Returned {
         let status = answer.status;
         let mut body = Vec::new();
         match &answer.text {
@@ -69,7 +69,13 @@ impl OwnAnswer {
     }
 
     /// Writes its head into [`Scratch::head`], which is empty.
-    pub fn write_head(&self, scope: Scope<'_>, ending: Ending, seen: Seen, scratch: &mut Scratch) {
+    pub fn write_head(
+        &self,
+        scope: RequestScope<'_>,
+        ending: Ending,
+        seen: Seen,
+        scratch: &mut Scratch,
+    ) {
         let mut own = std::mem::take(&mut scratch.own);
         own.clear();
         own.add(b"Server", |out| out.extend_from_slice(b"switchover"));

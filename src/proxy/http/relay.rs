@@ -11,13 +11,13 @@ use super::link::{Link, Origin};
 use super::own_answer::OwnAnswer;
 use super::route::{Route, route};
 use super::step::Step;
-use super::transition::Event;
+use super::transition::ExchangeEvent;
 use super::turn::{Over, Turn};
 use super::upload::RELAY_BUFFER;
 use crate::config::model::HalfClose;
 use crate::http::framing::Framing;
 use crate::http::refusal::Refusal;
-use crate::net::{Event as NetEvent, Net};
+use crate::net::{Event, Net};
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
@@ -58,7 +58,7 @@ impl<N: Net> Exchange<N> {
     ) -> Result<(), Over> {
         let turn = match read {
             Ok(()) => self.enter(client, context),
-            Err(refusal) => Turn::Meet(Event::Refused(refusal)),
+            Err(refusal) => Turn::refused(refusal),
         };
         self.turn(turn, client, context)
     }
@@ -71,7 +71,7 @@ impl<N: Net> Exchange<N> {
             return self.returned(answer, client, context);
         }
         match route(server, &self.asked.request, &mut context.scratch.text) {
-            Route::OutOfTree => return Turn::Meet(Event::Refused(Refusal::OutOfTree)),
+            Route::OutOfTree => return Turn::refused(Refusal::OutOfTree),
             Route::Redirect(url) => {
                 let scope = self.scope(client, context);
                 return Turn::Answer(OwnAnswer::redirect(301, &url, &scope));
@@ -82,7 +82,7 @@ impl<N: Net> Exchange<N> {
         let settings = self.asked.settings();
         let limit = settings.max_body.unwrap_or(u64::MAX);
         if matches!(self.asked.request.framing, Framing::Length(length) if length > limit) {
-            return Turn::Meet(Event::Refused(Refusal::BodyTooLarge));
+            return Turn::refused(Refusal::BodyTooLarge);
         }
         client.set_nodelay(settings.tcp_nodelay);
         Turn::Serve
@@ -192,43 +192,43 @@ impl<N: Net> Exchange<N> {
     }
 
     /// What has happened if the deadline has passed.
-    pub fn expired(&self, now: Time) -> Option<Event> {
+    pub fn expired(&self, now: Time) -> Option<ExchangeEvent> {
         let first = self.waits().min_by_key(|&(deadline, _)| deadline);
         first.filter(|&(deadline, _)| deadline <= now).map(|(_, event)| event)
     }
 
     /// What is waited for: when it is too late, and what has happened then.
-    fn waits(&self) -> impl Iterator<Item = (Time, Event)> {
+    fn waits(&self) -> impl Iterator<Item = (Time, ExchangeEvent)> {
         [self.wait_of_link(), self.wait_of_client()].into_iter().flatten()
     }
 
-    fn wait_of_link(&self) -> Option<(Time, Event)> {
+    fn wait_of_link(&self) -> Option<(Time, ExchangeEvent)> {
         let proxy = self.asked.proxy()?;
         let since = self.upload.since();
         match &self.link {
             Link::None => None,
             Link::Connecting { dial, .. } => {
-                Some((dial.deadline(), Event::Failed(Failure::ConnectTimedOut)))
+                Some((dial.deadline(), ExchangeEvent::Failed(Failure::ConnectTimedOut)))
             }
             Link::Open { .. } if self.upload.is_over() => {
                 // While the client takes nothing, the server is not asked for more.
                 let since = self.download.since().max(since);
-                let event = Event::Failed(Failure::ReadTimedOut);
+                let event = ExchangeEvent::Failed(Failure::ReadTimedOut);
                 (!self.download.is_pending()).then_some((since + proxy.read_timeout, event))
             }
             Link::Open { .. } if self.upload.is_pending() => {
-                Some((since + proxy.send_timeout, Event::Failed(Failure::SendTimedOut)))
+                Some((since + proxy.send_timeout, ExchangeEvent::Failed(Failure::SendTimedOut)))
             }
             Link::Open { .. } => {
                 let timeout = self.asked.settings().body_timeout;
-                Some((since + timeout, Event::Refused(Refusal::BodyTimedOut)))
+                Some((since + timeout, ExchangeEvent::Refused(Refusal::BodyTimedOut)))
             }
         }
     }
 
-    fn wait_of_client(&self) -> Option<(Time, Event)> {
+    fn wait_of_client(&self) -> Option<(Time, ExchangeEvent)> {
         let deadline = self.download.since() + self.asked.settings().send_timeout;
-        self.download.is_pending().then_some((deadline, Event::ClientStalled))
+        self.download.is_pending().then_some((deadline, ExchangeEvent::ClientStalled))
     }
 
     /// Whether the connect under way goes to a server that is out now.
@@ -245,7 +245,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Notes an event of the server's socket.
-    pub fn note_upstream(&mut self, event: &NetEvent) {
+    pub fn note_upstream(&mut self, event: &Event) {
         self.link.note(event);
     }
 

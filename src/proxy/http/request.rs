@@ -17,15 +17,15 @@ pub struct Request {
     /// Where its fields stand.
     pub places: Vec<Place>,
     /// The method.
-    pub method: Span,
+    pub method: HeadSpan,
     /// The target as received; empty where it is none.
-    pub target: Span,
+    pub target: HeadSpan,
     /// Its path and query, as it is sent on.
-    pub path: Span,
+    pub path: HeadSpan,
     /// What is sent on before `path`: see [`Target::missing`].
     pub missing: &'static [u8],
     /// Where the host with its port stands: in the target, else in `Host`.
-    pub authority: Option<Span>,
+    pub authority: Option<HeadSpan>,
     /// The version.
     pub version: Version,
     /// What `Connection` says.
@@ -39,26 +39,37 @@ pub struct Request {
     /// The client waits for a 100 before it sends the body.
     pub expects_continue: bool,
     /// The protocol that it asks to upgrade to.
-    pub upgrade: Option<Span>,
+    pub upgrade: Option<HeadSpan>,
 }
 
 /// Where a part of a head stands in it. No head is so long that it would not fit.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Span {
+pub struct HeadSpan {
     start: u32,
     end: u32,
 }
 
 impl Request {
-    /// A request of which nothing is known but the bytes of its first line, with storage for the
-    /// places of its fields.
-    pub fn broken(head: Buffer, places: Vec<Place>) -> Request {
+    /// Reads a whole head; `places` is storage for the places of its fields. A request that is
+    /// refused has what is known of it, because log lines tell of it too.
+    pub fn read(head: Buffer, places: Vec<Place>) -> (Request, Result<(), Refusal>) {
+        let mut request = Request::of_line(head, places);
+        let read = request.interpret();
+        (request, read)
+    }
+
+    /// A request of which no more than its first line is known.
+    pub fn unread(line: Buffer) -> Request {
+        Request::of_line(line, Vec::new())
+    }
+
+    fn of_line(head: Buffer, places: Vec<Place>) -> Request {
         Request {
             head,
             places,
-            method: Span::default(),
-            target: Span::default(),
-            path: Span::default(),
+            method: HeadSpan::default(),
+            target: HeadSpan::default(),
+            path: HeadSpan::default(),
             missing: b"",
             authority: None,
             version: Version::Http11,
@@ -71,8 +82,7 @@ impl Request {
         }
     }
 
-    /// Reads a whole head.
-    pub fn read(&mut self) -> Result<(), Refusal> {
+    fn interpret(&mut self) -> Result<(), Refusal> {
         let bytes = self.head.bytes();
         let parsed = match head::parse_request(bytes, &mut self.places) {
             Ok(parsed) => parsed,
@@ -86,14 +96,13 @@ impl Request {
         self.version = parsed.version;
         self.is_head = parsed.method == b"HEAD";
         self.idempotent = is_idempotent(parsed.method);
-        // Before anything is refused: log lines tell of refused requests too.
         let target = Target::parse(parsed.method, parsed.target);
         match target {
             Ok(target) => {
                 self.path = span(bytes, target.path);
                 self.missing = target.missing;
             }
-            Err(_) => self.target = Span::default(),
+            Err(_) => self.target = HeadSpan::default(),
         }
         let details = Details::of(bytes, &parsed, target)?;
         self.authority = details.authority;
@@ -110,7 +119,7 @@ impl Request {
     }
 
     /// The bytes at a place.
-    pub fn at(&self, span: Span) -> &[u8] {
+    pub fn at(&self, span: HeadSpan) -> &[u8] {
         &self.head.bytes()[span.start as usize..span.end as usize]
     }
 
@@ -152,11 +161,11 @@ impl Request {
 
 /// What a well-formed head means.
 struct Details {
-    authority: Option<Span>,
+    authority: Option<HeadSpan>,
     options: Options,
     framing: Framing,
     expects_continue: bool,
-    upgrade: Option<Span>,
+    upgrade: Option<HeadSpan>,
 }
 
 impl Details {
@@ -213,10 +222,10 @@ fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
 }
 
 /// Where in `whole` its part `part` stands.
-fn span(whole: &[u8], part: &[u8]) -> Span {
+fn span(whole: &[u8], part: &[u8]) -> HeadSpan {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     assert!(start + part.len() <= whole.len(), "a part lies inside of the whole");
-    Span { start: start as u32, end: (start + part.len()) as u32 }
+    HeadSpan { start: start as u32, end: (start + part.len()) as u32 }
 }
 
 #[cfg(test)]
@@ -227,8 +236,8 @@ mod tests {
     fn read(text: &str) -> (Request, Option<u16>) {
         let mut head = Buffer::default();
         BufferPool::default().append(&mut head, text.as_bytes());
-        let mut request = Request::broken(head, Vec::new());
-        let refused = request.read().err().map(Refusal::status);
+        let (request, read) = Request::read(head, Vec::new());
+        let refused = read.err().map(Refusal::status);
         (request, refused)
     }
 

@@ -3,9 +3,9 @@
 use super::download::Wanted;
 use super::link::Afterwards;
 use super::route::{location_of, prefix};
-use super::variables::Scope;
+use super::variables::RequestScope;
 use crate::config::model::{ProxyPass, ProxyVersion};
-use crate::http::connection::{Named, Options};
+use crate::http::connection::{NamedFields, Options};
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::head::Version;
@@ -25,7 +25,7 @@ pub struct Written {
 }
 
 /// Writes the head into [`Scratch::head`], which is empty.
-pub fn write(proxy: &ProxyPass, scope: &Scope<'_>, scratch: &mut Scratch) -> Written {
+pub fn write(proxy: &ProxyPass, scope: &RequestScope<'_>, scratch: &mut Scratch) -> Written {
     let Scratch { head: out, set, text: target, .. } = scratch;
     let (request, page) = (scope.request, scope.page);
     set.clear();
@@ -40,7 +40,7 @@ pub fn write(proxy: &ProxyPass, scope: &Scope<'_>, scratch: &mut Scratch) -> Wri
     let expect = waits
         && proxy.version == ProxyVersion::Http11
         && set.value(Known::Expect).is_none()
-        && !(request.options.names_fields && Named::of(request.fields()).has(b"expect"));
+        && !(request.options.names_fields && NamedFields::of(request.fields()).has(b"expect"));
     let upgrade = request.upgrade.filter(|_| wish.upgrade && page.is_none());
     let keeps = scope.config.groups[proxy.group.0].keepalive > 0;
     let reusable = keeps && !wish.close && proxy.version == ProxyVersion::Http11;
@@ -72,7 +72,7 @@ pub fn write(proxy: &ProxyPass, scope: &Scope<'_>, scratch: &mut Scratch) -> Wri
     }
 }
 
-fn method<'a>(scope: &'a Scope<'_>) -> &'a [u8] {
+fn method<'a>(scope: &'a RequestScope<'_>) -> &'a [u8] {
     match (scope.page, scope.request.is_head) {
         (Some(_), true) => b"HEAD",
         (Some(_), false) => b"GET",
@@ -81,7 +81,7 @@ fn method<'a>(scope: &'a Scope<'_>) -> &'a [u8] {
 }
 
 /// The target to ask for: the client's own bytes, unless `proxy_pass` has a URI.
-fn write_target(proxy: &ProxyPass, scope: &Scope<'_>, out: &mut Vec<u8>) {
+fn write_target(proxy: &ProxyPass, scope: &RequestScope<'_>, out: &mut Vec<u8>) {
     let (path, query) = match scope.page {
         Some(page) => (&page.path[..], page.query.as_deref()),
         None => scope.request.path_and_query(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ending::Ending;
 use super::page::Replaced;
-use super::variables::Scope;
+use super::variables::RequestScope;
 use crate::config::model::{AddHeader, ProxyPass, Redirect};
 use crate::http::answer::reason;
 use crate::http::connection::Options;
@@ -164,7 +164,13 @@ impl<'a> Final<'a> {
     }
 
     /// Writes it into [`Scratch::head`], which is empty, with the fields to add.
-    pub fn write(&self, scope: Scope<'_>, ending: Ending, seen: Seen, scratch: &mut Scratch) {
+    pub fn write(
+        &self,
+        scope: RequestScope<'_>,
+        ending: Ending,
+        seen: Seen,
+        scratch: &mut Scratch,
+    ) {
         let Scratch { head: out, set: add, text: without, .. } = scratch;
         let mut scope = scope;
         add.clear();
@@ -177,7 +183,13 @@ impl<'a> Final<'a> {
         self.write_with(add, &scope, ending, out);
     }
 
-    fn write_with(&self, add: &SetFields, scope: &Scope<'_>, ending: Ending, out: &mut Vec<u8>) {
+    fn write_with(
+        &self,
+        add: &SetFields,
+        scope: &RequestScope<'_>,
+        ending: Ending,
+        out: &mut Vec<u8>,
+    ) {
         let keep_alive = scope.settings().keepalive_header.filter(|_| ending == Ending::Keep);
         let (hide, redirects) = match self.proxy {
             Some(proxy) => (&proxy.hide_headers[..], &proxy.redirects[..]),
@@ -218,7 +230,7 @@ fn persistence(ending: Ending, version: Version, keep_alive: Option<Duration>) -
 }
 
 /// Evaluates `add_header`, and what is left of an answer that a page takes the place of.
-fn fill_added(status: u16, scope: &Scope<'_>, add: &mut SetFields) {
+fn fill_added(status: u16, scope: &RequestScope<'_>, add: &mut SetFields) {
     let headers = &scope.settings().add_headers;
     for header in headers.iter().filter(|header| applies(header, status)) {
         add.add(&header.name, |out| scope.write(&header.value, out));
@@ -238,7 +250,12 @@ fn applies(header: &AddHeader, status: u16) -> bool {
 }
 
 /// `proxy_redirect`: appends what becomes of `url`, if a prefix fits.
-fn redirect(redirects: &[Redirect], scope: &Scope<'_>, url: &[u8], out: &mut Vec<u8>) -> bool {
+fn redirect(
+    redirects: &[Redirect],
+    scope: &RequestScope<'_>,
+    url: &[u8],
+    out: &mut Vec<u8>,
+) -> bool {
     let (mut from, mut to) = (Vec::new(), Vec::new());
     for redirect in redirects {
         from.clear();

@@ -9,7 +9,7 @@ use super::exchange::Exchange;
 use super::linger::Linger;
 use super::request::Request;
 use super::route::{head_limits, settings, tunnel_of};
-use super::transition::Event as Met;
+use super::transition::ExchangeEvent;
 use super::turn::Over;
 use super::upload::Upload;
 use crate::buffer::Buffer;
@@ -178,7 +178,7 @@ impl<N: Net> HttpSession<N> {
             Stage::HandingOver(_) => Next::Again,
             Stage::ReadingHead { .. } => self.refuse_head(Refusal::HeadTimedOut, client, shared),
             Stage::Serving(exchange) => match exchange.expired(shared.context.io.now) {
-                Some(met) => self.meet(met, client, shared),
+                Some(event) => self.react(event, client, shared),
                 None => Next::Wait,
             },
         }
@@ -198,9 +198,14 @@ impl<N: Net> HttpSession<N> {
     }
 
     /// Something happened to the exchange: it goes on in its own way.
-    fn meet(&mut self, met: Met, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
+    fn react(
+        &mut self,
+        event: ExchangeEvent,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Next {
         let Stage::Serving(exchange) = &mut self.stage else { return Next::Wait };
-        let next = match exchange.meet(met, client, &mut shared.context) {
+        let next = match exchange.react(event, client, &mut shared.context) {
             Ok(()) => None,
             Err(over) => self.after(over, client, shared),
         };
@@ -220,7 +225,7 @@ impl<N: Net> HttpSession<N> {
 
     /// Goes elsewhere.
     pub fn shift(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
-        self.meet(Met::Failed(Failure::MarkedDown), client, shared)
+        self.react(ExchangeEvent::Failed(Failure::MarkedDown), client, shared)
     }
 
     /// Ends what is going on; the client's connection is closed next.
@@ -378,11 +383,8 @@ impl<N: Net> HttpSession<N> {
         match scan.request_end(client.input.bytes(), limits) {
             Ok(None) => None,
             Ok(Some(length)) => {
-                let mut request = Request::broken(
-                    take_head(length, client, &mut shared.context),
-                    shared.context.places.take(),
-                );
-                let read = request.read();
+                let head = take_head(length, client, &mut shared.context);
+                let (request, read) = Request::read(head, shared.context.places.take());
                 Some(self.serve(request, read, began, client, shared))
             }
             Err(e) => Some(self.refuse(began, Refusal::Head(e), client, shared)),
@@ -401,7 +403,7 @@ impl<N: Net> HttpSession<N> {
         let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()).min(KEPT_OF_REFUSED);
         let head = take_head(line, client, &mut shared.context);
         shared.context.io.buffers.clear(&mut client.input);
-        self.serve(Request::broken(head, Vec::new()), Err(refusal), began, client, shared)
+        self.serve(Request::unread(head), Err(refusal), began, client, shared)
     }
 
     fn serve(

@@ -8,7 +8,7 @@ use crate::upstream::retry::Failure;
 
 /// What happens to an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ExchangeEvent {
     /// The server, or the way to it, failed.
     Failed(Failure),
     /// The request cannot be served any further.
@@ -23,7 +23,7 @@ pub enum Event {
 
 /// How an exchange stands when something happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct ExchangeState {
     /// The server's side.
     pub link: LinkState,
     /// The request's side.
@@ -71,7 +71,7 @@ pub enum DownloadState {
 
 /// What follows from an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum Reaction {
     /// Nothing.
     Ignore,
     /// The same server is asked again, on a fresh connection: it may have closed the pooled one as
@@ -94,23 +94,25 @@ pub enum Act {
 }
 
 /// What follows from `event`. The table of all cases is in the tests.
-pub fn decide(state: State, event: Event) -> Act {
+pub fn decide(state: ExchangeState, event: ExchangeEvent) -> Reaction {
     use DownloadState::{Awaited, Body, Ended, Untouched};
-    let lost = matches!(event, Event::Failed(Failure::Reset | Failure::Closed));
+    let lost = matches!(event, ExchangeEvent::Failed(Failure::Reset | Failure::Closed));
     match (event, state.download, state.link) {
-        (Event::ClientGone, ..) => Act::Leave,
-        (Event::ClientStalled, ..) => Act::Stall,
-        (Event::Done, Body, _) => Act::Complete,
-        (Event::Done, Untouched | Awaited | Ended, _) => Act::Ignore,
+        (ExchangeEvent::ClientGone, ..) => Reaction::Leave,
+        (ExchangeEvent::ClientStalled, ..) => Reaction::Stall,
+        (ExchangeEvent::Done, Body, _) => Reaction::Complete,
+        (ExchangeEvent::Done, Untouched | Awaited | Ended, _) => Reaction::Ignore,
         // Once a response has begun, nothing is repeated.
-        (Event::Failed(_) | Event::Refused(_), Body | Ended, _) => Act::Cut,
-        (Event::Refused(refusal), Untouched | Awaited, _) => Act::Refuse(refusal),
-        (Event::Failed(_), Untouched | Awaited, LinkState::None) => Act::Ignore,
-        (Event::Failed(failure), Untouched, LinkState::FromPool) if lost => match state.upload {
-            UploadState::Unsent | UploadState::Repeatable => Act::Resend,
-            UploadState::Spent => Act::GiveUp(failure),
-        },
-        (Event::Failed(failure), Untouched | Awaited, _) => Act::Retry(failure),
+        (ExchangeEvent::Failed(_) | ExchangeEvent::Refused(_), Body | Ended, _) => Reaction::Cut,
+        (ExchangeEvent::Refused(refusal), Untouched | Awaited, _) => Reaction::Refuse(refusal),
+        (ExchangeEvent::Failed(_), Untouched | Awaited, LinkState::None) => Reaction::Ignore,
+        (ExchangeEvent::Failed(failure), Untouched, LinkState::FromPool) if lost => {
+            match state.upload {
+                UploadState::Unsent | UploadState::Repeatable => Reaction::Resend,
+                UploadState::Spent => Reaction::GiveUp(failure),
+            }
+        }
+        (ExchangeEvent::Failed(failure), Untouched | Awaited, _) => Reaction::Retry(failure),
     }
 }
 
@@ -142,19 +144,19 @@ mod tests {
         DownloadState::Ended,
     ];
     const REFUSAL: Refusal = Refusal::BodyTooLarge;
-    const EVENTS: [Event; 12] = [
-        Event::Done,
-        Event::ClientGone,
-        Event::ClientStalled,
-        Event::Refused(REFUSAL),
-        Event::Failed(Failure::Refused),
-        Event::Failed(Failure::ConnectTimedOut),
-        Event::Failed(Failure::MarkedDown),
-        Event::Failed(Failure::Reset),
-        Event::Failed(Failure::Closed),
-        Event::Failed(Failure::SendTimedOut),
-        Event::Failed(Failure::ReadTimedOut),
-        Event::Failed(Failure::BadResponse),
+    const EVENTS: [ExchangeEvent; 12] = [
+        ExchangeEvent::Done,
+        ExchangeEvent::ClientGone,
+        ExchangeEvent::ClientStalled,
+        ExchangeEvent::Refused(REFUSAL),
+        ExchangeEvent::Failed(Failure::Refused),
+        ExchangeEvent::Failed(Failure::ConnectTimedOut),
+        ExchangeEvent::Failed(Failure::MarkedDown),
+        ExchangeEvent::Failed(Failure::Reset),
+        ExchangeEvent::Failed(Failure::Closed),
+        ExchangeEvent::Failed(Failure::SendTimedOut),
+        ExchangeEvent::Failed(Failure::ReadTimedOut),
+        ExchangeEvent::Failed(Failure::BadResponse),
     ];
 
     /// One letter a case. Rows are links, and in each the four downloads; columns are the events.
@@ -164,7 +166,7 @@ mod tests {
         let mut table = String::new();
         for link in LINKS {
             for download in DOWNLOADS {
-                let state = State { link, upload, download };
+                let state = ExchangeState { link, upload, download };
                 table.extend(EVENTS.map(|event| letter(event, decide(state, event))));
                 table.push(' ');
             }
@@ -173,18 +175,18 @@ mod tests {
         table
     }
 
-    fn letter(event: Event, act: Act) -> char {
+    fn letter(event: ExchangeEvent, act: Reaction) -> char {
         match act {
-            Act::Ignore => '-',
-            Act::Resend => 's',
-            Act::Retry(failure) if event == Event::Failed(failure) => 'r',
-            Act::GiveUp(failure) if event == Event::Failed(failure) => 'g',
-            Act::Refuse(refusal) if refusal == REFUSAL => 'a',
-            Act::Retry(_) | Act::GiveUp(_) | Act::Refuse(_) => '?',
-            Act::Cut => 'x',
-            Act::Complete => 'c',
-            Act::Leave => 'l',
-            Act::Stall => 't',
+            Reaction::Ignore => '-',
+            Reaction::Resend => 's',
+            Reaction::Retry(failure) if event == ExchangeEvent::Failed(failure) => 'r',
+            Reaction::GiveUp(failure) if event == ExchangeEvent::Failed(failure) => 'g',
+            Reaction::Refuse(refusal) if refusal == REFUSAL => 'a',
+            Reaction::Retry(_) | Reaction::GiveUp(_) | Reaction::Refuse(_) => '?',
+            Reaction::Cut => 'x',
+            Reaction::Complete => 'c',
+            Reaction::Leave => 'l',
+            Reaction::Stall => 't',
         }
     }
 

@@ -4,7 +4,8 @@ use super::ending::Ending;
 use super::own_answer::OwnAnswer;
 use super::page::Replaced;
 use super::step::Step;
-use super::transition::Event;
+use super::transition::ExchangeEvent;
+use crate::http::refusal::Refusal;
 use crate::upstream::group::Pick;
 
 /// How an exchange is over.
@@ -26,7 +27,7 @@ pub enum Turn {
     /// An attempt at this server.
     Try(Pick),
     /// What [`decide`] says.
-    Meet(Event),
+    Event(ExchangeEvent),
     /// The response head of this length is read.
     Judge(usize),
     /// An answer instead of a server's: the `error_page` for its status, if there is one.
@@ -40,15 +41,20 @@ pub enum Turn {
 }
 
 impl Turn {
+    /// The proxy cannot serve the request.
+    pub fn refused(refusal: Refusal) -> Turn {
+        Turn::Event(ExchangeEvent::Refused(refusal))
+    }
+
     /// What a step calls for.
     pub fn of(step: Step) -> Turn {
         match step {
             Step::Idle | Step::Moved => Turn::Rest,
             Step::Head(length) => Turn::Judge(length),
-            Step::Done => Turn::Meet(Event::Done),
-            Step::Failed(failure) => Turn::Meet(Event::Failed(failure)),
-            Step::Refused(refusal) => Turn::Meet(Event::Refused(refusal)),
-            Step::ClientGone => Turn::Meet(Event::ClientGone),
+            Step::Done => Turn::Event(ExchangeEvent::Done),
+            Step::Failed(failure) => Turn::Event(ExchangeEvent::Failed(failure)),
+            Step::Refused(refusal) => Turn::refused(refusal),
+            Step::ClientGone => Turn::Event(ExchangeEvent::ClientGone),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::http::head::{self, Version};
 use crate::http::target::{host_and_port, normalise};
 use crate::proxy::client::Facts;
 use crate::proxy::http::page::Page;
-use crate::proxy::http::request::{Request, Span};
+use crate::proxy::http::request::{HeadSpan, Request};
 use crate::proxy::http::route::{Site, location_of, settings};
 use crate::proxy::log::attempt_log::{AttemptLog, each, server_of};
 use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_local, write_line};
@@ -20,7 +20,7 @@ use crate::transport::proxy_protocol::ProxiedFrom;
 
 /// Everything that a variable may ask for.
 #[derive(Clone)]
-pub struct Scope<'a> {
+pub struct RequestScope<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// The place in it.
@@ -62,7 +62,7 @@ pub struct Answered<'a> {
     pub upstream_head: &'a [u8],
 }
 
-impl Scope<'_> {
+impl RequestScope<'_> {
     /// Appends a template's value.
     pub fn write(&self, template: &Template, out: &mut Vec<u8>) {
         for part in &template.parts {
@@ -229,7 +229,7 @@ impl Scope<'_> {
     }
 
     /// A part of the request line; `None` where the line could not be read.
-    fn known(&self, part: Span) -> Option<&[u8]> {
+    fn known(&self, part: HeadSpan) -> Option<&[u8]> {
         Some(self.request.at(part)).filter(|bytes| !bytes.is_empty())
     }
 

@@ -74,9 +74,9 @@ impl LimitedLog {
         let level = if next.is_some() { log::Level::Info } else { log::Level::Warn };
         self.write(now, Topic::Servers, level, || {
             let (whose, otherwise) = words();
-            let (name, at) = (&group.name, Named(&group.servers[server.0]));
+            let (name, at) = (&group.name, ServerWords(&group.servers[server.0]));
             let becomes = match next {
-                Some(next) => format!("moves to {}", Named(&group.servers[next.0])),
+                Some(next) => format!("moves to {}", ServerWords(&group.servers[next.0])),
                 None => otherwise,
             };
             format!("upstream \"{name}\": {at} {}; {whose} {becomes}", failure.words())
@@ -139,9 +139,9 @@ const LEVELS: [log::Level; 3] = [log::Level::Error, log::Level::Warn, log::Level
 const TOLD_A_SECOND: usize = 10;
 
 /// A server in log lines: its address, and its name where that is another.
-pub struct Named<'a>(pub &'a Server);
+pub struct ServerWords<'a>(pub &'a Server);
 
-impl fmt::Display for Named<'_> {
+impl fmt::Display for ServerWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.0.address.to_string();
         if *address == *self.0.name {

@@ -36,8 +36,8 @@ pub struct Passthrough<N: Net> {
     /// The configuration that it began with.
     pub(super) config: Arc<Config>,
     pub(super) generation: u64,
-    pub(super) subject: Subject<N>,
-    stage: Stage<N>,
+    pub(super) carried: Carried<N>,
+    course: Course<N>,
     /// Which servers are asked.
     pub(super) attempts: Attempts,
     /// When it began.
@@ -51,7 +51,7 @@ pub struct Passthrough<N: Net> {
 }
 
 /// What is passed on.
-pub(super) enum Subject<N: Net> {
+pub(super) enum Carried<N: Net> {
     /// What a server of `stream {}` accepts.
     Stream(StreamServerId),
     /// HTTP/2, by the `h2c_tunnel` of a virtual server.
@@ -69,7 +69,7 @@ pub struct Passed {
     pub sent: u64,
 }
 
-enum Stage<N: Net> {
+enum Course<N: Net> {
     /// No server accepts it.
     Nowhere,
     /// The connection is being made.
@@ -86,7 +86,7 @@ impl<N: Net> Passthrough<N> {
         client: &Client<N>,
         context: &mut Context<N>,
     ) -> Passthrough<N> {
-        Passthrough::begin(Subject::Stream(server), remote, client, context)
+        Passthrough::begin(Carried::Stream(server), remote, client, context)
     }
 
     /// The same for the `h2c_tunnel` of a virtual server.
@@ -96,11 +96,11 @@ impl<N: Net> Passthrough<N> {
         client: &Client<N>,
         context: &mut Context<N>,
     ) -> Passthrough<N> {
-        Passthrough::begin(Subject::H2c(server), remote, client, context)
+        Passthrough::begin(Carried::H2c(server), remote, client, context)
     }
 
     fn begin(
-        subject: Subject<N>,
+        carried: Carried<N>,
         remote: Option<Address>,
         client: &Client<N>,
         context: &mut Context<N>,
@@ -108,8 +108,8 @@ impl<N: Net> Passthrough<N> {
         let mut passthrough = Passthrough {
             config: Arc::clone(context.servers.config()),
             generation: context.servers.generation(),
-            subject,
-            stage: Stage::Nowhere,
+            carried,
+            course: Course::Nowhere,
             attempts: Attempts::default(),
             began: context.io.now,
             status: 0,
@@ -117,7 +117,7 @@ impl<N: Net> Passthrough<N> {
             passed: Passed::default(),
         };
         if let Some(terms) =
-            terms(&passthrough.config, passthrough.generation, &passthrough.subject)
+            terms(&passthrough.config, passthrough.generation, &passthrough.carried)
         {
             let choice = passthrough.attempts.first(&terms, words, context);
             passthrough.follow(choice, client, context);
@@ -131,13 +131,13 @@ impl<N: Net> Passthrough<N> {
         Passthrough {
             config: Arc::clone(&asked.config),
             generation: asked.generation,
-            stage: Stage::Open { socket: connection.socket, pick, tunnel },
+            course: Course::Open { socket: connection.socket, pick, tunnel },
             attempts,
             began: now,
             status: download.status,
             remote: None,
             passed: Passed::default(),
-            subject: Subject::Upgraded(Box::new((asked, download))),
+            carried: Carried::Upgraded(Box::new((asked, download))),
         }
     }
 
@@ -145,12 +145,12 @@ impl<N: Net> Passthrough<N> {
     fn follow(&mut self, choice: Choice, client: &Client<N>, context: &mut Context<N>) {
         let mut choice = choice;
         while let Choice::Server(pick) = choice {
-            let Some(terms) = terms(&self.config, self.generation, &self.subject) else { break };
+            let Some(terms) = terms(&self.config, self.generation, &self.carried) else { break };
             self.attempts.log.begin(terms.group.id, Some(pick.at.server), context.io.now);
             let owner = Owner::Upstream(client.facts.session);
             match self.attempts.dial(pick, &terms, owner, words, context) {
                 Begun::Dialling(dial, pick) => {
-                    self.stage = Stage::Connecting { dial, pick };
+                    self.course = Course::Connecting { dial, pick };
                     return;
                 }
                 Begun::Lacking => break,
@@ -165,13 +165,13 @@ impl<N: Net> Passthrough<N> {
     /// Does everything that can be done now.
     pub fn run(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
         for _ in 0..context.io.tuning.relay_rounds {
-            let moved = match &self.stage {
-                Stage::Nowhere => return Next::Close(CloseReason::Done),
-                Stage::Connecting { .. } if client.socket.is_broken() => {
+            let moved = match &self.course {
+                Course::Nowhere => return Next::Close(CloseReason::Done),
+                Course::Connecting { .. } if client.socket.is_broken() => {
                     return Next::Close(CloseReason::ClientLeft);
                 }
-                Stage::Connecting { .. } => self.connect(client, context),
-                Stage::Open { .. } => match self.relay(client, context) {
+                Course::Connecting { .. } => self.connect(client, context),
+                Course::Open { .. } => match self.relay(client, context) {
                     Ok(moved) => moved,
                     // The tunnel has armed the resets that show a cut.
                     Err(Closed::Whole | Closed::Cut) => return Next::Close(CloseReason::Done),
@@ -186,7 +186,7 @@ impl<N: Net> Passthrough<N> {
 
     /// Looks after a connect under way. Whether it came to its end.
     fn connect(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> bool {
-        let Stage::Connecting { dial, .. } = &mut self.stage else { return false };
+        let Course::Connecting { dial, .. } = &mut self.course else { return false };
         match dial.poll(context.io.now) {
             Dialled::Pending => return false,
             Dialled::Open => self.open(client, context),
@@ -197,8 +197,8 @@ impl<N: Net> Passthrough<N> {
 
     /// The server accepted: that is all that can be asked of it here.
     fn open(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Nowhere);
-        let (Stage::Connecting { dial, mut pick }, Some(pass)) = (stage, self.pass()) else {
+        let course = std::mem::replace(&mut self.course, Course::Nowhere);
+        let (Course::Connecting { dial, mut pick }, Some(pass)) = (course, self.pass()) else {
             return;
         };
         let now = context.io.now;
@@ -216,14 +216,14 @@ impl<N: Net> Passthrough<N> {
         let up = Direction::behind(up, received);
         let down = Direction::new(Flow::new(Buffer::default(), now));
         let tunnel = Tunnel::new(up, down, room, half_close, now);
-        self.stage = Stage::Open { socket: dial.into_socket(), pick, tunnel };
+        self.course = Course::Open { socket: dial.into_socket(), pick, tunnel };
     }
 
     fn relay(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Result<bool, Closed> {
-        let Stage::Open { socket, tunnel, .. } = &mut self.stage else { return Ok(false) };
+        let Course::Open { socket, tunnel, .. } = &mut self.course else { return Ok(false) };
         let first = tunnel.down.received == 0;
         let moved = tunnel.pass(&mut client.socket, socket, &mut context.io)?;
-        let is_answered = matches!(self.subject, Subject::Upgraded(_));
+        let is_answered = matches!(self.carried, Carried::Upgraded(_));
         if first && tunnel.down.received > 0 && !is_answered {
             self.attempts.log.first_byte(context.io.now);
         }
@@ -232,9 +232,9 @@ impl<N: Net> Passthrough<N> {
 
     /// The attempt failed: tries elsewhere if that is allowed.
     fn move_on(&mut self, failure: Failure, client: &Client<N>, context: &mut Context<N>) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Nowhere);
-        let terms = terms(&self.config, self.generation, &self.subject);
-        let (Stage::Connecting { dial, pick }, Some(terms)) = (stage, terms) else { return };
+        let course = std::mem::replace(&mut self.course, Course::Nowhere);
+        let terms = terms(&self.config, self.generation, &self.carried);
+        let (Course::Connecting { dial, pick }, Some(terms)) = (course, terms) else { return };
         context.io.close(dial.into_socket());
         let choice = self.attempts.failed(pick, failure, UNSENT, &terms, words, context);
         self.follow(choice, client, context);
@@ -242,35 +242,35 @@ impl<N: Net> Passthrough<N> {
 
     /// Notes an event of the server's socket.
     pub fn note_upstream(&mut self, event: &Event) {
-        match &mut self.stage {
-            Stage::Connecting { dial, .. } => dial.note(event),
-            Stage::Open { socket, .. } => socket.note(event),
-            Stage::Nowhere => {}
+        match &mut self.course {
+            Course::Connecting { dial, .. } => dial.note(event),
+            Course::Open { socket, .. } => socket.note(event),
+            Course::Nowhere => {}
         }
     }
 
     /// The moment by which something has to have happened.
     pub fn deadline(&self) -> Time {
-        match &self.stage {
-            Stage::Nowhere => Time::NEVER,
-            Stage::Connecting { dial, .. } => dial.deadline(),
-            Stage::Open { tunnel, .. } => tunnel.since + self.timeout(),
+        match &self.course {
+            Course::Nowhere => Time::NEVER,
+            Course::Connecting { dial, .. } => dial.deadline(),
+            Course::Open { tunnel, .. } => tunnel.since + self.timeout(),
         }
     }
 
     /// Acts on the deadline, which has passed.
     pub fn expire(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
-        match &mut self.stage {
-            Stage::Connecting { .. } => {
+        match &mut self.course {
+            Course::Connecting { .. } => {
                 self.move_on(Failure::ConnectTimedOut, client, context);
                 self.run(client, context)
             }
             // Silence says nothing about the server.
-            Stage::Open { socket, tunnel, .. } => {
+            Course::Open { socket, tunnel, .. } => {
                 tunnel.cut(&mut client.socket, socket);
                 Next::Close(CloseReason::Done)
             }
-            Stage::Nowhere => Next::Close(CloseReason::Done),
+            Course::Nowhere => Next::Close(CloseReason::Done),
         }
     }
 
@@ -279,41 +279,41 @@ impl<N: Net> Passthrough<N> {
         let (News::Out(at) | News::Back(at)) = news;
         let is_backup =
             |server: ServerId| self.config.groups[at.group.id.0].servers[server.0].backup;
-        match (&self.stage, news) {
-            (Stage::Connecting { pick, .. }, News::Out(_)) => pick.at == *at,
-            (Stage::Open { .. }, _) if self.follows() == Follows::Server => false,
-            (Stage::Open { pick, .. }, News::Out(_)) => pick.at == *at,
-            (Stage::Open { pick, .. }, News::Back(_)) => {
+        match (&self.course, news) {
+            (Course::Connecting { pick, .. }, News::Out(_)) => pick.at == *at,
+            (Course::Open { .. }, _) if self.follows() == Follows::Server => false,
+            (Course::Open { pick, .. }, News::Out(_)) => pick.at == *at,
+            (Course::Open { pick, .. }, News::Back(_)) => {
                 pick.at.group == at.group && is_backup(pick.at.server) && !is_backup(at.server)
             }
-            (Stage::Connecting { .. }, News::Back(_)) | (Stage::Nowhere, _) => false,
+            (Course::Connecting { .. }, News::Back(_)) | (Course::Nowhere, _) => false,
         }
     }
 
     /// Goes elsewhere: by itself while nothing was sent, else by being closed.
     pub fn shift(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
-        match &self.stage {
-            Stage::Connecting { .. } => {
+        match &self.course {
+            Course::Connecting { .. } => {
                 self.move_on(Failure::MarkedDown, client, context);
                 self.run(client, context)
             }
-            Stage::Open { .. } | Stage::Nowhere => Next::Close(CloseReason::Done),
+            Course::Open { .. } | Course::Nowhere => Next::Close(CloseReason::Done),
         }
     }
 
     /// Goes over to the newest configuration, where the connection would go to its server too:
     /// there it hears of what happens to the server. Whether it did.
     pub fn adopt_newest(&mut self, client: &Client<N>, context: &mut Context<N>) -> bool {
-        let (Stage::Connecting { pick, .. } | Stage::Open { pick, .. }) = &mut self.stage else {
+        let (Course::Connecting { pick, .. } | Course::Open { pick, .. }) = &mut self.course else {
             return false;
         };
         let listen = context.servers.listen(client.facts.listener);
         let tunnel = listen.and_then(|listen| tunnel_of(context.servers.config(), listen));
         let Some(virtual_server) = tunnel else { return false };
-        let subject = Subject::H2c(virtual_server);
+        let carried = Carried::H2c(virtual_server);
         let config = Arc::clone(context.servers.config());
         let generation = context.servers.generation();
-        let Some(pass) = pass(&config, &subject) else { return false };
+        let Some(pass) = pass(&config, &carried) else { return false };
         let group = GroupAt { generation, id: pass.group };
         let (old, new) = (&self.config.groups[pick.at.group.id.0], &config.groups[group.id.0]);
         // A group may name an address more than once.
@@ -333,7 +333,7 @@ impl<N: Net> Passthrough<N> {
             Some(server) => renamed(server).next().map(|server| (group.id, Some(server))),
             None => Some((group.id, None)),
         });
-        (self.config, self.generation, self.subject) = (config, generation, subject);
+        (self.config, self.generation, self.carried) = (config, generation, carried);
         true
     }
 
@@ -347,23 +347,23 @@ impl<N: Net> Passthrough<N> {
         if self.generation > generation {
             return None;
         }
-        match &mut self.stage {
-            Stage::Open { socket, tunnel, .. } => tunnel.cut(&mut client.socket, socket),
-            Stage::Connecting { .. } => client.socket.reset_on_close(),
-            Stage::Nowhere => {}
+        match &mut self.course {
+            Course::Open { socket, tunnel, .. } => tunnel.cut(&mut client.socket, socket),
+            Course::Connecting { .. } => client.socket.reset_on_close(),
+            Course::Nowhere => {}
         }
         Some(CloseReason::Done)
     }
 
     /// Writes the log lines and gives everything back that is not its own.
     pub fn finish(mut self, client: &mut Client<N>, context: &mut Context<N>) {
-        match std::mem::replace(&mut self.stage, Stage::Nowhere) {
-            Stage::Nowhere => {}
-            Stage::Connecting { dial, pick } => {
+        match std::mem::replace(&mut self.course, Course::Nowhere) {
+            Course::Nowhere => {}
+            Course::Connecting { dial, pick } => {
                 context.io.close(dial.into_socket());
                 context.servers.conclude(pick, Verdict::Abandoned, &mut context.io);
             }
-            Stage::Open { mut socket, pick, mut tunnel } => {
+            Course::Open { mut socket, pick, mut tunnel } => {
                 // Closed by us, perhaps in the middle of what was being said.
                 if self.is_recallable() {
                     tunnel.cut(&mut client.socket, &mut socket);
@@ -379,7 +379,7 @@ impl<N: Net> Passthrough<N> {
             self.status = LEFT;
         }
         self.log(client, context);
-        if let Subject::Upgraded(of) = self.subject {
+        if let Carried::Upgraded(of) = self.carried {
             let (mut asked, mut download) = *of;
             download.release(&mut context.io);
             asked.release(context);
@@ -389,13 +389,13 @@ impl<N: Net> Passthrough<N> {
     fn account_for(&mut self, tunnel: &Tunnel<N>) {
         self.passed = Passed { received: tunnel.up.received, sent: tunnel.down.delivered };
         let log = &mut self.attempts.log;
-        match &mut self.subject {
-            Subject::Stream(_) => {}
+        match &mut self.carried {
+            Carried::Stream(_) => {}
             // Of a connection that is logged as a request, all but the line that it begins with.
-            Subject::H2c(_) => {
+            Carried::H2c(_) => {
                 log.body_received = tunnel.up.received.saturating_sub(LINE.len() as u64);
             }
-            Subject::Upgraded(of) => {
+            Carried::Upgraded(of) => {
                 of.1.sent += tunnel.down.delivered;
                 log.body_received += tunnel.up.received;
                 log.of_body(tunnel.down.received as usize);
@@ -407,14 +407,14 @@ impl<N: Net> Passthrough<N> {
 
     /// How it is passed on, unless it began as a request.
     fn pass(&self) -> Option<&StreamPass> {
-        pass(&self.config, &self.subject)
+        pass(&self.config, &self.carried)
     }
 
     /// How long both directions may be silent.
     fn timeout(&self) -> Duration {
-        match &self.subject {
-            Subject::Upgraded(of) => of.0.pass().read_timeout,
-            Subject::Stream(_) | Subject::H2c(_) => {
+        match &self.carried {
+            Carried::Upgraded(of) => of.0.pass().read_timeout,
+            Carried::Stream(_) | Carried::H2c(_) => {
                 self.pass().map_or(Duration::ZERO, |pass| pass.timeout)
             }
         }
@@ -427,11 +427,11 @@ impl<N: Net> Passthrough<N> {
 }
 
 /// How connections are passed on that did not begin as a request.
-fn pass<'a, N: Net>(config: &'a Config, subject: &Subject<N>) -> Option<&'a StreamPass> {
-    match subject {
-        Subject::Stream(id) => Some(&config.stream_servers[id.0].pass),
-        Subject::H2c(id) => config.virtual_servers[id.0].h2c.as_ref(),
-        Subject::Upgraded(_) => None,
+fn pass<'a, N: Net>(config: &'a Config, carried: &Carried<N>) -> Option<&'a StreamPass> {
+    match carried {
+        Carried::Stream(id) => Some(&config.stream_servers[id.0].pass),
+        Carried::H2c(id) => config.virtual_servers[id.0].h2c.as_ref(),
+        Carried::Upgraded(_) => None,
     }
 }
 
@@ -439,9 +439,9 @@ fn pass<'a, N: Net>(config: &'a Config, subject: &Subject<N>) -> Option<&'a Stre
 fn terms<'a, N: Net>(
     config: &'a Config,
     generation: u64,
-    subject: &Subject<N>,
+    carried: &Carried<N>,
 ) -> Option<Terms<'a>> {
-    let pass = pass(config, subject)?;
+    let pass = pass(config, carried)?;
     Some(Terms {
         config,
         group: GroupAt { generation, id: pass.group },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::passthrough::{Passed, Passthrough, Subject};
+use super::passthrough::{Carried, Passed, Passthrough};
 use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::config::model::{Config, VirtualServerId};
@@ -23,15 +23,15 @@ use crate::time::{Time, WallTime};
 impl<N: Net> Passthrough<N> {
     /// Writes what became of the connection.
     pub(super) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
-        let server = match &self.subject {
-            Subject::Stream(server) => &self.config.stream_servers[server.0],
-            Subject::H2c(server) => return self.log_as_request(*server, client, context),
-            Subject::Upgraded(of) => {
+        let server = match &self.carried {
+            Carried::Stream(server) => &self.config.stream_servers[server.0],
+            Carried::H2c(server) => return self.log_as_request(*server, client, context),
+            Carried::Upgraded(of) => {
                 let (asked, download) = &**of;
                 return asked.log(client, &self.attempts.log, download.answered(), context);
             }
         };
-        let scope = Scope {
+        let scope = StreamScope {
             config: &self.config,
             client: &client.facts,
             remote: self.remote.as_ref().unwrap_or(&client.facts.peer),
@@ -65,7 +65,7 @@ impl<N: Net> Passthrough<N> {
             config: Arc::clone(&self.config),
             generation: self.generation,
             site: Site { server, location: None },
-            request: Request::broken(head, Vec::new()),
+            request: Request::unread(head),
             started: self.began,
             remote: self.remote.clone(),
             page: None,
@@ -82,7 +82,7 @@ impl<N: Net> Passthrough<N> {
 }
 
 /// Everything that a variable may ask for.
-struct Scope<'a> {
+struct StreamScope<'a> {
     config: &'a Config,
     client: &'a Facts,
     remote: &'a Address,
@@ -93,7 +93,7 @@ struct Scope<'a> {
     wall: WallTime,
 }
 
-impl Scope<'_> {
+impl StreamScope<'_> {
     /// Appends a variable's value; none where it has none.
     fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
         let proxied = self.client.proxied.as_ref();

@@ -124,6 +124,11 @@ pub(super) fn unsupported<T>(word: &Word, reason: &'static str) -> Result<T, Fau
     at(word, BuildError::Unsupported { what: word.text.clone(), reason })
 }
 
+/// A name without addresses.
+pub(super) fn not_found(word: &Word, what: &'static str, name: &str) -> Fault {
+    Fault::new(word.at, BuildError::HostNotFound { what, name: name.into() })
+}
+
 /// A field name: RFC 9110, section 5.6.2.
 pub(super) fn field_name(word: &Word) -> Result<Box<[u8]>, Fault> {
     let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -133,9 +138,20 @@ pub(super) fn field_name(word: &Word) -> Result<Box<[u8]>, Fault> {
     Ok(word.text.as_bytes().into())
 }
 
+/// A status within a range.
+pub(super) fn status(word: &Word, least: u16, most: u16) -> Result<u16, Fault> {
+    match word.text.parse() {
+        Ok(code) if (least..=most).contains(&code) && word.text.len() == 3 => Ok(code),
+        Ok(_) | Err(_) => at(word, BuildError::Status(word.text.clone())),
+    }
+}
+
 /// Replaces an inherited value if the level sets one.
 pub(super) fn set<T>(inherited: &mut T, here: Option<T>) {
     if let Some(here) = here {
         *inherited = here;
     }
 }
+
+/// Why `~` is refused.
+pub(super) const NO_REGEX: &str = "there are no regular expressions";

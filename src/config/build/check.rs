@@ -2,121 +2,99 @@
 
 use std::collections::HashSet;
 
-use super::Placed;
+use super::builder::Builder;
 use super::error::{BuildError, Remark};
-use crate::config::diagnostic::{Fault, FaultList};
+use crate::config::diagnostic::Fault;
 use crate::config::directives::{self, Contexts, IN_STREAM, Kind, KnownDirective};
 use crate::config::tree::Directive;
 use crate::config::unsupported;
 
-/// What a check of directives finds.
-#[derive(Default)]
-pub(super) struct Findings {
-    pub(super) faults: FaultList,
-    pub(super) remarks: Vec<Placed>,
-    pub(super) gaps: Gaps,
+/// Checks the directives of the command line.
+pub(super) fn main_only(builder: &mut Builder, directives: &mut [Directive]) {
+    block(builder, directives, Contexts::MAIN);
+    // These directives are checked again together with all others.
+    builder.remarks.clear();
 }
 
-/// What directives that were refused or never read might have defined.
-#[derive(Default)]
-pub(super) struct Gaps {
-    /// First arguments of refused directives, in lowercase.
-    names: HashSet<String>,
-    /// Whether part of the text was not read.
-    unread: bool,
+/// Checks a whole file.
+pub(super) fn file(builder: &mut Builder, directives: &mut [Directive]) {
+    let is_http = |directive: &Directive| directive.name == "http";
+    let only_http = |directive: &Directive| {
+        directives::find(&directive.name, Contexts::HTTP).is_some()
+            && directives::find(&directive.name, Contexts::MAIN).is_none()
+    };
+    // A file with the contents of `http {}` but no `http {}` around them is a fragment for
+    // inclusion.
+    let fragment = !directives.iter().any(is_http) && directives.iter().any(only_http);
+    let contexts = if fragment { Contexts::MAIN.or(Contexts::HTTP) } else { Contexts::MAIN };
+    block(builder, directives, contexts);
 }
 
-impl Gaps {
-    /// Whether `name` may be unknown only because of another error.
-    pub(super) fn may_define(&self, name: &str) -> bool {
-        self.unread || self.names.contains(&name.to_lowercase())
+fn block(builder: &mut Builder, directives: &mut [Directive], contexts: Contexts) {
+    let passes_on = directives.iter().any(|directive| directive.name == "proxy_pass");
+    let mut around = Around { contexts, seen: HashSet::new(), passes_on };
+    for directive in directives {
+        if !directive.sound {
+            builder.gaps.add(directive);
+            continue;
+        }
+        if let Err(fault) = check(builder, directive, &mut around) {
+            builder.faults.note(fault);
+            builder.gaps.add(directive);
+            directive.sound = false;
+        }
     }
 }
 
-impl Findings {
-    /// Checks the directives of the command line.
-    pub(super) fn main_only(&mut self, directives: &mut [Directive]) {
-        self.block(directives, Contexts::MAIN);
-        // These directives are checked again together with all others.
-        self.remarks.clear();
+fn check(
+    builder: &mut Builder,
+    directive: &mut Directive,
+    around: &mut Around,
+) -> Result<(), Fault> {
+    // The contents are checked even if the block itself is misplaced.
+    if directives::is_block(&directive.name)
+        && let Some(inside) = &mut directive.block
+    {
+        block(builder, inside, contexts_inside(&directive.name, around.contexts));
     }
-
-    /// Checks a whole file.
-    pub(super) fn file(&mut self, directives: &mut [Directive]) {
-        let is_http = |directive: &Directive| directive.name == "http";
-        let only_http = |directive: &Directive| {
-            directives::find(&directive.name, Contexts::HTTP).is_some()
-                && directives::find(&directive.name, Contexts::MAIN).is_none()
-        };
-        // A file with the contents of `http {}` but no `http {}` around them is a fragment for
-        // inclusion.
-        let fragment = !directives.iter().any(is_http) && directives.iter().any(only_http);
-        let contexts = if fragment { Contexts::MAIN.or(Contexts::HTTP) } else { Contexts::MAIN };
-        self.block(directives, contexts);
+    let Some(known) = directives::find(&directive.name, around.contexts) else {
+        return Err(not_here(directive, around.contexts));
+    };
+    let is_first = around.seen.insert(known.name);
+    if let Err(fault) = form(directive, known) {
+        let is_usable = directive.block.is_some() && directive.args.len() > known.most;
+        if !is_usable || !directives::is_block(known.name) {
+            return Err(fault);
+        }
+        builder.faults.note(fault);
     }
-
-    fn block(&mut self, directives: &mut [Directive], contexts: Contexts) {
-        let passes_on = directives.iter().any(|directive| directive.name == "proxy_pass");
-        let mut around = Around { contexts, seen: HashSet::new(), passes_on };
-        for directive in directives {
-            if !directive.sound {
-                self.gaps.unread |= directive.is_unread();
-                continue;
-            }
-            if let Err(fault) = self.directive(directive, &mut around) {
-                self.faults.note(fault);
-                self.gaps.names.extend(directive.args.first().map(|word| word.text.to_lowercase()));
-                directive.sound = false;
-            }
+    match known.kind {
+        Kind::Once | Kind::Block if !is_first => {
+            let error = BuildError::Duplicate(directive.name.clone());
+            return Err(Fault::new(directive.at, error));
         }
-    }
-
-    fn directive(&mut self, directive: &mut Directive, around: &mut Around) -> Result<(), Fault> {
-        // The contents are checked even if the block itself is misplaced.
-        if directives::is_block(&directive.name)
-            && let Some(inside) = &mut directive.block
-        {
-            self.block(inside, contexts_inside(&directive.name, around.contexts));
+        Kind::Once | Kind::Many | Kind::Block | Kind::Blocks => {}
+        Kind::Hint => {
+            builder.remark(directive.at, Remark::Hint(known.name));
         }
-        let Some(known) = directives::find(&directive.name, around.contexts) else {
-            return Err(not_here(directive, around.contexts));
-        };
-        let is_first = around.seen.insert(known.name);
-        if let Err(fault) = form(directive, known) {
-            let is_usable = directive.block.is_some() && directive.args.len() > known.most;
-            if !is_usable || !directives::is_block(known.name) {
-                return Err(fault);
-            }
-            self.faults.note(fault);
-        }
-        match known.kind {
-            Kind::Once | Kind::Block if !is_first => {
-                let error = BuildError::Duplicate(directive.name.clone());
-                return Err(Fault::new(directive.at, error));
-            }
-            Kind::Once | Kind::Many | Kind::Block | Kind::Blocks => {}
-            Kind::Hint => {
-                self.remarks.push((Some(directive.at), Remark::Hint(known.name)));
-            }
-            Kind::Only(word) => only(directive, word)?,
-            Kind::Undone(reason) => {
-                let off = matches!(directive.args.as_slice(), [word] if word.text == "off");
-                if !off {
-                    let remark = Remark::Undone { name: known.name, reason };
-                    self.remarks.push((Some(directive.at), remark));
-                }
-            }
-            Kind::BesideProxyPass if !around.passes_on => {
-                return Err(Fault::new(directive.at, BuildError::TryFiles));
-            }
-            Kind::BesideProxyPass => {
-                let reason = "every request is passed on, files are not looked for";
+        Kind::Only(word) => only(directive, word)?,
+        Kind::Undone(reason) => {
+            let off = matches!(directive.args.as_slice(), [word] if word.text == "off");
+            if !off {
                 let remark = Remark::Undone { name: known.name, reason };
-                self.remarks.push((Some(directive.at), remark));
+                builder.remark(directive.at, remark);
             }
         }
-        Ok(())
+        Kind::BesideProxyPass if !around.passes_on => {
+            return Err(Fault::new(directive.at, BuildError::TryFiles));
+        }
+        Kind::BesideProxyPass => {
+            let reason = "every request is passed on, files are not looked for";
+            let remark = Remark::Undone { name: known.name, reason };
+            builder.remark(directive.at, remark);
+        }
     }
+    Ok(())
 }
 
 /// What is known about the block that a directive stands in.

@@ -3,10 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::Builder;
-use super::block::{Block, at, first, others, switch, time, unsupported, within};
+use super::block::{Block, at, first, not_found, others, switch, time, unsupported, within};
+use super::builder::Builder;
 use super::error::BuildError;
-use super::upstream::{not_found, resolve};
 use crate::address::Address;
 use crate::config::diagnostic::{Fault, FaultList};
 use crate::config::lexer::{Span, Word};
@@ -42,75 +41,6 @@ enum Claim {
     Named,
 }
 
-impl Builder {
-    /// Adds the addresses that one server of `http {}` listens on.
-    pub(super) fn listens(
-        &mut self,
-        block: Block<'_>,
-        server_at: Span,
-        server: VirtualServerId,
-        listens: &mut Listens,
-    ) {
-        let serves = Serves::Http { servers: vec![server], default: server };
-        // If a `listen` was refused, the address is unknown.
-        if block.one("listen").is_none() && block.is_whole() {
-            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80);
-            self.keep(listens.add(KnownListen::new(Address::Inet(any), serves.clone(), server_at)));
-        }
-        for line in block.many("listen") {
-            let added = self.listen(line, &serves, listens);
-            self.keep(added);
-        }
-    }
-
-    /// Adds the addresses that one server of `stream {}` listens on.
-    pub(super) fn stream_listens(
-        &mut self,
-        block: Block<'_>,
-        server_at: Span,
-        server: StreamServerId,
-        listens: &mut Listens,
-    ) {
-        if block.one("listen").is_none() && block.is_whole() {
-            self.faults.note(Fault::new(server_at, BuildError::NoListen));
-        }
-        for line in block.many("listen") {
-            let added = self.listen(line, &Serves::Stream(server), listens);
-            self.keep(added);
-        }
-    }
-
-    fn listen(
-        &mut self,
-        line: &Directive,
-        serves: &Serves,
-        listens: &mut Listens,
-    ) -> Result<(), Fault> {
-        let word = first(line);
-        let place = value::listen_place(&word.text).map_err(|e| Fault::new(word.at, e))?;
-        let place = match place {
-            UnresolvedAddress::Inet(Host::Any, port) => {
-                UnresolvedAddress::Inet(Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
-            }
-            place @ (UnresolvedAddress::Inet(Host::Ip(_) | Host::Name(_), _)
-            | UnresolvedAddress::Unix(_)) => place,
-        };
-        if self.layer == Layer::Stream && matches!(place, UnresolvedAddress::Inet(_, None)) {
-            return at(word, BuildError::NoPort(word.text.clone()));
-        }
-        let addresses = resolve(&place, 80, &mut self.around.names)
-            .ok_or_else(|| not_found(word, "listen", &word.text))?;
-        for address in addresses {
-            let mut found = KnownListen::new(address, serves.clone(), word.at);
-            for parameter in others(line) {
-                option(parameter, &mut found)?;
-            }
-            listens.add(found)?;
-        }
-        Ok(())
-    }
-}
-
 impl KnownListen {
     fn new(address: Address, serves: Serves, at: Span) -> KnownListen {
         let listen = Listen {
@@ -129,6 +59,74 @@ impl KnownListen {
 }
 
 impl Listens {
+    /// Adds the addresses that one server of `http {}` listens on.
+    pub(super) fn add_server(
+        &mut self,
+        builder: &mut Builder,
+        block: Block<'_>,
+        server_at: Span,
+        server: VirtualServerId,
+    ) {
+        let serves = Serves::Http { servers: vec![server], default: server };
+        // If a `listen` was refused, the address is unknown.
+        if block.one("listen").is_none() && block.is_whole() {
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80);
+            let all = KnownListen::new(Address::Inet(any), serves.clone(), server_at);
+            builder.keep(self.add(all));
+        }
+        for line in block.many("listen") {
+            let added = self.listen(builder, line, &serves);
+            builder.keep(added);
+        }
+    }
+
+    /// Adds the addresses that one server of `stream {}` listens on.
+    pub(super) fn add_stream_server(
+        &mut self,
+        builder: &mut Builder,
+        block: Block<'_>,
+        server_at: Span,
+        server: StreamServerId,
+    ) {
+        if block.one("listen").is_none() && block.is_whole() {
+            builder.faults.note(Fault::new(server_at, BuildError::NoListen));
+        }
+        for line in block.many("listen") {
+            let added = self.listen(builder, line, &Serves::Stream(server));
+            builder.keep(added);
+        }
+    }
+
+    fn listen(
+        &mut self,
+        builder: &mut Builder,
+        line: &Directive,
+        serves: &Serves,
+    ) -> Result<(), Fault> {
+        let word = first(line);
+        let place = value::listen_place(&word.text).map_err(|e| Fault::new(word.at, e))?;
+        let place = match place {
+            UnresolvedAddress::Inet(Host::Any, port) => {
+                UnresolvedAddress::Inet(Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
+            }
+            place @ (UnresolvedAddress::Inet(Host::Ip(_) | Host::Name(_), _)
+            | UnresolvedAddress::Unix(_)) => place,
+        };
+        if builder.layer == Layer::Stream && matches!(place, UnresolvedAddress::Inet(_, None)) {
+            return at(word, BuildError::NoPort(word.text.clone()));
+        }
+        let addresses =
+            builder.resolve(&place).ok_or_else(|| not_found(word, "listen", &word.text))?;
+        for address in addresses {
+            let mut found = KnownListen::new(address, serves.clone(), word.at);
+            for parameter in others(line) {
+                option(parameter, &mut found)?;
+            }
+            self.add(found)?;
+        }
+        Ok(())
+    }
+
     fn add(&mut self, new: KnownListen) -> Result<(), Fault> {
         let address = new.listen.address.clone();
         let known = self.list.iter_mut().find(|known| known.listen.address == address);

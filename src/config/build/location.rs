@@ -1,80 +1,82 @@
 //! `location {}` blocks, and how they answer.
 
-use super::Builder;
-use super::block::{Block, at, first, others, unsupported};
+use super::block::{Block, NO_REGEX, at, first, others, status, unsupported};
+use super::builder::Builder;
 use super::error::{BuildError, Remark};
-use super::http::{HttpLevel, status};
-use super::proxy::NO_REGEX;
+use super::settings::HttpLevel;
+use super::tables::Tables;
 use crate::config::diagnostic::Fault;
 use crate::config::lexer::Word;
 use crate::config::model::{Action, Location, Matcher, Return};
 use crate::config::template::Template;
 use crate::config::tree::Directive;
 
-impl Builder {
-    /// All locations of a server, nested ones after their parents.
-    pub(super) fn locations(&mut self, server: Block<'_>, level: &HttpLevel) -> Vec<Location> {
-        let mut locations = Vec::new();
-        self.nested(server, None, level, &mut locations);
-        locations
-    }
+/// All locations of a server, nested ones after their parents; adds to `tables` what they use.
+pub(super) fn locations(
+    builder: &mut Builder,
+    tables: &mut Tables,
+    server: Block<'_>,
+    level: &HttpLevel,
+) -> Vec<Location> {
+    let mut locations = LocationList { builder, tables, list: Vec::new() };
+    locations.read(server, None, level);
+    locations.list
+}
 
-    /// The locations of a block, and those nested in them.
-    fn nested(
-        &mut self,
-        block: Block<'_>,
-        parent: Option<&Matcher>,
-        level: &HttpLevel,
-        into: &mut Vec<Location>,
-    ) {
+/// The locations of one server, as far as they are read.
+struct LocationList<'b> {
+    builder: &'b mut Builder,
+    tables: &'b mut Tables,
+    list: Vec<Location>,
+}
+
+impl LocationList<'_> {
+    /// Reads the locations of a block, and those nested in them.
+    fn read(&mut self, block: Block<'_>, parent: Option<&Matcher>, level: &HttpLevel) {
         let mut siblings = Vec::new();
         for directive in block.many("location") {
-            match self.keep(matcher(directive)) {
+            match self.builder.keep(matcher(directive)) {
                 Some(matcher) => siblings.push((directive, matcher)),
-                None => self.refused_location(directive, level),
+                None => self.refused(directive, level),
             }
         }
         for (directive, matcher) in &siblings {
             let word = pattern(directive);
-            if self.keep(fits(word, matcher, parent, into)).is_none() {
-                self.refused_location(directive, level);
+            if self.builder.keep(fits(word, matcher, parent, &self.list)).is_none() {
+                self.refused(directive, level);
                 continue;
             }
-            let first = into.len();
-            self.location(directive, matcher, level, into);
-            self.drop_hidden(word, matcher, &siblings, first, into);
+            let first = self.list.len();
+            self.location(directive, matcher, level);
+            self.drop_hidden(word, matcher, &siblings, first);
         }
     }
 
     /// Looks for further faults inside a location whose own path is wrong.
-    fn refused_location(&mut self, directive: &Directive, level: &HttpLevel) {
+    fn refused(&mut self, directive: &Directive, level: &HttpLevel) {
         let everything = Matcher::Prefix(Box::default());
-        self.location(directive, &everything, level, &mut Vec::new());
+        let list = std::mem::take(&mut self.list);
+        self.location(directive, &everything, level);
+        self.list = list;
     }
 
-    fn location(
-        &mut self,
-        directive: &Directive,
-        matcher: &Matcher,
-        outer: &HttpLevel,
-        into: &mut Vec<Location>,
-    ) {
+    fn location(&mut self, directive: &Directive, matcher: &Matcher, outer: &HttpLevel) {
         let block = Block::of(directive);
         let mut level = outer.clone();
-        self.settings(block, &mut level);
+        level.apply(self.builder, &mut self.tables.logs, block);
         // The URL must be valid even if no request uses it.
         let proxy = block.word("proxy_pass").and_then(|url| {
-            let proxy = self.proxy_pass(url, matcher, &level.proxy);
-            self.keep(proxy)
+            let proxy = level.proxy.pass(self.builder, &mut self.tables.groups, url, matcher);
+            self.builder.keep(proxy)
         });
-        let action = match (self.answer(block), proxy) {
+        let action = match (answer(self.builder, block), proxy) {
             (Some(answer), _) => Action::Return(answer),
             (None, Some(proxy)) => Action::Proxy(Box::new(proxy)),
             (None, None) => Action::NotFound,
         };
         let settings = level.settings.clone();
-        into.push(Location { matcher: matcher.clone(), action, settings });
-        self.nested(block, Some(matcher), &level, into);
+        self.list.push(Location { matcher: matcher.clone(), action, settings });
+        self.read(block, Some(matcher), &level);
     }
 
     /// Removes nested locations that nginx would never reach, because a sibling of their parent
@@ -85,7 +87,6 @@ impl Builder {
         outer: &Matcher,
         siblings: &[(&Directive, Matcher)],
         first: usize,
-        into: &mut Vec<Location>,
     ) {
         let hides = |sibling: &Matcher, inner: &Location| match sibling {
             Matcher::Exact(_) => false,
@@ -94,36 +95,35 @@ impl Builder {
             }
         };
         let mut index = first + 1;
-        while let Some(inner) = into.get(index) {
+        while let Some(inner) = self.list.get(index) {
             if siblings.iter().any(|(_, sibling)| hides(sibling, inner)) {
-                self.remark(word.at, Remark::HiddenLocation(shown(&inner.matcher)));
-                into.remove(index);
+                self.builder.remark(word.at, Remark::HiddenLocation(shown(&inner.matcher)));
+                self.list.remove(index);
             } else {
                 index += 1;
             }
         }
     }
+}
 
-    /// The first `return` of a block.
-    pub(super) fn answer(&mut self, block: Block<'_>) -> Option<Return> {
-        self.list(block, "return", Builder::return_)?.into_iter().next()
-    }
+/// The first `return` of a block.
+pub(super) fn answer(builder: &mut Builder, block: Block<'_>) -> Option<Return> {
+    builder.list(block, "return", return_)?.into_iter().next()
+}
 
-    fn return_(&self, directive: &Directive) -> Result<Return, Fault> {
-        let code = first(directive);
-        let text = others(directive).first();
-        let is_url = |text: &str| {
-            ["http://", "https://", "$scheme"].iter().any(|begin| text.starts_with(begin))
-        };
-        if text.is_none() && !code.text.bytes().all(|b| b.is_ascii_digit()) {
-            if !is_url(&code.text) {
-                return at(code, BuildError::ReturnUrl(code.text.clone()));
-            }
-            return Ok(Return { status: 302, text: Some(self.template(code)?) });
+fn return_(builder: &Builder, directive: &Directive) -> Result<Return, Fault> {
+    let code = first(directive);
+    let text = others(directive).first();
+    let is_url =
+        |text: &str| ["http://", "https://", "$scheme"].iter().any(|begin| text.starts_with(begin));
+    if text.is_none() && !code.text.bytes().all(|b| b.is_ascii_digit()) {
+        if !is_url(&code.text) {
+            return at(code, BuildError::ReturnUrl(code.text.clone()));
         }
-        let text: Option<Template> = text.map(|word| self.template(word)).transpose()?;
-        Ok(Return { status: status(code, 200, 999)?, text })
+        return Ok(Return { status: 302, text: Some(builder.template(code)?) });
     }
+    let text: Option<Template> = text.map(|word| builder.template(word)).transpose()?;
+    Ok(Return { status: status(code, 200, 999)?, text })
 }
 
 fn pattern(directive: &Directive) -> &Word {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::Builder;
 use super::block::{Block, at, first, others, time, unsupported, within};
+use super::builder::Builder;
 use super::error::BuildError;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{AccessLog, Escape, FormatId, Layer, LogFormat, LogId, LogTo};
-use crate::config::template::Template;
+use crate::config::template::{Constants, Template};
 use crate::config::tree::Directive;
 use crate::config::value;
 
@@ -20,89 +20,54 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// No files yet.
-    pub(super) fn new() -> Logs {
-        Logs { files: Vec::new(), formats: Vec::new(), first: 0 }
-    }
-}
-
-impl Logs {
-    /// The format of that name in the layer being built.
-    fn find(&self, name: &str) -> Option<FormatId> {
-        let mut formats = self.formats.iter().enumerate().skip(self.first);
-        formats.find(|(_, format)| *format.name == *name).map(|(index, _)| FormatId(index))
-    }
-}
-
-impl Builder {
-    /// The format that `http {}` always has.
-    pub(super) fn combined_format(&mut self) {
-        let line = Template::compile(COMBINED, Layer::Http, &self.around.constants)
+    /// No files yet, and the format that `http {}` always has.
+    pub(super) fn new(constants: &Constants) -> Logs {
+        let line = Template::compile(COMBINED, Layer::Http, constants)
             .expect("the variables of the format are known");
         let combined = LogFormat { name: "combined".into(), escape: Escape::Default, line };
-        self.logs.formats.push(combined);
+        Logs { files: Vec::new(), formats: vec![combined], first: 0 }
     }
 
     /// All formats of `http {}` or `stream {}`.
-    pub(super) fn log_formats(&mut self, block: Block<'_>) {
+    pub(super) fn read_formats(&mut self, builder: &mut Builder, block: Block<'_>) {
         for directive in block.many("log_format") {
             let name = first(directive);
-            let line = self.keep(self.log_format(directive));
-            if self.logs.find(&name.text).is_some() {
+            let line = builder.keep(log_format(builder, directive));
+            if self.find(&name.text).is_some() {
                 let error = BuildError::DuplicateFormat(name.text.clone());
-                self.faults.note(Fault::new(name.at, error));
+                builder.faults.note(Fault::new(name.at, error));
                 continue;
             }
             // The name is known even if the line is wrong.
             let (escape, line) = line.unwrap_or((Escape::Default, Template::default()));
             let name = name.text.as_str().into();
-            self.logs.formats.push(LogFormat { name, escape, line });
+            self.formats.push(LogFormat { name, escape, line });
         }
     }
 
     /// Formats added from now on belong to another layer.
     pub(super) fn begin_formats(&mut self) {
-        self.logs.first = self.logs.formats.len();
-    }
-
-    fn log_format(&self, directive: &Directive) -> Result<(Escape, Template), Fault> {
-        let mut pieces = others(directive);
-        let mut escape = Escape::Default;
-        if let [word, rest @ ..] = pieces
-            && let Some(how) = word.text.strip_prefix("escape=")
-        {
-            escape = match how {
-                "default" => Escape::Default,
-                "json" => Escape::Json,
-                "none" => Escape::None,
-                other => {
-                    let allowed = "default, json, none";
-                    return at(word, BuildError::Choice { found: other.into(), allowed });
-                }
-            };
-            pieces = rest;
-        }
-        let mut line = Template::default();
-        for piece in pieces {
-            line.parts.append(&mut self.template(piece)?.parts);
-        }
-        Ok((escape, line))
+        self.first = self.formats.len();
     }
 
     /// The access logs of a level. `None` if the level has no `access_log`.
-    pub(super) fn access_logs(&mut self, block: Block<'_>) -> Option<Vec<LogTo>> {
+    pub(super) fn access_logs(
+        &mut self,
+        builder: &mut Builder,
+        block: Block<'_>,
+    ) -> Option<Vec<LogTo>> {
         let (mut logs, mut off) = (None, false);
         for directive in block.many("access_log") {
             let list = logs.get_or_insert_with(Vec::new);
             if first(directive).text != "off" {
-                let log = self.access_log(directive);
-                list.extend(self.keep(log).flatten());
+                let log = self.access_log(builder, directive);
+                list.extend(builder.keep(log).flatten());
                 continue;
             }
             off = true;
             if let Some(word) = others(directive).first() {
                 let error = BuildError::UnknownParameter(word.text.clone());
-                self.faults.note(Fault::new(word.at, error));
+                builder.faults.note(Fault::new(word.at, error));
             }
         }
         // nginx: one `off` cancels all other logs of the level.
@@ -110,7 +75,11 @@ impl Builder {
     }
 
     /// One log. `None` if its format was refused.
-    fn access_log(&mut self, directive: &Directive) -> Result<Option<LogTo>, Fault> {
+    fn access_log(
+        &mut self,
+        builder: &Builder,
+        directive: &Directive,
+    ) -> Result<Option<LogTo>, Fault> {
         let path = first(directive);
         if path.text.starts_with("syslog:") {
             return unsupported(path, "access logs go to files");
@@ -118,8 +87,8 @@ impl Builder {
         if path.text.contains('$') {
             return unsupported(path, "a log's path cannot hold variables");
         }
-        let mut log = AccessLog { path: self.path(path), buffer: BUFFER, flush: FLUSH };
-        let mut format = self.logs.find("combined");
+        let mut log = AccessLog { path: builder.path(path), buffer: BUFFER, flush: FLUSH };
+        let mut format = self.find("combined");
         for (place, word) in others(directive).iter().enumerate() {
             match word.text.split_once('=') {
                 Some(("buffer", size)) => {
@@ -137,8 +106,8 @@ impl Builder {
                     return unsupported(word, "every request is logged as text");
                 }
                 None if place == 0 => {
-                    format = self.logs.find(&word.text);
-                    if format.is_none() && self.gaps.may_define(&word.text) {
+                    format = self.find(&word.text);
+                    if format.is_none() && builder.gaps.may_define(&word.text) {
                         return Ok(None);
                     }
                     if format.is_none() {
@@ -149,16 +118,47 @@ impl Builder {
             }
         }
         let Some(format) = format else { return at(path, BuildError::FormatMissing) };
-        let log = match self.logs.files.iter().position(|known| known.path == log.path) {
-            Some(index) if self.logs.files.get(index) == Some(&log) => LogId(index),
+        let log = match self.files.iter().position(|known| known.path == log.path) {
+            Some(index) if self.files.get(index) == Some(&log) => LogId(index),
             Some(_) => return at(path, BuildError::LogConflict(path.text.clone())),
             None => {
-                self.logs.files.push(log);
-                LogId(self.logs.files.len() - 1)
+                self.files.push(log);
+                LogId(self.files.len() - 1)
             }
         };
         Ok(Some(LogTo { log, format }))
     }
+
+    /// The format of that name in the layer being built.
+    fn find(&self, name: &str) -> Option<FormatId> {
+        let mut formats = self.formats.iter().enumerate().skip(self.first);
+        formats.find(|(_, format)| *format.name == *name).map(|(index, _)| FormatId(index))
+    }
+}
+
+/// The escaping and the line of a `log_format`.
+fn log_format(builder: &Builder, directive: &Directive) -> Result<(Escape, Template), Fault> {
+    let mut pieces = others(directive);
+    let mut escape = Escape::Default;
+    if let [word, rest @ ..] = pieces
+        && let Some(how) = word.text.strip_prefix("escape=")
+    {
+        escape = match how {
+            "default" => Escape::Default,
+            "json" => Escape::Json,
+            "none" => Escape::None,
+            other => {
+                let allowed = "default, json, none";
+                return at(word, BuildError::Choice { found: other.into(), allowed });
+            }
+        };
+        pieces = rest;
+    }
+    let mut line = Template::default();
+    for piece in pieces {
+        line.parts.append(&mut builder.template(piece)?.parts);
+    }
+    Ok((escape, line))
 }
 
 /// nginx's `combined` format.

@@ -1,114 +1,114 @@
 //! The main context and `events {}`.
 
-use super::Builder;
 use super::block::{Block, at, first, others, unsupported};
+use super::builder::Builder;
 use super::error::{BuildError, Remark};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{ErrorLog, LogSink, PidFile, Process, User};
 use crate::config::tree::Directive;
 
-impl Builder {
-    /// How the process runs.
-    pub(super) fn process(&mut self, main: Block<'_>) -> Process {
-        let events = main.one("events").map_or(Block(&[]), Block::of);
-        self.keep(main.switch("master_process"));
-        let workers = self.worker_processes(main);
-        self.keep(workers);
-        let mut process = Process {
-            pid: match main.word("pid") {
-                None => PidFile::Default(self.around.prefix.join("switchover.pid")),
-                Some(word) if word.text == "off" => PidFile::Off,
-                Some(word) => PidFile::At(self.path(word)),
-            },
-            error_logs: self.error_logs(main),
-            daemon: false,
-            user: main.one("user").map(|directive| User {
-                name: first(directive).text.clone(),
-                group: others(directive).first().map(|word| word.text.clone()),
-            }),
-            rlimit_nofile: self.keep(main.number("worker_rlimit_nofile", 1, u64::MAX)).flatten(),
-            shutdown_timeout: self.keep(main.time("worker_shutdown_timeout")).flatten(),
-            worker_connections: WORKER_CONNECTIONS,
-            splice: true,
-            buffer_memory: BUFFER_MEMORY,
-        };
-        self.set(&mut process.daemon, main.switch("daemon"));
-        self.set(&mut process.splice, main.switch("splice"));
-        let connections = events.number("worker_connections", 8, 10_000_000);
-        self.set(&mut process.worker_connections, connections);
-        let memory = events.size("worker_buffer_memory", LEAST_MEMORY, u64::MAX);
-        self.set(&mut process.buffer_memory, memory);
-        process
-    }
+/// How the process runs.
+pub(super) fn process(builder: &mut Builder, main: Block<'_>) -> Process {
+    let events = main.one("events").map_or(Block(&[]), Block::of);
+    builder.keep(main.switch("master_process"));
+    let workers = worker_processes(builder, main);
+    builder.keep(workers);
+    let mut process = Process {
+        pid: match main.word("pid") {
+            None => PidFile::Default(builder.around.prefix.join("switchover.pid")),
+            Some(word) if word.text == "off" => PidFile::Off,
+            Some(word) => PidFile::At(builder.path(word)),
+        },
+        error_logs: error_logs(builder, main),
+        daemon: false,
+        user: main.one("user").map(|directive| User {
+            name: first(directive).text.clone(),
+            group: others(directive).first().map(|word| word.text.clone()),
+        }),
+        rlimit_nofile: builder.keep(main.number("worker_rlimit_nofile", 1, u64::MAX)).flatten(),
+        shutdown_timeout: builder.keep(main.time("worker_shutdown_timeout")).flatten(),
+        worker_connections: WORKER_CONNECTIONS,
+        splice: true,
+        buffer_memory: BUFFER_MEMORY,
+    };
+    builder.set(&mut process.daemon, main.switch("daemon"));
+    builder.set(&mut process.splice, main.switch("splice"));
+    let connections = events.number("worker_connections", 8, 10_000_000);
+    builder.set(&mut process.worker_connections, connections);
+    let memory = events.size("worker_buffer_memory", LEAST_MEMORY, u64::MAX);
+    builder.set(&mut process.buffer_memory, memory);
+    process
+}
 
-    fn worker_processes(&mut self, main: Block<'_>) -> Result<(), Fault> {
-        let Some(word) = main.word("worker_processes") else { return Ok(()) };
-        if word.text != "auto" && main.number("worker_processes", 1, 100_000)? != Some(1_u32) {
-            self.remark(word.at, Remark::OneWorker);
-        }
-        Ok(())
+fn worker_processes(builder: &mut Builder, main: Block<'_>) -> Result<(), Fault> {
+    let Some(word) = main.word("worker_processes") else { return Ok(()) };
+    if word.text != "auto" && main.number("worker_processes", 1, 100_000)? != Some(1_u32) {
+        builder.remark(word.at, Remark::OneWorker);
     }
+    Ok(())
+}
 
-    /// The `error_log`s of all contexts: a log line does not know which server it concerns.
-    fn error_logs(&mut self, main: Block<'_>) -> Vec<ErrorLog> {
-        let mut logs = Vec::new();
-        self.gather_error_logs(main, Depth::Main, &mut logs);
-        if logs.is_empty() {
-            let to = self.around.error_log.clone();
-            logs.push(ErrorLog { to, level: log::LevelFilter::Info });
-        }
-        logs
+/// The `error_log`s of all contexts: a log line does not know which server it concerns.
+fn error_logs(builder: &mut Builder, main: Block<'_>) -> Vec<ErrorLog> {
+    let mut logs = Vec::new();
+    gather_error_logs(builder, main, Depth::Main, &mut logs);
+    if logs.is_empty() {
+        let to = builder.around.error_log.clone();
+        logs.push(ErrorLog { to, level: log::LevelFilter::Info });
     }
+    logs
+}
 
-    fn gather_error_logs(&mut self, block: Block<'_>, depth: Depth, logs: &mut Vec<ErrorLog>) {
-        for directive in block.all() {
-            match directive.name.as_str() {
-                "error_log" => {
-                    if depth == Depth::Inside {
-                        self.remark(directive.at, Remark::ErrorLogEverywhere);
-                    }
-                    if let Some(log) = self.keep(self.error_log(directive)) {
-                        add_error_log(logs, log);
-                    }
+fn gather_error_logs(
+    builder: &mut Builder,
+    block: Block<'_>,
+    depth: Depth,
+    logs: &mut Vec<ErrorLog>,
+) {
+    for directive in block.all() {
+        match directive.name.as_str() {
+            "error_log" => {
+                if depth == Depth::Inside {
+                    builder.remark(directive.at, Remark::ErrorLogEverywhere);
                 }
-                "http" | "stream" | "server" | "location" => {
-                    self.gather_error_logs(Block::of(directive), Depth::Inside, logs);
+                if let Some(log) = builder.keep(error_log(builder, directive)) {
+                    add_error_log(logs, log);
                 }
-                _ => {}
             }
+            "http" | "stream" | "server" | "location" => {
+                gather_error_logs(builder, Block::of(directive), Depth::Inside, logs);
+            }
+            _ => {}
         }
     }
+}
 
-    fn error_log(&self, directive: &Directive) -> Result<ErrorLog, Fault> {
-        let path = first(directive);
-        let to = match path.text.as_str() {
-            "stderr" => LogSink::Stderr,
-            text if text.starts_with("syslog:") || text.starts_with("memory:") => {
-                return unsupported(path, "messages go to files or stderr");
+fn error_log(builder: &Builder, directive: &Directive) -> Result<ErrorLog, Fault> {
+    let path = first(directive);
+    let to = match path.text.as_str() {
+        "stderr" => LogSink::Stderr,
+        text if text.starts_with("syslog:") || text.starts_with("memory:") => {
+            return unsupported(path, "messages go to files or stderr");
+        }
+        "" => {
+            return at(path, BuildError::Choice { found: String::new(), allowed: "PATH, stderr" });
+        }
+        _ => LogSink::File(builder.path(path)),
+    };
+    let level = match others(directive).first() {
+        None => log::LevelFilter::Warn,
+        Some(word) => match word.text.as_str() {
+            "debug" => log::LevelFilter::Debug,
+            "info" | "notice" => log::LevelFilter::Info,
+            "warn" => log::LevelFilter::Warn,
+            "error" | "crit" | "alert" | "emerg" => log::LevelFilter::Error,
+            other => {
+                let allowed = "debug, info, notice, warn, error, crit, alert, emerg";
+                return at(word, BuildError::Choice { found: other.into(), allowed });
             }
-            "" => {
-                return at(
-                    path,
-                    BuildError::Choice { found: String::new(), allowed: "PATH, stderr" },
-                );
-            }
-            _ => LogSink::File(self.path(path)),
-        };
-        let level = match others(directive).first() {
-            None => log::LevelFilter::Warn,
-            Some(word) => match word.text.as_str() {
-                "debug" => log::LevelFilter::Debug,
-                "info" | "notice" => log::LevelFilter::Info,
-                "warn" => log::LevelFilter::Warn,
-                "error" | "crit" | "alert" | "emerg" => log::LevelFilter::Error,
-                other => {
-                    let allowed = "debug, info, notice, warn, error, crit, alert, emerg";
-                    return at(word, BuildError::Choice { found: other.into(), allowed });
-                }
-            },
-        };
-        Ok(ErrorLog { to, level })
-    }
+        },
+    };
+    Ok(ErrorLog { to, level })
 }
 
 /// Whether the search is inside a block.

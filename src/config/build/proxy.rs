@@ -3,9 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Builder;
-use super::block::{Block, at, field_name, first, others, second, set, unsupported, within};
+use super::block::{
+    Block, NO_REGEX, at, field_name, first, others, second, set, unsupported, within,
+};
+use super::builder::Builder;
 use super::error::{BuildError, Remark};
+use super::pass_target::PassTarget;
+use super::upstream::Groups;
 use crate::config::diagnostic::Fault;
 use crate::config::lexer::Word;
 use crate::config::model::{
@@ -44,98 +48,40 @@ enum Rule {
     Pair(Redirect),
 }
 
-impl Builder {
-    /// Applies a level's proxy settings.
-    pub(super) fn proxy_settings(&mut self, block: Block<'_>, level: &mut ProxyLevel) {
-        self.set(&mut level.version, block.word("proxy_http_version").map(version).transpose());
-        set(&mut level.set_headers, self.list(block, "proxy_set_header", Builder::set_header));
-        set(&mut level.hide_headers, self.list(block, "proxy_hide_header", Builder::lower_name));
-        set(&mut level.pass_headers, self.list(block, "proxy_pass_header", Builder::lower_name));
-        set(&mut level.redirects, self.list(block, "proxy_redirect", Builder::redirect_rule));
-        self.set(&mut level.connect_timeout, block.time("proxy_connect_timeout"));
-        self.set(&mut level.send_timeout, block.time("proxy_send_timeout"));
-        self.set(&mut level.read_timeout, block.time("proxy_read_timeout"));
-        self.next_upstream(block, &mut level.next);
-        self.set(&mut level.head_limit, block.size("proxy_buffer_size", 1, HEAD_LIMIT));
+impl ProxyLevel {
+    /// Applies the settings of a block.
+    pub(super) fn apply(&mut self, builder: &mut Builder, block: Block<'_>) {
+        builder.set(&mut self.version, block.word("proxy_http_version").map(version).transpose());
+        set(&mut self.set_headers, builder.list(block, "proxy_set_header", set_header));
+        set(&mut self.hide_headers, lower_names(builder, block, "proxy_hide_header"));
+        set(&mut self.pass_headers, lower_names(builder, block, "proxy_pass_header"));
+        set(&mut self.redirects, builder.list(block, "proxy_redirect", redirect_rule));
+        builder.set(&mut self.connect_timeout, block.time("proxy_connect_timeout"));
+        builder.set(&mut self.send_timeout, block.time("proxy_send_timeout"));
+        builder.set(&mut self.read_timeout, block.time("proxy_read_timeout"));
+        next_upstream(builder, block, &mut self.next);
+        builder.set(&mut self.head_limit, block.size("proxy_buffer_size", 1, HEAD_LIMIT));
         let replay_limit = block.size("proxy_replay_buffer_size", 0, REPLAY_LIMIT);
-        self.set(&mut level.replay_limit, replay_limit);
-        self.set(&mut level.ignore_client_abort, block.switch("proxy_ignore_client_abort"));
-        self.set(&mut level.bind, block.one("proxy_bind").map(bind).transpose());
-        self.set(&mut level.socket_keepalive, block.switch("proxy_socket_keepalive"));
-        self.set(&mut level.intercept_errors, block.switch("proxy_intercept_errors"));
-        self.buffering(block);
+        builder.set(&mut self.replay_limit, replay_limit);
+        builder.set(&mut self.ignore_client_abort, block.switch("proxy_ignore_client_abort"));
+        builder.set(&mut self.bind, block.one("proxy_bind").map(bind).transpose());
+        builder.set(&mut self.socket_keepalive, block.switch("proxy_socket_keepalive"));
+        builder.set(&mut self.intercept_errors, block.switch("proxy_intercept_errors"));
+        check_buffering(builder, block);
     }
 
-    /// Checks the values of directives that have no effect here.
-    fn buffering(&mut self, block: Block<'_>) {
-        // Bodies always stream through buffers of fixed size, so a client sees no difference.
-        self.keep(block.switch("proxy_buffering"));
-        self.keep(block.size::<u64>("proxy_busy_buffers_size", 0, u64::MAX));
-        if let Some(directive) = block.one("proxy_buffers") {
-            let (count, size) = (first(directive), second(directive));
-            let name = "proxy_buffers";
-            self.keep(within::<u64>(count, value::number(&count.text), name, 2, u64::MAX));
-            self.keep(within::<u64>(size, value::size(&size.text), name, 1, u64::MAX));
-        }
-        let on = self.keep(block.switch("proxy_request_buffering")).flatten();
-        if let (Some(true), Some(directive)) = (on, block.one("proxy_request_buffering")) {
-            let name = "proxy_request_buffering";
-            let reason = "request bodies are always streamed";
-            self.remark(directive.at, Remark::Undone { name, reason });
-        }
-    }
-
-    fn set_header(&self, directive: &Directive) -> Result<SetHeader, Fault> {
-        let name = field_name(first(directive))?;
-        Ok(SetHeader { name, value: self.template(second(directive))? })
-    }
-
-    fn lower_name(&self, directive: &Directive) -> Result<Box<[u8]>, Fault> {
-        field_name(first(directive)).map(|name| name.to_ascii_lowercase().into())
-    }
-
-    fn redirect_rule(&self, directive: &Directive) -> Result<Rule, Fault> {
-        let from = first(directive);
-        match others(directive).first() {
-            None if from.text == "off" => Ok(Rule::Off),
-            None if from.text == "default" => Ok(Rule::Default),
-            None => {
-                let allowed = "off, default, PREFIX REPLACEMENT";
-                at(from, BuildError::Choice { found: from.text.clone(), allowed })
-            }
-            Some(_) if from.text.starts_with('~') => unsupported(from, NO_REGEX),
-            Some(to) => {
-                Ok(Rule::Pair(Redirect { from: self.template(from)?, to: self.template(to)? }))
-            }
-        }
-    }
-
-    fn next_upstream(&mut self, block: Block<'_>, next: &mut NextUpstream) {
-        let cases = block.one("proxy_next_upstream").map(|directive| next_cases(directive, *next));
-        self.set(next, cases.transpose());
-        self.limits_of_next(block, next);
-    }
-
-    /// `proxy_next_upstream_tries` and `_timeout`.
-    pub(super) fn limits_of_next(&mut self, block: Block<'_>, next: &mut NextUpstream) {
-        let tries = block.number("proxy_next_upstream_tries", 0, u32::MAX.into());
-        self.set(&mut next.tries, tries);
-        let limit = block.time("proxy_next_upstream_timeout");
-        let limit = limit.map(|time| time.map(|time| (time > Duration::ZERO).then_some(time)));
-        self.set(&mut next.timeout_after, limit);
-    }
-
-    /// The `proxy_pass` of a location with all its settings.
-    pub(super) fn proxy_pass(
-        &mut self,
+    /// The `proxy_pass` of a location with all the settings of its level.
+    pub(super) fn pass(
+        &self,
+        builder: &mut Builder,
+        groups: &mut Groups,
         url: &Word,
         matcher: &Matcher,
-        level: &ProxyLevel,
     ) -> Result<ProxyPass, Fault> {
         let target = PassTarget::of_url(url)?;
-        let group = self.group_of(&target)?;
-        self.groups.used(group, level.connect_timeout);
-        let mut set_headers = level.set_headers.clone();
+        let group = groups.group_of(builder, &target)?;
+        groups.used(group, self.connect_timeout);
+        let mut set_headers = self.set_headers.clone();
         if !set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(b"host")) {
             let value = Template { parts: vec![Part::Variable(Variable::ProxyHost)] };
             set_headers.insert(0, SetHeader { name: (*b"Host").into(), value });
@@ -144,122 +90,100 @@ impl Builder {
             group,
             host: target.host_header().into(),
             port: target.port_text().into(),
-            redirects: redirects(&level.redirects, &target, matcher),
+            redirects: redirects(&self.redirects, &target, matcher),
             uri: target.uri.map(|uri| uri.as_bytes().into()),
-            version: level.version,
+            version: self.version,
             set_headers,
-            hide_headers: hidden(level),
-            connect_timeout: level.connect_timeout,
-            send_timeout: level.send_timeout,
-            read_timeout: level.read_timeout,
-            next: level.next,
-            head_limit: level.head_limit,
-            replay_limit: level.replay_limit,
-            ignore_client_abort: level.ignore_client_abort,
-            bind: level.bind,
-            socket_keepalive: level.socket_keepalive,
-            intercept_errors: level.intercept_errors,
+            hide_headers: hidden(self),
+            connect_timeout: self.connect_timeout,
+            send_timeout: self.send_timeout,
+            read_timeout: self.read_timeout,
+            next: self.next,
+            head_limit: self.head_limit,
+            replay_limit: self.replay_limit,
+            ignore_client_abort: self.ignore_client_abort,
+            bind: self.bind,
+            socket_keepalive: self.socket_keepalive,
+            intercept_errors: self.intercept_errors,
         })
     }
 }
 
-/// The parts of a `proxy_pass` argument.
-pub(super) struct PassTarget<'a> {
-    pub(super) word: &'a Word,
-    /// The whole word, or the part between `http://` and the URI.
-    pub(super) authority: &'a str,
-    pub(super) place: UnresolvedAddress,
-    uri: Option<&'a str>,
+/// Checks the values of directives that have no effect here.
+fn check_buffering(builder: &mut Builder, block: Block<'_>) {
+    // Bodies always stream through buffers of fixed size, so a client sees no difference.
+    builder.keep(block.switch("proxy_buffering"));
+    builder.keep(block.size::<u64>("proxy_busy_buffers_size", 0, u64::MAX));
+    if let Some(directive) = block.one("proxy_buffers") {
+        let (count, size) = (first(directive), second(directive));
+        let name = "proxy_buffers";
+        builder.keep(within::<u64>(count, value::number(&count.text), name, 2, u64::MAX));
+        builder.keep(within::<u64>(size, value::size(&size.text), name, 1, u64::MAX));
+    }
+    let on = builder.keep(block.switch("proxy_request_buffering")).flatten();
+    if let (Some(true), Some(directive)) = (on, block.one("proxy_request_buffering")) {
+        let name = "proxy_request_buffering";
+        let reason = "request bodies are always streamed";
+        builder.remark(directive.at, Remark::Undone { name, reason });
+    }
 }
 
-impl<'a> PassTarget<'a> {
-    /// `proxy_pass` of `stream {}`: a name or an address.
-    pub(super) fn of_address(word: &'a Word) -> Result<PassTarget<'a>, Fault> {
-        known_at_load(word)?;
-        let bad = || at(word, BuildError::PassAddress(word.text.clone()));
-        if word.text.contains("://") {
-            return bad();
-        }
-        let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
-        if matches!(
-            place,
-            UnresolvedAddress::Inet(_, Some(0)) | UnresolvedAddress::Inet(Host::Any, _)
-        ) {
-            return bad();
-        }
-        Ok(PassTarget { word, authority: &word.text, place, uri: None })
-    }
+fn set_header(builder: &Builder, directive: &Directive) -> Result<SetHeader, Fault> {
+    let name = field_name(first(directive))?;
+    Ok(SetHeader { name, value: builder.template(second(directive))? })
+}
 
-    /// `proxy_pass` of `http {}`.
-    fn of_url(word: &'a Word) -> Result<PassTarget<'a>, Fault> {
-        known_at_load(word)?;
-        let url = word.text.as_str();
-        let bad = || at(word, BuildError::ProxyUrl(url.into()));
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return unsupported(word, "this build has no TLS");
-            }
-            Some(_) | None => return bad(),
-        };
-        let (authority, uri) = match rest.strip_prefix("unix:") {
-            Some(path) => match path.split_once(':') {
-                Some((path, uri)) => (rest.get(..path.len() + 5).unwrap_or(rest), uri),
-                None => (rest, ""),
-            },
-            None => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
-        };
-        let place = value::place(authority).map_err(|e| Fault::new(word.at, e))?;
-        let no_port = matches!(
-            place,
-            UnresolvedAddress::Inet(_, Some(0)) | UnresolvedAddress::Inet(Host::Any, _)
-        );
-        if no_port || !(uri.is_empty() || uri.starts_with('/')) || uri.contains([' ', '\r', '\n']) {
-            return bad();
-        }
-        Ok(PassTarget { word, authority, place, uri: (!uri.is_empty()).then_some(uri) })
-    }
+/// The fields that directives of a name list, in lowercase.
+fn lower_names(builder: &mut Builder, block: Block<'_>, name: &str) -> Option<Vec<Box<[u8]>>> {
+    builder.list(block, name, |_, directive| {
+        field_name(first(directive)).map(|name| name.to_ascii_lowercase().into())
+    })
+}
 
-    /// `$proxy_host`.
-    fn host_header(&self) -> &str {
-        match self.place {
-            UnresolvedAddress::Unix(_) => "localhost",
-            UnresolvedAddress::Inet(_, Some(80)) => {
-                self.authority.strip_suffix(":80").unwrap_or(self.authority)
-            }
-            UnresolvedAddress::Inet(_, Some(_) | None) => self.authority,
+fn redirect_rule(builder: &Builder, directive: &Directive) -> Result<Rule, Fault> {
+    let from = first(directive);
+    match others(directive).first() {
+        None if from.text == "off" => Ok(Rule::Off),
+        None if from.text == "default" => Ok(Rule::Default),
+        None => {
+            let allowed = "off, default, PREFIX REPLACEMENT";
+            at(from, BuildError::Choice { found: from.text.clone(), allowed })
         }
-    }
-
-    /// `$proxy_port`.
-    fn port_text(&self) -> String {
-        match self.place {
-            UnresolvedAddress::Unix(_) => String::new(),
-            UnresolvedAddress::Inet(_, port) => port.unwrap_or(80).to_string(),
-        }
-    }
-
-    /// What `proxy_redirect default` means for this location.
-    fn default_redirect(&self, matcher: &Matcher) -> Redirect {
-        let (Matcher::Exact(path) | Matcher::Prefix(path)) = matcher;
-        match self.uri {
-            None => Redirect {
-                from: Template::text(&format!("{}/", self.word.text)),
-                to: Template::text("/"),
-            },
-            Some(_) => Redirect {
-                from: Template::text(&self.word.text),
-                to: Template::text(&String::from_utf8_lossy(path)),
-            },
+        Some(_) if from.text.starts_with('~') => unsupported(from, NO_REGEX),
+        Some(to) => {
+            Ok(Rule::Pair(Redirect { from: builder.template(from)?, to: builder.template(to)? }))
         }
     }
 }
 
-fn known_at_load(word: &Word) -> Result<(), Fault> {
-    if word.text.contains('$') {
-        return unsupported(word, "the servers must be known when the file is loaded");
+fn next_upstream(builder: &mut Builder, block: Block<'_>, next: &mut NextUpstream) {
+    let cases = block.one("proxy_next_upstream").map(|directive| next_cases(directive, *next));
+    builder.set(next, cases.transpose());
+    limits_of_next(builder, block, next);
+}
+
+/// `proxy_next_upstream_tries` and `_timeout`.
+pub(super) fn limits_of_next(builder: &mut Builder, block: Block<'_>, next: &mut NextUpstream) {
+    let tries = block.number("proxy_next_upstream_tries", 0, u32::MAX.into());
+    builder.set(&mut next.tries, tries);
+    let limit = block.time("proxy_next_upstream_timeout");
+    let limit = limit.map(|time| time.map(|time| (time > Duration::ZERO).then_some(time)));
+    builder.set(&mut next.timeout_after, limit);
+}
+
+/// What `proxy_redirect default` means for this location.
+fn default_redirect(target: &PassTarget<'_>, matcher: &Matcher) -> Redirect {
+    let (Matcher::Exact(path) | Matcher::Prefix(path)) = matcher;
+    match target.uri {
+        None => Redirect {
+            from: Template::text(&format!("{}/", target.word.text)),
+            to: Template::text("/"),
+        },
+        Some(_) => Redirect {
+            from: Template::text(&target.word.text),
+            to: Template::text(&String::from_utf8_lossy(path)),
+        },
     }
-    Ok(())
 }
 
 fn redirects(rules: &[Rule], target: &PassTarget<'_>, matcher: &Matcher) -> Vec<Redirect> {
@@ -268,7 +192,7 @@ fn redirects(rules: &[Rule], target: &PassTarget<'_>, matcher: &Matcher) -> Vec<
         match rule {
             // nginx: one `off` cancels all other rules of the level.
             Rule::Off => return Vec::new(),
-            Rule::Default => pairs.push(target.default_redirect(matcher)),
+            Rule::Default => pairs.push(default_redirect(target, matcher)),
             Rule::Pair(pair) => pairs.push(pair.clone()),
         }
     }
@@ -403,8 +327,6 @@ pub(super) const NEVER: NextUpstream = NextUpstream {
 /// does `X-Accel-Redirect`: nginx follows it, and without it the response would look empty.
 const HIDDEN: [&str; 5] =
     ["x-pad", "x-accel-expires", "x-accel-limit-rate", "x-accel-buffering", "x-accel-charset"];
-/// Why `~` is refused.
-pub(super) const NO_REGEX: &str = "there are no regular expressions";
 /// The largest response head that may be configured, in bytes.
 const HEAD_LIMIT: u64 = 64 << 20;
 /// The largest replay buffer that may be configured, in bytes per request.

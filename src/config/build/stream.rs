@@ -1,15 +1,15 @@
 //! `stream {}`: connections that are relayed without being read.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
-use super::Builder;
-use super::block::{Block, at, first, set, switch};
+use super::block::{Block, at, set, switch};
+use super::builder::Builder;
 use super::error::BuildError;
-use super::listen::Listens;
-use super::proxy::{NEVER, PassTarget, bind};
+use super::logs::Logs;
+use super::pass_target::PassTarget;
+use super::proxy::{NEVER, bind, limits_of_next};
+use super::real_ip;
+use super::tables::Tables;
 use crate::config::diagnostic::Fault;
 use crate::config::lexer::Word;
 use crate::config::model::{
@@ -28,77 +28,73 @@ struct StreamLevel {
     access_logs: Vec<LogTo>,
 }
 
-impl Builder {
-    /// All servers of `stream {}`; adds the sockets they listen on to `listens`.
-    pub(super) fn stream(&mut self, stream: Block<'_>, listens: &mut Listens) -> Vec<StreamServer> {
-        self.begin_formats();
-        self.log_formats(stream);
-        self.upstreams(stream);
-        let mut outer = StreamLevel::default();
-        self.stream_settings(stream, &mut outer);
-        let mut servers = Vec::new();
-        for directive in stream.many("server") {
-            let id = StreamServerId(servers.len());
-            self.stream_listens(Block::of(directive), directive.at, id, listens);
-            servers.push(self.stream_server(directive, outer.clone()));
-        }
-        servers
-    }
-
-    fn stream_server(&mut self, directive: &Directive, mut level: StreamLevel) -> StreamServer {
-        let block = Block::of(directive);
-        self.stream_settings(block, &mut level);
-        let group = match block.word("proxy_pass") {
-            Some(word) => {
-                PassTarget::of_address(word).and_then(|target| self.group_of(&target)).map(Some)
-            }
-            None if block.is_whole() => Err(Fault::new(directive.at, BuildError::NoPass)),
-            None => Ok(None),
-        };
-        self.set(&mut level.pass.group, group);
-        self.groups.used(level.pass.group, level.pass.connect_timeout);
-        StreamServer {
-            pass: level.pass,
-            header_timeout: level.header_timeout,
-            trusted: level.trusted,
-            tcp_nodelay: level.tcp_nodelay,
-            access_logs: level.access_logs,
-        }
-    }
-
-    fn stream_settings(&mut self, block: Block<'_>, level: &mut StreamLevel) {
-        let pass = &mut level.pass;
-        self.set(&mut pass.connect_timeout, block.time("proxy_connect_timeout"));
-        self.set(&mut pass.timeout, block.time("proxy_timeout"));
-        self.set(&mut pass.buffer, block.size("proxy_buffer_size", 1, BUFFER_LIMIT));
-        if let Some(on) = self.keep(block.switch("proxy_next_upstream")).flatten() {
+impl StreamLevel {
+    /// Applies the settings of a block.
+    fn apply(&mut self, builder: &mut Builder, logs: &mut Logs, block: Block<'_>) {
+        let pass = &mut self.pass;
+        builder.set(&mut pass.connect_timeout, block.time("proxy_connect_timeout"));
+        builder.set(&mut pass.timeout, block.time("proxy_timeout"));
+        builder.set(&mut pass.buffer, block.size("proxy_buffer_size", 1, BUFFER_LIMIT));
+        if let Some(on) = builder.keep(block.switch("proxy_next_upstream")).flatten() {
             (pass.next.error, pass.next.timeout) = (on, on);
         }
-        self.limits_of_next(block, &mut pass.next);
+        limits_of_next(builder, block, &mut pass.next);
         let half_close = |on| if on { HalfClose::Passed } else { HalfClose::EndsBoth };
         let passed = block.switch("proxy_half_close").map(|on| on.map(half_close));
-        self.set(&mut pass.half_close, passed);
-        self.set(&mut pass.announces, block.word("proxy_protocol").map(announces).transpose());
-        self.set(&mut pass.bind, block.one("proxy_bind").map(bind).transpose());
-        self.set(&mut pass.socket_keepalive, block.switch("proxy_socket_keepalive"));
-        self.set(&mut level.header_timeout, block.time("proxy_protocol_timeout"));
-        set(&mut level.trusted, self.list(block, "set_real_ip_from", Builder::trusted));
-        self.set(&mut level.tcp_nodelay, block.switch("tcp_nodelay"));
-        set(&mut level.access_logs, self.access_logs(block));
+        builder.set(&mut pass.half_close, passed);
+        builder.set(&mut pass.announces, block.word("proxy_protocol").map(announces).transpose());
+        builder.set(&mut pass.bind, block.one("proxy_bind").map(bind).transpose());
+        builder.set(&mut pass.socket_keepalive, block.switch("proxy_socket_keepalive"));
+        builder.set(&mut self.header_timeout, block.time("proxy_protocol_timeout"));
+        set(&mut self.trusted, real_ip::trusted(builder, block));
+        builder.set(&mut self.tcp_nodelay, block.switch("tcp_nodelay"));
+        set(&mut self.access_logs, logs.access_logs(builder, block));
     }
+}
 
-    /// One `set_real_ip_from`.
-    pub(super) fn trusted(&self, directive: &Directive) -> Result<Trusted, Fault> {
-        let word = first(directive);
-        if word.text == "unix:" {
-            return Ok(Trusted::Unix);
-        }
-        let net: Option<IpNet> =
-            word.text.parse().ok().or_else(|| word.text.parse::<IpAddr>().ok().map(IpNet::from));
-        match net {
-            Some(net) => Ok(Trusted::Net(net.trunc())),
-            None => at(word, BuildError::Network(word.text.clone())),
-        }
+/// All servers of `stream {}`; adds to `tables` what they use.
+pub(super) fn servers(
+    builder: &mut Builder,
+    tables: &mut Tables,
+    stream: Block<'_>,
+) -> Vec<StreamServer> {
+    tables.logs.begin_formats();
+    tables.logs.read_formats(builder, stream);
+    tables.groups.read_blocks(builder, stream);
+    let mut outer = StreamLevel::default();
+    outer.apply(builder, &mut tables.logs, stream);
+    let mut servers = Vec::new();
+    for directive in stream.many("server") {
+        let id = StreamServerId(servers.len());
+        tables.listens.add_stream_server(builder, Block::of(directive), directive.at, id);
+        servers.push(server(builder, tables, directive, outer.clone()));
+    }
+    servers
+}
+
+fn server(
+    builder: &mut Builder,
+    tables: &mut Tables,
+    directive: &Directive,
+    mut level: StreamLevel,
+) -> StreamServer {
+    let block = Block::of(directive);
+    level.apply(builder, &mut tables.logs, block);
+    let group = match block.word("proxy_pass") {
+        Some(word) => PassTarget::of_address(word)
+            .and_then(|target| tables.groups.group_of(builder, &target))
+            .map(Some),
+        None if block.is_whole() => Err(Fault::new(directive.at, BuildError::NoPass)),
+        None => Ok(None),
+    };
+    builder.set(&mut level.pass.group, group);
+    tables.groups.used(level.pass.group, level.pass.connect_timeout);
+    StreamServer {
+        pass: level.pass,
+        header_timeout: level.header_timeout,
+        trusted: level.trusted,
+        tcp_nodelay: level.tcp_nodelay,
+        access_logs: level.access_logs,
     }
 }
 

@@ -1,23 +1,22 @@
 //! `upstream {}` blocks, and groups for addresses that `proxy_pass` names directly.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Builder;
-use super::block::{Block, at, first, others, time, unsupported, within};
+use super::block::{Block, at, first, not_found, others, time, unsupported, within};
+use super::builder::Builder;
 use super::error::BuildError;
-use super::proxy::PassTarget;
+use super::pass_target::PassTarget;
 use crate::address::Address;
 use crate::config::diagnostic::Fault;
 use crate::config::lexer::Word;
 use crate::config::model::{GROUP_LIMIT, Group, GroupId, Layer, Server};
-use crate::config::names::Names;
 use crate::config::tree::Directive;
 use crate::config::value::{self, Host, UnresolvedAddress, ValueError};
 
 /// The groups found so far.
-#[derive(Default)]
 pub(super) struct Groups {
+    /// The names and layers of all `upstream {}` blocks, also of those not read yet.
+    names: Vec<(Layer, String)>,
     groups: Vec<Group>,
     /// Groups from an `upstream {}` block.
     blocks: Vec<GroupId>,
@@ -25,160 +24,57 @@ pub(super) struct Groups {
     implicit: Vec<(GroupId, UnresolvedAddress)>,
 }
 
-impl Builder {
+impl Groups {
+    /// No groups yet, only the names of all `upstream {}` blocks.
+    pub(super) fn new(http: Block<'_>, stream: Option<Block<'_>>) -> Groups {
+        let names = names(http, stream);
+        Groups { names, groups: Vec::new(), blocks: Vec::new(), implicit: Vec::new() }
+    }
+
     /// All `upstream {}` blocks of `http {}` or `stream {}`.
-    pub(super) fn upstreams(&mut self, block: Block<'_>) {
+    pub(super) fn read_blocks(&mut self, builder: &mut Builder, block: Block<'_>) {
         for directive in block.many("upstream") {
             let name = first(directive);
-            let group = self.upstream(directive);
-            if self.groups.block(self.layer, &name.text).is_some() {
+            let group = upstream(builder, directive);
+            if self.block(builder.layer, &name.text).is_some() {
                 let error = BuildError::DuplicateUpstream(name.text.clone());
-                self.faults.note(Fault::new(name.at, error));
+                builder.faults.note(Fault::new(name.at, error));
                 continue;
             }
-            self.groups.blocks.push(GroupId(self.groups.groups.len()));
-            self.groups.groups.push(group);
+            self.blocks.push(GroupId(self.groups.len()));
+            self.groups.push(group);
         }
-    }
-
-    fn upstream(&mut self, directive: &Directive) -> Group {
-        let name = first(directive);
-        let block = Block::of(directive);
-        let mut group = Group::new(&name.text, self.layer);
-        let outcome = self.server_lines(block, name, &mut group.servers);
-        self.keep(outcome);
-        self.set(&mut group.keepalive, block.number("keepalive", 0, KEEPALIVE_LIMIT));
-        let requests = block.number("keepalive_requests", 1, u64::MAX);
-        self.set(&mut group.keepalive_requests, requests);
-        self.set(&mut group.keepalive_time, block.time("keepalive_time"));
-        self.set(&mut group.keepalive_timeout, block.time("keepalive_timeout"));
-        group
-    }
-
-    fn server_lines(
-        &mut self,
-        block: Block<'_>,
-        name: &Word,
-        servers: &mut Vec<Server>,
-    ) -> Result<(), Fault> {
-        let mut whole = block.is_whole();
-        for line in block.many("server") {
-            let line_servers = self.server_line(line);
-            match self.keep(line_servers) {
-                Some(mut more) => servers.append(&mut more),
-                None => whole = false,
-            }
-            if servers.len() > GROUP_LIMIT {
-                return at(first(line), BuildError::TooManyServers(name.text.clone()));
-            }
-        }
-        if !whole {
-            return Ok(());
-        }
-        if servers.is_empty() {
-            return at(name, BuildError::NoServers(name.text.clone()));
-        }
-        if servers.iter().all(|server| server.backup) {
-            return at(name, BuildError::OnlyBackups(name.text.clone()));
-        }
-        Ok(())
     }
 
     /// The group that a `proxy_pass` names.
-    pub(super) fn group_of(&mut self, target: &PassTarget<'_>) -> Result<GroupId, Fault> {
+    pub(super) fn group_of(
+        &mut self,
+        builder: &mut Builder,
+        target: &PassTarget<'_>,
+    ) -> Result<GroupId, Fault> {
         if let UnresolvedAddress::Inet(Host::Name(name), None) = &target.place
-            && self.groups.block(self.layer, name).is_none()
-            && self.gaps.may_define(name)
+            && self.block(builder.layer, name).is_none()
+            && builder.gaps.may_define(name)
         {
             // Its `upstream {}` was refused; the fault is reported there.
-            let id = GroupId(self.groups.groups.len());
-            self.groups.groups.push(Group::new(name, self.layer));
+            let id = GroupId(self.groups.len());
+            self.groups.push(Group::new(name, builder.layer));
             return Ok(id);
         }
-        let found = self.groups.find(target, self.layer, &mut self.around.names);
-        found.map_err(|fault| self.elsewhere(target).unwrap_or(fault))
+        let found = self.find(builder, target);
+        found.map_err(|fault| self.elsewhere(builder.layer, target).unwrap_or(fault))
     }
 
     /// The fault of a name whose `upstream {}` is in the other layer only.
-    fn elsewhere(&self, target: &PassTarget<'_>) -> Option<Fault> {
+    fn elsewhere(&self, here: Layer, target: &PassTarget<'_>) -> Option<Fault> {
         let UnresolvedAddress::Inet(Host::Name(name), None) = &target.place else { return None };
-        let known = |(layer, known): &&(Layer, String)| {
-            *layer != self.layer && known.eq_ignore_ascii_case(name)
-        };
-        let (layer, name) = self.upstream_names.iter().find(known)?;
+        let known =
+            |(layer, known): &&(Layer, String)| *layer != here && known.eq_ignore_ascii_case(name);
+        let (layer, name) = self.names.iter().find(known)?;
         let error = BuildError::UpstreamElsewhere { name: name.clone(), layer: *layer };
         Some(Fault::new(target.word.at, error))
     }
 
-    fn server_line(&mut self, directive: &Directive) -> Result<Vec<Server>, Fault> {
-        let word = first(directive);
-        let mut model = Server {
-            name: word.text.as_str().into(),
-            // Replaced below by each address of the name.
-            address: Address::Unix(Default::default()),
-            weight: 1,
-            max_fails: MAX_FAILS,
-            fail_timeout: FAIL_TIMEOUT,
-            backup: false,
-            down: false,
-            max_connections: 0,
-        };
-        for parameter in others(directive) {
-            server_parameter(parameter, &mut model)?;
-        }
-        let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
-        if matches!(place, UnresolvedAddress::Inet(_, Some(0))) {
-            return Err(Fault::new(word.at, ValueError::Port("0".into())));
-        }
-        if self.layer == Layer::Stream && matches!(place, UnresolvedAddress::Inet(_, None)) {
-            return at(word, BuildError::NoPort(word.text.clone()));
-        }
-        let addresses = resolve(&place, 80, &mut self.around.names)
-            .ok_or_else(|| not_found(word, "upstream", &word.text))?;
-        Ok(addresses.into_iter().map(|address| Server { address, ..model.clone() }).collect())
-    }
-}
-
-/// The names of all `upstream {}` blocks.
-pub(super) fn names(http: Block<'_>, stream: Option<Block<'_>>) -> Vec<(Layer, String)> {
-    let of = |layer, block: Block<'_>| {
-        let blocks = block.many("upstream");
-        blocks.map(move |block| (layer, first(block).text.clone())).collect::<Vec<_>>()
-    };
-    let stream = stream.map(|stream| of(Layer::Stream, stream)).unwrap_or_default();
-    [of(Layer::Http, http), stream].concat()
-}
-
-fn server_parameter(word: &Word, server: &mut Server) -> Result<(), Fault> {
-    let most = u64::from(u32::MAX);
-    match word.text.split_once('=') {
-        Some(("weight", n)) => {
-            server.weight = within(word, value::number(n), "weight", 1, WEIGHT_LIMIT)?;
-        }
-        Some(("max_fails", n)) => {
-            server.max_fails = within(word, value::number(n), "max_fails", 0, most)?;
-        }
-        Some(("max_conns", n)) => {
-            server.max_connections = within(word, value::number(n), "max_conns", 0, most)?;
-        }
-        Some(("fail_timeout", wait)) => {
-            server.fail_timeout = time(&Word { text: wait.into(), at: word.at })?;
-        }
-        Some(("slow_start" | "route" | "service", _)) => {
-            return unsupported(word, "it is not implemented");
-        }
-        None if word.text == "backup" => server.backup = true,
-        None if word.text == "down" => server.down = true,
-        None if word.text == "resolve" => {
-            return unsupported(word, "names are resolved when the file is loaded");
-        }
-        None if word.text == "drain" => return unsupported(word, "it is not implemented"),
-        Some(_) | None => return at(word, BuildError::UnknownParameter(word.text.clone())),
-    }
-    Ok(())
-}
-
-impl Groups {
     /// The `upstream {}` block with that name.
     fn block(&self, layer: Layer, name: &str) -> Option<GroupId> {
         let mut blocks = self.blocks.iter().copied();
@@ -189,13 +85,8 @@ impl Groups {
     }
 
     /// The group that a `proxy_pass` names: a block with that name, or an implicit group.
-    fn find(
-        &mut self,
-        target: &PassTarget<'_>,
-        layer: Layer,
-        names: &mut Names,
-    ) -> Result<GroupId, Fault> {
-        let word = target.word;
+    fn find(&mut self, builder: &mut Builder, target: &PassTarget<'_>) -> Result<GroupId, Fault> {
+        let (word, layer) = (target.word, builder.layer);
         if let UnresolvedAddress::Inet(Host::Name(name), port) = &target.place {
             match (self.block(layer, name), port) {
                 (Some(id), None) => return Ok(id),
@@ -220,7 +111,8 @@ impl Groups {
         if let Some((id, _)) = self.implicit.iter().find(known) {
             return Ok(*id);
         }
-        let addresses = resolve(&place, 80, names)
+        let addresses = builder
+            .resolve(&place)
             .ok_or_else(|| not_found(word, "proxy_pass", target.authority))?;
         if addresses.len() > GROUP_LIMIT {
             return at(word, BuildError::TooManyServers(target.authority.into()));
@@ -262,6 +154,116 @@ impl Groups {
     }
 }
 
+fn upstream(builder: &mut Builder, directive: &Directive) -> Group {
+    let name = first(directive);
+    let block = Block::of(directive);
+    let mut group = Group::new(&name.text, builder.layer);
+    let outcome = server_lines(builder, block, name, &mut group.servers);
+    builder.keep(outcome);
+    builder.set(&mut group.keepalive, block.number("keepalive", 0, KEEPALIVE_LIMIT));
+    let requests = block.number("keepalive_requests", 1, u64::MAX);
+    builder.set(&mut group.keepalive_requests, requests);
+    builder.set(&mut group.keepalive_time, block.time("keepalive_time"));
+    builder.set(&mut group.keepalive_timeout, block.time("keepalive_timeout"));
+    group
+}
+
+fn server_lines(
+    builder: &mut Builder,
+    block: Block<'_>,
+    name: &Word,
+    servers: &mut Vec<Server>,
+) -> Result<(), Fault> {
+    let mut whole = block.is_whole();
+    for line in block.many("server") {
+        let line_servers = server_line(builder, line);
+        match builder.keep(line_servers) {
+            Some(mut more) => servers.append(&mut more),
+            None => whole = false,
+        }
+        if servers.len() > GROUP_LIMIT {
+            return at(first(line), BuildError::TooManyServers(name.text.clone()));
+        }
+    }
+    if !whole {
+        return Ok(());
+    }
+    if servers.is_empty() {
+        return at(name, BuildError::NoServers(name.text.clone()));
+    }
+    if servers.iter().all(|server| server.backup) {
+        return at(name, BuildError::OnlyBackups(name.text.clone()));
+    }
+    Ok(())
+}
+
+fn server_line(builder: &mut Builder, directive: &Directive) -> Result<Vec<Server>, Fault> {
+    let word = first(directive);
+    let mut model = Server {
+        name: word.text.as_str().into(),
+        // Replaced below by each address of the name.
+        address: Address::Unix(Default::default()),
+        weight: 1,
+        max_fails: MAX_FAILS,
+        fail_timeout: FAIL_TIMEOUT,
+        backup: false,
+        down: false,
+        max_connections: 0,
+    };
+    for parameter in others(directive) {
+        server_parameter(parameter, &mut model)?;
+    }
+    let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
+    if matches!(place, UnresolvedAddress::Inet(_, Some(0))) {
+        return Err(Fault::new(word.at, ValueError::Port("0".into())));
+    }
+    if builder.layer == Layer::Stream && matches!(place, UnresolvedAddress::Inet(_, None)) {
+        return at(word, BuildError::NoPort(word.text.clone()));
+    }
+    let addresses =
+        builder.resolve(&place).ok_or_else(|| not_found(word, "upstream", &word.text))?;
+    Ok(addresses.into_iter().map(|address| Server { address, ..model.clone() }).collect())
+}
+
+/// The names of all `upstream {}` blocks.
+fn names(http: Block<'_>, stream: Option<Block<'_>>) -> Vec<(Layer, String)> {
+    let of = |layer, block: Block<'_>| {
+        let blocks = block.many("upstream");
+        blocks.map(move |block| (layer, first(block).text.clone())).collect::<Vec<_>>()
+    };
+    let stream = stream.map(|stream| of(Layer::Stream, stream)).unwrap_or_default();
+    [of(Layer::Http, http), stream].concat()
+}
+
+fn server_parameter(word: &Word, server: &mut Server) -> Result<(), Fault> {
+    let most = u64::from(u32::MAX);
+    match word.text.split_once('=') {
+        Some(("weight", n)) => {
+            server.weight = within(word, value::number(n), "weight", 1, WEIGHT_LIMIT)?;
+        }
+        Some(("max_fails", n)) => {
+            server.max_fails = within(word, value::number(n), "max_fails", 0, most)?;
+        }
+        Some(("max_conns", n)) => {
+            server.max_connections = within(word, value::number(n), "max_conns", 0, most)?;
+        }
+        Some(("fail_timeout", wait)) => {
+            server.fail_timeout = time(&Word { text: wait.into(), at: word.at })?;
+        }
+        Some(("slow_start" | "route" | "service", _)) => {
+            return unsupported(word, "it is not implemented");
+        }
+        None if word.text == "backup" => server.backup = true,
+        None if word.text == "down" => server.down = true,
+        None if word.text == "resolve" => {
+            return unsupported(word, "names are resolved when the file is loaded");
+        }
+        None if word.text == "drain" => return unsupported(word, "it is not implemented"),
+        Some(_) | None => return at(word, BuildError::UnknownParameter(word.text.clone())),
+    }
+    Ok(())
+}
+
 impl Group {
     /// A group without servers, with nginx's defaults.
     fn new(name: &str, layer: Layer) -> Group {
@@ -276,31 +278,6 @@ impl Group {
             check_timeout: Duration::ZERO,
         }
     }
-}
-
-/// All addresses of a place. `None` if its name has none.
-pub(super) fn resolve(
-    place: &UnresolvedAddress,
-    default: u16,
-    names: &mut Names,
-) -> Option<Vec<Address>> {
-    let (host, port) = match place {
-        UnresolvedAddress::Unix(path) => return Some(vec![Address::Unix(path.clone())]),
-        UnresolvedAddress::Inet(host, port) => (host, port.unwrap_or(default)),
-    };
-    let ips: Vec<IpAddr> = match host {
-        Host::Any => return None,
-        Host::Ip(ip) => vec![*ip],
-        Host::Name(name) => names.resolve(name),
-    };
-    let addresses: Vec<_> =
-        ips.into_iter().map(|ip| Address::Inet(SocketAddr::new(ip, port))).collect();
-    (!addresses.is_empty()).then_some(addresses)
-}
-
-/// The fault for a name without addresses.
-pub(super) fn not_found(word: &Word, what: &'static str, name: &str) -> Fault {
-    Fault::new(word.at, BuildError::HostNotFound { what, name: name.into() })
 }
 
 /// Default for `max_fails`.

@@ -3,8 +3,8 @@
 //!
 //! `tests/routing.rs` checks the names against what leaves the proxy.
 
-use super::Builder;
 use super::block::{Block, first, second};
+use super::builder::Builder;
 use super::error::Remark;
 use crate::config::lexer::Word;
 
@@ -40,34 +40,32 @@ const OPTIONS: &str = "only \"close\", \"keep-alive\" and \"upgrade\" are unders
 const NO_UPGRADE: &str = "it needs \"Upgrade $http_upgrade\" beside it";
 const NO_CONNECTION: &str = "it needs \"Connection upgrade\" beside it";
 
-impl Builder {
-    /// Adds a remark for each directive of a level that sets, hides or passes such a field.
-    pub(super) fn vain_fields(&mut self, block: Block<'_>) {
-        for directive in block.many("proxy_set_header") {
-            let (name, value) = (first(directive), second(directive));
-            self.vain("proxy_set_header", name, why_not_set(block, name, &value.text));
-        }
-        for directive in block.many("add_header") {
-            let name = first(directive);
-            let reason = if second(directive).text.is_empty() { None } else { own(name) };
-            self.vain("add_header", name, reason.map(reason_of));
-        }
-        for directive in block.many("proxy_hide_header") {
-            // The other fields are hidden anyway.
-            let name = first(directive);
-            let framing = own(name).filter(|own| *own == Own::Framing);
-            self.vain("proxy_hide_header", name, framing.map(reason_of));
-        }
-        for directive in block.many("proxy_pass_header") {
-            let name = first(directive);
-            self.vain("proxy_pass_header", name, own(name).map(reason_of));
-        }
+/// Adds a remark for each directive of a level that sets, hides or passes such a field.
+pub(super) fn remark_on_fields(builder: &mut Builder, block: Block<'_>) {
+    for directive in block.many("proxy_set_header") {
+        let (name, value) = (first(directive), second(directive));
+        vain(builder, "proxy_set_header", name, why_not_set(block, name, &value.text));
     }
+    for directive in block.many("add_header") {
+        let name = first(directive);
+        let reason = if second(directive).text.is_empty() { None } else { own(name) };
+        vain(builder, "add_header", name, reason.map(reason_of));
+    }
+    for directive in block.many("proxy_hide_header") {
+        // The other fields are hidden anyway.
+        let name = first(directive);
+        let framing = own(name).filter(|own| *own == Own::Framing);
+        vain(builder, "proxy_hide_header", name, framing.map(reason_of));
+    }
+    for directive in block.many("proxy_pass_header") {
+        let name = first(directive);
+        vain(builder, "proxy_pass_header", name, own(name).map(reason_of));
+    }
+}
 
-    fn vain(&mut self, directive: &'static str, name: &Word, reason: Option<&'static str>) {
-        if let Some(reason) = reason {
-            self.remark(name.at, Remark::Vain { directive, field: name.text.clone(), reason });
-        }
+fn vain(builder: &mut Builder, directive: &'static str, name: &Word, reason: Option<&'static str>) {
+    if let Some(reason) = reason {
+        builder.remark(name.at, Remark::Vain { directive, field: name.text.clone(), reason });
     }
 }
 

@@ -1,0 +1,91 @@
+//! The argument of `proxy_pass`, taken apart.
+
+use super::block::{at, unsupported};
+use super::error::BuildError;
+use crate::config::diagnostic::Fault;
+use crate::config::lexer::Word;
+use crate::config::value::{self, Host, UnresolvedAddress};
+
+/// The parts of a `proxy_pass` argument.
+pub(super) struct PassTarget<'a> {
+    pub(super) word: &'a Word,
+    /// The whole word, or the part between `http://` and the URI.
+    pub(super) authority: &'a str,
+    pub(super) place: UnresolvedAddress,
+    pub(super) uri: Option<&'a str>,
+}
+
+impl<'a> PassTarget<'a> {
+    /// `proxy_pass` of `stream {}`: a name or an address.
+    pub(super) fn of_address(word: &'a Word) -> Result<PassTarget<'a>, Fault> {
+        known_at_load(word)?;
+        let bad = || at(word, BuildError::PassAddress(word.text.clone()));
+        if word.text.contains("://") {
+            return bad();
+        }
+        let place = value::place(&word.text).map_err(|e| Fault::new(word.at, e))?;
+        if matches!(
+            place,
+            UnresolvedAddress::Inet(_, Some(0)) | UnresolvedAddress::Inet(Host::Any, _)
+        ) {
+            return bad();
+        }
+        Ok(PassTarget { word, authority: &word.text, place, uri: None })
+    }
+
+    /// `proxy_pass` of `http {}`.
+    pub(super) fn of_url(word: &'a Word) -> Result<PassTarget<'a>, Fault> {
+        known_at_load(word)?;
+        let url = word.text.as_str();
+        let bad = || at(word, BuildError::ProxyUrl(url.into()));
+        let rest = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+                return unsupported(word, "this build has no TLS");
+            }
+            Some(_) | None => return bad(),
+        };
+        let (authority, uri) = match rest.strip_prefix("unix:") {
+            Some(path) => match path.split_once(':') {
+                Some((path, uri)) => (rest.get(..path.len() + 5).unwrap_or(rest), uri),
+                None => (rest, ""),
+            },
+            None => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
+        };
+        let place = value::place(authority).map_err(|e| Fault::new(word.at, e))?;
+        let no_port = matches!(
+            place,
+            UnresolvedAddress::Inet(_, Some(0)) | UnresolvedAddress::Inet(Host::Any, _)
+        );
+        if no_port || !(uri.is_empty() || uri.starts_with('/')) || uri.contains([' ', '\r', '\n']) {
+            return bad();
+        }
+        Ok(PassTarget { word, authority, place, uri: (!uri.is_empty()).then_some(uri) })
+    }
+
+    /// `$proxy_host`.
+    pub(super) fn host_header(&self) -> &str {
+        match self.place {
+            UnresolvedAddress::Unix(_) => "localhost",
+            UnresolvedAddress::Inet(_, Some(80)) => {
+                self.authority.strip_suffix(":80").unwrap_or(self.authority)
+            }
+            UnresolvedAddress::Inet(_, Some(_) | None) => self.authority,
+        }
+    }
+
+    /// `$proxy_port`.
+    pub(super) fn port_text(&self) -> String {
+        match self.place {
+            UnresolvedAddress::Unix(_) => String::new(),
+            UnresolvedAddress::Inet(_, port) => port.unwrap_or(80).to_string(),
+        }
+    }
+}
+
+fn known_at_load(word: &Word) -> Result<(), Fault> {
+    if word.text.contains('$') {
+        return unsupported(word, "the servers must be known when the file is loaded");
+    }
+    Ok(())
+}

@@ -18,6 +18,7 @@ pub mod value;
 
 mod build;
 mod names;
+mod nearest;
 #[cfg(test)]
 mod tests;
 mod unsupported;
@@ -135,21 +136,3 @@ fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_lowercase()
 }
-
-/// The known name closest to a mistyped one.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A long unknown name is not a typing error; comparing it would only cost time.
-    if name.len() > NAME_LIMIT {
-        return None;
-    }
-    let length = name.chars().count();
-    let most = (length / 3).min(3);
-    let near = |known: &'a str| (strsim::osa_distance(name, known), known);
-    // The edit distance is at least the difference in length, and computing it is slow.
-    let alike = known.filter(|known| known.len().abs_diff(length) <= most);
-    let (distance, known) = alike.map(near).min_by_key(|(distance, _)| *distance)?;
-    (distance <= most).then_some(known)
-}
-
-/// Longer names are not compared with known ones.
-const NAME_LIMIT: usize = 64;

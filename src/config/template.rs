@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::model::layer::Layer;
-use super::nearest;
+use super::nearest::nearest;
 
 /// A value as a sequence of parts; empty for an empty value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

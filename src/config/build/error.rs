@@ -5,7 +5,7 @@ use std::fmt;
 use crate::address::Address;
 use crate::config::directives::{Contexts, KNOWN, contexts_of};
 use crate::config::model::Layer;
-use crate::config::nearest;
+use crate::config::nearest::nearest;
 
 /// Why directives do not form a valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

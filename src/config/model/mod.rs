@@ -4,7 +4,9 @@
 //! point into the vectors of the same [`Config`].
 
 mod asks;
+mod ids;
 pub(super) mod layer;
+mod logs;
 mod proxy;
 mod stream;
 
@@ -14,7 +16,9 @@ use std::time::Duration;
 use super::template::Template;
 use crate::address::Address;
 
+pub use ids::{FormatId, GroupId, LogId, StreamServerId, VirtualServerId};
 pub use layer::Layer;
+pub use logs::{AccessLog, ErrorLog, Escape, LogFormat, LogSink, LogTo};
 pub use proxy::{NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader};
 pub use stream::{
     Follows, HalfClose, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,
@@ -39,26 +43,6 @@ pub struct Config {
     /// Formats of access logs.
     pub log_formats: Vec<LogFormat>,
 }
-
-/// Index into [`Config::groups`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GroupId(pub usize);
-
-/// Index into [`Config::virtual_servers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct VirtualServerId(pub usize);
-
-/// Index into [`Config::stream_servers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StreamServerId(pub usize);
-
-/// Index into [`Config::access_logs`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LogId(pub usize);
-
-/// Index into [`Config::log_formats`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FormatId(pub usize);
 
 /// The main context and `events {}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,24 +86,6 @@ pub struct User {
     pub name: String,
     /// The group's name; `None` for the user's own group.
     pub group: Option<String>,
-}
-
-/// One `error_log`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorLog {
-    /// The destination of its lines.
-    pub to: LogSink,
-    /// The least severe level that passes.
-    pub level: log::LevelFilter,
-}
-
-/// Where log lines go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum LogSink {
-    /// The standard error stream.
-    Stderr,
-    /// A file, appended to.
-    File(PathBuf),
 }
 
 /// One socket to listen on.
@@ -355,48 +321,6 @@ pub enum ErrorPageStatus {
     OfPage,
     /// `error_page 404 =200 /x`.
     Fixed(u16),
-}
-
-/// `access_log PATH [FORMAT]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogTo {
-    /// The file.
-    pub log: LogId,
-    /// The format of its lines.
-    pub format: FormatId,
-}
-
-/// A file that access log lines go to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessLog {
-    /// The file's path; `/dev/stdout` and `/dev/stderr` are paths too.
-    pub path: PathBuf,
-    /// `buffer=`: bytes collected before a write.
-    pub buffer: usize,
-    /// `flush=`: how long a line may wait.
-    pub flush: Duration,
-}
-
-/// `log_format NAME [escape=…] STRING …`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFormat {
-    /// Its name; `combined` always exists.
-    pub name: Box<str>,
-    /// How variables' values are escaped.
-    pub escape: Escape,
-    /// The line, without its newline.
-    pub line: Template,
-}
-
-/// How a variable's value is made safe for a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Escape {
-    /// `"`, `\` and bytes below 32 or above 126 as `\xXX`; a missing value as `-`.
-    Default,
-    /// As in a JSON string; a missing value is empty.
-    Json,
-    /// Not escaped.
-    None,
 }
 
 /// One `upstream {}` block, or an address that `proxy_pass` names directly.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::GroupId;
+use super::ids::GroupId;
 use crate::config::template::Template;
 
 /// `proxy_pass` and all `proxy_*` settings.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{GroupId, LogTo, NextUpstream};
+use super::ids::GroupId;
+use super::logs::LogTo;
+use super::proxy::NextUpstream;
 use crate::address::Address;
 
 /// One `server {}` block of `stream {}`.

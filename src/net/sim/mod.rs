@@ -7,13 +7,13 @@
 #![allow(clippy::disallowed_types)] // the sockets of a world share it
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::{Accepted, Connect, Event, Net, Stream, Token};
+use super::{Accepted, Connect, Event, Net, Token};
 use crate::address::Address;
 use crate::config::model::Listen;
 use crate::time::{Time, WallTime};
@@ -36,6 +36,7 @@ mod server;
 mod server_line;
 mod service;
 mod stranger;
+mod stream;
 mod text;
 mod trace;
 mod undelivered;
@@ -56,12 +57,12 @@ pub use record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind}
 pub use rng::{Rng, Script};
 pub use server::Server;
 pub use stranger::{Parting, Stranger, StrangerPlan, disguise};
+pub use stream::SimStream;
 pub use text::Text;
 pub use trace::Trace;
 pub use world::{Reach, Received, World};
 
 use agenda::Happening;
-use end::EndPhase;
 use undelivered::Cause;
 
 /// The network and all actors in it.
@@ -171,7 +172,7 @@ impl SimNet {
     }
 
     fn stream(&self, end: EndId) -> SimStream {
-        SimStream { world: Rc::clone(&self.world), end }
+        SimStream::new(Rc::clone(&self.world), end)
     }
 
     /// When this wait really ends: sometimes earlier or later than requested.
@@ -245,15 +246,16 @@ impl Net for SimNet {
 
     fn watch(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
         let world = &mut *self.world.borrow_mut();
-        let end = world.end_mut(stream.end);
-        assert!(end.token.is_none(), "{} is registered twice", stream.end);
+        let id = stream.end();
+        let end = world.end_mut(id);
+        assert!(end.token.is_none(), "{id} is registered twice");
         end.token = Some(token);
         if end.readable() || end.writable() {
-            world.notify(stream.end, Cause::Both);
+            events::notify(world, id, Cause::Both);
         }
-        world.trace.note(world.now, [20, stream.end.0, token.0], || {
-            format!("{} is watched as {token:?}", stream.end)
-        });
+        world
+            .trace
+            .note(world.now, [20, id.0, token.0], || format!("{id} is watched as {token:?}"));
         Ok(())
     }
 
@@ -263,7 +265,7 @@ impl Net for SimNet {
         loop {
             let (next, deadline) = {
                 let world = &mut *self.world.borrow_mut();
-                let deadline = until.min(world.deliver_at()).max(world.now);
+                let deadline = until.min(events::deliver_at(world)).max(world.now);
                 (world.next_happening(deadline), deadline)
             };
             match next {
@@ -274,7 +276,7 @@ impl Net for SimNet {
                     if deadline < Time::NEVER {
                         world.now = deadline;
                     }
-                    world.deliver(events);
+                    events::deliver(world, events);
                     return Ok(world.now);
                 }
             }
@@ -283,33 +285,6 @@ impl Net for SimNet {
 
     fn wall(&self, at: Time) -> WallTime {
         WallTime(WALL_AT_ZERO + at.as_nanos())
-    }
-}
-
-impl World {
-    fn take_waiting(&mut self, at: &Address) -> io::Result<EndId> {
-        let Some(machine) = self.machines.get_mut(at) else {
-            return Err(ErrorKind::NotConnected.into());
-        };
-        let Some(&first) = machine.backlog.front() else {
-            return Err(ErrorKind::WouldBlock.into());
-        };
-        let fails = self.faults.strike(Family::AcceptFails, &mut self.rng);
-        let aborted = fails && self.rng.one_in(2);
-        if self.lacks(1) || (fails && !aborted) {
-            self.incident(at, None, IncidentKind::NoDescriptor);
-            return Err(Errno::MFILE.into());
-        }
-        self.progressed();
-        self.machines.get_mut(at).expect("just seen").backlog.pop_front();
-        if aborted {
-            let dialler = self.end(first).peer;
-            self.incident(at, dialler, IncidentKind::AcceptAborted);
-            self.abort(first);
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        self.end_mut(first).owner = Owner::Worker;
-        Ok(first)
     }
 }
 
@@ -324,121 +299,11 @@ pub struct SimListener {
 impl Drop for SimListener {
     fn drop(&mut self) {
         let world = &mut *self.world.borrow_mut();
-        world.forget_listener(self.token);
+        events::forget_listener(world, self.token);
         let machine = world.machines.remove(&self.at).expect("it was placed by `listen`");
         for waiting in machine.backlog {
             world.abort(waiting);
         }
-    }
-}
-
-/// A connection of the worker.
-#[derive(Debug)]
-pub struct SimStream {
-    world: Rc<RefCell<World>>,
-    end: EndId,
-}
-
-impl SimStream {
-    /// Its end, for tests that look at both sides.
-    pub fn end(&self) -> EndId {
-        self.end
-    }
-}
-
-impl Stream for SimStream {
-    type Pipe = SimPipe;
-
-    fn splice_in(&mut self, into: &mut SimPipe, most: usize) -> io::Result<usize> {
-        into.fill(self, most)
-    }
-
-    fn splice_out(&mut self, from: &mut SimPipe, most: usize) -> io::Result<usize> {
-        from.drain(self, most)
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let world = &mut *self.world.borrow_mut();
-        let waiting = world.end(self.end).inbox.len();
-        let partial = waiting > 1 && world.faults.strike(Family::PartialReads, &mut world.rng);
-        let most = if partial { world.rng.within(1..=waiting - 1) } else { into.len() };
-        let most = most.min(into.len());
-        let count = world.end_mut(self.end).read(&mut into[..most])?;
-        if count > 0 {
-            world.progressed();
-            world.announce_window(self.end);
-        }
-        if partial && count < into.len() {
-            // As if the rest arrived a moment later.
-            world.plan(world.now, Happening::Stir(self.end, Cause::Readable));
-        }
-        Ok(count)
-    }
-
-    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        let world = &mut *self.world.borrow_mut();
-        let wanted = from.iter().map(|slice| slice.len()).sum();
-        let now = world.now;
-        let end = world.end_mut(self.end);
-        let room = end.room_for(wanted);
-        let (open, taken) = (end.phase == EndPhase::Open, *room.as_ref().unwrap_or(&0));
-        if taken > 0 {
-            world.unstuck(self.end);
-        }
-        if open && taken < wanted {
-            world.end_mut(self.end).stuck.get_or_insert(now);
-        }
-        let mut room = room?;
-        if room > 1 && world.faults.strike(Family::PartialWrites, &mut world.rng) {
-            room = world.rng.within(1..=room - 1);
-            // As if the buffer was full and is drained a moment later.
-            world.plan(world.now, Happening::Stir(self.end, Cause::Writable));
-        }
-        if room > 0 {
-            world.judge_write(self.end);
-            world.race(self.end);
-            world.progressed();
-        }
-        let end = world.end_mut(self.end);
-        let mut left = room;
-        for slice in from {
-            let taken = &slice[..slice.len().min(left)];
-            end.outbox.extend(taken);
-            end.written.extend_from_slice(taken);
-            left -= taken.len();
-        }
-        world.transmit(self.end);
-        Ok(room)
-    }
-
-    fn connected(&mut self) -> io::Result<bool> {
-        Ok(self.world.borrow_mut().end_mut(self.end).connected()?)
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        let world = &mut *self.world.borrow_mut();
-        match world.end(self.end).phase {
-            EndPhase::Open => {
-                world.unstuck(self.end);
-                world.finish(self.end);
-                Ok(())
-            }
-            EndPhase::Connecting | EndPhase::Dead(_) | EndPhase::Closed => {
-                Err(ErrorKind::NotConnected.into())
-            }
-        }
-    }
-
-    fn reset_on_close(&mut self) {
-        self.world.borrow_mut().end_mut(self.end).abortive = true;
-    }
-
-    fn set_nodelay(&mut self, _on: bool) {}
-}
-
-impl Drop for SimStream {
-    fn drop(&mut self) {
-        self.world.borrow_mut().close(self.end);
     }
 }
 
@@ -451,8 +316,11 @@ const WALL_AT_ZERO: u64 = 1_767_225_600_000_000_000;
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use super::*;
     use crate::config::model::{Serves, StreamServerId};
+    use crate::net::Stream;
 
     const A: Token = Token(1);
     const LISTENER: Token = Token(9);

@@ -1,12 +1,10 @@
-//! Pipes of the simulated world, and `splice`.
+//! Pipes of the simulated world.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use super::{SimStream, World};
-use crate::net::Stream;
+use super::world::World;
 
 /// A pipe: a queue with a capacity.
 #[derive(Debug)]
@@ -28,20 +26,25 @@ impl SimPipe {
         SimPipe { bytes: VecDeque::new(), capacity, world }
     }
 
-    /// Like a read into the pipe.
-    pub(super) fn fill(&mut self, from: &mut SimStream, most: usize) -> io::Result<usize> {
+    /// How much it takes at once.
+    pub(super) fn capacity(&self) -> usize {
         assert!(self.bytes.is_empty(), "a pipe is handed on with bytes in it");
-        let mut bytes = vec![0; most.min(self.capacity)];
-        let count = from.read(&mut bytes)?;
-        self.bytes.extend(&bytes[..count]);
-        Ok(count)
+        self.capacity
     }
 
-    /// Like a write from the pipe.
-    pub(super) fn drain(&mut self, to: &mut SimStream, most: usize) -> io::Result<usize> {
+    /// Fills the empty pipe.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    /// The first bytes, at most so many.
+    pub(super) fn front(&mut self, most: usize) -> &[u8] {
         let bytes = self.bytes.make_contiguous();
-        let count = to.write_vectored(&[IoSlice::new(&bytes[..most.min(bytes.len())])])?;
+        &bytes[..most.min(bytes.len())]
+    }
+
+    /// Removes the first bytes.
+    pub(super) fn discard(&mut self, count: usize) {
         self.bytes.drain(..count);
-        Ok(count)
     }
 }

@@ -1,19 +1,88 @@
-//! One connection of a server: requests in turn, each answered as its act says.
+//! A server at work: follows its calendar, and serves each connection, requests in turn, each
+//! answered as its act says.
 
 use super::act::{Act, AnswerFraming, Fate, Then, fake_answer, render};
+use super::agenda::Wake;
 use super::end::EndId;
 use super::faults::Family;
 use super::pace::{Pace, Throttle};
 use super::reader::{BodyEnd, Head, Piece};
 use super::record::{Condition, Delivery, Manners, TroubleKind};
 use super::server::Server;
-use super::server_line::{ANSWER, AnswerState, DRIP, IDLE_CLOSE, LATE_CLOSE, Service, UNASKED};
+use super::server_line::{
+    ANSWER, AnswerState, CALENDAR, DRIP, IDLE_CLOSE, LATE_CLOSE, ServerLine, Service, UNASKED,
+};
 use super::text::Text;
-use super::world::World;
+use super::world::{Received, World};
 use crate::time::Time;
 
 impl Server {
-    pub(super) fn read(&mut self, end: EndId, world: &mut World) {
+    pub(super) fn wake(&mut self, why: Wake, world: &mut World) {
+        match why {
+            Wake::Accepted(end) => {
+                self.lines.insert(end, ServerLine::new());
+                self.step(end, world);
+            }
+            Wake::End(end) => self.step(end, world),
+            Wake::Raced(end) => self.lose_race(end, world),
+            Wake::Alarm(key) if key & 0xff == CALENDAR => {
+                if let Some(&(_, condition)) = self.plan.calendar.get((key >> 8) as usize) {
+                    self.set_condition(condition, world);
+                }
+            }
+            Wake::Alarm(key) => self.ring(key, world),
+        }
+    }
+
+    fn ring(&mut self, key: u64, world: &mut World) {
+        let end = EndId((key >> 24) as usize);
+        let Some(line) = self.lines.get_mut(&end) else { return };
+        if key & 0xff == DRIP {
+            line.throttle.resume();
+        } else if (key >> 8) & 0xffff == line.turn as u64 & 0xffff {
+            // The first bytes of a request end the idleness, long before its head is complete.
+            let quiet = line.reader.is_between();
+            match (key & 0xff, &mut line.service) {
+                (ANSWER, Service::Busy { .. }) => self.answer(end, world),
+                (IDLE_CLOSE, Service::Idle) if quiet => self.close_idle(end, world),
+                (UNASKED, Service::Idle) if quiet => self.send_unasked(end, world),
+                (LATE_CLOSE, Service::Closing) => {
+                    line.finished = true;
+                    world.finish(end);
+                }
+                (_, Service::Busy { .. } | Service::Idle | Service::Closing | Service::Over) => {}
+            }
+        }
+        self.step(end, world);
+    }
+
+    /// Reads, answers and writes on one connection as far as possible.
+    fn step(&mut self, end: EndId, world: &mut World) {
+        let Some(line) = self.lines.get_mut(&end) else { return };
+        let mut bytes = Vec::new();
+        let state = loop {
+            match world.receive(end, &mut bytes, usize::MAX) {
+                Received::Bytes(_) => {}
+                other @ (Received::Nothing | Received::End | Received::Broken) => break other,
+            }
+        };
+        line.reader.push(&bytes);
+        self.read(end, world);
+        self.write(end, world);
+        if state != Received::Nothing {
+            self.leave(end, world);
+        }
+    }
+
+    /// The proxy has closed, or the connection failed.
+    fn leave(&mut self, end: EndId, world: &mut World) {
+        if self.lines.contains_key(&end) {
+            self.drop_line(end, world);
+            world.close(end);
+        }
+    }
+
+    fn read(&mut self, end: EndId, world: &mut World) {
         loop {
             let Some(line) = self.lines.get_mut(&end) else { return };
             if matches!(line.service, Service::Over) {
@@ -112,7 +181,7 @@ impl Server {
     }
 
     /// Puts the answer into the connection's outbox.
-    pub(super) fn answer(&mut self, end: EndId, world: &mut World) {
+    fn answer(&mut self, end: EndId, world: &mut World) {
         let line = self.lines.get_mut(&end).expect("its alarm rang");
         let Service::Busy { delivery, act, answer, .. } = &mut line.service else { return };
         if *answer != AnswerState::Waiting {
@@ -127,7 +196,7 @@ impl Server {
         world.tell(32, || format!("server {} answers: {act:?}", self.plan.name));
     }
 
-    pub(super) fn write(&mut self, end: EndId, world: &mut World) {
+    fn write(&mut self, end: EndId, world: &mut World) {
         let Some(line) = self.lines.get_mut(&end) else { return };
         loop {
             let count = line.out.len().min(line.throttle.credit());
@@ -219,7 +288,7 @@ impl Server {
         }
     }
 
-    pub(super) fn close_idle(&mut self, end: EndId, world: &mut World) {
+    fn close_idle(&mut self, end: EndId, world: &mut World) {
         if world.close_idle(end) {
             self.trouble(end, world.now(), world.now(), TroubleKind::ClosedIdle);
             self.drop_line(end, world);
@@ -227,7 +296,7 @@ impl Server {
     }
 
     /// Closes a connection that the proxy has just begun to reuse.
-    pub(super) fn lose_race(&mut self, end: EndId, world: &mut World) {
+    fn lose_race(&mut self, end: EndId, world: &mut World) {
         let Some(line) = self.lines.get(&end) else { return };
         if matches!(line.service, Service::Idle) && line.reader.is_between() {
             self.trouble(end, world.now(), world.now(), TroubleKind::ClosedIdle);
@@ -236,7 +305,7 @@ impl Server {
         }
     }
 
-    pub(super) fn send_unasked(&mut self, end: EndId, world: &mut World) {
+    fn send_unasked(&mut self, end: EndId, world: &mut World) {
         let garbage = self.rng.one_in(2);
         let bytes = if garbage { "unasked\r\n\r\n".to_owned() } else { fake_answer(end) };
         if world.send_unsolicited(end, bytes.as_bytes()) {
@@ -258,4 +327,115 @@ fn words(name: u32, deliveries: &[Delivery], which: usize, act: &Act) -> Vec<u8>
         bytes.truncate(after);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::end::Owner;
+    use super::super::record::ServerPlan;
+    use super::super::{Faults, SimNet};
+    use super::*;
+    use crate::address::Address;
+    use crate::net::Net;
+
+    const GET: &str = "GET /x/7 HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// One server with a client driven by hand. Returns what it sent, and the network.
+    fn check(act: Act, request: &str) -> (String, Received, SimNet) {
+        let at = Address::Inet(([10, 0, 1, 1], 80).into());
+        let mut net = SimNet::new(1, Faults::none());
+        net.add_server(ServerPlan {
+            name: 1,
+            at: at.clone(),
+            calendar: Vec::new(),
+            manners: Manners::Always(act),
+        });
+        let end = net.world_mut().dial(Owner::Hand, &at);
+        wait(&mut net);
+        net.world_mut().send(end, request.as_bytes());
+        wait(&mut net);
+        let mut bytes = Vec::new();
+        let state = loop {
+            match net.world_mut().receive(end, &mut bytes, usize::MAX) {
+                Received::Bytes(_) => {}
+                other @ (Received::Nothing | Received::End | Received::Broken) => break other,
+            }
+        };
+        (String::from_utf8(bytes).expect("ASCII"), state, net)
+    }
+
+    fn wait(net: &mut SimNet) {
+        let until = net.world().now() + Duration::from_secs(2);
+        while net.poll(&mut Vec::new(), until).expect("simulated waits do not fail") < until {}
+    }
+
+    #[test]
+    fn an_answer_says_whose_it_is() {
+        let (answer, state, net) = check(Act::plain(40), GET);
+        assert!(answer.contains("X-Id: 7\r\n") && answer.contains("Content-Length: 40\r\n"));
+        assert!(answer.ends_with(&"000007/01/0000/0000000000000000\n000007/0"[..40]));
+        assert_eq!(state, Received::Nothing, "the connection stays");
+        let delivery = &net.servers()[0].deliveries()[0];
+        assert!(delivery.request_whole && delivery.answer_whole);
+    }
+
+    #[test]
+    fn a_cut_answer_is_trouble_and_a_hanging_one_lasts() {
+        let cut = Act { fate: Fate::Cut { after: 10, reset: true }, ..Act::plain(40) };
+        let (_, state, net) = check(cut, GET);
+        assert_eq!(state, Received::Broken);
+        assert_eq!(net.servers()[0].troubles().len(), 1);
+        let hangs = Act { fate: Fate::Hangs { after: 10 }, ..Act::plain(40) };
+        let (answer, state, net) = check(hangs, GET);
+        assert_eq!((answer.len(), state), (10, Received::Nothing));
+        let trouble = &net.servers()[0].troubles()[0];
+        assert_eq!(trouble.until, Time::NEVER);
+    }
+
+    #[test]
+    fn an_answer_without_framing_ends_with_a_fin() {
+        let act = Act { framing: AnswerFraming::UntilClose, then: Then::Closes, ..Act::plain(40) };
+        let (answer, state, _) = check(act, GET);
+        assert!(!answer.contains("Content-Length"));
+        assert_eq!(state, Received::End);
+    }
+
+    #[test]
+    fn an_early_answer_comes_before_the_body() {
+        let act = Act { early: true, ..Act::plain(4) };
+        let put = "PUT /x/7 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+        assert!(check(act, put).0.contains("X-Id: 7"));
+        assert_eq!(check(Act::plain(4), put).0, "");
+    }
+
+    #[test]
+    fn what_the_proxy_may_not_send_is_a_violation() {
+        for wrong in [
+            "GET /x/7 HTTP/1.1\r\nHost: a\r\n\r\nGET /x/8 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "PUT /x/7 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nwrong",
+            "GET /x/7 HTTP/1.1\r\nHost: a\r\nKeep-Alive: timeout=5\r\n\r\n",
+        ] {
+            let delayed = Act { delay: Duration::from_secs(1), ..Act::plain(4) };
+            let (_, _, net) = check(delayed, wrong);
+            assert_eq!(net.world().violations().len(), 1, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_dead_server_resets_what_it_had_and_refuses_what_comes() {
+        let (_, _, mut net) = check(Act::plain(4), GET);
+        net.set_condition(0, Condition::Dead);
+        wait(&mut net);
+        assert_eq!(net.servers()[0].connections(), 0);
+        let at = Address::Inet(([10, 0, 1, 1], 80).into());
+        let end = net.world_mut().dial(Owner::Hand, &at);
+        wait(&mut net);
+        assert_eq!(net.world().outcome(end), Some(Err(())));
+        net.heal();
+        let end = net.world_mut().dial(Owner::Hand, &at);
+        wait(&mut net);
+        assert_eq!(net.world().outcome(end), Some(Ok(())));
+    }
 }

@@ -1,14 +1,19 @@
-//! The wire: how bytes, FINs and resets travel between the ends of a connection.
+//! The wire: how bytes, FINs and resets travel between the ends of a connection, and what is done
+//! at an end that sends any: writing, reading, closing.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::agenda::{Happening, Segment, Wake, describe};
 use super::end::{ActorId, EndId, EndPhase, Fin, IdleArrival, Owner};
+use super::events;
 use super::faults::Family;
 use super::incident::{BlowKind, Coalescing, IncidentKind};
 use super::undelivered::Cause;
-use super::world::{Reach, World};
+use super::world::{Reach, Received, World};
+use crate::address::Address;
 
 impl World {
     /// Carries out a happening of the agenda.
@@ -17,7 +22,7 @@ impl World {
             Happening::Syn(from, nth) => self.syn(from, nth),
             Happening::Arrival(to, segment) => self.arrive(to, segment),
             Happening::Window(from) => self.transmit(from),
-            Happening::Stir(id, cause) => self.notify(id, cause),
+            Happening::Stir(id, cause) => events::notify(self, id, cause),
             Happening::Wake(..) => unreachable!("the network wakes the actors itself"),
         }
     }
@@ -62,9 +67,31 @@ impl World {
                 let machine = self.machines.get_mut(&local).expect("it was reached");
                 machine.backlog.push_back(id);
                 if let Some(token) = self.listener_token(&local) {
-                    self.notify_listener(token);
+                    events::notify_listener(self, token);
                 }
             }
+        }
+    }
+
+    /// Changes how a machine treats packets.
+    pub fn set_reach(&mut self, at: &Address, reach: Reach) {
+        self.trace.note(self.now, [3, reach as usize, 0], || format!("{at} is now {reach:?}"));
+        let machine = self.machines.get_mut(at).expect("the test has made this machine");
+        let was = std::mem::replace(&mut machine.reach, reach);
+        if was == Reach::Dark && reach != Reach::Dark {
+            self.revive(at);
+        }
+    }
+
+    /// Packets sent while the machine was dark are lost; it no longer knows these connections.
+    fn revive(&mut self, at: &Address) {
+        let lost: Vec<EndId> = (0..self.ends.len())
+            .map(EndId)
+            .filter(|id| self.end(*id).severed && self.end(*id).machine == *at)
+            .collect();
+        for id in lost {
+            self.end_mut(id).severed = false;
+            self.break_end(id, ErrorKind::ConnectionReset);
         }
     }
 
@@ -153,7 +180,7 @@ impl World {
                 let end = self.end_mut(to);
                 if end.phase == EndPhase::Open {
                     end.fin_in = true;
-                    self.notify(to, Cause::Readable);
+                    events::notify(self, to, Cause::Readable);
                 }
             }
             Segment::Reset => self.arrive_reset(to),
@@ -162,7 +189,7 @@ impl World {
                 if end.phase == EndPhase::Connecting {
                     end.phase = EndPhase::Open;
                     self.connect_ended(to);
-                    self.notify(to, Cause::Writable);
+                    events::notify(self, to, Cause::Writable);
                 } else if let Some(peer) = self.end(to).peer {
                     // Given up meanwhile: the other side gets a reset.
                     self.break_end(peer, ErrorKind::ConnectionReset);
@@ -195,7 +222,7 @@ impl World {
         match self.end(to).phase {
             EndPhase::Open if !self.end(to).fin_in => {
                 self.end_mut(to).inbox.extend(&bytes);
-                self.notify(to, Cause::Readable);
+                events::notify(self, to, Cause::Readable);
             }
             EndPhase::Connecting | EndPhase::Open | EndPhase::Dead(_) => {}
             EndPhase::Closed => {
@@ -239,7 +266,7 @@ impl World {
             EndPhase::Connecting | EndPhase::Open => {
                 end.phase = EndPhase::Dead(Some(reason));
                 end.outbox.clear();
-                self.notify(id, Cause::Both);
+                events::notify(self, id, Cause::Both);
             }
         }
     }
@@ -250,7 +277,7 @@ impl World {
         if end.starved && end.phase == EndPhase::Open && end.has_roomy_outbox() {
             end.starved = false;
             self.unstuck(id);
-            self.notify(id, Cause::Writable);
+            events::notify(self, id, Cause::Writable);
         }
     }
 
@@ -263,6 +290,31 @@ impl World {
         }
     }
 
+    /// Writes as much as fits; returns the number of bytes written.
+    pub fn send(&mut self, end: EndId, bytes: &[u8]) -> usize {
+        let Ok(count) = self.end_mut(end).room_for(bytes.len()) else { return 0 };
+        let sender = self.end_mut(end);
+        sender.outbox.extend(&bytes[..count]);
+        sender.given += count;
+        self.transmit(end);
+        count
+    }
+
+    /// Reads at most `most` bytes and appends them.
+    pub fn receive(&mut self, end: EndId, into: &mut Vec<u8>, most: usize) -> Received {
+        let mut buffer = vec![0; most.min(self.end(end).inbox.len().max(1))];
+        match self.end_mut(end).read(&mut buffer) {
+            Ok(0) => Received::End,
+            Ok(count) => {
+                into.extend_from_slice(&buffer[..count]);
+                self.announce_window(end);
+                Received::Bytes(count)
+            }
+            Err(ErrorKind::WouldBlock) => Received::Nothing,
+            Err(_) => Received::Broken,
+        }
+    }
+
     /// Sends the FIN; reading stays possible.
     pub fn finish(&mut self, id: EndId) {
         if self.end(id).fin_out == Fin::No {
@@ -271,10 +323,36 @@ impl World {
         }
     }
 
+    /// Takes the first connection that waits at an address of the worker, if no fault strikes.
+    pub(super) fn take_waiting(&mut self, at: &Address) -> io::Result<EndId> {
+        let Some(machine) = self.machines.get_mut(at) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let Some(&first) = machine.backlog.front() else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        let fails = self.faults.strike(Family::AcceptFails, &mut self.rng);
+        let aborted = fails && self.rng.one_in(2);
+        if self.lacks(1) || (fails && !aborted) {
+            self.incident(at, None, IncidentKind::NoDescriptor);
+            return Err(Errno::MFILE.into());
+        }
+        self.progressed();
+        self.machines.get_mut(at).expect("just seen").backlog.pop_front();
+        if aborted {
+            let dialler = self.end(first).peer;
+            self.incident(at, dialler, IncidentKind::AcceptAborted);
+            self.abort(first);
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        self.end_mut(first).owner = Owner::Worker;
+        Ok(first)
+    }
+
     /// Closes the end. As on Linux, unread bytes turn the close into a reset.
     pub fn close(&mut self, id: EndId) {
         self.trace.note(self.now, [12, id.0, 0], || format!("{id} is closed"));
-        self.forget(id);
+        events::forget(self, id);
         let now = self.now;
         let end = self.end_mut(id);
         end.closed = Some(now);
@@ -320,7 +398,7 @@ impl World {
         self.trace.note(self.now, [14, id.0, bytes.len()], || format!("{id} sends unasked"));
         self.end_mut(peer).inbox.extend(bytes);
         self.strike_idle(id);
-        self.notify(peer, Cause::Readable);
+        events::notify(self, peer, Cause::Readable);
         true
     }
 

@@ -1,10 +1,10 @@
-//! The world: machines, connections, the order of happenings, and the worker's pending events.
+//! The world: machines, connections, the order of happenings, and the worker's pending events, as
+//! data. What travels is in `wire.rs`, which works on it.
 //!
 //! Only vectors, ordered maps and a single agenda decide the order, so that a seed determines all
 //! of it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -258,28 +258,6 @@ impl World {
         self.machines.get(at).map_or(Reach::Refusing, |machine| machine.reach)
     }
 
-    /// Changes how a machine treats packets.
-    pub fn set_reach(&mut self, at: &Address, reach: Reach) {
-        self.trace.note(self.now, [3, reach as usize, 0], || format!("{at} is now {reach:?}"));
-        let machine = self.machines.get_mut(at).expect("the test has made this machine");
-        let was = std::mem::replace(&mut machine.reach, reach);
-        if was == Reach::Dark && reach != Reach::Dark {
-            self.revive(at);
-        }
-    }
-
-    /// Packets sent while the machine was dark are lost; it no longer knows these connections.
-    fn revive(&mut self, at: &Address) {
-        let lost: Vec<EndId> = (0..self.ends.len())
-            .map(EndId)
-            .filter(|id| self.end(*id).severed && self.end(*id).machine == *at)
-            .collect();
-        for id in lost {
-            self.end_mut(id).severed = false;
-            self.break_end(id, ErrorKind::ConnectionReset);
-        }
-    }
-
     /// Accepts a connection at a machine that is driven by hand.
     pub fn accepted(&mut self, at: &Address) -> Option<EndId> {
         self.machines.get_mut(at)?.backlog.pop_front()
@@ -351,31 +329,6 @@ impl World {
         EndId(self.ends.len() - 1)
     }
 
-    /// Writes as much as fits; returns the number of bytes written.
-    pub fn send(&mut self, end: EndId, bytes: &[u8]) -> usize {
-        let Ok(count) = self.end_mut(end).room_for(bytes.len()) else { return 0 };
-        let sender = self.end_mut(end);
-        sender.outbox.extend(&bytes[..count]);
-        sender.given += count;
-        self.transmit(end);
-        count
-    }
-
-    /// Reads at most `most` bytes and appends them.
-    pub fn receive(&mut self, end: EndId, into: &mut Vec<u8>, most: usize) -> Received {
-        let mut buffer = vec![0; most.min(self.end(end).inbox.len().max(1))];
-        match self.end_mut(end).read(&mut buffer) {
-            Ok(0) => Received::End,
-            Ok(count) => {
-                into.extend_from_slice(&buffer[..count]);
-                self.announce_window(end);
-                Received::Bytes(count)
-            }
-            Err(ErrorKind::WouldBlock) => Received::Nothing,
-            Err(_) => Received::Broken,
-        }
-    }
-
     /// The outcome of a connect; `None` while it continues.
     pub fn outcome(&self, end: EndId) -> Option<Result<(), ()>> {
         match self.end(end).phase {
@@ -445,12 +398,6 @@ impl World {
 
     pub(super) fn progressed(&mut self) {
         self.progress += 1;
-    }
-}
-
-impl std::fmt::Display for EndId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "#{}", self.0)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Listening sockets: which are ready, and when accepting must pause.
 
-use std::io::ErrorKind;
+use std::fmt;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::ListenError;
 use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Accepted, Net, Token};
@@ -20,6 +20,23 @@ pub(super) struct Listeners<N: Net> {
     /// Messages logged recently, and when.
     told: Vec<(String, Time)>,
 }
+
+/// A listener that could not be set up.
+#[derive(Debug)]
+pub struct ListenError {
+    /// The listener's address.
+    pub address: Address,
+    /// The reason.
+    pub reason: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bind() to {} failed: {}", self.address, self.reason)
+    }
+}
+
+impl std::error::Error for ListenError {}
 
 /// We lack descriptors or memory to accept a connection; the system's message.
 pub(super) struct Lacking(pub(super) String);
@@ -41,7 +58,6 @@ impl<N: Net> Listeners<N> {
     /// named.
     ///
     /// # Errors
-    /// The first listener that cannot be bound; then nothing changes.
     /// The first listener that cannot be bound; nothing has changed then.
     pub(super) fn adopt(
         &mut self,

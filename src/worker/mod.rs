@@ -7,21 +7,17 @@
 mod checks;
 mod listeners;
 mod room;
+mod sessions;
 pub mod timers;
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use slab::Slab;
-
-use crate::address::Address;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
-
 use crate::proxy::context::Context;
 pub use crate::proxy::log::access_log::AccessLines;
-use crate::proxy::next::{CloseReason, Next};
+use crate::proxy::next::Next;
 use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
 use crate::recycle::Boxes;
@@ -30,56 +26,18 @@ use crate::transport::io::Owner;
 pub use crate::transport::io::Tuning;
 
 use checks::Checks;
-use listeners::{Lacking, Listeners};
-use room::{Lack, Victims};
-use timers::Timers;
+use listeners::Lacking;
+pub use listeners::ListenError;
+use room::Room;
+use sessions::{Alarm, Sessions};
 
 /// The state of one thread.
 pub struct Worker<N: Net> {
-    shared: Shared<N>,
-    /// Connections accepted so far.
-    accepted: u64,
-    sessions: Slab<Entry<N>>,
-    listeners: Listeners<N>,
+    sessions: Sessions<N>,
     checks: Checks<N>,
-    timers: Timers,
-    /// Sessions to run in this turn, or in the next one if they asked for it.
-    queue: Vec<usize>,
-    /// Storage for the queue of the current turn.
-    running: Vec<usize>,
+    room: Room,
     events: Vec<Event>,
-    /// Sockets that the process may open.
-    sockets: usize,
-    victims_for_sockets: Victims,
-    victims_for_memory: Victims,
 }
-
-struct Entry<N: Net> {
-    session: Session<N>,
-    /// Whether the session is in the queue.
-    queued: bool,
-    /// When its one live alarm rings.
-    alarm: Time,
-    /// Since when it has been idle; `Time::NEVER` while it works.
-    idle_since: Time,
-}
-
-/// A listener that could not be set up.
-#[derive(Debug)]
-pub struct ListenError {
-    /// The listener's address.
-    pub address: Address,
-    /// The reason.
-    pub reason: io::Error,
-}
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bind() to {} failed: {}", self.address, self.reason)
-    }
-}
-
-impl std::error::Error for ListenError {}
 
 /// The resources a worker holds, for leak checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,23 +66,12 @@ impl<N: Net> Worker<N> {
     /// # Errors
     /// The first listener that cannot be bound.
     pub fn new(net: N, config: Arc<Config>) -> Result<Worker<N>, ListenError> {
-        let mut worker = Worker {
-            shared: Shared { context: Context::new(net, config), exchanges: Boxes::default() },
-            accepted: 0,
-            sessions: Slab::new(),
-            listeners: Listeners::new(),
-            checks: Checks::new(),
-            timers: Timers::new(),
-            queue: Vec::new(),
-            running: Vec::new(),
-            events: Vec::new(),
-            sockets: usize::MAX,
-            victims_for_sockets: Victims::new(Lack::Sockets),
-            victims_for_memory: Victims::new(Lack::Memory),
-        };
-        let config = Arc::clone(worker.shared.context.servers.config());
-        worker.listeners.adopt(&config, &mut worker.shared.context)?;
-        Ok(worker)
+        let shared = Shared { context: Context::new(net, config), exchanges: Boxes::default() };
+        let mut sessions = Sessions::new(shared);
+        let Shared { context, .. } = &mut sessions.shared;
+        let config = Arc::clone(context.servers.config());
+        sessions.listeners.adopt(&config, context)?;
+        Ok(Worker { sessions, checks: Checks::new(), room: Room::new(), events: Vec::new() })
     }
 
     /// Waits once, at most until `until`, and handles everything that became possible.
@@ -134,28 +81,35 @@ impl<N: Net> Worker<N> {
     pub fn turn(&mut self, until: Time) -> io::Result<()> {
         let until = self.next_wake(until);
         let mut events = std::mem::take(&mut self.events);
-        self.shared.context.io.now = self.shared.context.io.net.poll(&mut events, until)?;
+        let io = &mut self.context().io;
+        io.now = io.net.poll(&mut events, until)?;
         for event in &events {
             self.note(event);
         }
         self.events = events;
-        self.shared.context.servers.expire_idle(&mut self.shared.context.io);
+        let context = self.context();
+        context.servers.expire_idle(&mut context.io);
         self.close_outlived();
-        self.checks.run(&mut self.shared.context);
+        self.checks.run(&mut self.sessions.shared.context);
         self.expire_sessions();
         self.accept();
         self.run_queue();
         self.spread_verdicts();
-        self.checks.begin(&mut self.shared.context);
-        self.shared.context.limited_log.sum_up(self.shared.context.io.now);
-        self.shared.context.io.fill_reserve();
-        self.shared.context.servers.retire();
+        let context = &mut self.sessions.shared.context;
+        self.checks.begin(context);
+        context.limited_log.sum_up(context.io.now);
+        context.io.fill_reserve();
+        context.servers.retire();
         Ok(())
+    }
+
+    fn context(&mut self) -> &mut Context<N> {
+        &mut self.sessions.shared.context
     }
 
     /// The time of the latest turn.
     pub fn now(&self) -> Time {
-        self.shared.context.io.now
+        self.sessions.shared.context.io.now
     }
 
     /// Makes `config` the configuration for new requests. Exchanges in flight keep theirs.
@@ -163,17 +117,16 @@ impl<N: Net> Worker<N> {
     /// # Errors
     /// A new listener cannot be bound; then nothing changes.
     pub fn reload(&mut self, config: Arc<Config>) -> Result<(), ListenError> {
-        self.listeners.adopt(&config, &mut self.shared.context)?;
-        self.shared.context.adopt(config);
-        self.checks.abandon(&mut self.shared.context);
-        self.close_sessions(|worker, key| {
-            let session = &mut worker.sessions[key].session;
+        let context = &mut self.sessions.shared.context;
+        self.sessions.listeners.adopt(&config, context)?;
+        context.adopt(config);
+        self.checks.abandon(context);
+        self.sessions.evict(|session, context| {
             // Tunnels that follow their group would not learn of changes in a newer configuration's
             // group.
             if session.is_recallable() {
-                return !session.adopt_newest(&mut worker.shared.context);
+                return !session.adopt_newest(context);
             }
-            let context = &worker.shared.context;
             session.is_idle() && context.servers.listen(session.listener()).is_none()
         });
         Ok(())
@@ -181,87 +134,93 @@ impl<N: Net> Worker<N> {
 
     /// Stops listening and closes idle connections; exchanges in flight continue to their end.
     pub fn drain(&mut self) {
-        self.shared.context.servers.draining = true;
-        self.listeners.close(&mut self.shared.context);
-        self.shared.context.servers.close_idle(&mut self.shared.context.io);
-        self.checks.abandon(&mut self.shared.context);
-        self.close_sessions(|worker, key| worker.sessions[key].session.may_go());
+        let context = &mut self.sessions.shared.context;
+        context.servers.draining = true;
+        self.sessions.listeners.close(context);
+        context.servers.close_idle(&mut context.io);
+        self.checks.abandon(context);
+        self.sessions.evict(|session, _| session.may_go());
     }
 
     /// Closes everything at once; interrupted transfers are visibly cut.
     pub fn stop(&mut self) {
         self.drain();
-        self.close_older(u64::MAX);
+        self.sessions.close_older(u64::MAX);
     }
 
     /// Whether all sessions have ended after [`Worker::drain`].
     pub fn drained(&self) -> bool {
-        self.shared.context.servers.draining && self.sessions.is_empty()
+        self.sessions.shared.context.servers.draining && self.sessions.entries.is_empty()
     }
 
     /// Access log lines waiting to be written.
     pub fn access_lines(&mut self) -> &mut AccessLines {
-        &mut self.shared.context.access_lines
+        &mut self.context().access_lines
     }
 
     /// The listening sockets.
     pub fn listening(&self) -> Vec<&N::Listener> {
-        self.listeners.sockets()
+        self.sessions.listeners.sockets()
     }
 
     /// Changes how bytes are moved.
     pub fn tune(&mut self, tuning: Tuning) {
-        self.shared.context.io.tuning = tuning;
+        self.context().io.tuning = tuning;
+    }
+
+    /// Sets how many sockets the process may open, if fewer than `worker_connections`.
+    pub fn allow_sockets(&mut self, sockets: usize) {
+        self.room.allow_sockets(sockets);
     }
 
     /// The network.
     pub fn net(&mut self) -> &mut N {
-        &mut self.shared.context.io.net
+        &mut self.context().io.net
     }
 
     /// The resources held now.
     pub fn census(&self) -> Census {
+        let Context { io, servers, .. } = &self.sessions.shared.context;
         Census {
-            sessions: self.sessions.len(),
-            tokens: self.shared.context.io.owners.len(),
-            idle_upstreams: self.shared.context.servers.idle(),
+            sessions: self.sessions.entries.len(),
+            tokens: io.owners.len(),
+            idle_upstreams: servers.idle(),
             checks: self.checks.len(),
-            buffers_held: self.shared.context.io.buffers.held(),
-            buffer_bytes: self.shared.context.io.buffers.held_bytes(),
-            pipes_out: self.shared.context.io.pipes.out(),
-            alarms: self.timers.count(),
+            buffers_held: io.buffers.held(),
+            buffer_bytes: io.buffers.held_bytes(),
+            pipes_out: io.pipes.out(),
+            alarms: self.sessions.alarms(),
         }
     }
 
     /// When the next thing is due that no event will announce.
     fn next_wake(&self, until: Time) -> Time {
-        if !self.queue.is_empty() || self.listeners.are_waiting() {
-            return self.shared.context.io.now;
+        let Sessions { shared, listeners, .. } = &self.sessions;
+        if self.sessions.are_queued() || listeners.are_waiting() {
+            return shared.context.io.now;
         }
-        let alarms = self.timers.next().min(self.checks.deadline()).min(self.listeners.deadline());
-        until.min(alarms).min(self.shared.context.next_alarm())
+        let alarms = self.sessions.deadline().min(self.checks.deadline()).min(listeners.deadline());
+        until.min(alarms).min(shared.context.next_alarm())
     }
 
     fn note(&mut self, event: &Event) {
-        let Some(&owner) = self.shared.context.io.owners.get(event.token.0) else { return };
+        let Some(&owner) = self.context().io.owners.get(event.token.0) else { return };
         match owner {
-            Owner::Listener(listener) => self.listeners.note(listener),
+            Owner::Listener(listener) => self.sessions.listeners.note(listener),
             Owner::Client(key) => {
-                if let Some(entry) = self.sessions.get_mut(key as usize) {
-                    entry.session.note_client(event);
-                    self.enqueue(key as usize);
+                if let Some(session) = self.sessions.enqueue(key as usize) {
+                    session.note_client(event);
                 }
             }
             Owner::Upstream(key) => {
-                if let Some(entry) = self.sessions.get_mut(key as usize) {
-                    entry.session.note_upstream(event);
-                    self.enqueue(key as usize);
+                if let Some(session) = self.sessions.enqueue(key as usize) {
+                    session.note_upstream(event);
                 }
             }
             // Anything but room to write: an end, an error, or unexpected bytes.
             Owner::Idle { group, key } => {
                 if event.readable || event.read_closed || event.broken {
-                    let Shared { context, .. } = &mut self.shared;
+                    let context = self.context();
                     context.servers.drop_idle(group, key, &mut context.io);
                 }
             }
@@ -269,83 +228,27 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn enqueue(&mut self, key: usize) {
-        let entry = &mut self.sessions[key];
-        if !entry.queued {
-            entry.queued = true;
-            self.queue.push(key);
-        }
-    }
-
     fn run_queue(&mut self) {
-        let mut running = std::mem::replace(&mut self.queue, std::mem::take(&mut self.running));
-        for key in running.drain(..) {
-            let Some(entry) = self.sessions.get_mut(key) else { continue };
-            entry.queued = false;
-            let next = entry.session.run(&mut self.shared);
-            self.follow(key, next);
-            self.relieve();
-        }
-        self.running = running;
-    }
-
-    /// Carries out what a session asked for when it was called.
-    fn follow(&mut self, key: usize, next: Next) {
-        match next {
-            Next::Wait => self.arm(key),
-            Next::Again => {
-                self.arm(key);
-                self.enqueue(key);
-            }
-            Next::Close(reason) => self.close(key, reason),
-        }
-    }
-
-    fn arm(&mut self, key: usize) {
-        let entry = &mut self.sessions[key];
-        let deadline = entry.session.deadline();
-        if deadline < entry.alarm {
-            entry.alarm = deadline;
-            self.timers.set(deadline, key);
-        }
-        entry.idle_since = match entry.session.is_idle() {
-            true => entry.idle_since.min(self.shared.context.io.now),
-            false => Time::NEVER,
-        };
-        let sessions = &self.sessions;
-        self.timers.compact(sessions.len(), |time, key| {
-            sessions.get(key).is_some_and(|entry| entry.alarm == time)
-        });
-    }
-
-    fn close(&mut self, key: usize, reason: CloseReason) {
-        let entry = self.sessions.remove(key);
-        entry.session.close(reason, &mut self.shared);
-        self.listeners.resume();
-        // The last of many sessions closed: free the slab and the heap. All alarms and queued turns
-        // are stale.
-        if self.sessions.is_empty() && self.sessions.capacity() > KEPT_SESSIONS {
-            self.sessions = Slab::new();
-            self.timers = Timers::new();
-            self.shared.context.io.give_back();
-        }
-    }
-
-    fn close_sessions(&mut self, which: impl Fn(&mut Worker<N>, usize) -> bool) {
-        let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            if which(self, key) {
-                self.close(key, CloseReason::Evicted);
+        let mut queue = self.sessions.take_queue();
+        for key in queue.drain(..) {
+            if self.sessions.unqueue(key) {
+                self.call(key, Session::run);
             }
         }
+        self.sessions.give_queue_back(queue);
+    }
+
+    /// Calls a session, and reclaims from others what the call took beyond the limits.
+    fn call(&mut self, key: usize, what: impl FnOnce(&mut Session<N>, &mut Shared<N>) -> Next) {
+        self.sessions.call(key, what);
+        self.room.relieve(&mut self.sessions);
     }
 
     /// Closes sessions that outlived `worker_shutdown_timeout` of their configuration.
     fn close_outlived(&mut self) {
-        while let Some(generation) =
-            self.shared.context.servers.outlived(self.shared.context.io.now)
-        {
-            let closed = self.close_older(generation);
+        let now = self.now();
+        while let Some(generation) = self.context().servers.outlived(now) {
+            let closed = self.sessions.close_older(generation);
             if closed > 0 {
                 log::warn!(
                     "worker_shutdown_timeout is over: {closed} clients of an old configuration are cut"
@@ -354,30 +257,15 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Closes exchanges of this or an older configuration; returns the number of sessions closed.
-    fn close_older(&mut self, generation: u64) -> usize {
-        let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
-        let before = keys.len();
-        for key in keys {
-            if let Some(reason) = self.sessions[key].session.outlives(generation) {
-                self.close(key, reason);
-            }
-        }
-        before - self.sessions.len()
-    }
-
     fn expire_sessions(&mut self) {
         // An alarm set again for a past moment rings in the next turn, so that no session can keep
         // the others waiting.
-        for _ in 0..self.timers.count() {
-            let Some((time, key)) = self.timers.take_due(self.shared.context.io.now) else { break };
-            let Some(entry) = self.sessions.get_mut(key).filter(|entry| entry.alarm == time) else {
-                continue;
-            };
-            entry.alarm = Time::NEVER;
-            let next = entry.session.expire(&mut self.shared);
-            self.follow(key, next);
-            self.relieve();
+        for _ in 0..self.sessions.alarms() {
+            match self.sessions.take_alarm() {
+                Some(Alarm::Of(key)) => self.call(key, Session::expire),
+                Some(Alarm::Stale) => {}
+                None => break,
+            }
         }
     }
 
@@ -385,48 +273,34 @@ impl<N: Net> Worker<N> {
     /// on at once, and tunnels that follow their group are closed if another server is active.
     fn spread_verdicts(&mut self) {
         // Moving on may take further servers out; each can go down only once per turn.
-        while let Some(news) = self.shared.context.servers.news.pop() {
-            let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
-            for key in keys {
-                let Some(entry) = self.sessions.get_mut(key) else { continue };
-                if entry.session.is_moved_by(&news) {
-                    let next = entry.session.shift(&mut self.shared);
-                    self.follow(key, next);
-                    self.relieve();
+        while let Some(news) = self.context().servers.news.pop() {
+            for key in self.sessions.keys() {
+                let entry = self.sessions.entries.get(key);
+                if entry.is_some_and(|entry| entry.session.is_moved_by(&news)) {
+                    self.call(key, Session::shift);
                 }
             }
         }
     }
 
     fn accept(&mut self) {
-        let (mut next, mut fresh) = (0, 0);
-        while let Some(listener) = self.listeners.next_ready(next, self.shared.context.io.now) {
+        let (now, mut next, mut fresh) = (self.now(), 0, 0);
+        while let Some(listener) = self.sessions.listeners.next_ready(next, now) {
             next = listener + 1;
             for _ in 0..ACCEPTS_A_TURN {
-                if !self.make_room(fresh) {
+                if !self.room.make_room(fresh, &mut self.sessions) {
                     break;
                 }
-                let accepted = match self.listeners.accept(listener, &mut self.shared.context) {
+                let Sessions { listeners, shared, .. } = &mut self.sessions;
+                let accepted = match listeners.accept(listener, &mut shared.context) {
                     Ok(Some(accepted)) => accepted,
                     Ok(None) => break,
-                    Err(Lacking(what)) if self.make_way(&what) => continue,
+                    Err(Lacking(what)) if self.room.make_way(&what, &mut self.sessions) => continue,
                     Err(Lacking(_)) => break,
                 };
-                let entry = self.sessions.vacant_entry();
-                let key = entry.key();
-                let (number, keys) = (self.accepted + 1, (listener as u32, key as u32));
-                let context = &mut self.shared.context;
-                let Some(session) = Session::accept(accepted, keys, number, context) else {
+                if !self.sessions.admit(accepted, listener) {
                     break;
-                };
-                self.accepted = number;
-                entry.insert(Entry {
-                    session,
-                    queued: false,
-                    alarm: Time::NEVER,
-                    idle_since: Time::NEVER,
-                });
-                self.enqueue(key);
+                }
                 fresh += 1;
             }
         }
@@ -435,5 +309,3 @@ impl<N: Net> Worker<N> {
 
 /// Connections accepted from one listener before the sessions get a turn.
 const ACCEPTS_A_TURN: usize = 64;
-/// Capacity for sessions that is kept when there are none.
-const KEPT_SESSIONS: usize = 1024;

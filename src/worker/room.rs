@@ -10,14 +10,23 @@ use std::cmp::Reverse;
 
 use slab::Slab;
 
-use super::{Entry, Worker};
+use super::sessions::{Entry, Sessions};
 use crate::net::Net;
 use crate::proxy::next::{CloseReason, Expendable, Next};
+use crate::proxy::session::Session;
 use crate::time::Time;
+
+/// Makes room for clients by closing idle and slow ones.
+pub(super) struct Room {
+    /// Sockets that the process may open.
+    sockets: usize,
+    for_sockets: Victims,
+    for_memory: Victims,
+}
 
 /// The resource that runs short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lack {
+enum Lack {
     /// Connections or descriptors.
     Sockets,
     /// Storage for buffers.
@@ -25,7 +34,7 @@ pub(super) enum Lack {
 }
 
 /// Sessions that may be closed, found in one scan.
-pub(super) struct Victims {
+struct Victims {
     lack: Lack,
     /// Candidates; the next to close is last.
     found: Vec<Victim>,
@@ -45,7 +54,7 @@ struct Victim {
 type Rank = (Reverse<usize>, Time);
 
 impl Victims {
-    pub(super) fn new(lack: Lack) -> Victims {
+    fn new(lack: Lack) -> Victims {
         Victims { lack, found: Vec::new(), more: false, fresh_until: Time::ZERO }
     }
 
@@ -110,28 +119,38 @@ impl Victims {
     }
 }
 
-impl<N: Net> Worker<N> {
+impl Room {
+    pub(super) fn new() -> Room {
+        Room {
+            sockets: usize::MAX,
+            for_sockets: Victims::new(Lack::Sockets),
+            for_memory: Victims::new(Lack::Memory),
+        }
+    }
+
     /// Sets how many sockets the process may open, if fewer than `worker_connections`.
-    pub fn allow_sockets(&mut self, sockets: usize) {
+    pub(super) fn allow_sockets(&mut self, sockets: usize) {
         self.sockets = sockets;
     }
 
     /// Makes room for one more client, besides `fresh` ones that have just come and may each need a
     /// server. `false` if no session can be closed now.
-    pub(super) fn make_room(&mut self, fresh: usize) -> bool {
-        if self.shared.context.io.buffers.is_exhausted() {
-            self.listeners.pause(self.shared.context.io.now, "worker_buffer_memory is used up");
+    pub(super) fn make_room<N: Net>(&mut self, fresh: usize, sessions: &mut Sessions<N>) -> bool {
+        if sessions.shared.context.io.buffers.is_exhausted() {
+            sessions
+                .listeners
+                .pause(sessions.shared.context.io.now, "worker_buffer_memory is used up");
             return false;
         }
-        let connections = self.shared.context.servers.config().process.worker_connections;
+        let connections = sessions.shared.context.servers.config().process.worker_connections;
         let what = match self.sockets < connections {
             true => "the limit of open files is too low for worker_connections",
             false => "worker_connections are not enough",
         };
         let most = connections.min(self.sockets);
         // Each iteration but the last closes a connection.
-        while self.shared.context.io.owners.len() + fresh + SOCKETS_A_SESSION > most {
-            if !self.make_way(what) {
+        while sessions.shared.context.io.owners.len() + fresh + SOCKETS_A_SESSION > most {
+            if !self.make_way(what, sessions) {
                 return false;
             }
         }
@@ -140,49 +159,47 @@ impl<N: Net> Worker<N> {
 
     /// Closes one connection to free a descriptor: an idle one to a server, else the session that
     /// has stood still longest. `false`, with accepting paused, if there is none.
-    pub(super) fn make_way(&mut self, what: &str) -> bool {
-        if self.shared.context.servers.close_one_idle(&mut self.shared.context.io) {
+    pub(super) fn make_way<N: Net>(&mut self, what: &str, sessions: &mut Sessions<N>) -> bool {
+        if sessions.shared.context.servers.close_one_idle(&mut sessions.shared.context.io) {
             return true;
         }
-        let now = self.shared.context.io.now;
-        let Some(key) = self.victims_for_sockets.next(&self.sessions, now) else {
-            self.listeners.pause(now, what);
+        let now = sessions.shared.context.io.now;
+        let Some(key) = self.for_sockets.next(&sessions.entries, now) else {
+            sessions.listeners.pause(now, what);
             return false;
         };
-        self.listeners.tell(now, &format!("{what}: idle and slow clients are closed"));
-        self.close_for_room(key);
+        sessions.listeners.tell(now, &format!("{what}: idle and slow clients are closed"));
+        close_for_room(key, sessions);
         true
     }
 
     /// Reclaims from other sessions what the last call took beyond the limits.
-    pub(super) fn relieve(&mut self) {
-        while self.shared.context.io.buffers.is_exhausted() {
-            let now = self.shared.context.io.now;
-            let Some(key) = self.victims_for_memory.next(&self.sessions, now) else { break };
+    pub(super) fn relieve<N: Net>(&mut self, sessions: &mut Sessions<N>) {
+        while sessions.shared.context.io.buffers.is_exhausted() {
+            let now = sessions.shared.context.io.now;
+            let Some(key) = self.for_memory.next(&sessions.entries, now) else { break };
             let what = "worker_buffer_memory is used up: clients with large heads are refused";
-            self.listeners.tell(now, what);
-            let next = self.sessions[key].session.refuse(&mut self.shared);
-            self.follow(key, next);
+            sessions.listeners.tell(now, what);
+            sessions.call(key, Session::refuse);
         }
         for _ in 0..GO_AT_ONCE {
-            if !self.shared.context.io.reserve.is_short() {
+            if !sessions.shared.context.io.reserve.is_short() {
                 break;
             }
-            let now = self.shared.context.io.now;
-            let Some(key) = self.victims_for_sockets.next(&self.sessions, now) else { break };
-            self.listeners.tell(now, "no descriptor is left: idle and slow clients are closed");
-            self.close_for_room(key);
-            self.shared.context.io.fill_reserve();
+            let now = sessions.shared.context.io.now;
+            let Some(key) = self.for_sockets.next(&sessions.entries, now) else { break };
+            sessions.listeners.tell(now, "no descriptor is left: idle and slow clients are closed");
+            close_for_room(key, sessions);
+            sessions.shared.context.io.fill_reserve();
         }
     }
+}
 
-    /// A session still sending its head gets an error response, as far as it can be written at
-    /// once.
-    fn close_for_room(&mut self, key: usize) {
-        match self.sessions[key].session.refuse(&mut self.shared) {
-            Next::Wait | Next::Again => self.close(key, CloseReason::Evicted),
-            Next::Close(reason) => self.close(key, reason),
-        }
+/// A session still sending its head gets an error response, as far as it can be written at once.
+fn close_for_room<N: Net>(key: usize, sessions: &mut Sessions<N>) {
+    match sessions.entries[key].session.refuse(&mut sessions.shared) {
+        Next::Wait | Next::Again => sessions.close(key, CloseReason::Evicted),
+        Next::Close(reason) => sessions.close(key, reason),
     }
 }
 

@@ -394,11 +394,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "DrainForgetsIdle",
         wrong: "Draining leaves idle clients as they are.",
-        rows: &[(
-            "worker/mod.rs",
-            "self.close_sessions(|worker, key| worker.sessions[key].session.may_go())",
-            "()",
-        )],
+        rows: &[("worker/mod.rs", "self.sessions.evict(|session, _| session.may_go())", "()")],
     },
     Slip {
         name: "IdleEventsIgnored",
@@ -408,15 +404,15 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "AlarmNotSetAgain",
         wrong: "An alarm that has rung is not set again.",
-        rows: &[("worker/mod.rs", "entry.alarm = Time::NEVER", "()")],
+        rows: &[("worker/sessions.rs", "entry.alarm = Time::NEVER", "()")],
     },
     Slip {
         name: "LargeHeadsStay",
         wrong: "Clients with large heads stay when memory is used up.",
         rows: &[(
             "worker/room.rs",
-            "while self.shared.context.io.buffers.is_exhausted()",
-            "while !SLIP && self.shared.context.io.buffers.is_exhausted()",
+            "while sessions.shared.context.io.buffers.is_exhausted()",
+            "while !SLIP && sessions.shared.context.io.buffers.is_exhausted()",
         )],
     },
 ];

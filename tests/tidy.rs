@@ -1,14 +1,14 @@
-//! Keeps the house in order: who may use whom, that no files use each other in a circle, what may not
-//! be written, how long a file may be.
+//! Keeps the house in order: what may use what, that no files use each other in a circle, over how
+//! many files a type may spread, what may not be written, how long a file may be.
 //!
 //! Reads the sources as text, without comments, strings and tests. What it forbids is in
 //! the map in src/lib.rs; that it notices a breach is tested at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each module may use of the others, from the bottom up. Nobody may use `process`.
+/// What each module may use of the others, from the bottom up. No module may use `process`.
 const LAYERS: [(&str, &str); 12] = [
     ("time", ""),
     ("address", ""),
@@ -36,6 +36,16 @@ const EXEMPT: [&str; 2] = ["src/net/sim/", "src/process/logger.rs"];
 /// Lines of a file before its tests.
 const LINES: usize = 500;
 
+/// Files that may hold `impl`s of one type: it has to be read in one or two places.
+const HOMES: usize = 2;
+
+/// Names of methods that common types of std have too: a call says nothing about the one file in
+/// `src` that defines such a method.
+const OF_STD: [&str; 15] = [
+    "contains", "flush", "front", "hash", "insert", "join", "keys", "or", "port", "replace",
+    "skip", "split", "truncate", "values", "wait",
+];
+
 #[test]
 fn every_source_file_keeps_the_rules() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -52,9 +62,9 @@ fn every_source_file_keeps_the_rules() {
     let traits: Vec<String> = texts.iter().flat_map(|(_, text)| traits(&code(text))).collect();
     let mut breaches: Vec<String> =
         texts.iter().flat_map(|(name, text)| breaches(name, text, &traits)).collect();
-    breaches.extend(
-        circles(&texts).map(|name| format!("{name}: is in a circle of files, or between two")),
-    );
+    let codes = codes(&texts);
+    breaches.extend(circles(&codes));
+    breaches.extend(scattered(&codes));
     assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
 }
 
@@ -132,30 +142,263 @@ fn layering(name: &str, path: &[String]) -> Option<String> {
     data_only.then(|| format!("`{from}` may use the data of `config` only, not `{written}`"))
 }
 
-/// The files that are left when those that use no other one, and those that no other one uses, are
-/// taken away again and again. Uses are paths from `crate` or `super`: what a folder's `mod.rs`
-/// gathers from below it does not count.
-fn circles(texts: &[(String, String)]) -> impl Iterator<Item = String> {
-    let modules: Vec<Vec<String>> = texts.iter().map(|(name, _)| module(name)).collect();
-    let file = |path: &[String]| {
-        (1..=path.len())
-            .rev()
-            .find_map(|end| modules.iter().position(|module| *module == path[..end]))
-    };
-    let mut left: BTreeSet<(usize, usize)> = BTreeSet::new();
-    for (from, (name, text)) in texts.iter().enumerate() {
-        let targets = all_uses(name, &code(text)).into_iter().filter_map(|path| file(&path));
-        left.extend(targets.filter(|to| *to != from).map(|to| (from, to)));
-    }
-    loop {
-        let users: BTreeSet<usize> = left.iter().map(|(from, _)| *from).collect();
-        let used: BTreeSet<usize> = left.iter().map(|(_, to)| *to).collect();
-        let before = left.len();
-        left.retain(|(from, to)| used.contains(from) && users.contains(to));
-        if left.len() == before {
-            return users.into_iter().map(|file| texts[file].0.clone());
+/// The uses between files that lead back to the file they come from. Uses are paths, from `crate`,
+/// `super` or a module of the file itself, and calls of methods. What a `mod.rs` gathers from below it
+/// with `pub use` is no use of its own unless its code names it again; a use of it is one of where it
+/// comes from.
+fn circles(codes: &[(&str, String)]) -> Vec<String> {
+    let modules = Modules::of(codes);
+    let methods = methods(codes);
+    let mut edges: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
+    for (from, (name, code)) in codes.iter().enumerate() {
+        let own = child_uses(name, code).into_iter().filter_map(|(path, gathers)| {
+            (!gathers || path.last().is_some_and(|last| is_repeated(code, last))).then_some(path)
+        });
+        let paths = all_uses(name, code).into_iter().chain(own);
+        let by_path = paths.filter_map(|path| Some((modules.file(&path)?, path.join("::"))));
+        let by_call =
+            calls(code).filter_map(|call| Some((*methods.get(call)?, format!(".{call}()"))));
+        for (to, what) in by_path.chain(by_call).filter(|(to, _)| *to != from) {
+            edges.entry((from, to)).or_default().insert(what);
         }
     }
+    let back = |from: usize, to: usize| {
+        let (mut seen, mut ahead) = (BTreeSet::new(), vec![from]);
+        while let Some(file) = ahead.pop() {
+            if seen.insert(file) {
+                ahead.extend(edges.range((file, 0)..(file + 1, 0)).map(|((_, to), _)| *to));
+            }
+        }
+        seen.contains(&to)
+    };
+    let in_circle = edges.iter().filter(|((from, to), _)| back(*to, *from));
+    let tell = |((from, to), what): (&(usize, usize), &BTreeSet<String>)| {
+        let what: Vec<&str> = what.iter().map(String::as_str).collect();
+        let (from, to) = (codes[*from].0, codes[*to].0);
+        format!("{from}: is in a circle: it uses {to} ({})", what.join(", "))
+    };
+    in_circle.map(tell).collect()
+}
+
+/// The code of every file, by its name.
+fn codes(texts: &[(String, String)]) -> Vec<(&str, String)> {
+    texts.iter().map(|(name, text)| (name.as_str(), code(text))).collect()
+}
+
+/// Where paths lead.
+struct Modules {
+    /// The module of each file.
+    all: Vec<Vec<String>>,
+    /// What a file gathers from the modules below it: as which path, and from which.
+    gathered: BTreeMap<Vec<String>, Vec<String>>,
+}
+
+impl Modules {
+    fn of(codes: &[(&str, String)]) -> Modules {
+        let all = codes.iter().map(|(name, _)| module(name)).collect();
+        let gathered = codes.iter().flat_map(|(name, code)| {
+            let uses = child_uses(name, code).into_iter();
+            uses.filter_map(|(path, gathers)| {
+                let mut shown = module(name);
+                shown.push(path.last().filter(|_| gathers)?.clone());
+                Some((shown, path))
+            })
+        });
+        Modules { gathered: gathered.collect(), all }
+    }
+
+    /// The file in which a path ends.
+    fn file(&self, path: &[String]) -> Option<usize> {
+        let mut ends = (1..=path.len()).rev();
+        if let Some(from) = ends.clone().find_map(|end| self.gathered.get(&path[..end])) {
+            return self.file(from);
+        }
+        ends.find_map(|end| self.all.iter().position(|module| *module == path[..end]))
+    }
+}
+
+/// Methods that one file alone defines, in a block that implements no trait, and the place of the
+/// file.
+fn methods(codes: &[(&str, String)]) -> BTreeMap<String, usize> {
+    let mut found: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    for (file, (_, code)) in codes.iter().enumerate() {
+        for block in blocks(code) {
+            for name in methods_of(block.body) {
+                let home = Some(file).filter(|_| block.is_inherent);
+                found
+                    .entry(name.to_owned())
+                    .and_modify(|known| *known = known.filter(|_| *known == home))
+                    .or_insert(home);
+            }
+        }
+    }
+    let known = found.into_iter().filter_map(|(name, file)| Some((name, file?)));
+    known.filter(|(name, _)| !OF_STD.contains(&name.as_str())).collect()
+}
+
+/// Names of the functions of a block that take `self`.
+fn methods_of(body: &str) -> impl Iterator<Item = &str> {
+    body.match_indices("fn ").filter_map(|(at, keyword)| {
+        let (name, rest) = word(&body[at + keyword.len()..]);
+        let parameters = after_generics(rest).strip_prefix('(')?.trim_start();
+        let receiver = parameters.trim_start_matches('&');
+        let receiver = match receiver.strip_prefix('\'') {
+            Some(lifetime) => word(lifetime).1.trim_start(),
+            None => receiver,
+        };
+        let receiver = receiver.strip_prefix("mut ").unwrap_or(receiver);
+        (word(receiver).0 == "self").then_some(name)
+    })
+}
+
+/// Names of the methods that code calls: `.name(`, `.name::<T>(` and `Self::name`.
+fn calls(code: &str) -> impl Iterator<Item = &str> {
+    let by_dot = code.match_indices('.').filter_map(|(at, _)| {
+        let (name, rest) = word(&code[at + 1..]);
+        let rest = rest.strip_prefix("::").map_or(rest, after_generics);
+        (rest.starts_with('(') && !code[..at].ends_with('.')).then_some(name)
+    });
+    let by_type =
+        code.match_indices("Self::").map(|(at, prefix)| word(&code[at + prefix.len()..]).0);
+    by_dot.chain(by_type)
+}
+
+/// Types whose `impl`s stand in more than [`HOMES`] files. A type is known by its name and the file
+/// that defines it; what is defined in no file of ours does not count.
+fn scattered(codes: &[(&str, String)]) -> Vec<String> {
+    let modules = Modules::of(codes);
+    let mut definitions: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (file, (_, code)) in codes.iter().enumerate() {
+        for keyword in ["struct ", "enum ", "union "] {
+            for (at, _) in code.match_indices(keyword).filter(|(at, _)| starts_word(code, *at)) {
+                definitions.entry(word(&code[at + keyword.len()..]).0).or_default().push(file);
+            }
+        }
+    }
+    let mut homes: BTreeMap<(&str, usize), BTreeSet<&str>> = BTreeMap::new();
+    for (file, (name, code)) in codes.iter().enumerate() {
+        for implemented in blocks(code).into_iter().filter_map(|block| block.of) {
+            let defined = match definitions.get(implemented).map(Vec::as_slice) {
+                None => continue,
+                Some([one]) => Some(*one),
+                Some(several) if several.contains(&file) => Some(file),
+                Some(_) => all_uses(name, code)
+                    .iter()
+                    .find(|path| path.last().is_some_and(|last| last == implemented))
+                    .and_then(|path| modules.file(path)),
+            };
+            if let Some(defined) = defined {
+                homes.entry((implemented, defined)).or_default().insert(name);
+            }
+        }
+    }
+    let wide = homes.into_iter().filter(|(_, homes)| homes.len() > HOMES);
+    wide.map(|((name, file), homes)| {
+        let homes: Vec<&str> = homes.into_iter().collect();
+        format!("{}: `{name}` has `impl`s in {}", codes[file].0, homes.join(", "))
+    })
+    .collect()
+}
+
+/// A block of methods.
+struct Block<'a> {
+    /// The name of the type; `None` for the definition of a trait.
+    of: Option<&'a str>,
+    /// Whether no trait is implemented or defined.
+    is_inherent: bool,
+    body: &'a str,
+}
+
+/// All `impl` blocks and definitions of traits.
+fn blocks(code: &str) -> Vec<Block<'_>> {
+    let mut found = Vec::new();
+    for keyword in ["impl", "trait"] {
+        for (at, _) in code.match_indices(keyword) {
+            // Not in a signature, where something other than an item stands before it.
+            let before = code[..at].trim_end();
+            let starts = before.is_empty()
+                || before.ends_with(['{', '}', ';', ']', ')'])
+                || matches!(last_word(before), "pub" | "unsafe");
+            let text = &code[at + keyword.len()..];
+            let ends = text.starts_with(|c: char| c == '<' || c.is_whitespace());
+            let Some((header, rest)) = text.split_once('{').filter(|_| starts && ends) else {
+                continue;
+            };
+            let header = after_generics(header);
+            let header = split_at_word(header, "where").map_or(header, |(header, _)| header);
+            let (of, is_inherent) = match split_at_word(header, "for") {
+                _ if keyword == "trait" => (None, false),
+                Some((_, of)) => (Some(type_name(of)), false),
+                None => (Some(type_name(header)), true),
+            };
+            found.push(Block { of, is_inherent, body: &rest[..length_of_body(rest)] });
+        }
+    }
+    found
+}
+
+/// The length of what stands before the brace that closes a block.
+fn length_of_body(text: &str) -> usize {
+    let mut depth = 1_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// The last name of the path that a type begins with: `A` in `&'a mut b::A<C>`.
+fn type_name(text: &str) -> &str {
+    let path = text.split(['<', '(', '[']).next().unwrap_or(text);
+    last_word(path.trim_end())
+}
+
+/// What follows generic parameters or arguments, if the text begins with any.
+fn after_generics(text: &str) -> &str {
+    let Some(inside) = text.trim_start().strip_prefix('<') else { return text };
+    let mut depth = 1_usize;
+    let mut before = '<';
+    for (at, c) in inside.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if !matches!(before, '-' | '=') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &inside[at + 1..];
+        }
+        before = c;
+    }
+    ""
+}
+
+/// The word that the text begins with, and what follows it.
+fn word(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len()))
+}
+
+/// What stands before and behind the first such word, with a space behind it.
+fn split_at_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
+    let mut places = text.match_indices(word).map(|(at, _)| (at, &text[at + word.len()..]));
+    places
+        .find(|(at, rest)| starts_word(text, *at) && rest.starts_with(char::is_whitespace))
+        .map(|(at, rest)| (&text[..at], rest))
+}
+
+/// Whether the word stands in the code more than once.
+fn is_repeated(code: &str, name: &str) -> bool {
+    let places = code.match_indices(name).filter(|(at, _)| starts_word(code, *at));
+    places.filter(|(at, _)| word(&code[*at..]).0 == name).count() > 1
+}
+
+fn starts_word(code: &str, at: usize) -> bool {
+    !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
 /// The module path of a file: `src/proxy/http.rs` is `proxy`, `http`.
@@ -177,8 +420,8 @@ fn all_uses(name: &str, code: &str) -> Vec<Vec<String>> {
     let own = module(name);
     let mut found = Vec::new();
     for (at, root) in code.match_indices("crate::").chain(code.match_indices("super::")) {
-        let preceded = code[..at].chars().next_back();
-        if preceded.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+        let is_visibility = code[..at].ends_with("(in ");
+        if !starts_word(code, at) || code[..at].ends_with(':') || is_visibility {
             continue;
         }
         let mut rest = &code[at + root.len()..];
@@ -189,6 +432,31 @@ fn all_uses(name: &str, code: &str) -> Vec<Vec<String>> {
         }
         let climbed = if root == "crate::" { own.len() } else { climbed.min(own.len()) };
         paths(rest, &mut own[..own.len() - climbed].to_vec(), &mut found);
+    }
+    found
+}
+
+/// The paths into modules that the file itself declares, written from the root of the crate, and
+/// whether `pub use` gathers them.
+fn child_uses(name: &str, code: &str) -> Vec<(Vec<String>, bool)> {
+    let declared = code.match_indices("mod ").filter(|(at, _)| starts_word(code, *at));
+    let mut found = Vec::new();
+    for (child, rest) in declared.map(|(at, keyword)| word(&code[at + keyword.len()..])) {
+        if !rest.starts_with(';') {
+            continue;
+        }
+        let start = format!("{child}::");
+        for (at, _) in code.match_indices(&start).filter(|(at, _)| starts_word(code, *at)) {
+            let before = code[..at].trim_end();
+            if before.ends_with("::") {
+                continue;
+            }
+            let before = before.strip_suffix("use").map(str::trim_end);
+            let gathers = before.is_some_and(|it| it.ends_with(')') || last_word(it) == "pub");
+            let mut here = Vec::new();
+            paths(&code[at..], &mut module(name), &mut here);
+            found.extend(here.into_iter().map(|path| (path, gathers)));
+        }
     }
     found
 }
@@ -205,12 +473,11 @@ fn paths<'a>(text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String
             }
         }
     }
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-    let (word, rest) = text.split_at(end);
-    if word.is_empty() {
+    let (name, rest) = word(text);
+    if name.is_empty() {
         return rest;
     }
-    prefix.push(word.to_owned());
+    prefix.push(name.to_owned());
     let rest = match rest.strip_prefix("::") {
         Some(more) if more.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '{') => {
             paths(more, prefix, found)
@@ -282,7 +549,11 @@ fn has_word(code: &str, word: &str) -> bool {
 }
 
 fn before_tests(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or(text)
+    // A module of tests in a file of its own ends nothing.
+    let is_elsewhere = |rest: &str| rest.trim_start().starts_with("mod tests;");
+    let mut marks = text.match_indices("#[cfg(test)]");
+    let end = marks.find(|(at, mark)| !is_elsewhere(&text[at + mark.len()..]));
+    end.map_or(text, |(at, _)| &text[..at])
 }
 
 /// The code before the tests, without comments, strings and characters.
@@ -428,29 +699,114 @@ fn files_that_are_long_unfinished_unexplained_or_know_of_slips_are_noticed() {
     let long = "\n".repeat(LINES);
     assert_eq!(check("src/time.rs", &long).len(), 1);
     assert_eq!(check("src/time.rs", &format!("#[cfg(test)]{long}")), Vec::<String>::new());
+    assert_eq!(check("src/time.rs", &format!("#[cfg(test)]\nmod tests;{long}")).len(), 1);
     assert_eq!(check("src/time.rs", "// TODO: later").len(), 1);
     assert_eq!(check("src/time.rs", "// FIXME").len(), 1);
     assert_eq!(check("src/time.rs", "pub mod planted;").len(), 1);
     assert_eq!(breaches("src/time.rs", "use std::io;", &[]).len(), 1);
 }
 
+/// Files with these texts.
+fn files(texts: &[(&str, &str)]) -> Vec<(String, String)> {
+    texts.iter().map(|(name, text)| (format!("src/{name}.rs"), (*text).to_owned())).collect()
+}
+
+/// The pairs of files that are in a circle.
+fn pairs(texts: &[(&str, &str)]) -> Vec<String> {
+    let told = circles(&codes(&files(texts))).into_iter();
+    let pair = |told: &str| {
+        let (from, to) = told.split_once(": is in a circle: it uses ")?;
+        Some(format!("{from} {}", to.split_once(' ')?.0).replace("src/", "").replace(".rs", ""))
+    };
+    told.map(|told| pair(&told).expect("a circle is told so")).collect()
+}
+
 #[test]
 fn a_circle_of_files_is_noticed() {
-    let files = |uses: [(&str, &str); 4]| -> Vec<(String, String)> {
-        uses.map(|(name, text)| (format!("src/{name}.rs"), text.to_owned())).to_vec()
-    };
-    let circle = files([
-        ("a/mod", "pub use b::B;"),
+    let mut texts = [
+        ("a/mod", "pub(in crate::d) mod b; mod c; pub use b::B;"),
         ("a/b", "use super::c::C;"),
         ("a/c", "use crate::{d::D, d};"),
         ("d", "fn f() { crate::a::b::f(); }"),
-    ]);
-    assert_eq!(circles(&circle).collect::<Vec<_>>(), ["src/a/b.rs", "src/a/c.rs", "src/d.rs"]);
-    let line = files([
-        ("a/mod", "pub use b::B;"),
-        ("a/b", "use super::{A, c::C};"),
-        ("a/c", "use super::super::d::D;"),
-        ("d", "// crate::a::b\n#[cfg(test)]\nmod tests { use crate::a::b; }"),
-    ]);
-    assert_eq!(circles(&line).collect::<Vec<_>>(), [""; 0]);
+        ("e", "use crate::d::D;"),
+    ];
+    assert_eq!(pairs(&texts), ["a/b a/c", "a/c d", "d a/b"]);
+    texts[3].1 = "// crate::a::b\n#[cfg(test)]\nmod tests { use crate::a::b; }";
+    assert_eq!(pairs(&texts), [""; 0]);
+}
+
+#[test]
+fn a_circle_of_a_folder_with_its_own_file_is_noticed() {
+    let below = ("a/b", "use super::A;");
+    for own in [
+        "mod b; use b::B;",
+        "mod b; fn f() { b::f(); }",
+        "mod b; use b::{self, B};",
+        "mod b; pub use b::{C, B}; fn f(b: &B) {}",
+    ] {
+        assert_eq!(pairs(&[("a/mod", own), below]), ["a/mod a/b", "a/b a/mod"], "{own}");
+    }
+    let gathers = "mod b; mod c; pub use b::B; pub(super) use c::{C, D}; struct Bare;";
+    for own in [gathers, "use c::b::B;"] {
+        assert_eq!(pairs(&[("a/mod", own), below]), [""; 0], "{own}");
+    }
+    let siblings = [("a/mod", gathers), ("a/b", "use super::{E, D};"), ("a/c", "use crate::a::B;")];
+    assert_eq!(pairs(&siblings), ["a/b a/c", "a/c a/b"]);
+}
+
+#[test]
+fn a_circle_of_calls_is_noticed() {
+    let below = ("b", "impl<'a, N: Net> B<N> { pub(crate) fn below<T>(&'a mut self, t: T) {} }");
+    for call in ["self.b.below(1)", "b\n.below::<Vec<u8>>(v)", "Self::below(b, 1)"] {
+        let above = format!("use crate::b::B; impl A {{ fn above(mut self) {{ {call}; }} }}");
+        let upwards = format!("{} fn f(a: A) {{ a.above(); }}", below.1);
+        assert_eq!(pairs(&[("a", &above), ("b", &upwards)]), ["a b", "b a"], "{call}");
+        assert_eq!(pairs(&[("a", &above), below]), [""; 0], "{call}");
+    }
+    let by_call_alone = "impl A { fn above(self) { self.below(1); } }";
+    let upwards = "impl A { fn below(&self) { self.above() } }";
+    assert_eq!(pairs(&[("a", by_call_alone), ("b", upwards)]), ["a b", "b a"]);
+    // Defined twice, by a trait, without `self`, by std too, or not called.
+    let above = "impl A { fn above(&self) {} } fn f() { b.below(1) }";
+    for upwards in [
+        "impl A { fn below(&self) { self.above() } } impl Net for B { fn above(&self) {} }",
+        "trait B { fn below(&self) { a.above() } }",
+        "impl From<A> for B { fn below(self) { a.above() } }",
+        "impl B { fn below(a: A) { a.above() } }",
+        "impl A { fn below(&self) { self.above; 0..above(); above() } }",
+    ] {
+        assert_eq!(pairs(&[("a", above), ("b", upwards)]), [""; 0], "{upwards}");
+    }
+    let replace = "impl A { fn replace(&self) { self.below() } }";
+    let of_std = "impl A { fn below(&self) { text.replace() } }";
+    assert_eq!(pairs(&[("a", replace), ("b", of_std)]), [""; 0]);
+}
+
+#[test]
+fn a_type_in_more_than_two_files_is_noticed() {
+    let of_three = |third| {
+        let second = "use crate::a::A; impl fmt::Display for A<'_> {}";
+        scattered(&codes(&files(&[
+            ("a", "pub struct A<'a>; impl<'a> A<'a> {}"),
+            ("b", second),
+            ("c", third),
+        ])))
+    };
+    for third in [
+        "impl crate::a::A<'_> {}",
+        "impl<F: Fn(u8) -> bool, const N: usize> A<F, N>\nwhere F: Copy {}",
+        "impl<'a> Iterator\n    for &'a mut A<'a> {}",
+        "impl From<for<'b> fn(&'b B)> for A\nwhere\n    B: Copy,\n{}",
+        "fn f() {}\n#[allow(unused)]\nimpl From<B> for A<'_> {}",
+    ] {
+        assert_eq!(of_three(third), ["src/a.rs: `A` has `impl`s in src/a.rs, src/b.rs, src/c.rs"]);
+    }
+    for third in [
+        "#[derive(Debug)] struct A; impl A {}",
+        "impl From<A> for Vec<u8> {}",
+        "fn f(a: impl A) -> impl A {}",
+        "// impl A {}\n#[cfg(test)]\nmod tests { impl A {} }",
+    ] {
+        assert_eq!(of_three(third), [""; 0], "{third}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ProcessError;
+use super::error::ProcessError;
 use super::port::{STDERR, STDOUT};
 use super::sink::Sink;
 use crate::config::model::AccessLog;

@@ -11,7 +11,8 @@ use fork::Fork;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook_mio::v1_0::Signals;
 
-use super::{ProcessError, system};
+use super::error::ProcessError;
+use super::system;
 
 /// Which of the two processes this is.
 pub(super) enum Role {

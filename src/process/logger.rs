@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use time::{OffsetDateTime, UtcOffset};
 
-use super::ProcessError;
+use super::error::ProcessError;
 use super::port::{self, STDERR};
 use super::sink::{Sink, SinkChange};
 use crate::config::model::{ErrorLog, LogSink};

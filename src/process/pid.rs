@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::ProcessError;
+use super::error::ProcessError;
 use super::system::open_flags;
 use crate::config::model::PidFile;
 

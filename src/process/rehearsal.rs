@@ -11,9 +11,10 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use socket2::{Domain, Socket, Type};
 
+use super::error::ProcessError;
+use super::pid;
 use super::port::{STDERR, STDOUT};
 use super::system::{self, Ids};
-use super::{ProcessError, pid};
 use crate::address::Address;
 use crate::config::model::{Config, Listen, LogSink, PidFile, User};
 use crate::worker::ListenError;

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use rustix::event::{Timespec, poll};
 use signal_hook::consts::SIGHUP;
 
+use super::error::ProcessError;
 use super::pid::read_small;
-use super::{ProcessError, system};
+use super::system;
 
 /// This process's file. It stays open, because only root may be able to reopen it.
 #[derive(Debug)]
@@ -107,7 +108,7 @@ pub fn reload(pid: i32, pid_file: &Path) -> Result<(), ProcessError> {
     let before = Told::by(pid, &path);
     system::kill(pid, SIGHUP).map_err(|reason| ProcessError::Kill { pid, reason })?;
     let Some(before) = before else {
-        super::say(format_args!(
+        super::program::say(format_args!(
             "switchover: process {pid} does not report how its reload ends: see its log"
         ));
         return Ok(());

@@ -14,11 +14,13 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::access_logs::AccessLogs;
 use super::daemon::{self, Readiness, Role};
+use super::error::ProcessError;
 use super::logger::{self, Sinks};
 use super::pid::WrittenPid;
+use super::program::{VERSION, load};
 use super::rehearsal::{Permitted, USER_IGNORED};
 use super::reloads::Reloads;
-use super::{ProcessError, VERSION, load, system};
+use super::system;
 use crate::config::model::{Config, ErrorLog, LogSink, Process};
 use crate::config::{ConfigError, Loaded, Source};
 use crate::net::os::OsNet;

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ProcessError;
+use super::error::ProcessError;
 use super::port::Port;
 use crate::time::Time;
 

@@ -24,8 +24,8 @@ const LAYERS: [(&str, &str); 12] = [
     ("process", "time address buffer config http upstream net proxy worker"),
 ];
 
-/// The parts of `config` that others than `process` may see.
-const DATA: [&str; 2] = ["model", "template"];
+/// The part of `config` that others than `process` may see.
+const DATA: [&str; 1] = ["model"];
 
 /// What shared or hidden state is made of.
 const FORBIDDEN: [&str; 5] = ["dyn ", "Rc<", "RefCell", "thread_local", "static "];
@@ -210,7 +210,12 @@ impl Modules {
     /// The file in which a path ends.
     fn file(&self, path: &[String]) -> Option<usize> {
         let mut ends = (1..=path.len()).rev();
-        if let Some(from) = ends.clone().find_map(|end| self.gathered.get(&path[..end])) {
+        // A function may be gathered from a module of its own name.
+        let gathered = |end: usize| {
+            let shown = &path[..end];
+            self.gathered.get(shown).filter(|from| !from.starts_with(shown))
+        };
+        if let Some(from) = ends.clone().find_map(gathered) {
             return self.file(from);
         }
         ends.find_map(|end| self.all.iter().position(|module| *module == path[..end]))

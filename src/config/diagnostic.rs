@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::build::error::{BuildError, Remark};
-use super::files::Files;
-use super::lexer::{LexerError, Span};
-use super::template::TemplateError;
-use super::tree_error::TreeError;
-use super::value::ValueError;
+use crate::config::build::error::{BuildError, Remark};
+use crate::config::model::template::TemplateError;
+use crate::config::text::files::Files;
+use crate::config::text::lexer::{LexerError, Span};
+use crate::config::text::tree_error::TreeError;
+use crate::config::text::value::ValueError;
 
 /// What is wrong, from whichever layer found it.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::config::model::LogSink;
-use crate::config::value::{self, UnresolvedAddress, ValueError};
+use crate::config::text::value::{self, UnresolvedAddress, ValueError};
 use crate::config::{Main, Source};
 
 /// The task given on the command line.
@@ -360,7 +360,8 @@ impl fmt::Display for ArgumentError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{files::SourceFile, load};
+    use crate::config::load;
+    use crate::config::text::files::SourceFile;
 
     fn task(line: &str) -> Result<Task, String> {
         let words = std::iter::once("switchover").chain(line.split(' ').filter(|w| !w.is_empty()));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::error::BuildError;
+use crate::config::build::error::BuildError;
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
-use crate::config::tree::Directive;
-use crate::config::value;
+use crate::config::text::lexer::Word;
+use crate::config::text::tree::Directive;
+use crate::config::text::value;
 
 /// The directives of one block. Sound ones are known to be allowed there with the right number of
 /// arguments; the others are hidden.

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::block::Block;
-use super::error::Remark;
 use crate::address::Address;
+use crate::config::build::block::Block;
+use crate::config::build::error::Remark;
 use crate::config::diagnostic::{Fault, FaultList};
-use crate::config::lexer::{Span, Word};
+use crate::config::model::template::{Constants, Template};
 use crate::config::model::{Layer, LogSink};
-use crate::config::names::Names;
-use crate::config::template::{Constants, Template};
-use crate::config::tree::Directive;
-use crate::config::value::{Host, UnresolvedAddress};
+use crate::config::text::lexer::{Span, Word};
+use crate::config::text::names::Names;
+use crate::config::text::tree::Directive;
+use crate::config::text::value::{Host, UnresolvedAddress};
 
 /// What a configuration depends on besides its text.
 pub(in crate::config) struct Surroundings {

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::builder::Builder;
-use super::error::{BuildError, Remark};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::{BuildError, Remark};
 use crate::config::diagnostic::Fault;
-use crate::config::directives::{self, Contexts, IN_STREAM, Kind, KnownDirective};
-use crate::config::tree::Directive;
-use crate::config::unsupported;
+use crate::config::known::directives::{self, Contexts, IN_STREAM, Kind, KnownDirective};
+use crate::config::known::unsupported;
+use crate::config::text::tree::Directive;
 
 /// Checks the directives of the command line.
 pub(super) fn main_only(builder: &mut Builder, directives: &mut [Directive]) {

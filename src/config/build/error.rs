@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::address::Address;
-use crate::config::directives::{Contexts, KNOWN, contexts_of};
+use crate::config::known::directives::{Contexts, KNOWN, contexts_of};
+use crate::config::known::nearest::nearest;
 use crate::config::model::Layer;
-use crate::config::nearest::nearest;
 
 /// Why directives do not form a valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -287,7 +287,7 @@ impl fmt::Display for BuildError {
                 write!(f, "upstream \"{name}\" has backup servers only")
             }
             BuildError::TooManyServers(name) => {
-                let most = super::super::model::GROUP_LIMIT;
+                let most = crate::config::model::GROUP_LIMIT;
                 write!(f, "upstream \"{name}\" has more than {most} servers")
             }
             BuildError::UpstreamElsewhere { name, layer: Layer::Http } => {

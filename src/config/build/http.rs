@@ -1,10 +1,10 @@
 //! `http {}`: log formats and groups first, then the servers that refer to them.
 
-use super::block::Block;
-use super::builder::Builder;
-use super::server;
-use super::settings::HttpLevel;
-use super::tables::Tables;
+use crate::config::build::block::Block;
+use crate::config::build::builder::Builder;
+use crate::config::build::server;
+use crate::config::build::settings::HttpLevel;
+use crate::config::build::tables::Tables;
 use crate::config::model::VirtualServer;
 
 /// All virtual servers; adds to `tables` what they use.

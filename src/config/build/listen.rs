@@ -3,15 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::block::{Block, at, first, not_found, others, switch, time, unsupported, within};
-use super::builder::Builder;
-use super::error::BuildError;
 use crate::address::Address;
+use crate::config::build::block::{
+    Block, at, first, not_found, others, switch, time, unsupported, within,
+};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::BuildError;
 use crate::config::diagnostic::{Fault, FaultList};
-use crate::config::lexer::{Span, Word};
 use crate::config::model::{Layer, Listen, Serves, StreamServerId, TcpKeepalive, VirtualServerId};
-use crate::config::tree::Directive;
-use crate::config::value::{self, Host, UnresolvedAddress};
+use crate::config::text::lexer::{Span, Word};
+use crate::config::text::tree::Directive;
+use crate::config::text::value::{self, Host, UnresolvedAddress};
 
 /// The sockets found so far.
 #[derive(Default)]

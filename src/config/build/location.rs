@@ -1,15 +1,15 @@
 //! `location {}` blocks, and how they answer.
 
-use super::block::{Block, NO_REGEX, at, first, others, status, unsupported};
-use super::builder::Builder;
-use super::error::{BuildError, Remark};
-use super::settings::HttpLevel;
-use super::tables::Tables;
+use crate::config::build::block::{Block, NO_REGEX, at, first, others, status, unsupported};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::settings::HttpLevel;
+use crate::config::build::tables::Tables;
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
+use crate::config::model::template::Template;
 use crate::config::model::{Action, Location, Matcher, Return};
-use crate::config::template::Template;
-use crate::config::tree::Directive;
+use crate::config::text::lexer::Word;
+use crate::config::text::tree::Directive;
 
 /// All locations of a server, nested ones after their parents; adds to `tables` what they use.
 pub(super) fn locations(

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::block::{Block, at, first, others, time, unsupported, within};
-use super::builder::Builder;
-use super::error::BuildError;
+use crate::config::build::block::{Block, at, first, others, time, unsupported, within};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::BuildError;
 use crate::config::diagnostic::Fault;
+use crate::config::model::template::{Constants, Template};
 use crate::config::model::{AccessLog, Escape, FormatId, Layer, LogFormat, LogId, LogTo};
-use crate::config::template::{Constants, Template};
-use crate::config::tree::Directive;
-use crate::config::value;
+use crate::config::text::tree::Directive;
+use crate::config::text::value;
 
 /// The log files and formats found so far.
 pub(super) struct Logs {

@@ -23,10 +23,10 @@ mod tables;
 mod upstream;
 mod vain;
 
-use super::diagnostic::FaultList;
-use super::files::Files;
-use super::model::{Config, Layer};
-use super::tree;
+use crate::config::diagnostic::FaultList;
+use crate::config::model::{Config, Layer};
+use crate::config::text::files::Files;
+use crate::config::text::tree;
 use block::Block;
 use builder::{Builder, Placed};
 use error::Remark;

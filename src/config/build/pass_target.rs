@@ -1,10 +1,10 @@
 //! The argument of `proxy_pass`, taken apart.
 
-use super::block::{at, unsupported};
-use super::error::BuildError;
+use crate::config::build::block::{at, unsupported};
+use crate::config::build::error::BuildError;
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
-use crate::config::value::{self, Host, UnresolvedAddress};
+use crate::config::text::lexer::Word;
+use crate::config::text::value::{self, Host, UnresolvedAddress};
 
 /// The parts of a `proxy_pass` argument.
 pub(super) struct PassTarget<'a> {

@@ -1,11 +1,11 @@
 //! The main context and `events {}`.
 
-use super::block::{Block, at, first, others, unsupported};
-use super::builder::Builder;
-use super::error::{BuildError, Remark};
+use crate::config::build::block::{Block, at, first, others, unsupported};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::{BuildError, Remark};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{ErrorLog, LogSink, PidFile, Process, User};
-use crate::config::tree::Directive;
+use crate::config::text::tree::Directive;
 
 /// How the process runs.
 pub(super) fn process(builder: &mut Builder, main: Block<'_>) -> Process {

@@ -3,21 +3,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::block::{
+use crate::config::build::block::{
     Block, NO_REGEX, at, field_name, first, others, second, set, unsupported, within,
 };
-use super::builder::Builder;
-use super::error::{BuildError, Remark};
-use super::pass_target::PassTarget;
-use super::upstream::Groups;
+use crate::config::build::builder::Builder;
+use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::pass_target::PassTarget;
+use crate::config::build::upstream::Groups;
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
+use crate::config::model::template::{Part, Template, Variable};
 use crate::config::model::{
     Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
 };
-use crate::config::template::{Part, Template, Variable};
-use crate::config::tree::Directive;
-use crate::config::value::{self, Host, UnresolvedAddress};
+use crate::config::text::lexer::Word;
+use crate::config::text::tree::Directive;
+use crate::config::text::value::{self, Host, UnresolvedAddress};
 
 /// A level's proxy settings, whether or not the level itself has a `proxy_pass`.
 #[derive(Clone)]

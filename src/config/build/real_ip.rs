@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::block::{Block, at, field_name, first, set};
-use super::builder::Builder;
-use super::error::BuildError;
+use crate::config::build::block::{Block, at, field_name, first, set};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::BuildError;
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
 use crate::config::model::{RealIp, RealIpSource, Trusted};
-use crate::config::tree::Directive;
+use crate::config::text::lexer::Word;
+use crate::config::text::tree::Directive;
 
 /// Applies the directives of a block.
 pub(super) fn apply(builder: &mut Builder, block: Block<'_>, real_ip: &mut RealIp) {

@@ -2,18 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::block::{Block, NO_REGEX, at, unsupported};
-use super::builder::Builder;
-use super::error::{BuildError, Remark};
-use super::settings::HttpLevel;
-use super::tables::Tables;
-use super::{location, stream};
+use crate::config::build::block::{Block, NO_REGEX, at, unsupported};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::settings::HttpLevel;
+use crate::config::build::tables::Tables;
+use crate::config::build::{location, stream};
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::{Span, Word};
 use crate::config::model::{
     Action, Listen, Location, Matcher, ServerName, Serves, StreamPass, VirtualServer,
     VirtualServerId,
 };
+use crate::config::text::lexer::{Span, Word};
 
 /// All servers; adds to `tables` what they use.
 pub(super) fn servers(

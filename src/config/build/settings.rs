@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use super::block::{
+use crate::config::build::block::{
     Block, at, field_name, first, others, second, set, status, time, unsupported, within,
 };
-use super::builder::Builder;
-use super::error::BuildError;
-use super::logs::Logs;
-use super::proxy::ProxyLevel;
-use super::{real_ip, vain};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::BuildError;
+use crate::config::build::logs::Logs;
+use crate::config::build::proxy::ProxyLevel;
+use crate::config::build::{real_ip, vain};
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
 use crate::config::model::{
     AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, LocationSettings, RealIp,
     RealIpSource,
 };
-use crate::config::tree::Directive;
-use crate::config::value;
+use crate::config::text::lexer::Word;
+use crate::config::text::tree::Directive;
+use crate::config::text::value;
 
 /// Everything that a level hands down to the levels inside it.
 #[derive(Clone)]

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::block::{Block, at, set, switch};
-use super::builder::Builder;
-use super::error::BuildError;
-use super::logs::Logs;
-use super::pass_target::PassTarget;
-use super::proxy::{NEVER, bind, limits_of_next};
-use super::real_ip;
-use super::tables::Tables;
+use crate::config::build::block::{Block, at, set, switch};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::BuildError;
+use crate::config::build::logs::Logs;
+use crate::config::build::pass_target::PassTarget;
+use crate::config::build::proxy::{NEVER, bind, limits_of_next};
+use crate::config::build::real_ip;
+use crate::config::build::tables::Tables;
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
 use crate::config::model::{
     Follows, HalfClose, LogTo, NextUpstream, ProxyPass, ProxyProtocol, StreamPass, StreamServer,
     StreamServerId, Trusted,
 };
-use crate::config::tree::Directive;
+use crate::config::text::lexer::Word;
+use crate::config::text::tree::Directive;
 
 /// Settings that `stream {}` hands down to its servers.
 #[derive(Clone)]

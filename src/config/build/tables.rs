@@ -1,10 +1,10 @@
 //! What servers define for the whole process: sockets, groups and logs.
 
-use super::block::Block;
-use super::listen::Listens;
-use super::logs::Logs;
-use super::upstream::Groups;
-use crate::config::template::Constants;
+use crate::config::build::block::Block;
+use crate::config::build::listen::Listens;
+use crate::config::build::logs::Logs;
+use crate::config::build::upstream::Groups;
+use crate::config::model::template::Constants;
 
 /// The parts of the model that servers refer to by index, as far as they are found.
 pub(super) struct Tables {

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::block::{Block, at, first, not_found, others, time, unsupported, within};
-use super::builder::Builder;
-use super::error::BuildError;
-use super::pass_target::PassTarget;
 use crate::address::Address;
+use crate::config::build::block::{Block, at, first, not_found, others, time, unsupported, within};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::BuildError;
+use crate::config::build::pass_target::PassTarget;
 use crate::config::diagnostic::Fault;
-use crate::config::lexer::Word;
 use crate::config::model::{GROUP_LIMIT, Group, GroupId, Layer, Server};
-use crate::config::tree::Directive;
-use crate::config::value::{self, Host, UnresolvedAddress, ValueError};
+use crate::config::text::lexer::Word;
+use crate::config::text::tree::Directive;
+use crate::config::text::value::{self, Host, UnresolvedAddress, ValueError};
 
 /// The groups found so far.
 pub(super) struct Groups {

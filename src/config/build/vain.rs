@@ -3,10 +3,10 @@
 //!
 //! `tests/routing.rs` checks the names against what leaves the proxy.
 
-use super::block::{Block, first, second};
-use super::builder::Builder;
-use super::error::Remark;
-use crate::config::lexer::Word;
+use crate::config::build::block::{Block, first, second};
+use crate::config::build::builder::Builder;
+use crate::config::build::error::Remark;
+use crate::config::text::lexer::Word;
 
 /// How a proxy treats a field, whatever the file says.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a configuration needs at run time.
 
-use super::{Action, Config};
-use crate::config::template::Template;
+use crate::config::model::template::Template;
+use crate::config::model::{Action, Config};
 
 impl Config {
     /// Whether any template evaluated after a response arrives reads the response's fields.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ids::{FormatId, LogId};
-use crate::config::template::Template;
+use crate::config::model::ids::{FormatId, LogId};
+use crate::config::model::template::Template;
 
 /// One `error_log`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ids::GroupId;
-use crate::config::template::Template;
+use crate::config::model::ids::GroupId;
+use crate::config::model::template::Template;
 
 /// `proxy_pass` and all `proxy_*` settings.
 #[derive(Debug)]

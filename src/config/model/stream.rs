@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::ids::GroupId;
-use super::logs::LogTo;
-use super::proxy::NextUpstream;
 use crate::address::Address;
+use crate::config::model::ids::GroupId;
+use crate::config::model::logs::LogTo;
+use crate::config::model::proxy::NextUpstream;
 
 /// One `server {}` block of `stream {}`.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{config, proxy};
+use crate::config::model::template::{Constants, Template};
 use crate::config::model::*;
-use crate::config::template::{Constants, Template};
+use crate::config::tests::{config, proxy};
 
 const ARTICLE: &str = "
 upstream trino {

@@ -1,7 +1,7 @@
 //! Every directive, in every context.
 
-use super::{loaded, notices};
-use crate::config::directives::{Contexts, KNOWN, Kind};
+use crate::config::known::directives::{Contexts, KNOWN, Kind};
+use crate::config::tests::{loaded, notices};
 use crate::config::{BuildError, Problem, parse_text};
 
 const ALL: [(Contexts, &str, &str); 9] = [
@@ -130,7 +130,7 @@ fn each_directive_is_read_in_its_contexts_and_wrong_values_are_refused_there() {
 fn each_directive_is_misplaced_everywhere_else() {
     for known in KNOWN {
         for (context, before, after) in ALL {
-            if crate::config::directives::find(known.name, context).is_some() {
+            if crate::config::known::directives::find(known.name, context).is_some() {
                 continue;
             }
             let text = format!("{before}{} a;{after}", known.name);

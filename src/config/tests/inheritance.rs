@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{config, notices, proxy};
 use crate::address::Address;
+use crate::config::model::template::Template;
 use crate::config::model::*;
-use crate::config::template::Template;
+use crate::config::tests::{config, notices, proxy};
 
 fn names(headers: &[SetHeader]) -> Vec<String> {
     headers.iter().map(|header| String::from_utf8_lossy(&header.name).into_owned()).collect()

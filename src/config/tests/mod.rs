@@ -8,9 +8,9 @@ mod several;
 mod sources;
 mod stream;
 
-use super::model::{Config, Location, ProxyPass};
-use super::{Loaded, parse_text};
 use crate::config::model::Action;
+use crate::config::model::{Config, Location, ProxyPass};
+use crate::config::{Loaded, parse_text};
 
 /// Parses a text.
 #[track_caller]

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::sources::load_file;
+use crate::config::tests::sources::load_file;
 use crate::config::{ConfigError, Loaded, parse_text};
 
 /// The diagnostic of a text.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::broken::refused;
-use super::{config, notices};
 use crate::config::model::*;
 use crate::config::parse_text;
+use crate::config::tests::broken::refused;
+use crate::config::tests::{config, notices};
 
 #[test]
 fn a_stream_server_has_nginx_defaults_but_for_the_half_close() {

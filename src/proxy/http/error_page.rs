@@ -6,8 +6,8 @@
 use super::asked::Asked;
 use super::own_answer::OwnAnswer;
 use super::variables::RequestScope;
+use crate::config::model::template::{Part, Template, Variable};
 use crate::config::model::{ErrorPage, ErrorPageStatus};
-use crate::config::template::{Part, Template, Variable};
 use crate::http::answer::is_redirect;
 use crate::http::target::{escape, escape_argument, escape_query, normalise};
 
@@ -104,7 +104,7 @@ fn assemble(
 mod tests {
     use super::*;
     use crate::config::model::Layer;
-    use crate::config::template::Constants;
+    use crate::config::model::template::Constants;
 
     /// The path and the query of a template in which `$uri`, `$args` and so on have this value.
     fn check(template: &str, value: &str, path: &str, query: Option<&str>) {

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::config::model::template::{Part, Template, Variable};
 use crate::config::model::{Action, Config, HeadLimits, LocationSettings, LogFormat, ProxyPass};
-use crate::config::template::{Part, Template, Variable};
 use crate::http::head::{self, Version};
 use crate::http::target::{host_and_port, normalise};
 use crate::proxy::client::Facts;

@@ -11,8 +11,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::address::Address;
+use crate::config::model::template::{Part, Variable};
 use crate::config::model::{Escape, LogFormat};
-use crate::config::template::{Part, Variable};
 use crate::http::rewrite::decimal;
 use crate::time::WallTime;
 

@@ -1,6 +1,6 @@
 //! Directives that are unknown, misplaced, repeated or not supported, whatever stands behind them.
 
-use super::refused;
+use crate::config::tests::broken::refused;
 
 #[test]
 fn an_unknown_directive_is_shown_with_the_nearest_one() {

@@ -1,6 +1,6 @@
 //! `listen` and `server_name`: where a server may be reached.
 
-use super::refused;
+use crate::config::tests::broken::refused;
 
 #[test]
 fn tls_is_refused_where_it_is_asked_for() {

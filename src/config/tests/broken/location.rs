@@ -1,6 +1,6 @@
 //! `location` and its `proxy_pass`.
 
-use super::refused;
+use crate::config::tests::broken::refused;
 
 #[test]
 fn an_unknown_host_of_proxy_pass_is_marked() {

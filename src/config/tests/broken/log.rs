@@ -1,6 +1,6 @@
 //! `access_log` and `error_log`.
 
-use super::refused;
+use crate::config::tests::broken::refused;
 
 #[test]
 fn an_unknown_log_format_is_marked() {

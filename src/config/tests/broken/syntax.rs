@@ -1,6 +1,6 @@
 //! Files that are no sequence of directives: quotes, semicolons and braces.
 
-use super::refused;
+use crate::config::tests::broken::refused;
 
 #[test]
 fn a_missing_semicolon_is_marked_at_its_directive() {

@@ -1,6 +1,6 @@
 //! `upstream` and its servers.
 
-use super::refused;
+use crate::config::tests::broken::refused;
 
 #[test]
 fn an_unknown_host_is_marked_at_its_server() {

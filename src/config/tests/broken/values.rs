@@ -1,7 +1,7 @@
 //! Arguments that are no time, size, switch, variable, name or status.
 
-use super::refused;
 use crate::config::parse_text;
+use crate::config::tests::broken::refused;
 
 #[test]
 fn a_bad_time_is_shown_as_it_was_written() {

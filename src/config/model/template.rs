@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::model::layer::Layer;
-use super::nearest::nearest;
+use crate::config::known::nearest::nearest;
+use crate::config::model::layer::Layer;
 
 /// A value as a sequence of parts; empty for an empty value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

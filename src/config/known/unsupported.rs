@@ -1,7 +1,7 @@
 //! nginx's directives that are refused, each with a reason: never ignored, never "unknown".
 
 /// Why a directive with that name is refused. `None` if nginx has no such directive.
-pub(super) fn reason(name: &str) -> Option<&'static str> {
+pub(in crate::config) fn reason(name: &str) -> Option<&'static str> {
     let listed = GROUPS.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
     let family = || FAMILIES.iter().find(|(p, _)| name.starts_with(p)).map(|(_, reason)| *reason);
     listed.or_else(family)
@@ -9,7 +9,7 @@ pub(super) fn reason(name: &str) -> Option<&'static str> {
 
 /// Why a directive with that name is refused in `stream {}`, if nginx supports it there and we
 /// support it only elsewhere or refuse it elsewhere for another reason.
-pub(super) fn reason_in_stream(name: &str) -> Option<&'static str> {
+pub(in crate::config) fn reason_in_stream(name: &str) -> Option<&'static str> {
     match name {
         "return" => Some("connections are passed on, never answered"),
         "server_name" => Some("connections are not read, so no name is known"),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use super::lexer::Span;
-use super::tree_error::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
+use crate::config::text::lexer::Span;
+use crate::config::text::tree_error::{FILE_SIZE_LIMIT, FILES_LIMIT, TOTAL_SIZE_LIMIT, TreeError};
 
 /// A configuration file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

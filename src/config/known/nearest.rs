@@ -1,7 +1,10 @@
 //! What a mistyped name may have meant.
 
 /// The known name closest to a mistyped one.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(in crate::config) fn nearest<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     // A long unknown name is not a typing error; comparing it would only cost time.
     if name.len() > NAME_LIMIT {
         return None;

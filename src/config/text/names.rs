@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 
 /// A source of addresses for names.
 #[derive(Debug)]
-pub(super) enum Names {
+pub(in crate::config) enum Names {
     /// The system's resolver; answers are cached for the rest of the load.
     System(HashMap<String, Vec<IpAddr>>),
     /// These names and `localhost` only.
@@ -14,12 +14,12 @@ pub(super) enum Names {
 
 impl Names {
     /// Uses the system's resolver.
-    pub(super) fn system() -> Names {
+    pub(in crate::config) fn system() -> Names {
         Names::System(HashMap::new())
     }
 
     /// All addresses of a name, each once, in the resolver's order; empty if it has none.
-    pub(super) fn resolve(&mut self, name: &str) -> Vec<IpAddr> {
+    pub(in crate::config) fn resolve(&mut self, name: &str) -> Vec<IpAddr> {
         match self {
             Names::System(known) => {
                 known.entry(name.into()).or_insert_with(|| ask_system(name)).clone()

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Fault, FaultList};
-use super::files::Files;
-use super::lexer::{Lexeme, Lexer, Span, Word};
-use super::tree_error::{DEPTH_LIMIT, INCLUDE_LIMIT, TreeError};
+use crate::config::diagnostic::{Fault, FaultList};
+use crate::config::text::files::Files;
+use crate::config::text::lexer::{Lexeme, Lexer, Span, Word};
+use crate::config::text::tree_error::{DEPTH_LIMIT, INCLUDE_LIMIT, TreeError};
 
 /// `NAME ARG …;` or `NAME ARG … { … }`.
 #[derive(Clone, Debug, PartialEq, Eq)]

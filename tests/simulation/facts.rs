@@ -1,13 +1,16 @@
 //! Facts about time, each by its name: what is due, when, and at whose expense.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use switchover::config::parse_text;
 use switchover::net::sim::{
-    Act, Answer, Ask, Body, Condition, Exchange, Fate, Manners, Outcome, Pace, Received,
+    Act, Answer, Ask, Blow, BlowKind, Body, Condition, EndId, Exchange, Fate, Faults, Manners,
+    Outcome, Pace, Received, SimNet,
 };
 use switchover::time::Time;
 
-use super::common::run::Run;
+use super::common::run::{Run, plain_server};
 use super::common::setup::{Setup, proxy_address, server_address};
 
 /// Whatever happens within this time of a moment happens at that moment.
@@ -391,4 +394,76 @@ fn a_drained_proxy_finishes_what_it_began_and_takes_nothing_new() {
     run.pass(seconds(3));
     assert!(run.worker.drained());
     assert_eq!(run.net().world().worker_ends(), []);
+}
+
+/// A PUT of which half the body has come when its server answers with 500. A page takes the place of
+/// that, and two servers have it; the network resets the connection to the first of them after so
+/// many bytes of what `end` sends.
+fn page_for_half_a_put(reset: Option<(EndId, usize)>) -> (Run, EndId) {
+    let (app, first, second) = (server_address(0), server_address(1), server_address(2));
+    let text = format!(
+        "events {{}}
+        http {{
+            access_log off;
+            upstream app {{ server {app}; }}
+            upstream pages {{ server {first}; server {second} backup; }}
+            server {{
+                listen {listen};
+                proxy_intercept_errors on;
+                error_page 500 /page;
+                location / {{ proxy_pass http://app; }}
+                location = /page {{ proxy_pass http://pages; }}
+            }}
+        }}",
+        listen = proxy_address(),
+    );
+    let config = match parse_text("simulation", text.as_bytes()) {
+        Ok(loaded) => Arc::new(loaded.config),
+        Err(error) => panic!("{error}\n{text}"),
+    };
+    let mut net = SimNet::new(1, Faults::none());
+    for place in 0..3 {
+        net.add_server(plain_server(place));
+    }
+    net.set_manners(0, Manners::Always(Act { status: 500, early: true, ..Act::plain(0) }));
+    net.set_manners(2, Manners::Always(Act { delay: seconds(1), ..Act::plain(4) }));
+    if let Some((from, after)) = reset {
+        net.world_mut().strike_bytes(Blow { from, after, kind: BlowKind::Reset });
+    }
+    let mut run = Run::configured(net, config);
+    let client = run.dial();
+    // The head is longer than a socket's buffer: the reset comes before all of it is written.
+    let field = "a".repeat(1_500);
+    let start = "PUT /x/1 HTTP/1.1\r\nHost: a\r\n".to_owned();
+    let fields = ["A", "B", "C"].map(|name| format!("{name}: {field}\r\n"));
+    let end = "Content-Length: 64\r\n\r\n000001/".to_owned();
+    for part in [start].into_iter().chain(fields).chain([end]) {
+        run.send(client, &part);
+        run.pass(AT_ONCE);
+    }
+    (run, client)
+}
+
+#[test]
+fn a_body_that_no_page_wants_does_not_reach_the_next_server_of_the_page() {
+    let (mut run, _) = page_for_half_a_put(None);
+    let first = run.net().world().worker_ends_of(&server_address(1))[0];
+    let length = run.net().world().written(first).len();
+    assert!(length > 4_500, "the whole head");
+    for after in (0..length).step_by(100) {
+        let (mut run, client) = page_for_half_a_put(Some((first, after)));
+        let second = run.net().world().worker_ends_of(&server_address(2))[0];
+        run.send(client, "GET /x/2 HTTP/1.1\r\nHost: a\r\n\r\nGET /x/3 HTTP/1.1\r\nHost");
+        run.pass(Duration::from_millis(500));
+        let written = String::from_utf8_lossy(run.net().world().written(second)).into_owned();
+        assert!(written.starts_with("GET /page HTTP/1.1\r\n"), "{written}");
+        let (_, behind) = written.split_once("\r\n\r\n").expect("a whole head");
+        assert_eq!(behind, "", "after {after} bytes");
+        run.pass(seconds(1));
+        let (answer, state) = run.received(client);
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert_eq!(state, Received::End, "what the client has sent is no next request");
+        assert_eq!(run.deliveries(0), 1);
+        assert_eq!(run.net().world().violations(), [""; 0]);
+    }
 }

@@ -1,7 +1,9 @@
 //! A worker in its simulated world, turn by turn.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use switchover::config::model::Config;
 use switchover::net::sim::{
     Act, Ask, ClientPlan, Condition, EndId, Exchange, Faults, Manners, Owner, Pace, Received,
     ServerPlan, SimNet,
@@ -29,8 +31,14 @@ impl Run {
     }
 
     pub(crate) fn new(net: SimNet, setup: &Setup) -> Run {
-        let mut worker = Worker::new(net, setup.config()).expect("the address is free");
-        worker.tune(setup.tuning);
+        let mut run = Run::configured(net, setup.config());
+        run.worker.tune(setup.tuning);
+        run
+    }
+
+    /// The same with a configuration of its own.
+    pub(crate) fn configured(net: SimNet, config: Arc<Config>) -> Run {
+        let worker = Worker::new(net, config).expect("the address is free");
         Run { worker, turns: 0, idle_turns: 0 }
     }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::config::model::{Config, Group, Layer, NextUpstream};
+use crate::config::model::{Config, Group, NextUpstream};
 use crate::net::{Connect, Net};
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
@@ -37,6 +37,17 @@ pub struct Terms<'a> {
     pub how: Connect,
     /// `proxy_connect_timeout`.
     pub timeout: Duration,
+    /// For what.
+    pub asker: Asker,
+}
+
+/// For what servers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A request: its failed attempts are logged with a status.
+    Request,
+    /// A connection that passes unread, in whose log lines no attempt has a status.
+    Connection,
 }
 
 /// How an attempt has begun.
@@ -57,9 +68,9 @@ impl Terms<'_> {
 
     /// What the log of attempts says of a failure: statuses belong to requests.
     fn logged(&self, status: u16) -> Option<u16> {
-        match self.group().layer {
-            Layer::Http => Some(status),
-            Layer::Stream => None,
+        match self.asker {
+            Asker::Request => Some(status),
+            Asker::Connection => None,
         }
     }
 }
@@ -140,7 +151,7 @@ impl Attempts {
         self.say(pick.at, failure, &choice, terms, words, context);
         context.servers.conclude(pick, failure.into(), &mut context.io);
         self.log.ended(terms.logged(failure.status()), context.io.now);
-        if choice == Choice::NoneFree {
+        if choice == Choice::NoneFree && terms.asker == Asker::Request {
             self.note_none_free(terms, context);
         }
         choice

@@ -202,11 +202,8 @@ impl<N: Net> Session<N> {
                 Passthrough::h2c(server, remote, &self.client, context)
             }
             Handover::Upgraded(exchange) => {
-                let exchange = shared.exchanges.take(exchange);
-                match exchange.upgrade(context) {
-                    Some(upgraded) => Passthrough::upgraded(upgraded, context.io.now),
-                    None => return Next::Close(CloseReason::Done),
-                }
+                let upgraded = shared.exchanges.take(exchange).upgrade(context);
+                Passthrough::upgraded(upgraded, context.io.now)
             }
         };
         self.protocol = Protocol::Passing(Box::new(passthrough));

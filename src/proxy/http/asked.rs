@@ -17,7 +17,7 @@ use crate::config::model::{
 use crate::http::head::HeadLimits;
 use crate::http::refusal::Refusal;
 use crate::net::{Connect, Net};
-use crate::proxy::attempts::Terms;
+use crate::proxy::attempts::{Asker, Terms};
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
@@ -105,6 +105,7 @@ impl Asked {
             next: &proxy.next,
             how: Connect { bind: proxy.bind, keepalive: proxy.socket_keepalive },
             timeout: proxy.connect_timeout,
+            asker: Asker::Request,
         }
     }
 

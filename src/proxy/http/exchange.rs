@@ -471,7 +471,6 @@ impl<N: Net> Exchange<N> {
         if !ignored || !self.upload.is_received() {
             return Turn::End(Over::Ended(Ending::ClientLeft));
         }
-        self.ending.fall(Ending::ClientLeft);
         self.download.drop_audience();
         Turn::Rest
     }

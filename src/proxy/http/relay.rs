@@ -180,6 +180,9 @@ impl<N: Net> Exchange<N> {
         if !self.upload.is_received() || context.servers.draining {
             self.ending.fall(Ending::Linger);
         }
+        if self.download.is_unheard() {
+            self.ending.fall(Ending::ClientLeft);
+        }
         if self.ending == Ending::Keep {
             self.upload.skip_ready(&mut context.io.buffers);
         }
@@ -249,21 +252,25 @@ impl<N: Net> Exchange<N> {
         self.link.note(event);
     }
 
-    /// Takes it apart where bytes pass unread from now on, behind what is in hand. `None`: there is
-    /// no server that agreed to it.
-    pub fn upgrade(mut self, context: &mut Context<N>) -> Option<Upgraded<N>> {
+    /// Takes it apart once both sides have agreed on another protocol: bytes pass unread from now
+    /// on, behind what is in hand.
+    pub fn upgrade(mut self, context: &mut Context<N>) -> Upgraded<N> {
         let link = std::mem::replace(&mut self.link, Link::None);
-        let Link::Open { connection, mut pick, .. } = link else { return None };
+        let Link::Open { connection, mut pick, .. } = link else {
+            panic!("only a server that is connected can agree");
+        };
         context.servers.succeed_early(&mut pick, &mut context.io);
         let (now, io) = (context.io.now, &mut context.io);
         let up = self.upload.take_flow(&mut io.buffers, now);
         self.upload.release(io);
         let (down, received) = self.download.take_flow(&mut io.buffers, now);
         let up = Direction::new(up);
-        let down = Direction::behind(down, received);
+        // What came with the server's agreement was counted when it was read.
+        self.attempts.log.of_body(received as usize);
+        let down = Direction::behind(down, 0);
         let tunnel = Tunnel::new(up, down, RELAY_BUFFER, HalfClose::Passed, now);
         let Exchange { asked, download, attempts, .. } = self;
-        Some(Upgraded { asked, download, attempts, connection, pick, tunnel })
+        Upgraded { asked, download, attempts, connection, pick, tunnel }
     }
 
     /// Writes the log lines and gives everything back that is not the exchange's own; the client

@@ -77,12 +77,10 @@ impl<N: Net> HttpSession<N> {
 
     /// Notes an event of the server's socket.
     pub fn note_upstream(&mut self, event: &Event) {
-        match &mut self.stage {
-            Stage::Serving(exchange) => exchange.note_upstream(event),
-            Stage::Idle { .. }
-            | Stage::ReadingHead { .. }
-            | Stage::HandingOver(_)
-            | Stage::Lingering(_) => {}
+        if let Stage::Serving(exchange) | Stage::HandingOver(Handover::Upgraded(exchange)) =
+            &mut self.stage
+        {
+            exchange.note_upstream(event);
         }
     }
 
@@ -230,7 +228,9 @@ impl<N: Net> HttpSession<N> {
 
     /// Ends what is going on; the client's connection is closed next.
     pub fn close(self, reason: CloseReason, client: &mut Client<N>, shared: &mut Shared<N>) {
-        if let Stage::Serving(exchange) = self.stage {
+        if let Stage::Serving(exchange) | Stage::HandingOver(Handover::Upgraded(exchange)) =
+            self.stage
+        {
             finish(exchange, client, shared);
         }
         match reason {

@@ -11,7 +11,7 @@ use crate::buffer::Buffer;
 use crate::config::model::{Config, Follows, StreamPass, StreamServerId, VirtualServerId};
 use crate::http::h2_preface::LINE;
 use crate::net::{Connect, Event, Net};
-use crate::proxy::attempts::{Attempts, Begun, Terms};
+use crate::proxy::attempts::{Asker, Attempts, Begun, Terms};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::http::asked::Asked;
@@ -116,12 +116,9 @@ impl<N: Net> Passthrough<N> {
             remote,
             passed: Passed::default(),
         };
-        if let Some(terms) =
-            terms(&passthrough.config, passthrough.generation, &passthrough.carried)
-        {
-            let choice = passthrough.attempts.first(&terms, words, context);
-            passthrough.follow(choice, client, context);
-        }
+        let terms = terms(&passthrough.config, passthrough.generation, &passthrough.carried);
+        let choice = passthrough.attempts.first(&terms, words, context);
+        passthrough.follow(choice, client, context);
         passthrough
     }
 
@@ -145,7 +142,7 @@ impl<N: Net> Passthrough<N> {
     fn follow(&mut self, choice: Choice, client: &Client<N>, context: &mut Context<N>) {
         let mut choice = choice;
         while let Choice::Server(pick) = choice {
-            let Some(terms) = terms(&self.config, self.generation, &self.carried) else { break };
+            let terms = terms(&self.config, self.generation, &self.carried);
             self.attempts.log.begin(terms.group.id, Some(pick.at.server), context.io.now);
             let owner = Owner::Upstream(client.facts.session);
             match self.attempts.dial(pick, &terms, owner, words, context) {
@@ -233,8 +230,8 @@ impl<N: Net> Passthrough<N> {
     /// The attempt failed: tries elsewhere if that is allowed.
     fn move_on(&mut self, failure: Failure, client: &Client<N>, context: &mut Context<N>) {
         let course = std::mem::replace(&mut self.course, Course::Nowhere);
+        let Course::Connecting { dial, pick } = course else { return };
         let terms = terms(&self.config, self.generation, &self.carried);
-        let (Course::Connecting { dial, pick }, Some(terms)) = (course, terms) else { return };
         context.io.close(dial.into_socket());
         let choice = self.attempts.failed(pick, failure, UNSENT, &terms, words, context);
         self.follow(choice, client, context);
@@ -435,20 +432,17 @@ fn pass<'a, N: Net>(config: &'a Config, carried: &Carried<N>) -> Option<&'a Stre
     }
 }
 
-/// How servers are asked, where that is still to be done.
-fn terms<'a, N: Net>(
-    config: &'a Config,
-    generation: u64,
-    carried: &Carried<N>,
-) -> Option<Terms<'a>> {
-    let pass = pass(config, carried)?;
-    Some(Terms {
+/// How servers are asked.
+fn terms<'a, N: Net>(config: &'a Config, generation: u64, carried: &Carried<N>) -> Terms<'a> {
+    let pass = pass(config, carried).expect("an upgraded exchange has its server");
+    Terms {
         config,
         group: GroupAt { generation, id: pass.group },
         next: &pass.next,
         how: Connect { bind: pass.bind, keepalive: pass.socket_keepalive },
         timeout: pass.connect_timeout,
-    })
+        asker: Asker::Connection,
+    }
 }
 
 /// A connection in log lines, and what becomes of it without a server.

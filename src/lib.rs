@@ -6,31 +6,42 @@
 //! process      arguments, logs, signals, the loop around the worker
 //!   worker     one thread's listeners, sessions, timers; one turn after another
 //!     proxy    sessions: what is read, decided and passed on for one client
+//!       proxy::http    requests, one exchange after another
+//!       proxy::stream  connections whose bytes pass unread
+//!       proxy::log     what both leave in the logs
 //!       http      heads, framing, chunks: bytes in, meaning out
-//!       transport sockets, pools, pipes: what passes unread
+//!       transport sockets, dials, flows, pools, tunnels: bytes without meaning
 //!         upstream  which server is picked, which is out, what may be repeated
 //!         net       the network that a worker runs on: mio, or a simulation
-//! config       bytes → words → tree → model
+//! config       text → known directives → model
 //! time, address, buffer, recycle
 //! ```
 //!
-//! Dependencies point downwards; `tests/tidy.rs` keeps them so. `http`, `upstream` and `config` hold no
-//! I/O, no clock and no logging (`config` reads its files and resolves names, once, at load).
-//! Sockets are touched through one parameter, `N: Net`.
+//! Dependencies point downwards, and no files use each other in a circle; `tests/tidy.rs` keeps
+//! both so. `http`, `upstream` and `config` hold no I/O, no clock and no logging (`config` reads
+//! its files and resolves names, once, at load). Sockets are touched through one parameter,
+//! `N: Net`.
 //!
 //! # One request
 //!
-//! 1. [`worker::Worker`] accepts a connection and makes a [`proxy::session::Session`] of it, which begins to
-//!    speak HTTP ([`proxy::http::session`]) once a PROXY header, if there has to be one, is read.
-//! 2. It reads until [`http::head::HeadScan`] finds the end of a head; [`proxy::http::request`] checks
-//!    what it says and [`http::framing`] where its body ends. What is not certain is refused.
-//! 3. An [`proxy::http::exchange::Exchange`] finds its virtual server and location and asks the location's group.
-//! 4. [`upstream::group::Group`] picks a server; a pooled connection is reused or a new one made. The head
-//!    is rewritten ([`http::rewrite`]) for each attempt from the client's own bytes, which are kept.
-//! 5. The body streams as it arrives; what was sent is kept in the replay buffer as long as the request
-//!    could be repeated. A failure asks [`upstream::retry`] whether another server may be tried.
-//! 6. Once a response head is whole, nothing is retried any more. The body passes; a cut is made visible.
-//! 7. The server's connection goes to the pool if nothing is left on it; the client's next request follows.
+//! 1. [`worker::Worker`] accepts a connection and makes a [`proxy::session::Session`] of it, which
+//!    begins to speak HTTP ([`proxy::http::session`]) once a PROXY header, if there has to be one,
+//!    is read.
+//! 2. It reads until [`http::head::HeadScan`] finds the end of a head; [`proxy::http::request`]
+//!    checks what it says and [`http::framing`] where its body ends. What is not certain is refused.
+//! 3. [`proxy::http::asked`] finds the virtual server, and [`proxy::http::route`] the location. An
+//!    [`proxy::http::exchange::Exchange`] begins.
+//! 4. [`upstream::plan::Plan`] chooses a server of the location's group; a pooled connection is
+//!    reused or [`transport::dial`] makes one. The head is written ([`proxy::http::request_head`])
+//!    for each attempt from the client's own bytes, which are kept.
+//! 5. [`proxy::http::relay`] moves the body as it arrives; what was sent is kept in the replay
+//!    buffer as long as the request could be repeated. What its pumps meet,
+//!    [`proxy::http::transition`] judges: another server may be asked, or the client is answered.
+//! 6. Once a response head is whole and accepted ([`proxy::http::judge`]), nothing is retried any
+//!    more. The body passes; a cut is made visible. After a 101 the exchange becomes a
+//!    [`proxy::stream::passthrough`].
+//! 7. The server's connection goes to the pool if nothing is left on it; the client's next request
+//!    follows.
 //!
 //! # What always holds
 //!

@@ -12,7 +12,6 @@ use crate::config::model::Listen;
 use crate::time::{Time, WallTime};
 
 pub mod os;
-pub mod pipe;
 #[cfg(feature = "sim")]
 pub mod sim;
 

@@ -7,6 +7,7 @@ pub mod http;
 pub mod log;
 pub mod next;
 pub mod opening;
+pub mod probe;
 pub mod servers;
 pub mod session;
 pub mod shared;

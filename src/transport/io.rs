@@ -89,7 +89,7 @@ impl<N: Net> Io<N> {
     /// Begins to connect.
     ///
     /// # Errors
-    /// Any error of the system; [`super::dial::failure_of_connect`] finds what it says about the
+    /// Any error of the system; [`super::dial::failure_of`] finds what it says about the
     /// server.
     pub fn connect(&mut self, to: &Address, how: &Connect, owner: Owner) -> io::Result<Socket<N>> {
         let mut stream = self.net.connect(to, how)?;

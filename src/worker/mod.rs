@@ -4,7 +4,6 @@
 //! accepts, runs the sessions concerned. Events are recorded before anything runs, so that a reused
 //! token cannot inherit a stale event within a turn.
 
-mod checks;
 mod listeners;
 mod room;
 mod sessions;
@@ -18,6 +17,7 @@ use crate::net::{Event, Net};
 use crate::proxy::context::Context;
 pub use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::next::Next;
+use crate::proxy::probe::Checks;
 use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
 use crate::recycle::Boxes;
@@ -25,7 +25,6 @@ use crate::time::Time;
 use crate::transport::io::Owner;
 pub use crate::transport::io::Tuning;
 
-use checks::Checks;
 use listeners::Lacking;
 pub use listeners::ListenError;
 use room::Room;
@@ -71,7 +70,7 @@ impl<N: Net> Worker<N> {
         let Shared { context, .. } = &mut sessions.shared;
         let config = Arc::clone(context.servers.config());
         sessions.listeners.adopt(&config, context)?;
-        Ok(Worker { sessions, checks: Checks::new(), room: Room::new(), events: Vec::new() })
+        Ok(Worker { sessions, checks: Checks::default(), room: Room::new(), events: Vec::new() })
     }
 
     /// Waits once, at most until `until`, and handles everything that became possible.
@@ -185,7 +184,7 @@ impl<N: Net> Worker<N> {
             sessions: self.sessions.entries.len(),
             tokens: io.owners.len(),
             idle_upstreams: servers.idle(),
-            checks: self.checks.len(),
+            checks: self.checks.count(),
             buffers_held: io.buffers.held(),
             buffer_bytes: io.buffers.held_bytes(),
             pipes_out: io.pipes.out(),

@@ -384,7 +384,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "ChecksNeverBegin",
         wrong: "Servers that are out are never looked at again.",
-        rows: &[("worker/checks.rs", "context.servers.begin_check(context.io.now)", "None")],
+        rows: &[("proxy/probe.rs", "context.servers.begin_check(context.io.now)", "None")],
     },
     Slip {
         name: "PauseWithoutEnd",

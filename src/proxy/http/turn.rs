@@ -26,7 +26,7 @@ pub enum Turn {
     Serve,
     /// An attempt at this server.
     Try(Pick),
-    /// What [`decide`] says.
+    /// What [`super::transition::decide`] says.
     Event(ExchangeEvent),
     /// The response head of this length is read.
     Judge(usize),

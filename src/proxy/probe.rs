@@ -13,14 +13,20 @@ use crate::transport::dial::{Dial, Dialled};
 use crate::transport::io::Owner;
 use crate::upstream::group::At;
 
-/// The connections under way.
-pub(super) struct Checks<N: Net> {
+/// The checks under way.
+pub struct Checks<N: Net> {
     all: Slab<Check<N>>,
 }
 
 struct Check<N: Net> {
     dial: Dial<N>,
     at: At,
+}
+
+impl<N: Net> Default for Checks<N> {
+    fn default() -> Checks<N> {
+        Checks { all: Slab::new() }
+    }
 }
 
 /// How a check ended.
@@ -34,28 +40,25 @@ enum Outcome {
 }
 
 impl<N: Net> Checks<N> {
-    pub(super) fn new() -> Checks<N> {
-        Checks { all: Slab::new() }
-    }
-
-    pub(super) fn len(&self) -> usize {
+    /// How many are under way.
+    pub fn count(&self) -> usize {
         self.all.len()
     }
 
     /// When the first of them has taken too long.
-    pub(super) fn deadline(&self) -> Time {
+    pub fn deadline(&self) -> Time {
         self.all.iter().map(|(_, check)| check.dial.deadline()).min().unwrap_or(Time::NEVER)
     }
 
     /// Notes an event.
-    pub(super) fn note(&mut self, key: u32, event: &Event) {
+    pub fn note(&mut self, key: u32, event: &Event) {
         if let Some(check) = self.all.get_mut(key as usize) {
             check.dial.note(event);
         }
     }
 
     /// Begins those that are due.
-    pub(super) fn begin(&mut self, context: &mut Context<N>) {
+    pub fn begin(&mut self, context: &mut Context<N>) {
         while let Some(at) = context.servers.begin_check(context.io.now) {
             let config = Arc::clone(context.servers.config());
             let model = &config.groups[at.group.id.0];
@@ -73,7 +76,7 @@ impl<N: Net> Checks<N> {
     }
 
     /// Ends those that have come to their end.
-    pub(super) fn run(&mut self, context: &mut Context<N>) {
+    pub fn run(&mut self, context: &mut Context<N>) {
         let now = context.io.now;
         let mut ended = Vec::new();
         for (key, check) in &mut self.all {
@@ -91,7 +94,7 @@ impl<N: Net> Checks<N> {
     }
 
     /// Closes all of them: their groups are not used any more.
-    pub(super) fn abandon(&mut self, context: &mut Context<N>) {
+    pub fn abandon(&mut self, context: &mut Context<N>) {
         for check in self.all.drain() {
             context.io.close(check.dial.into_socket());
         }

@@ -138,7 +138,7 @@ impl<N: Net> Download<N> {
     }
 
     /// Whether the client left before the end.
-    pub fn is_unheard(&self) -> bool {
+    pub fn is_client_gone(&self) -> bool {
         self.audience == Audience::Gone
     }
 

@@ -116,7 +116,7 @@ impl<N: Net> Exchange<N> {
     /// Finds out whether a client that is said to have left has done so: its late answer must
     /// reach no other client, and the server should not go on for nothing.
     fn look_for_client(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Step {
-        if self.download.is_unheard() {
+        if self.download.is_client_gone() {
             return Step::Idle;
         }
         if client.socket.is_broken() {
@@ -180,7 +180,7 @@ impl<N: Net> Exchange<N> {
         if !self.upload.is_received() || context.servers.draining {
             self.ending.fall(Ending::Linger);
         }
-        if self.download.is_unheard() {
+        if self.download.is_client_gone() {
             self.ending.fall(Ending::ClientLeft);
         }
         if self.ending == Ending::Keep {

@@ -1,33 +1,33 @@
-//! Why a request is answered by the proxy instead of a server: its status, the words for the
-//! client, and the name under which it is counted.
+//! Why the proxy answers a request in place of a server, with a status, a reason for the client,
+//! and a label for counting.
 
 use super::framing::FramingError;
 use super::head::HeadError;
 
-/// A request that is not served any further.
+/// Why a request is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The head is not HTTP/1.1, or too long.
+    /// The head is not valid HTTP/1.x, or too long.
     Head(HeadError),
     /// The head did not come in time.
     HeadTimedOut,
-    /// Sessions that are still sending a head make room for others.
+    /// The head was still incomplete when other sessions needed room.
     NoRoomForHead,
-    /// Buffers are used up, and this head is large.
+    /// Buffer memory is used up, and this head is large.
     NoMemoryForHead,
     /// `CONNECT` or `TRACE`.
     Method,
-    /// The target is none of the forms that RFC 9112, section 3.2, knows.
+    /// The target has none of the forms in RFC 9112, section 3.2.
     Target,
     /// HTTP/1.1 without `Host`.
     NoHost,
-    /// A `Host` that is no host.
+    /// An invalid `Host`.
     BadHost,
     /// More than one `Host`.
     SeveralHosts,
-    /// It is not certain where the body ends.
+    /// The end of the body is ambiguous.
     Framing(FramingError),
-    /// More connection options than are looked at.
+    /// More connection options than are read.
     ConnectionTooLong,
     /// An expectation other than `100-continue`.
     Expectation,
@@ -39,11 +39,11 @@ pub enum Refusal {
     BadChunks,
     /// The body did not come in time.
     BodyTimedOut,
-    /// A body without a length cannot go to a server of HTTP/1.0.
+    /// The body has no length, so it cannot be sent with HTTP/1.0.
     LengthRequired,
-    /// Buffers are used up, and the response's head is large.
+    /// Buffer memory is used up, and the response's head is large.
     NoMemoryForResponse,
-    /// We lack descriptors, ports or memory for a connection.
+    /// We lack descriptors or memory for a connection.
     NoResources,
     /// Every server is out or full.
     NoServer,
@@ -57,9 +57,9 @@ pub enum Refusal {
     SendTimedOut,
     /// The server did not respond in time.
     ReadTimedOut,
-    /// What the server sent is not a response.
+    /// The server's bytes are not a valid response.
     BadResponse,
-    /// The server answered with a status that stands for a failure.
+    /// The server answered with a status that counts as a failure.
     ServerFailed(u16),
 }
 
@@ -69,12 +69,12 @@ impl Refusal {
         self.row().0
     }
 
-    /// The reason, for the client.
+    /// The reason for the client.
     pub fn words(self) -> &'static str {
         self.row().1
     }
 
-    /// The name under which it is counted.
+    /// A fixed label, for counting refusals by kind.
     pub fn label(self) -> &'static str {
         self.row().2
     }
@@ -137,8 +137,8 @@ impl Refusal {
         }
     }
 
-    /// Whether it is for what the client sent, or for our own lack of room: then what follows the
-    /// request is not read, and the connection ends.
+    /// Whether the client's bytes or our lack of room are the reason. Then the rest of the request
+    /// is not read, and the connection ends.
     pub fn ends_the_connection(self) -> bool {
         matches!(self.status(), 400..=499 | 501 | 503 | 505)
     }

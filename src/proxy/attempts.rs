@@ -1,6 +1,6 @@
-//! One attempt after another: which server is asked, how it is dialled, and what its failure means.
+//! One attempt after another: picks the server, dials it, and judges its failure.
 //!
-//! Requests and connections that pass unread share this: it knows neither heads nor bytes.
+//! Requests and tunnels share this, so it reads neither heads nor bytes.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ use crate::upstream::retry::{Failure, Repeatable};
 /// The attempts of one request or connection.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    /// What may still be tried; `None` until servers are asked.
+    /// What may still be tried; `None` before the first attempt.
     plan: Option<Plan>,
     /// What was tried.
     pub log: AttemptLog,
 }
 
-/// How servers are asked.
+/// How to connect to the servers of a group.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
     /// The configuration.
     pub config: &'a Config,
-    /// The group in it.
+    /// The group, in this configuration.
     pub group: GroupAt,
     /// `proxy_next_upstream`.
     pub next: &'a NextUpstream,
@@ -37,27 +37,27 @@ pub struct Terms<'a> {
     pub how: Connect,
     /// `proxy_connect_timeout`.
     pub timeout: Duration,
-    /// For what.
+    /// What the attempt is for.
     pub asker: Asker,
 }
 
-/// For what servers are asked.
+/// What an attempt is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// A request: its failed attempts are logged with a status.
+    /// A request. The attempt log records a status for each failed attempt.
     Request,
-    /// A connection that passes unread, in whose log lines no attempt has a status.
+    /// A connection that passes unread. Its attempts have no status.
     Connection,
 }
 
-/// How an attempt has begun.
+/// How an attempt began.
 #[must_use]
 pub enum Begun<N: Net> {
     /// The connection is being made.
     Dialling(Dial<N>, Pick),
     /// The connect failed at once.
     Failed(Pick, Failure),
-    /// We lack descriptors, ports or memory: the operator is told, and the server is not blamed.
+    /// We lack descriptors or memory: an error is logged, and the server is not blamed.
     Lacking,
 }
 
@@ -66,7 +66,7 @@ impl Terms<'_> {
         &self.config.groups[self.group.id.0]
     }
 
-    /// What the log of attempts says of a failure: statuses belong to requests.
+    /// The status for the attempt log, which only requests have.
     fn logged(&self, status: u16) -> Option<u16> {
         match self.asker {
             Asker::Request => Some(status),
@@ -76,8 +76,8 @@ impl Terms<'_> {
 }
 
 impl Attempts {
-    /// Chooses the server for the first attempt. `words` name the request or the client, and say
-    /// what becomes of it if there is no server.
+    /// Chooses the server for the first attempt. For the log, `words` name the request or the
+    /// client, and say what happens to it without a server.
     pub fn first<N: Net>(
         &mut self,
         terms: &Terms<'_>,
@@ -111,7 +111,7 @@ impl Attempts {
         plan.after(failure, request, terms.next, group, context.io.now)
     }
 
-    /// Begins to connect to a server. `words` are as in [`Attempts::first`].
+    /// Starts connecting to a server. `words` are as in [`Attempts::first`].
     pub fn dial<N: Net>(
         &mut self,
         pick: Pick,
@@ -136,8 +136,8 @@ impl Attempts {
         }
     }
 
-    /// An attempt failed, and its connection is closed: blames the server, and chooses another one
-    /// if that is allowed.
+    /// Handles a failed attempt whose connection is closed: blames the server, and chooses another
+    /// one if that is allowed.
     pub fn failed<N: Net>(
         &mut self,
         pick: Pick,
@@ -157,7 +157,7 @@ impl Attempts {
         choice
     }
 
-    /// Tells the operator what happened at a server, and what follows from it.
+    /// Logs what happened at a server, and what follows from it.
     pub fn say<N: Net>(
         &self,
         at: At,
@@ -171,15 +171,15 @@ impl Attempts {
         context.limited_log.failure(now, group, (at.server, failure), choice.server(), words);
     }
 
-    /// Goes on in another configuration, where the server of the attempt under way is `pick`.
+    /// Moves to another configuration, in which `pick` is the server of the current attempt.
     pub fn rebase(&mut self, pick: &Pick) {
         if let Some(plan) = &mut self.plan {
             plan.rebase(pick);
         }
     }
 
-    /// Adds a step without a server, which `$upstream_addr` shows as the group's name: the rules
-    /// allow a try, but the servers that are left cannot be picked.
+    /// Adds an attempt without a server, which `$upstream_addr` shows as the group's name: the
+    /// rules allow another try, but no remaining server can be picked.
     fn note_none_free<N: Net>(&mut self, terms: &Terms<'_>, context: &Context<N>) {
         self.log.begin(terms.group.id, None, context.io.now);
         self.log.ended(terms.logged(502), context.io.now);

@@ -13,9 +13,9 @@ use crate::transport::socket::Socket;
 pub struct Client<N: Net> {
     /// The socket.
     pub socket: Socket<N>,
-    /// Bytes read that belong to nobody yet, or to a body on its way.
+    /// Bytes read that are not yet part of a request, or that belong to a body being relayed.
     pub input: Buffer,
-    /// `TCP_NODELAY` is set, as it is on listeners.
+    /// Whether `TCP_NODELAY` is set. Accepted sockets inherit it from the listener.
     pub nodelay: bool,
     /// What is known about it.
     pub facts: Facts,
@@ -30,11 +30,11 @@ pub struct Facts {
     pub number: u64,
     /// Its address.
     pub peer: Address,
-    /// The address that it reached.
+    /// The local address of the connection.
     pub local: Address,
-    /// What its PROXY header said.
+    /// The addresses in its PROXY header, if there was one.
     pub proxied: Option<Box<ProxiedFrom>>,
-    /// The listener that it came through.
+    /// The listener that accepted it.
     pub listener: u32,
     /// When it was accepted.
     pub accepted: Time,
@@ -43,7 +43,7 @@ pub struct Facts {
 }
 
 impl<N: Net> Client<N> {
-    /// Sets `TCP_NODELAY`, if it is to change.
+    /// Sets `TCP_NODELAY` if it differs.
     pub fn set_nodelay(&mut self, on: bool) {
         if on != self.nodelay {
             self.socket.set_nodelay(on);

@@ -1,4 +1,4 @@
-//! What sessions work with and none of them owns.
+//! The state of a worker that all of its sessions use.
 
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -27,33 +27,33 @@ pub struct Context<N: Net> {
     pub servers: Servers<N>,
     /// Access log lines.
     pub access_lines: AccessLines,
-    /// What became of requests whose server failed, told within limits.
+    /// Log lines about single requests, at a limited rate.
     pub limited_log: LimitedLog,
-    /// Storage that is used within one call and empty between calls.
+    /// Buffers used within one call and empty between calls.
     pub scratch: Scratch,
-    /// Storage for the places of fields.
+    /// Recycled vectors for the places of fields.
     pub places: Vectors<Place>,
-    /// Make request ids unguessable and different in every process.
+    /// Random keys for `$request_id`: unguessable, and different in every process.
     pub keys: RandomState,
 }
 
-/// Reused storage.
+/// Buffers that are reused to avoid allocation.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// A head being written.
     pub head: Vec<u8>,
-    /// Fields to set in it.
+    /// Fields to set in that head.
     pub set: SetFields,
-    /// Fields of an answer of our own.
+    /// Fields of one of the proxy's own answers.
     pub own: SetFields,
-    /// A path or a value being made.
+    /// A path or a value being built.
     pub text: Vec<u8>,
-    /// Where the fields of a response's head stand.
+    /// The places of the fields in a response head.
     pub places: Vec<Place>,
 }
 
 impl Scratch {
-    /// Empties [`Scratch::head`] for the next one; what a large one took is given back.
+    /// Empties [`Scratch::head`], and frees the memory of an unusually large head.
     pub fn clear_head(&mut self) {
         self.head.clear();
         self.head.shrink_to(KEPT_HEAD);
@@ -76,7 +76,7 @@ impl<N: Net> Context<N> {
         context
     }
 
-    /// Makes `config` the newest.
+    /// Makes `config` the newest configuration.
     pub fn adopt(&mut self, config: Arc<Config>) {
         self.io.buffers.set_limit(config.process.buffer_memory);
         let policy = if config.process.splice { Policy::Splice } else { Policy::Copy };
@@ -84,7 +84,8 @@ impl<N: Net> Context<N> {
         self.servers.adopt(config, &mut self.access_lines, &mut self.io);
     }
 
-    /// Begins to connect to a server: at the expense of an idle connection, if there is no room.
+    /// Starts connecting to a server. If we lack descriptors, closes an idle connection and tries
+    /// again.
     ///
     /// # Errors
     /// As [`Dial::begin`].
@@ -99,25 +100,25 @@ impl<N: Net> Context<N> {
         if !matches!(dialled, Err(None)) {
             return dialled;
         }
-        // An idle connection to another server is worth less than this one, and so is an idle
-        // client, which the worker closes for what is taken from the reserve.
+        // This connection matters more than an idle connection to another server. It also matters
+        // more than an idle client: the worker closes one to refill the reserve.
         if self.servers.close_one_idle(&mut self.io) || self.io.reserve.spend() {
             return Dial::begin(to, how, timeout, owner, &mut self.io);
         }
         dialled
     }
 
-    /// Adds an access log line, which `write` appends.
+    /// Adds an access log line; `write` appends its text.
     pub fn log(&mut self, generation: u64, log: LogId, write: impl FnOnce(&mut Vec<u8>)) {
         let place = self.servers.log_place(generation, log);
         self.access_lines.line(place, self.io.now, write);
     }
 
-    /// When something is due that no event announces.
+    /// When the next action without a triggering event is due.
     pub fn next_alarm(&self) -> Time {
         self.servers.next_alarm().min(self.access_lines.next_due()).min(self.limited_log.next_due())
     }
 }
 
-/// Storage for heads that is kept from one to the next.
+/// Capacity of the head buffer that is kept between heads.
 const KEPT_HEAD: usize = 64 << 10;

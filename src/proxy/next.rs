@@ -1,42 +1,42 @@
-//! What sessions want of their worker, and what it may do with them.
+//! What a session tells its worker to do next, and what the worker may take from it.
 
 use crate::time::Time;
 
-/// What a session wants after it was called.
+/// What a session needs after it was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// An event, or its deadline.
+    /// To wait for an event or its deadline.
     Wait,
-    /// To be called again after the others have had their turn: no event will come for what is
-    /// already in hand.
+    /// Another call once the other sessions have had a turn: no event announces the work that is
+    /// left.
     Again,
     /// To be closed.
     Close(CloseReason),
 }
 
-/// Why a session is over.
+/// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// Everything that was to be said has been said.
+    /// Nothing is left to send.
     Done,
-    /// The client left or its connection broke.
+    /// The client left, or its connection broke.
     ClientLeft,
-    /// The client was silent, or took nothing, for too long.
+    /// The client was silent, or took no bytes, for too long.
     TimedOut,
-    /// A response was cut short by its server: the client has to see it.
+    /// The server cut a response short; the client must be able to tell.
     Cut,
-    /// Room is needed, or the worker stops.
+    /// The worker needs room, or stops.
     Evicted,
 }
 
-/// A session that may go where there is no room: nothing of it is at a server.
+/// A session that may be closed to make room: no server is involved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expendable {
-    /// Nothing was asked, or all is answered.
+    /// No request is waiting for a response.
     Idle,
-    /// All is said, and the client has had a moment to read it.
+    /// The answer is sent, and the client has had a moment to read it.
     Lingering,
-    /// A request has begun, and its head is not whole.
+    /// A request has begun, and its head is incomplete.
     Head {
         /// When its first byte came.
         began: Time,

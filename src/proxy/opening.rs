@@ -1,4 +1,4 @@
-//! What a client's connection begins with before its protocol is read: a PROXY header, perhaps.
+//! What precedes the protocol on a client's connection: a PROXY header, if the listener wants one.
 
 use crate::net::Net;
 use crate::proxy::client::Client;
@@ -11,28 +11,28 @@ use crate::transport::socket::Moved;
 /// A connection whose protocol has not begun.
 #[derive(Clone, Copy, Debug)]
 pub enum Opening {
-    /// It begins with a PROXY header, which is not whole.
+    /// The PROXY header is awaited, and incomplete.
     Header {
-        /// When the client will have taken too long.
+        /// When the header is overdue.
         deadline: Time,
     },
-    /// Nothing has to be read first.
+    /// No header is expected.
     Ready,
 }
 
-/// How an opening went.
+/// The result of reading an opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// It waits for more.
+    /// More bytes are needed.
     Waits,
     /// The protocol may begin.
     Yes,
-    /// The connection does not begin with a header, or ends before it.
+    /// The connection does not begin with a header, or ends within it.
     Never,
 }
 
 impl Opening {
-    /// The moment by which something has to have happened.
+    /// When the header is overdue; never if none is expected.
     pub fn deadline(&self) -> Time {
         match self {
             Opening::Header { deadline } => *deadline,
@@ -40,7 +40,7 @@ impl Opening {
         }
     }
 
-    /// Reads the header, if there has to be one; tells the operator if there is none.
+    /// Reads the header if one is expected, and logs a connection without it.
     pub fn run<N: Net>(self, client: &mut Client<N>, context: &mut Context<N>) -> Opened {
         let opened = match self {
             Opening::Ready => Opened::Yes,

@@ -1,5 +1,5 @@
-//! Background connections to servers that were out: made when their time is up, not when a client
-//! happens to come, so that an unreachable server never costs a client anything.
+//! Checks: background connections to servers that are out. They are made when due, not when a
+//! client happens to connect, so that an unreachable server never delays a client.
 
 use std::sync::Arc;
 
@@ -29,35 +29,35 @@ impl<N: Net> Default for Checks<N> {
     }
 }
 
-/// How a check ended.
+/// The result of a check.
 enum Outcome {
     /// The server accepted the connection.
     Accepted,
-    /// It did not.
+    /// The server did not accept it.
     Failed,
-    /// We lacked descriptors, ports or memory: it is tried again shortly.
+    /// We lacked descriptors or memory for the check: try again shortly.
     Postponed,
 }
 
 impl<N: Net> Checks<N> {
-    /// How many are under way.
+    /// The number of checks under way.
     pub fn count(&self) -> usize {
         self.all.len()
     }
 
-    /// When the first of them has taken too long.
+    /// When the next check under way times out.
     pub fn deadline(&self) -> Time {
         self.all.iter().map(|(_, check)| check.dial.deadline()).min().unwrap_or(Time::NEVER)
     }
 
-    /// Notes an event.
+    /// Notes an event of a check's socket.
     pub fn note(&mut self, key: u32, event: &Event) {
         if let Some(check) = self.all.get_mut(key as usize) {
             check.dial.note(event);
         }
     }
 
-    /// Begins those that are due.
+    /// Begins the checks that are due.
     pub fn begin(&mut self, context: &mut Context<N>) {
         while let Some(at) = context.servers.begin_check(context.io.now) {
             let config = Arc::clone(context.servers.config());
@@ -75,7 +75,7 @@ impl<N: Net> Checks<N> {
         }
     }
 
-    /// Ends those that have come to their end.
+    /// Ends the checks that have a result.
     pub fn run(&mut self, context: &mut Context<N>) {
         let now = context.io.now;
         let mut ended = Vec::new();
@@ -93,7 +93,7 @@ impl<N: Net> Checks<N> {
         }
     }
 
-    /// Closes all of them: their groups are not used any more.
+    /// Closes all checks, because their groups are no longer in use.
     pub fn abandon(&mut self, context: &mut Context<N>) {
         for check in self.all.drain() {
             context.io.close(check.dial.into_socket());

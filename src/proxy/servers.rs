@@ -1,4 +1,4 @@
-//! The groups of every configuration in use, their idle connections, and what becomes of verdicts.
+//! The groups of every configuration in use, their idle connections, and the effects of verdicts.
 
 use std::sync::Arc;
 
@@ -14,53 +14,52 @@ use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict};
 
 /// The configurations in use, and their servers.
 pub struct Servers<N: Net> {
-    /// The newest configuration last; older ones while exchanges use them.
+    /// Oldest first. An older configuration stays while an exchange uses it.
     generations: Vec<Generation<N>>,
-    /// Which of the newest configuration's `listens` each listener serves now.
+    /// For each listener, the `listen` of the newest configuration that it serves.
     pub listens: Vec<Option<usize>>,
-    /// What happened to servers in this turn that makes sessions go elsewhere.
+    /// Changes of servers in this turn that concern sessions.
     pub news: Vec<News>,
-    /// No new request is accepted, and no connection kept.
+    /// Shutting down: no new request is accepted, and no connection is kept.
     pub draining: bool,
 }
 
-/// Whether values may ask for the heads of responses, of which copies are kept then.
+/// Whether variables may read response heads. Only then are copies kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// They may.
+    /// Some variable does.
     ByValues,
-    /// None does.
+    /// No variable does.
     Never,
 }
 
-/// A change of a server that makes sessions go elsewhere.
+/// A change of a server that can move sessions to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// It is down: whatever still connects to it moves on.
+    /// It is out: sessions still connecting to it move on.
     Out(At),
-    /// It is up again: what made do with a backup comes back.
+    /// It is active again: sessions that went to a backup return.
     Back(At),
 }
 
-/// One configuration at work.
 struct Generation<N: Net> {
     id: u64,
     config: Arc<Config>,
     groups: Vec<(Group, Pool<N>)>,
-    /// The place in the access lines for each log.
+    /// For each log, the place of its batch in the access lines.
     logs: Vec<usize>,
     seen: Seen,
-    /// When what still uses it is closed; never while it is the newest.
+    /// When its remaining sessions are closed; never for the newest configuration.
     ends: Time,
 }
 
 impl<N: Net> Servers<N> {
-    /// No configuration: [`Servers::adopt`] brings the first.
+    /// Holds no configuration until [`Servers::adopt`] brings the first.
     pub fn new() -> Servers<N> {
         Servers { generations: Vec::new(), listens: Vec::new(), news: Vec::new(), draining: false }
     }
 
-    /// Makes `config` the newest. What is known about servers is taken over by address; idle
+    /// Makes `config` the newest. Servers inherit what is known about their addresses; idle
     /// connections are closed.
     pub fn adopt(&mut self, config: Arc<Config>, access_lines: &mut AccessLines, io: &mut Io<N>) {
         self.close_idle(io);
@@ -95,7 +94,7 @@ impl<N: Net> Servers<N> {
         self.retire();
     }
 
-    /// Forgets configurations that no exchange uses any more.
+    /// Drops configurations that no exchange uses any more.
     pub fn retire(&mut self) {
         let newest = self.generation();
         self.generations.retain(|generation| {
@@ -104,8 +103,8 @@ impl<N: Net> Servers<N> {
         });
     }
 
-    /// The number of a configuration whose `worker_shutdown_timeout` is over since it was replaced:
-    /// what still uses it is to be closed. Says so once.
+    /// A replaced configuration whose `worker_shutdown_timeout` is over: its sessions must be
+    /// closed. Each configuration is returned once.
     pub fn outlived(&mut self, now: Time) -> Option<u64> {
         let over = self.generations.iter_mut().find(|generation| generation.ends <= now)?;
         over.ends = Time::NEVER;
@@ -131,7 +130,7 @@ impl<N: Net> Servers<N> {
         found.expect("kept while in use")
     }
 
-    /// What a listener serves now; `None` when the configuration has dropped it.
+    /// What a listener serves; `None` if the newest configuration dropped it.
     pub fn listen(&self, listener: u32) -> Option<&Listen> {
         self.listens[listener as usize].map(|index| &self.newest().config.listens[index])
     }
@@ -141,12 +140,12 @@ impl<N: Net> Servers<N> {
         &mut self.find(at.generation).groups[at.id.0]
     }
 
-    /// The place in the access lines for a log.
+    /// The place of a log's batch in the access lines.
     pub fn log_place(&mut self, generation: u64, log: LogId) -> usize {
         self.find(generation).logs[log.0]
     }
 
-    /// Whether a log line or a field may ask for fields of the response.
+    /// Whether a log line or a field may use fields of the response.
     pub fn seen(&mut self, generation: u64) -> Seen {
         self.find(generation).seen
     }
@@ -159,7 +158,7 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Ends an attempt, and sees to what its verdict changes.
+    /// Ends an attempt with a verdict, and announces what that changes.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, io: &mut Io<N>) {
         let at = pick.at;
         if let Some(change) = self.group(at.group).0.conclude(pick, verdict, io.now) {
@@ -167,7 +166,7 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Tells the operator of a change, and acts on it.
+    /// Logs a change of a server, and acts on it.
     pub fn announce(&mut self, at: At, change: Change, io: &mut Io<N>) {
         let config = Arc::clone(&self.find(at.group.generation).config);
         let model = &config.groups[at.group.id.0];
@@ -200,8 +199,8 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Keeps a connection for another request, or closes it: also if its server has said anything
-    /// beyond its response.
+    /// Keeps a connection for another request. Closes it instead if it is unfit, or if the server
+    /// sent anything beyond its response.
     pub fn keep(&mut self, at: At, mut idle: Connection<N>, io: &mut Io<N>) {
         let stale = at.group.generation != self.generation() || self.draining;
         let (servers, pool) = self.group(at.group);
@@ -217,14 +216,14 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Closes an idle connection that something happened on.
+    /// Closes an idle connection after an event on it: the server closed it, or sent bytes unasked.
     pub fn drop_idle(&mut self, group: u32, key: u32, io: &mut Io<N>) {
         if let Some(idle) = self.pool_at(group as usize).remove(key as usize) {
             io.close(idle.socket);
         }
     }
 
-    /// Closes idle connections whose time is up.
+    /// Closes idle connections that have expired.
     pub fn expire_idle(&mut self, io: &mut Io<N>) {
         for place in 0..self.newest().groups.len() {
             while let Some(idle) = self.pool_at(place).remove_expired(io.now) {
@@ -233,7 +232,7 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Closes all idle connections. (Only the newest configuration has any.)
+    /// Closes all idle connections. Only the newest configuration has any.
     pub fn close_idle(&mut self, io: &mut Io<N>) {
         let groups = self.generations.last().map_or(0, |newest| newest.groups.len());
         for place in 0..groups {
@@ -243,7 +242,7 @@ impl<N: Net> Servers<N> {
         }
     }
 
-    /// Closes spare pipes or an idle connection, to make room. Whether there were any.
+    /// Closes spare pipes or one idle connection to make room. Returns whether there were any.
     pub fn close_one_idle(&mut self, io: &mut Io<N>) -> bool {
         if io.pipes.close_spare() {
             return true;
@@ -257,13 +256,13 @@ impl<N: Net> Servers<N> {
         &mut self.generations.last_mut().expect("there is always one").groups[place].1
     }
 
-    /// Idle connections to servers.
+    /// The number of idle connections to servers.
     pub fn idle(&self) -> usize {
         self.newest().groups.iter().map(|(_, pool)| pool.len()).sum()
     }
 
-    /// When a connection will have idled for too long, a server is due for a look, or what uses an
-    /// old configuration is to be closed.
+    /// When the next idle connection expires, a check is due, or the sessions of an old
+    /// configuration are to be closed.
     pub fn next_alarm(&self) -> Time {
         let newest = &self.newest().groups;
         let times = newest.iter().map(|(group, pool)| group.next_check().min(pool.next_expiry()));
@@ -271,7 +270,7 @@ impl<N: Net> Servers<N> {
         times.chain(ends).min().unwrap_or(Time::NEVER)
     }
 
-    /// A server of the newest configuration that is due for a background connection.
+    /// A server of the newest configuration that is due for a check.
     pub fn begin_check(&mut self, now: Time) -> Option<At> {
         let newest = self.generations.last_mut().expect("there is always one");
         let generation = newest.id;
@@ -282,8 +281,8 @@ impl<N: Net> Servers<N> {
     }
 }
 
-/// Whether a server has said nothing beyond its response. Only a socket that is not known to be
-/// drained has to be asked.
+/// Whether a server has sent nothing beyond its response. A socket known to be drained needs no
+/// read.
 fn is_silent<N: Net>(socket: &mut Socket<N>) -> bool {
     !socket.is_readable() || matches!(socket.read(&mut [0; 1]), Moved::Wait)
 }

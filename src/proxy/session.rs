@@ -1,4 +1,4 @@
-//! A session with one client: the connection, and the protocol that is spoken on it.
+//! A session with one client: its connection, and the protocol on it.
 
 use crate::buffer::Buffer;
 use crate::config::model::{Serves, StreamServerId};
@@ -25,17 +25,17 @@ pub struct Session<N: Net> {
 }
 
 enum Protocol<N: Net> {
-    /// None yet.
+    /// The protocol has not begun.
     Opening(Opening),
-    /// Requests are read and passed on one by one.
+    /// Requests are read and sent on one by one.
     Http(HttpSession<N>),
-    /// Bytes pass unread: `stream {}`, and HTTP/2 where it is carried on.
+    /// Bytes pass unread: `stream {}`, tunnelled HTTP/2, and upgraded exchanges.
     Passing(Box<Passthrough<N>>),
 }
 
 impl<N: Net> Session<N> {
-    /// A session with a client that was just accepted; `None` when it cannot be registered, or its
-    /// listener serves nothing any more.
+    /// Starts a session with an accepted client; `None` if the socket cannot be registered, or its
+    /// listener no longer serves anything.
     pub fn accept(
         accepted: Accepted<N::Stream>,
         (listener, session): (u32, u32),
@@ -74,7 +74,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// The moment by which something has to have happened.
+    /// When something must have happened at the latest.
     pub fn deadline(&self) -> Time {
         match &self.protocol {
             Protocol::Opening(opening) => opening.deadline(),
@@ -83,7 +83,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Whether nothing has been asked that is not answered.
+    /// Whether no request is waiting for a response.
     pub fn is_idle(&self) -> bool {
         match &self.protocol {
             Protocol::Opening(_) => true,
@@ -92,13 +92,13 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Whether nothing is lost if it is closed now: it is idle, or its owner only has to come again.
+    /// Whether closing it now loses nothing: it is idle, or its owner reconnects.
     pub fn may_go(&self) -> bool {
         self.is_idle() || self.is_recallable()
     }
 
-    /// What is lost if it goes because there is no room, and how many bytes of storage come back;
-    /// `None` if it may not go.
+    /// What closing it to make room would lose, and the storage freed in bytes; `None` if it must
+    /// not be closed.
     pub fn expendable(&self) -> Option<(Expendable, usize)> {
         match &self.protocol {
             Protocol::Opening(_) => Some((Expendable::Idle, self.client.input.capacity())),
@@ -107,7 +107,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Refuses what the client has begun to ask, as there is no room.
+    /// Refuses the request that is being read, for lack of room.
     pub fn refuse(&mut self, shared: &mut Shared<N>) -> Next {
         match &mut self.protocol {
             Protocol::Http(session) => {
@@ -117,7 +117,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Whether it is a tunnel whose owner comes again when it is closed.
+    /// Whether it is a tunnel whose owner reconnects when it is closed.
     pub fn is_recallable(&self) -> bool {
         match &self.protocol {
             Protocol::Passing(passthrough) => passthrough.is_recallable(),
@@ -125,8 +125,8 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Goes over to the newest configuration, if it is such a tunnel and its server stays. Whether it
-    /// did.
+    /// Moves a recallable tunnel to the newest configuration if its server is still in it. Returns
+    /// whether it moved.
     pub fn adopt_newest(&mut self, context: &mut Context<N>) -> bool {
         match &mut self.protocol {
             Protocol::Passing(passthrough) => passthrough.adopt_newest(&self.client, context),
@@ -134,11 +134,11 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Why it is to be closed if what is going on began with this configuration or an older one. A
-    /// client that has not heard the end sees a cut.
+    /// Why it must be closed if its current work began with this configuration or an older one. A
+    /// client that has not received everything sees a cut.
     pub fn outlives(&mut self, generation: u64) -> Option<CloseReason> {
         match &mut self.protocol {
-            // What follows is served by the newest.
+            // The protocol will use the newest configuration.
             Protocol::Opening(_) => None,
             Protocol::Http(session) => session.outlives(generation),
             Protocol::Passing(passthrough) => passthrough.outlives(generation, &mut self.client),
@@ -169,8 +169,8 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// What the listener serves now: a reload may have come since the client was accepted. `None`
-    /// where it serves nothing any more.
+    /// Starts the protocol that the listener serves now, which a reload may have changed. `None` if
+    /// it no longer serves anything.
     fn begin(&mut self, context: &mut Context<N>) -> Option<Protocol<N>> {
         match context.servers.listen(self.client.facts.listener)?.serves {
             Serves::Http { .. } => Some(Protocol::Http(HttpSession::new(&self.client, context))),
@@ -189,7 +189,7 @@ impl<N: Net> Session<N> {
         Passthrough::stream(server, remote, &self.client, context)
     }
 
-    /// Passes the connection on unread, if the HTTP session has found that this is to be done.
+    /// Turns the session into a tunnel, if the HTTP session hands its connection over.
     fn carry_on(&mut self, next: Next, shared: &mut Shared<N>) -> Next {
         let Protocol::Http(session) = &mut self.protocol else { return next };
         let Some(handover) = session.hand_over() else { return next };
@@ -232,7 +232,7 @@ impl<N: Net> Session<N> {
         self.client.facts.listener
     }
 
-    /// Whether what happened to a server makes this session go elsewhere.
+    /// Whether a server's change makes this session move to another server.
     pub fn is_moved_by(&self, news: &News) -> bool {
         match &self.protocol {
             Protocol::Opening(_) => false,
@@ -241,7 +241,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Goes elsewhere.
+    /// Moves to another server.
     pub fn shift(&mut self, shared: &mut Shared<N>) -> Next {
         match &mut self.protocol {
             Protocol::Opening(_) => Next::Wait,
@@ -252,7 +252,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Ends the session: closes what is open and gives back what was lent.
+    /// Ends the session: closes its sockets and returns its storage.
     pub fn close(mut self, reason: CloseReason, shared: &mut Shared<N>) {
         match self.protocol {
             Protocol::Opening(_) => {}
@@ -266,7 +266,7 @@ impl<N: Net> Session<N> {
     }
 }
 
-/// What connections begin with that come in through this listener; `None` where it serves nothing.
+/// How a connection to this listener begins; `None` if the listener serves nothing.
 fn opening<N: Net>(listener: u32, context: &Context<N>) -> Option<Opening> {
     let listen = context.servers.listen(listener)?;
     if !listen.proxy_protocol {

@@ -1,14 +1,14 @@
-//! What all sessions of one worker share.
+//! The context of a worker, together with the storage for its exchanges.
 
 use crate::net::Net;
 use crate::proxy::context::Context;
 use crate::proxy::http::exchange::Exchange;
 use crate::recycle::Boxes;
 
-/// The context, and storage for what sessions make in it.
+/// What a session may use besides its own state.
 pub struct Shared<N: Net> {
-    /// What exchanges and tunnels work with.
+    /// The state that exchanges and tunnels use as well.
     pub context: Context<N>,
-    /// Storage for exchanges.
+    /// Recycled boxes for exchanges.
     pub exchanges: Boxes<Exchange<N>>,
 }

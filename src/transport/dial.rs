@@ -1,4 +1,4 @@
-//! Connecting to a server, and what a connect that failed says of it.
+//! Connecting to a server, and what a failed connect says about the server.
 
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::net::{Connect, Event, Net};
 use crate::time::Time;
 use crate::upstream::retry::Failure;
 
-/// A connection that is being made.
+/// A connect under way.
 pub struct Dial<N: Net> {
     socket: Socket<N>,
     deadline: Time,
 }
 
-/// How far a dial has come.
+/// The state of a dial.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialled {
     /// The server has not answered.
     Pending,
-    /// The connection stands.
+    /// The connection is open.
     Open,
-    /// The server refused it, or took too long.
+    /// The connect failed or timed out.
     Failed(Failure),
 }
 
@@ -34,8 +34,8 @@ impl<N: Net> Dial<N> {
     /// Begins to connect; the server has `timeout` to answer.
     ///
     /// # Errors
-    /// What a connect that fails at once says of the server; `None` when we lack descriptors, ports
-    /// or memory.
+    /// What a connect that fails at once says about the server; `None` if we lack descriptors or
+    /// memory.
     pub fn begin(
         to: &Address,
         how: &Connect,
@@ -47,18 +47,18 @@ impl<N: Net> Dial<N> {
         Ok(Dial { socket, deadline: io.now + timeout })
     }
 
-    /// Finds out how far it is. After [`Dialled::Open`] the socket is ready for use.
+    /// Polls the connect. After [`Dialled::Open`] the socket is ready for use.
     pub fn poll(&mut self, now: Time) -> Dialled {
         match self.socket.connected() {
             Ok(true) => Dialled::Open,
             Ok(false) if self.deadline <= now => Dialled::Failed(Failure::ConnectTimedOut),
             Ok(false) => Dialled::Pending,
-            // We lack nothing for a connect under way: what it met is the server's.
+            // The connect has begun, so we lacked nothing: blame the server.
             Err(e) => Dialled::Failed(failure_of(&e).unwrap_or(Failure::Unreachable)),
         }
     }
 
-    /// When the server will have taken too long.
+    /// When the connect times out.
     pub fn deadline(&self) -> Time {
         self.deadline
     }
@@ -68,13 +68,13 @@ impl<N: Net> Dial<N> {
         self.socket.note(event);
     }
 
-    /// The socket: to be used once it is open, or to be closed.
+    /// The socket: to be used if open, else to be closed.
     pub fn into_socket(self) -> Socket<N> {
         self.socket
     }
 }
 
-/// What a failed connect says of the server; `None` when we lack descriptors, ports or memory.
+/// What a failed connect says about the server; `None` if we lack descriptors or memory.
 pub fn failure_of(error: &Error) -> Option<Failure> {
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     if Errno::from_io_error(error).is_some_and(|code| exhausted.contains(&code)) {

@@ -1,7 +1,8 @@
-//! One direction's bytes on their way: copied through a buffer, or moved through a pipe.
+//! Bytes in one direction: copied through a buffer, or moved through a pipe.
 //!
-//! Bytes at the buffer's front are ready to go on; those behind them wait until somebody has looked
-//! at them. What is looked at goes through the buffer, so nothing is spliced while bytes are in it.
+//! The bytes at the front of the buffer are ready to be sent. Those after them are unread: the
+//! protocol has not examined them yet. Examining takes a buffer, so nothing is spliced while the
+//! buffer holds bytes.
 
 use std::io::IoSlice;
 
@@ -15,31 +16,31 @@ use crate::time::Time;
 /// Bytes between a sender and a receiver.
 pub struct Flow<N: Net> {
     buffer: Buffer,
-    /// How many bytes at the buffer's front may go on.
+    /// How many bytes at the buffer's front are ready.
     ready: usize,
-    /// A pipe, in use while the buffer is empty.
+    /// A pipe, used only while the buffer is empty.
     piped: Option<Piped<N>>,
-    /// The last time that bytes moved.
+    /// When bytes last moved.
     pub since: Time,
 }
 
 impl<N: Net> Flow<N> {
-    /// A flow that begins with bytes that nobody has looked at.
+    /// A flow whose buffer holds unread bytes.
     pub fn new(buffer: Buffer, now: Time) -> Flow<N> {
         Flow { buffer, ready: 0, piped: None, since: now }
     }
 
-    /// The bytes that may go on.
+    /// The bytes that are ready to be sent.
     pub fn ready(&self) -> &[u8] {
         &self.buffer.bytes()[..self.ready]
     }
 
-    /// The bytes that nobody has looked at.
+    /// The bytes that have not been examined.
     pub fn unread(&self) -> &[u8] {
         &self.buffer.bytes()[self.ready..]
     }
 
-    /// The same, to be changed in place.
+    /// The unread bytes, to be changed in place.
     pub fn unread_mut(&mut self) -> &mut [u8] {
         &mut self.buffer.bytes_mut()[self.ready..]
     }
@@ -54,40 +55,39 @@ impl<N: Net> Flow<N> {
         self.buffer.is_empty()
     }
 
-    /// Whether the last read has filled the buffer: there may be more where that came from.
+    /// Whether the last read filled the buffer: there may be more to read.
     pub fn is_full(&self) -> bool {
         self.buffer.free() == 0
     }
 
-    /// Whether bytes wait for the receiver to take them.
+    /// Whether bytes wait to be sent.
     pub fn is_pending(&self) -> bool {
         self.ready > 0 || self.is_piping()
     }
 
-    /// Whether bytes in the pipe wait for the receiver: they go before anything else.
+    /// Whether the pipe holds bytes, which are sent before any others.
     pub fn is_piping(&self) -> bool {
         self.piped.as_ref().is_some_and(|piped| piped.held() > 0)
     }
 
-    /// Of the first `consumed` bytes that nobody had looked at, the first `kept` may go on, and the
-    /// others are dropped.
+    /// Of the first `consumed` unread bytes, makes the first `kept` ready and drops the others.
     pub fn accept(&mut self, kept: usize, consumed: usize) {
         self.buffer.cut(self.ready + kept, self.ready + consumed);
         self.ready += kept;
     }
 
-    /// Everything in the buffer may go on.
+    /// Makes everything in the buffer ready.
     pub fn accept_all(&mut self) {
         self.ready = self.buffer.len();
     }
 
-    /// Adds bytes that may go on, behind all others.
+    /// Adds ready bytes at the end.
     pub fn append(&mut self, bytes: &[u8], pool: &mut BufferPool) {
         pool.append(&mut self.buffer, bytes);
         self.accept_all();
     }
 
-    /// Puts bytes of our own before everything in the buffer; all of it may go on.
+    /// Puts our own bytes before everything in the buffer, and makes all of it ready.
     pub fn prepend(&mut self, bytes: &[u8], pool: &mut BufferPool) {
         let mut all = Buffer::default();
         pool.append(&mut all, bytes);
@@ -97,20 +97,20 @@ impl<N: Net> Flow<N> {
         self.accept_all();
     }
 
-    /// Drops the bytes that nobody has looked at, and the storage if nothing is left.
+    /// Drops the unread bytes, and frees the storage if nothing is left.
     pub fn drop_unread(&mut self, pool: &mut BufferPool) {
         self.buffer.truncate(self.ready);
         pool.settle(&mut self.buffer);
     }
 
-    /// Drops the first `count` bytes that nobody has looked at; none before them may go on.
+    /// Drops the first `count` unread bytes. No bytes may be ready.
     pub fn skip(&mut self, count: usize, pool: &mut BufferPool) {
         assert!(self.ready == 0, "bytes that may go on would be dropped");
         self.buffer.consume(count);
         pool.settle(&mut self.buffer);
     }
 
-    /// Drops the bytes that may go on.
+    /// Drops the ready bytes.
     pub fn drop_ready(&mut self, pool: &mut BufferPool) {
         let ready = std::mem::take(&mut self.ready);
         self.skip(ready, pool);
@@ -128,8 +128,8 @@ impl<N: Net> Flow<N> {
         moved
     }
 
-    /// Moves bytes that need no looking at into a pipe, no more than `most`. Asked only while
-    /// nothing is in hand. `None`: they are to be read.
+    /// Moves up to `most` bytes, which need no examining, into a pipe. Call it only while the
+    /// buffer is empty. `None` if they must be read instead.
     pub fn splice(&mut self, from: &mut Socket<N>, most: u64, io: &mut Io<N>) -> Option<Moved> {
         if self.piped.is_none() {
             self.piped = io.pipes.take(&mut io.net);
@@ -140,14 +140,14 @@ impl<N: Net> Flow<N> {
             return Some(moved);
         }
         self.leave_pipe(io);
-        // Only a read gets past what the pipe does not take.
+        // The pipe took nothing although bytes are there: only a read makes progress.
         match moved {
             Moved::Wait if from.is_readable() => None,
             Moved::Wait | Moved::End | Moved::Failed(_) | Moved::Bytes(_) => Some(moved),
         }
     }
 
-    /// Writes `ahead`, and behind it what may go on. [`Flow::consume`] takes note of what went.
+    /// Writes `ahead`, then the ready bytes. [`Flow::consume`] must be told how many were written.
     pub fn write(&self, to: &mut Socket<N>, ahead: [&[u8]; 2]) -> Moved {
         let mut slices = [IoSlice::new(&[]); 3];
         let mut count = 0;
@@ -168,32 +168,32 @@ impl<N: Net> Flow<N> {
         moved
     }
 
-    /// The receiver has taken `count` bytes of those that may go on.
+    /// Removes `count` ready bytes that were written.
     pub fn consume(&mut self, count: usize, pool: &mut BufferPool) {
         self.ready -= count;
         self.buffer.consume(count);
         pool.settle(&mut self.buffer);
     }
 
-    /// Gives the pipe back; what is in it reaches no receiver.
+    /// Returns the pipe; bytes in it are lost.
     pub fn leave_pipe(&mut self, io: &mut Io<N>) {
         if let Some(piped) = self.piped.take() {
             io.pipes.give(piped);
         }
     }
 
-    /// Takes the buffer out, with all that is in it.
+    /// Takes out the buffer with everything in it.
     pub fn take_buffer(&mut self) -> Buffer {
         self.ready = 0;
         std::mem::take(&mut self.buffer)
     }
 
-    /// Puts back what is left of a buffer that was taken out; nobody has looked at it.
+    /// Puts back the rest of a buffer that was taken out, as unread bytes.
     pub fn put_back(&mut self, buffer: Buffer) {
         self.buffer = buffer;
     }
 
-    /// Gives all storage back.
+    /// Returns all storage.
     pub fn release(&mut self, io: &mut Io<N>) {
         self.ready = 0;
         io.buffers.clear(&mut self.buffer);

@@ -1,7 +1,7 @@
-//! Bytes that pass both ways unread, and so do the ends of either side: L4, and HTTP after 101.
+//! A tunnel: bytes and FINs pass both ways unread, for TCP and for HTTP after a 101.
 //!
-//! Small amounts are copied through a buffer. A direction that fills its buffer with one read goes
-//! on through a pipe, until its sender pauses.
+//! Small amounts are copied through a buffer. A direction whose sender fills the buffer with one
+//! read uses a pipe until the sender pauses.
 
 use super::flow::Flow;
 use super::io::Io;
@@ -16,10 +16,10 @@ pub struct Tunnel<N: Net> {
     pub up: Direction<N>,
     /// Server to client.
     pub down: Direction<N>,
-    /// Bytes that may be in hand in each direction.
+    /// Limit for the buffered bytes of each direction.
     room: usize,
     half_close: HalfClose,
-    /// The last time that bytes moved, in either direction.
+    /// When bytes last moved, in either direction.
     pub since: Time,
 }
 
@@ -28,47 +28,47 @@ pub struct Direction<N: Net> {
     flow: Flow<N>,
     rate: Rate,
     end: End,
-    /// Bytes that came from the sender.
+    /// Bytes received from the sender.
     pub received: u64,
     /// Bytes that the receiver took.
     pub delivered: u64,
 }
 
-/// How fast bytes come.
+/// How fast bytes arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rate {
-    /// The buffer holds them.
+    /// They fit the buffer.
     Buffered,
-    /// More came at once than the buffer can hold: a pipe is worth it.
+    /// More arrived at once than the buffer holds: a pipe is worth it.
     Bulk,
 }
 
-/// How far the end of a direction has come.
+/// The progress of a direction's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Its sender goes on.
+    /// The sender is still open.
     Open,
-    /// Its sender has finished; bytes may still be in hand.
+    /// The sender sent its FIN; bytes may still be buffered.
     Seen,
-    /// Its receiver has been told.
+    /// The FIN was passed on to the receiver.
     Told,
-    /// Its sender's connection broke; bytes may still be in hand.
+    /// The sender's connection broke; bytes may still be buffered.
     Broken,
-    /// Its receiver takes nothing any more.
+    /// The receiver takes no more bytes.
     Refused,
 }
 
 /// How a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// Both sides have said everything, or one has and that is enough.
+    /// Both sides sent their FIN, or one did and the configuration says that this is enough.
     Whole,
     /// A connection broke. [`Tunnel::pass`] has armed the resets that show it.
     Cut,
 }
 
 impl<N: Net> Tunnel<N> {
-    /// A tunnel in which nothing has moved but what the directions begin with.
+    /// A tunnel that holds only the bytes its directions begin with.
     pub fn new(
         up: Direction<N>,
         down: Direction<N>,
@@ -79,10 +79,10 @@ impl<N: Net> Tunnel<N> {
         Tunnel { up, down, room, half_close, since: now }
     }
 
-    /// Tries each direction once: whether anything moved, or how it ended.
+    /// Tries each direction once. Returns whether anything moved.
     ///
     /// # Errors
-    /// The tunnel is over: both sockets are to be closed.
+    /// The tunnel is over, and both sockets must be closed.
     pub fn pass(
         &mut self,
         client: &mut Socket<N>,
@@ -105,8 +105,8 @@ impl<N: Net> Tunnel<N> {
         }
     }
 
-    /// Arms a reset for each side that was not told its end in order: a part must not look like the
-    /// whole. To be called before both sockets are closed.
+    /// Arms a reset for each side that was not sent a FIN: a part must not look like the whole.
+    /// Call it before closing the sockets.
     pub fn cut(&self, client: &mut Socket<N>, server: &mut Socket<N>) {
         if self.up.end != End::Told {
             server.reset_on_close();
@@ -123,7 +123,7 @@ impl<N: Net> Tunnel<N> {
         }
         match (up, down) {
             (End::Told, End::Told) => Some(Closed::Whole),
-            // The server stopped listening, but may have answered before it did.
+            // The server stopped reading, but its response up to its FIN was passed on.
             (End::Refused, End::Told) => Some(Closed::Cut),
             (End::Told, _) | (_, End::Told) if self.half_close == HalfClose::EndsBoth => {
                 Some(Closed::Whole)
@@ -132,7 +132,7 @@ impl<N: Net> Tunnel<N> {
         }
     }
 
-    /// Gives all storage back.
+    /// Returns all storage.
     pub fn release(&mut self, io: &mut Io<N>) {
         self.up.flow.release(io);
         self.down.flow.release(io);
@@ -140,20 +140,20 @@ impl<N: Net> Tunnel<N> {
 }
 
 impl<N: Net> Direction<N> {
-    /// A direction in which what `flow` holds, all from the sender, goes before everything else.
+    /// A direction that begins with the bytes in `flow`, all received from the sender.
     pub fn new(flow: Flow<N>) -> Direction<N> {
         let received = flow.len() as u64;
         Direction::behind(flow, received)
     }
 
-    /// The same where only so many bytes of it came from the sender.
+    /// A direction that begins with the bytes in `flow`, of which `received` came from the sender.
     pub fn behind(mut flow: Flow<N>, received: u64) -> Direction<N> {
         flow.accept_all();
         Direction { flow, rate: Rate::Buffered, end: End::Open, received, delivered: 0 }
     }
 
-    /// Tries to read once and to write once; no more than `room` bytes are in hand at a time (and
-    /// what a pipe holds). Whether anything moved.
+    /// Tries to read once and to write once. At most `room` bytes are buffered, besides those in a
+    /// pipe. Returns whether anything moved.
     fn pass(
         &mut self,
         from: &mut Socket<N>,
@@ -178,7 +178,7 @@ impl<N: Net> Direction<N> {
         let moved = spliced.unwrap_or_else(|| self.read(from, room, io));
         match moved {
             Moved::Bytes(count) => self.received += count as u64,
-            // A reset is told only once: an event may have been told of it before this read.
+            // A reset is reported only once: an event may have reported it before this read.
             Moved::End if !from.is_broken() => self.end = End::Seen,
             Moved::End | Moved::Failed(_) => self.end = End::Broken,
             Moved::Wait => self.rate = Rate::Buffered,
@@ -218,7 +218,7 @@ impl<N: Net> Direction<N> {
         }
     }
 
-    /// Passes on the end, once nothing is in front of it.
+    /// Passes on the FIN, once no bytes are left before it.
     fn tell(&mut self, to: &mut Socket<N>) -> bool {
         if self.end != End::Seen || self.flow.is_pending() {
             return false;
@@ -228,7 +228,7 @@ impl<N: Net> Direction<N> {
         true
     }
 
-    /// Whether the sender's connection broke, and nothing is left to be passed on.
+    /// Whether the sender's connection broke and all its bytes were passed on.
     fn is_broken(&self) -> bool {
         self.end == End::Broken && !self.flow.is_pending()
     }

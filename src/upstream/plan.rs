@@ -1,33 +1,33 @@
-//! Which server a request or a connection goes to next: what was tried, and what may still be.
+//! The attempts of a request or a connection: which servers were tried, and which one is next.
 //!
-//! The one place that counts tries. Asks [`super::retry`] whether the rules allow another one, and the
-//! group which server that would be.
+//! Tries are counted only here. [`super::retry`] decides whether another one is allowed, and the
+//! group which server it uses.
 
 use super::group::{Group, GroupAt, Pick, ServerId, Tried};
 use super::retry::{Failure, Progress, Repeatable, may_move};
 use crate::config::model::NextUpstream;
 use crate::time::Time;
 
-/// The attempts of one request.
+/// The attempts of a request or a connection.
 #[derive(Debug)]
 pub struct Plan {
     group: GroupAt,
     tried: Tried,
-    /// Attempts that used up a try.
+    /// Attempts that count as tries.
     tries: u32,
     /// When the first attempt began.
     began: Time,
 }
 
-/// Where a request goes.
+/// The next step of a request or a connection.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// To this server.
+    /// An attempt at this server.
     Server(Pick),
-    /// The rules allow another try, but each server that is left is out or full.
+    /// The rules allow another try, but every remaining server is out or full.
     NoneFree,
-    /// Nowhere: the rules allow no other try, or every server was tried.
+    /// The end: the rules allow no other try, or every server was tried.
     Exhausted,
 }
 
@@ -42,23 +42,23 @@ impl Choice {
 }
 
 impl Plan {
-    /// Nothing was tried.
+    /// A plan without attempts.
     pub fn new(group: GroupAt, now: Time) -> Plan {
         Plan { group, tried: Tried::default(), tries: 0, began: now }
     }
 
-    /// The group that is asked.
+    /// The group whose servers are tried.
     pub fn group(&self) -> GroupAt {
         self.group
     }
 
-    /// The server for the first attempt. `group` is the one that [`Plan::group`] names.
+    /// Chooses the first server. `group` must be the one that [`Plan::group`] names.
     pub fn first(&mut self, group: &mut Group, now: Time) -> Choice {
         self.choose(group, now).map_or(Choice::NoneFree, Choice::Server)
     }
 
-    /// The server for the next attempt after one that failed before a byte of a final response
-    /// went to the client.
+    /// Chooses the next server after an attempt that failed before any byte of a final response was
+    /// sent to the client.
     pub fn after(
         &mut self,
         failure: Failure,
@@ -78,7 +78,7 @@ impl Plan {
         }
     }
 
-    /// The attempt under way goes on in another configuration, where it is this one.
+    /// Moves to another configuration, in which `pick` is the server of the current attempt.
     pub fn rebase(&mut self, pick: &Pick) {
         self.group = pick.at.group;
         self.tried = Tried::default();
@@ -150,7 +150,7 @@ mod tests {
         Group::new(AT, &model)
     }
 
-    /// The servers that are tried one after another while each fails, and what comes last.
+    /// The servers that are tried in order while each attempt fails, and the final choice.
     fn check(servers: u16, policy: &NextUpstream, request: Repeatable) -> (Vec<usize>, Choice) {
         let (mut group, mut plan) = (group(servers), Plan::new(AT, at(1)));
         let mut order = Vec::new();

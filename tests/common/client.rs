@@ -1,4 +1,4 @@
-//! A client that sends raw bytes and reads answers strictly.
+//! A client that sends raw bytes and reads responses strictly.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::message::{Bodiless, Message, Reader, Tape};
 use super::wire::Wire;
 
-/// One connection to the proxy.
 #[derive(Debug)]
 pub struct Client {
     wire: Arc<Wire>,
@@ -19,62 +18,59 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects over TCP.
     pub fn connect(to: SocketAddr) -> Client {
         Client::over(Wire::tcp(TcpStream::connect(to).expect("the proxy listens")))
     }
 
-    /// Connects to a unix socket.
     pub fn connect_unix(path: &Path) -> Client {
         Client::over(Wire::unix(UnixStream::connect(path).expect("the proxy listens")))
     }
 
-    /// Uses a stream that is connected already.
+    /// Uses a connected stream.
     pub fn over(wire: Wire) -> Client {
         let (wire, tape) = (Arc::new(wire), Tape::default());
         Client { reader: Reader::new(Arc::clone(&wire), Arc::clone(&tape)), wire, tape }
     }
 
-    /// Sends bytes; a peer that has closed is found out by reading.
+    /// Sends bytes. Reading shows if the peer has closed.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.try_send(bytes);
     }
 
-    /// Sends bytes and tells whether the peer took them.
+    /// Sends bytes, and reports whether the peer took them.
     ///
     /// # Errors
-    /// The peer has closed, or takes nothing.
+    /// The peer has closed, or takes no bytes.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         (&*self.wire).write_all(bytes.as_ref())
     }
 
-    /// Reads one whole response, 1xx or final, that has a body if its fields say so.
+    /// Reads one complete response, 1xx or final, with a body if its fields announce one.
     pub fn read_response(&mut self) -> Message {
         self.try_read_response()
             .unwrap_or_else(|why| panic!("no response: {why}; got {:?}", self.seen()))
     }
 
-    /// As [`Client::read_response`], for answers that may be cut.
+    /// As [`Client::read_response`], for responses that may be cut.
     ///
     /// # Errors
-    /// `UnexpectedEof` for a cut answer or none at all; the connection's own failures.
+    /// `UnexpectedEof` if the response is cut or missing; other failures of the connection.
     pub fn try_read_response(&mut self) -> io::Result<Message> {
         self.reader.response(Bodiless::No)?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 
-    /// Reads the answer to a HEAD: a head only.
+    /// Reads the response to a HEAD, which has no body.
     pub fn read_head(&mut self) -> Message {
         let answer = self.reader.response(Bodiless::Yes);
         answer.ok().flatten().unwrap_or_else(|| panic!("no response; got {:?}", self.seen()))
     }
 
-    /// Sends a request and reads its answer.
     pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
         self.send(request);
         self.read_response()
     }
 
-    /// Reads everything up to the proxy's end; a reset counts as an end.
+    /// Reads everything until the proxy closes; a reset counts as a close.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         match self.reader.rest() {
             Ok(bytes) => bytes,
@@ -83,7 +79,7 @@ impl Client {
         }
     }
 
-    /// Waits for the proxy to close; any byte before that is an answer nobody asked for.
+    /// Waits for the proxy to close. Any byte before that is an unexpected response.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         let closed = match self.reader.some(&mut byte) {
@@ -99,7 +95,7 @@ impl Client {
         closed
     }
 
-    /// Whether nothing comes for this long.
+    /// Whether no byte arrives for this long.
     pub fn is_silent_for(&mut self, time: Duration) -> bool {
         let mut byte = [0];
         self.wire.set_timeout(time);
@@ -109,25 +105,23 @@ impl Client {
         silent
     }
 
-    /// Reads some bytes of whatever comes.
+    /// Reads some bytes.
     ///
     /// # Errors
-    /// The connection's failure.
+    /// The connection failed.
     pub fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.reader.some(into)
     }
 
-    /// Reads exactly this many bytes.
     pub fn read_exactly(&mut self, length: usize) -> Vec<u8> {
         self.reader.body(super::Framing::Length(length as u64)).expect("enough bytes")
     }
 
-    /// Everything that came on this connection, for messages.
+    /// Everything received on this connection, for failure messages.
     pub fn seen(&self) -> String {
         String::from_utf8_lossy(&self.tape.lock().expect("no reader panics")).into_owned()
     }
 
-    /// The stream below.
     pub fn wire(&self) -> &Arc<Wire> {
         &self.wire
     }
@@ -137,12 +131,12 @@ impl Client {
         &mut self.reader
     }
 
-    /// Sends no more; still reads.
+    /// Sends a FIN, and can still read.
     pub fn finish_sending(&self) {
         self.wire.shutdown(Shutdown::Write);
     }
 
-    /// Leaves with a reset.
+    /// Closes with a reset.
     pub fn reset(self) {
         self.wire.reset_on_close();
     }

@@ -1,13 +1,13 @@
-//! Hostile requests, and what must come of each: the one table for the tests of HTTP's rules, for
-//! the comparison with nginx and for the fuzzers, which begin with its bytes.
+//! Hostile requests and their expected results: one table for the tests of HTTP's rules, for the
+//! comparison with nginx, and for the fuzzers, which start from its bytes.
 //!
-//! The rules are RFC 9110 and RFC 9112. A row names the section where nginx is laxer.
+//! The rules are RFC 9110 and RFC 9112. A row where nginx is laxer names the section.
 
-/// A request, our answer, nginx's answer, and the reason where they differ. 0: no answer.
+/// A request, the status from us and from nginx, and why they differ. 0 means no answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Hostile {
     pub name: &'static str,
-    /// What stands before `bytes`: nothing but for chunks.
+    /// The bytes before `bytes`: empty, except for chunks.
     head: &'static str,
     pub bytes: &'static [u8],
     pub ours: u16,
@@ -21,7 +21,7 @@ impl Hostile {
         [self.head.as_bytes(), self.bytes].concat()
     }
 
-    /// Whether it may reach the server: it is odd, and allowed.
+    /// Whether it may reach the server, because it is odd but allowed.
     pub fn passes(&self) -> bool {
         self.ours < 400
     }
@@ -46,7 +46,7 @@ pub fn all() -> Vec<Hostile> {
     [HEADS, HOSTS, FRAMINGS, &after_a_head(CHUNKS)].concat()
 }
 
-/// Rows of what follows a head that announces chunks, with that head.
+/// Rows for the bytes after a head that announces chunks, with that head.
 pub fn after_a_head(rows: &[Hostile]) -> Vec<Hostile> {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     rows.iter().map(|row| Hostile { head, ..*row }).collect()
@@ -183,8 +183,8 @@ pub const FRAMINGS: &[Hostile] = &[
     same("chunks in HTTP/1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
 ];
 
-/// What follows a head with `Transfer-Encoding: chunked`, of a request or an answer, and is not
-/// chunks. The statuses are those of a request.
+/// Bytes after a head with `Transfer-Encoding: chunked`, in a request or a response, that are not
+/// valid chunks. The statuses are those for a request.
 pub const CHUNKS: &[Hostile] = &[
     same("a signed chunk size", b"+1\r\na\r\n0\r\n\r\n", 400),
     same("a negative chunk size", b"-1\r\na\r\n0\r\n\r\n", 400),

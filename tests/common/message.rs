@@ -1,19 +1,19 @@
-//! A strict HTTP/1.1 reader for tests: what it accepts is what the RFC allows, and it keeps every
-//! byte as it came.
+//! A strict HTTP/1.1 reader for tests: accepts what the RFC allows, and keeps every byte as
+//! received.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::sync::{Arc, Mutex};
 
 use super::wire::Wire;
 
-/// A request or a response, whole.
+/// A complete request or response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The first line, without its end.
     pub start: String,
-    /// Names and values in order, as they came.
+    /// Names and values in order, as received.
     pub fields: Vec<(String, String)>,
-    /// The head as it came, the empty line included.
+    /// The head as received, including the empty line.
     pub head: Vec<u8>,
     /// The body, without its framing.
     pub body: Vec<u8>,
@@ -29,7 +29,6 @@ pub enum Framing {
 }
 
 impl Message {
-    /// A response's status.
     pub fn status(&self) -> u16 {
         self.try_status().expect("a status line")
     }
@@ -38,7 +37,7 @@ impl Message {
         self.start.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
     }
 
-    /// The only value of this name, in any case; panics where there are two.
+    /// The only value of this name, in any case; panics if there are several.
     pub fn field(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
         assert!(all.len() < 2, "{name} came twice: {}", self.head_text());
@@ -51,24 +50,22 @@ impl Message {
         self.fields.iter().filter(of_name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The fields as sorted lines: their order between different names is nobody's business.
+    /// The fields as sorted lines, because the order of different names does not matter.
     pub fn sorted_fields(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.fields.iter().map(|(n, v)| format!("{n}: {v}")).collect();
         lines.sort();
         lines
     }
 
-    /// The head, for reading.
     pub fn head_text(&self) -> String {
         String::from_utf8_lossy(&self.head).into_owned()
     }
 
-    /// The body, for reading.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The framing that the fields announce; both lengths at once are an error.
+    /// The framing that the fields announce. A length together with a coding is an error.
     pub fn framing(&self, without: Framing) -> io::Result<Framing> {
         match (self.all("Transfer-Encoding").as_slice(), self.all("Content-Length").as_slice()) {
             ([], []) => Ok(without),
@@ -81,13 +78,13 @@ impl Message {
     }
 }
 
-/// What a reader has received so far, whoever asks.
+/// Everything that a reader has received so far.
 pub type Tape = Arc<Mutex<Vec<u8>>>;
 
-/// Bytes kept on a tape; what a test compares is shorter.
+/// Bytes kept on a tape. Whatever a test compares is shorter.
 const TAPE_LIMIT: usize = 8 << 20;
 
-/// Reads messages from a wire, and keeps what it reads on a tape.
+/// Reads messages from a wire, and records what it reads on a tape.
 #[derive(Debug)]
 pub struct Reader {
     taped: BufReader<Taped>,
@@ -115,7 +112,7 @@ impl Reader {
         Reader { taped: BufReader::new(Taped { wire, tape }) }
     }
 
-    /// The next head, or none where the peer ends instead.
+    /// The next head; `None` if the peer closes instead.
     pub fn head(&mut self) -> io::Result<Option<Message>> {
         let mut message = Message::default();
         loop {
@@ -148,7 +145,7 @@ impl Reader {
         }
     }
 
-    /// The body that follows a head. A body cut short is `UnexpectedEof`.
+    /// Reads the body after a head. A body cut short is `UnexpectedEof`.
     pub fn body(&mut self, framing: Framing) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         match framing {
@@ -178,9 +175,9 @@ impl Reader {
         u64::from_str_radix(&size, 16).map_err(|_| wrong("a chunk size", &size))
     }
 
-    /// Reads what follows a chunk's data; false after the last chunk.
+    /// Reads the rest of a chunk after its data; false after the last chunk.
     fn chunk_end(&mut self, size: u64) -> io::Result<bool> {
-        // What follows data is an empty line; what follows the last chunk is trailers and one.
+        // After data comes an empty line; after the last chunk come trailers and an empty line.
         loop {
             let line = self.line(&mut Vec::new())?.ok_or(ErrorKind::UnexpectedEof)?;
             if line.is_empty() {
@@ -208,26 +205,25 @@ impl Reader {
         Ok(())
     }
 
-    /// The same for the next chunk; false after the last one.
+    /// Hands over the next chunk piece by piece; false after the last one.
     pub fn each_chunk_piece(&mut self, take: impl FnMut(&[u8])) -> io::Result<bool> {
         let size = self.chunk_size()?;
         self.each_piece(size, take)?;
         self.chunk_end(size)
     }
 
-    /// Fills the buffer.
     pub fn exact(&mut self, into: &mut [u8]) -> io::Result<()> {
         self.taped.read_exact(into)
     }
 
-    /// A whole request, or none where the client ends instead.
+    /// A complete request; `None` if the client closes instead.
     pub fn request(&mut self) -> io::Result<Option<Message>> {
         let Some(mut message) = self.head()? else { return Ok(None) };
         message.body = self.body(message.framing(Framing::Empty)?)?;
         Ok(Some(message))
     }
 
-    /// A whole response; `bodiless` is the answer to a HEAD.
+    /// A complete response; `bodiless` if it answers a HEAD.
     pub fn response(&mut self, bodiless: Bodiless) -> io::Result<Option<Message>> {
         let Some(mut message) = self.head()? else { return Ok(None) };
         let status = message.try_status().ok_or_else(|| wrong("a status line", &message.start))?;
@@ -239,23 +235,23 @@ impl Reader {
         Ok(Some(message))
     }
 
-    /// Everything up to the peer's end.
+    /// Everything until the peer closes.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         self.body(Framing::UntilClose)
     }
 
-    /// At least one byte, at most `into` holds; 0 at the end.
+    /// At least one byte, at most as many as `into` holds; 0 at the end.
     pub fn some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.taped.read(into)
     }
 
-    /// Bytes that are here already and belong to no message yet.
+    /// Bytes that have arrived but belong to no message yet.
     pub fn ahead(&self) -> &[u8] {
         self.taped.buffer()
     }
 }
 
-/// Whether a response ends with its head whatever its fields say.
+/// Whether a response has no body, whatever its fields say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bodiless {
     Yes,

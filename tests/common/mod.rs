@@ -1,8 +1,8 @@
-//! The harness: a proxy process, scripted servers and clients that see every byte.
+//! The harness: a proxy process, and scripted servers and clients that see every byte.
 //!
-//! `PROXY_UNDER_TEST=/usr/sbin/nginx cargo test` runs the same tests against nginx, which is how
-//! the tests themselves are tested. Ports come from the kernel and stay reserved; nothing waits by
-//! sleeping, and every wait ends after [`PATIENCE`].
+//! `PROXY_UNDER_TEST=/usr/sbin/nginx cargo test` runs the same tests against nginx, which tests the
+//! tests. The kernel chooses ports, which stay reserved. No test sleeps, and every wait ends after
+//! [`PATIENCE`].
 
 #![allow(
     dead_code,
@@ -47,8 +47,8 @@ pub fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
-/// What a script waits for: each call returns once the test has sent something, or has dropped its
-/// end. A test that fails for want of patience does so first.
+/// A gate for scripts: each call returns once the test has sent something or dropped its end. The
+/// gate waits longer than [`PATIENCE`], so that an impatient test fails first.
 pub fn gate() -> (mpsc::Sender<()>, impl Fn() -> io::Result<()> + Send + Sync + 'static) {
     let (open, gate) = mpsc::channel();
     let gate = Mutex::new(gate);
@@ -59,7 +59,7 @@ pub fn gate() -> (mpsc::Sender<()>, impl Fn() -> io::Result<()> + Send + Sync + 
     (open, pass)
 }
 
-/// Whether this test must be skipped because nginx itself is under test and behaves otherwise.
+/// Whether this test must be skipped: nginx itself is under test, and behaves differently.
 pub fn nginx_differs(how: &str) -> bool {
     if is_nginx() {
         eprintln!("skipped: nginx {how}");
@@ -67,7 +67,7 @@ pub fn nginx_differs(how: &str) -> bool {
     is_nginx()
 }
 
-/// Whether failures may pass because nginx itself is under test, which is laxer. Shows them.
+/// Whether failures are accepted, because nginx itself is under test and is laxer. Prints them.
 pub fn accept_as_laxer(failures: &[String]) -> bool {
     if is_nginx() {
         eprintln!("nginx is laxer:\n{}", failures.join("\n"));
@@ -80,7 +80,7 @@ pub fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// A GET of `path` with a Host and nothing else.
+/// A GET of `path` with no field but `Host`.
 pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").into_bytes()
 }
@@ -92,7 +92,7 @@ pub fn post(path: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Directives of a location that lets connections be upgraded, a request for that, and the answer.
+/// The directives of a location that allows upgrades, a request for one, and the response to it.
 pub const UPGRADES: &str =
     "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
 pub const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";

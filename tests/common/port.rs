@@ -1,11 +1,11 @@
-//! A TCP port that nobody else gets while we hold it.
+//! A TCP port that no other process gets while we hold it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A loopback port, bound and never listened on: connecting to it is refused until somebody
-/// who sets `SO_REUSEADDR`, as servers do, listens there too.
+/// A loopback port, bound but not listening. Connecting to it is refused until another socket with
+/// `SO_REUSEADDR`, which servers set, listens on it.
 #[derive(Debug)]
 pub struct Port {
     address: SocketAddr,
@@ -29,12 +29,11 @@ impl Port {
         Port { address, _holder: holder }
     }
 
-    /// Where it is.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Listens there. Dropping the socket refuses again.
+    /// Listens on the port. Dropping the socket makes connecting fail again.
     pub fn listen(&self, backlog: i32) -> Socket {
         let socket = reusable_socket(self.address);
         socket.listen(backlog).expect("only we hold this port");

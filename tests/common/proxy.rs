@@ -19,7 +19,7 @@ use super::port::Port;
 use super::upstream::Upstream;
 use super::{PATIENCE, wait_until};
 
-/// The binary: ours, unless `PROXY_UNDER_TEST` names another.
+/// The binary: ours, unless `PROXY_UNDER_TEST` names another one.
 pub fn binary() -> PathBuf {
     std::env::var_os("PROXY_UNDER_TEST")
         .map_or_else(|| env!("CARGO_BIN_EXE_switchover").into(), PathBuf::from)
@@ -30,7 +30,7 @@ pub fn is_nginx() -> bool {
     binary().file_name() == Some(OsStr::new("nginx"))
 }
 
-/// nginx, where it is installed.
+/// The nginx binary, if it is installed.
 pub fn nginx() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -41,11 +41,11 @@ pub fn nginx() -> Option<PathBuf> {
     found
 }
 
-/// A program that runs, and what it says on stderr. Ended when dropped.
+/// A running program and its stderr. It is ended when dropped.
 pub struct Program {
     child: Child,
     log: Arc<Log>,
-    /// Lines that [`Program::says`] has been through.
+    /// Lines of stderr that [`Program::says`] has passed.
     heard: usize,
 }
 
@@ -56,12 +56,11 @@ struct Log {
 }
 
 impl Program {
-    /// Starts it.
     pub fn start(command: &mut Command) -> Program {
         Program::start_into(Stdio::piped(), command)
     }
 
-    /// Starts it with this stderr; what it says is known here only of a pipe made for it.
+    /// Starts it with this stderr. Its lines can be read here only if a pipe was made for them.
     pub fn start_into(stderr: impl Into<Stdio>, command: &mut Command) -> Program {
         let mut child =
             command.stdin(Stdio::null()).stderr(stderr).spawn().expect("the binary runs");
@@ -79,7 +78,7 @@ impl Program {
         Program { child, log, heard: 0 }
     }
 
-    /// Process id of what was started (nginx's master).
+    /// The id of the started process; for nginx, the master.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -99,12 +98,11 @@ impl Program {
         status.expect("just awaited")
     }
 
-    /// Whether the process still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("our child").is_none()
     }
 
-    /// Waits for the pid file, which appears once all listeners are bound.
+    /// Waits for the pid file, which is written once all listeners are bound.
     pub fn wait_for_pid(&mut self, file: &Path) {
         wait_until("the process to start", || {
             assert!(self.runs(), "it ended at start: {}", self.log_text());
@@ -112,17 +110,16 @@ impl Program {
         });
     }
 
-    /// All of stderr so far.
     pub fn log_text(&self) -> String {
         self.log.lines.lock().expect("no reader panics").join("\n")
     }
 
-    /// Waits for a line of stderr that holds all of these words, and returns it.
+    /// Waits for a line of stderr that contains all of these words, and returns it.
     pub fn wait_for_log(&self, words: &[&str]) -> String {
         self.wait_for_line(0, words).1
     }
 
-    /// Waits for the next line of stderr that holds this text, behind the one found last.
+    /// Waits for the next line of stderr that contains this text, after the last one found.
     pub fn says(&mut self, text: &str) -> String {
         let (at, line) = self.wait_for_line(self.heard, &[text]);
         self.heard = at + 1;
@@ -149,7 +146,7 @@ impl Drop for Program {
         if !self.runs() {
             return;
         }
-        // Asked first: a killed nginx would leave its worker behind.
+        // Terminate it first: killing nginx would leave its worker running.
         self.signal("TERM");
         let end = Instant::now() + Duration::from_secs(3);
         while self.runs() && Instant::now() < end {
@@ -160,7 +157,7 @@ impl Drop for Program {
     }
 }
 
-/// A running proxy with a port and a directory of its own.
+/// A running proxy with its own port and directory.
 pub struct Proxy {
     program: Program,
     directory: TempDir,
@@ -168,8 +165,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts with the inside of `http {}`, in which `{listen}` becomes a free port's address,
-    /// `{dir}` the proxy's own directory, and each `{name}` of `values` its value.
+    /// Starts with the inside of `http {}`, in which `{listen}` stands for a free port's address,
+    /// `{dir}` for the proxy's own directory, and each `{name}` in `values` for its value.
     pub fn start(inside: &str, values: &[(&str, &dyn Display)]) -> Proxy {
         Proxy::start_other(&binary(), inside, values)
     }
@@ -180,19 +177,19 @@ impl Proxy {
         Proxy::start_as(Command::new(binary), Stdio::piped(), &text, values)
     }
 
-    /// Starts with a whole file, in which `pid {dir}/proxy.pid;` must stand.
+    /// Starts with a whole file, which must contain `pid {dir}/proxy.pid;`.
     pub fn start_whole(text: &str, values: &[(&str, &dyn Display)]) -> Proxy {
         Proxy::start_as(Command::new(binary()), Stdio::piped(), text, values)
     }
 
-    /// One server behind one location with these directives; connections are pooled.
+    /// One server behind one location with these directives, and a pool.
     pub fn before(server: &Upstream, directives: &str) -> Proxy {
         let conf = "upstream group { server {server}; keepalive 8; }
             server { listen {listen}; location / { proxy_pass http://group; {directives} } }";
         Proxy::start(conf, &[("directives", &directives), ("server", server)])
     }
 
-    /// Starts as this command, to which arguments are added, with this stderr and a whole file.
+    /// Starts this command, with added arguments, this stderr and a whole file.
     pub fn start_as(
         mut command: Command,
         stderr: impl Into<Stdio>,
@@ -209,12 +206,10 @@ impl Proxy {
         proxy
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }
 
-    /// A new connection to it.
     pub fn client(&self) -> Client {
         Client::connect(self.address())
     }
@@ -224,23 +219,21 @@ impl Proxy {
         self.directory.path()
     }
 
-    /// Its configuration file.
     pub fn file(&self) -> PathBuf {
         self.directory.path().join("proxy.conf")
     }
 
-    /// Its pid file.
     pub fn pid_file(&self) -> PathBuf {
         self.directory.path().join("proxy.pid")
     }
 
-    /// Writes the configuration anew, as [`Proxy::start`] did; nothing is reloaded yet.
+    /// Rewrites the configuration file, as [`Proxy::start`] wrote it. Does not reload.
     pub fn rewrite(&self, inside: &str, values: &[(&str, &dyn Display)]) {
         let text = fill(&whole(inside, &binary()), values, &self.port);
         write(self.directory(), "proxy.conf", &text);
     }
 
-    /// `-s WORD`, to the process in the pid file that its configuration names.
+    /// Runs `-s WORD`, which signals the process in the pid file of the configuration.
     pub fn tell(&self, word: &str) {
         let mut command = Command::new(binary());
         command.arg("-p").arg(self.directory()).arg("-c").arg(self.file()).args(["-s", word]);
@@ -248,7 +241,7 @@ impl Proxy {
         assert_eq!(sent.status, Some(0), "{sent:?}");
     }
 
-    /// The whole lines of a file in its directory; none where there is no file.
+    /// The complete lines of a file in its directory; empty if there is no such file.
     pub fn lines(&self, file: &str) -> Vec<String> {
         let text = fs::read_to_string(self.directory().join(file)).unwrap_or_default();
         let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
@@ -261,31 +254,31 @@ impl Proxy {
         self.lines("access.log").swap_remove(n - 1)
     }
 
-    /// Process id of what serves: nginx's worker, or the proxy itself.
+    /// The id of the serving process: nginx's worker, or the proxy itself.
     pub fn serving_id(&self) -> u32 {
         let path = format!("/proc/{0}/task/{0}/children", self.id());
         let children = fs::read_to_string(path).unwrap_or_default();
         children.split_whitespace().next().and_then(|id| id.parse().ok()).unwrap_or(self.id())
     }
 
-    /// What the kernel says of the serving process: a file of its directory in `/proc`.
+    /// A file from the directory of the serving process in `/proc`.
     pub fn kernel_says(&self, file: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{file}", self.serving_id())).expect("it runs")
     }
 
-    /// What the descriptors of the serving process lead to.
+    /// The targets of the serving process's descriptors.
     pub fn open_files(&self) -> Vec<String> {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.serving_id())).expect("it runs");
         let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
         targets.map(|target| target.to_string_lossy().into_owned()).collect()
     }
 
-    /// The most memory that the serving process ever had, in KiB.
+    /// The peak memory of the serving process, in KiB.
     pub fn peak_memory(&self) -> u64 {
         self.memory_of("VmHWM:")
     }
 
-    /// The memory that the serving process has now, in KiB.
+    /// The current memory of the serving process, in KiB.
     pub fn memory(&self) -> u64 {
         self.memory_of("VmRSS:")
     }
@@ -317,7 +310,7 @@ pub fn signal(id: u32, name: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "no process {id} to send {name} to");
 }
 
-/// A temporary directory with this file, in whose text `{dir}` becomes the directory's path.
+/// A temporary directory with this file, in whose text `{dir}` stands for the directory's path.
 pub fn directory(file: &str, text: &str) -> TempDir {
     let directory = TempDir::new().expect("a temporary directory");
     write(directory.path(), file, text);
@@ -329,7 +322,6 @@ fn write(directory: &Path, file: &str, text: &str) {
     fs::write(directory.join(file), text).expect("a writable directory");
 }
 
-/// Makes a FIFO.
 pub fn fifo(path: &Path) {
     let made = Command::new("mkfifo").arg(path).status();
     assert!(made.is_ok_and(|status| status.success()), "no FIFO at {}", path.display());
@@ -344,7 +336,7 @@ fn fill(text: &str, values: &[(&str, &dyn Display)], port: &Port) -> String {
 }
 
 fn whole(inside: &str, binary: &Path) -> String {
-    // What newer nginx, and we, do by default; 1.22 must be told.
+    // The defaults of newer nginx and of ours, which nginx 1.22 must be told.
     let old_nginx = if binary.file_name() == Some(OsStr::new("nginx")) {
         "proxy_http_version 1.1; proxy_set_header Connection ''; proxy_request_buffering off;
          client_max_body_size 0; proxy_buffer_size 2m; proxy_buffers 8 2m; proxy_busy_buffers_size 4m;
@@ -354,7 +346,7 @@ fn whole(inside: &str, binary: &Path) -> String {
         ""
     };
     let user = if old_nginx.is_empty() { "" } else { "user root;" };
-    // `SPLICE=off`: the same tests without pipes.
+    // `SPLICE=off` runs the same tests without pipes.
     let splice = match std::env::var("SPLICE") {
         Ok(how) if old_nginx.is_empty() => format!("splice {how};"),
         Ok(_) | Err(_) => String::new(),
@@ -366,7 +358,7 @@ fn whole(inside: &str, binary: &Path) -> String {
     )
 }
 
-/// How a short-lived process ended.
+/// The result of a short-lived process.
 #[derive(Debug)]
 pub struct Run {
     pub status: Option<i32>,
@@ -379,7 +371,7 @@ pub fn run(arguments: &[&str]) -> Run {
     run_to_end(Command::new(binary()).args(arguments))
 }
 
-/// Runs a program to its end, and to that of everything that holds its streams.
+/// Runs a program until it has ended and every process that holds its streams has closed them.
 pub fn run_to_end(command: &mut Command) -> Run {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary runs");

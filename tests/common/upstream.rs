@@ -1,4 +1,4 @@
-//! A server that plays a script with every connection and remembers every byte it got.
+//! A server that runs a script on every connection and records every byte received.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -17,10 +17,9 @@ use super::port::Port;
 use super::wire::Wire;
 use super::{PATIENCE, ok};
 
-/// What a server does with one connection. An error ends the connection, and that is all.
+/// What a server does on one connection. An error only ends the connection.
 type Play = dyn Fn(&mut Connection) -> io::Result<()> + Send + Sync;
 
-/// A scripted server.
 pub struct Upstream {
     place: Place,
     play: Arc<Play>,
@@ -34,11 +33,11 @@ enum Place {
 }
 
 enum Stage {
-    /// Connecting is refused.
+    /// Connections are refused.
     Stopped,
-    /// Connections are accepted and played with.
+    /// Connections are accepted and played.
     Running { stop: Listening, thread: JoinHandle<()> },
-    /// SYNs are swallowed: the listener's queue is full of `_crowd`, and nobody accepts.
+    /// SYNs are dropped: `_crowd` fills the listener's queue, and nothing is accepted.
     Blackhole { listener: Socket, _crowd: Vec<TcpStream> },
 }
 
@@ -47,7 +46,7 @@ enum Listening {
     Unix(UnixListener),
 }
 
-/// What happened here, and who waits to hear of it.
+/// What was seen here, and a signal for tests that wait for it.
 #[derive(Default)]
 struct Seen {
     events: Mutex<Events>,
@@ -69,14 +68,14 @@ impl Upstream {
         Upstream::playing_at(Place::Tcp(Port::reserve()), play)
     }
 
-    /// The same on `[::1]`.
+    /// Plays `play` with each connection, on `[::1]`.
     pub fn playing_v6(
         play: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> Upstream {
         Upstream::playing_at(Place::Tcp(Port::reserve_v6()), play)
     }
 
-    /// The same on a unix socket.
+    /// Plays `play` with each connection, on a unix socket.
     pub fn playing_unix(
         play: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> Upstream {
@@ -94,7 +93,7 @@ impl Upstream {
         upstream
     }
 
-    /// Answers every whole request with these bytes and keeps the connection.
+    /// Answers every complete request with these bytes and keeps the connection.
     pub fn answering(bytes: impl Into<Vec<u8>>) -> Upstream {
         let bytes = bytes.into();
         Upstream::playing(move |connection| connection.answer_all(&bytes))
@@ -105,7 +104,7 @@ impl Upstream {
         Upstream::answering(ok(name))
     }
 
-    /// Answers one whole request with these bytes and closes in order.
+    /// Answers one complete request with these bytes and closes in order.
     pub fn answering_and_closing(bytes: impl Into<Vec<u8>>) -> Upstream {
         let bytes = bytes.into();
         Upstream::playing(move |connection| {
@@ -114,7 +113,7 @@ impl Upstream {
         })
     }
 
-    /// Answers one whole request with these bytes and resets the connection.
+    /// Answers one complete request with these bytes and resets the connection.
     pub fn answering_and_resetting(bytes: impl Into<Vec<u8>>) -> Upstream {
         let bytes = bytes.into();
         Upstream::playing(move |connection| {
@@ -125,12 +124,12 @@ impl Upstream {
         })
     }
 
-    /// Resets each connection once a whole request has come.
+    /// Resets each connection after one complete request.
     pub fn resetting() -> Upstream {
         Upstream::answering_and_resetting(Vec::new())
     }
 
-    /// Takes requests and says nothing.
+    /// Reads requests and never answers.
     pub fn silent() -> Upstream {
         Upstream::playing(|connection| {
             while connection.read_request()?.is_some() {}
@@ -138,14 +137,14 @@ impl Upstream {
         })
     }
 
-    /// Refuses connections until it is started; then answers as `named`.
+    /// Refuses connections until it is started; then answers as [`Upstream::named`].
     pub fn refusing(name: &str) -> Upstream {
         let mut upstream = Upstream::named(name);
         upstream.stop();
         upstream
     }
 
-    /// Swallows SYNs until it is started; then answers as `named`.
+    /// Drops SYNs until it is started; then answers as [`Upstream::named`].
     pub fn blackholed(name: &str) -> Upstream {
         let mut upstream = Upstream::refusing(name);
         upstream.fall_silent();
@@ -166,11 +165,11 @@ impl Upstream {
         self.stage = Stage::Running { stop, thread };
     }
 
-    /// Ends every connection, as a killed process would, and refuses new ones.
+    /// Closes every connection, as a killed process would, and refuses new ones.
     pub fn stop(&mut self) {
         if let Stage::Running { stop, thread } = std::mem::replace(&mut self.stage, Stage::Stopped)
         {
-            // Linux wakes an accept that waits on a socket being shut down.
+            // On Linux, shutting a listening socket down wakes a blocked accept.
             match &stop {
                 Listening::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
                 Listening::Unix(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
@@ -186,13 +185,13 @@ impl Upstream {
         }
     }
 
-    /// Stops, and from then on lets nobody in and refuses nobody: SYNs are dropped.
+    /// Stops, and from then on neither accepts nor refuses connections: SYNs are dropped.
     pub fn fall_silent(&mut self) {
         self.stop();
         let Place::Tcp(port) = &self.place else { panic!("unix sockets cannot drop SYNs") };
         let listener = port.listen(0);
         let mut crowd = Vec::new();
-        // A full queue shows by a connect that does not come to its end.
+        // A connect that times out shows that the queue is full.
         while let Ok(stream) =
             TcpStream::connect_timeout(&port.address(), Duration::from_millis(50))
         {
@@ -202,7 +201,7 @@ impl Upstream {
         self.stage = Stage::Blackhole { listener, _crowd: crowd };
     }
 
-    /// Where it is, as the `server` directive wants it: also what `Display` prints.
+    /// Its address as in a `server` directive, which `Display` prints as well.
     pub fn address(&self) -> String {
         match &self.place {
             Place::Tcp(port) => port.address().to_string(),
@@ -218,12 +217,11 @@ impl Upstream {
         }
     }
 
-    /// All whole requests so far, in the order they became whole.
+    /// All complete requests so far, in the order of their completion.
     pub fn requests(&self) -> Vec<Message> {
         self.seen.events().requests.clone()
     }
 
-    /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.seen.events().tapes.len()
     }
@@ -234,12 +232,12 @@ impl Upstream {
         tapes.iter().map(|tape| tape.lock().expect("no reader panics").clone()).collect()
     }
 
-    /// Whether not one byte ever came.
+    /// Whether no byte was ever received.
     pub fn got_nothing(&self) -> bool {
         self.received().iter().all(Vec::is_empty)
     }
 
-    /// Waits for the `n`th whole request, counted from 1, and returns it.
+    /// Waits for the `n`th complete request, counted from 1, and returns it.
     pub fn wait_for_request(&self, n: usize) -> Message {
         let enough = |events: &Events| events.requests.len() >= n;
         self.wait_for("a request", enough).requests[n - 1].clone()
@@ -264,7 +262,7 @@ impl Upstream {
             .wait_timeout_while(events, PATIENCE, |events| !reached(events))
             .expect("no player panics");
         if wait.timed_out() {
-            // Given back first: a poisoned lock would turn one failure into an abort.
+            // Unlock first: a poisoned lock would turn a failure into an abort.
             drop(events);
             panic!("the server waited in vain for {what}");
         }
@@ -333,7 +331,7 @@ fn accept_all(listening: &Listening, play: &Arc<Play>, seen: &Arc<Seen>) {
     }
 }
 
-/// One connection as a script sees it. Dropped, it closes.
+/// One connection as a script sees it. Dropping it closes the connection.
 pub struct Connection {
     wire: Arc<Wire>,
     reader: Reader,
@@ -341,7 +339,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Reads a whole request and remembers it; none where the proxy closes instead.
+    /// Reads a complete request and records it; `None` if the proxy closes instead.
     ///
     /// # Errors
     /// A request cut short or malformed.
@@ -353,7 +351,7 @@ impl Connection {
         Ok(request)
     }
 
-    /// Reads a request's head only, and remembers it without its body.
+    /// Reads only a request's head, and records it without its body.
     ///
     /// # Errors
     /// A head cut short or malformed.
@@ -371,10 +369,10 @@ impl Connection {
         self.reader.body(framing)
     }
 
-    /// Reads some bytes, whatever they are; 0 at the end.
+    /// Reads some bytes; 0 at the end.
     ///
     /// # Errors
-    /// The connection's failure.
+    /// The connection failed.
     pub fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.reader.some(into)
     }
@@ -387,10 +385,10 @@ impl Connection {
         (&*self.wire).write_all(bytes.as_ref())
     }
 
-    /// Answers each request with these bytes until the proxy leaves.
+    /// Answers each request with these bytes until the proxy closes.
     ///
     /// # Errors
-    /// The proxy leaves in the middle.
+    /// The proxy closes within a request.
     pub fn answer_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         while self.read_request()?.is_some() {
             self.send(bytes)?;
@@ -398,10 +396,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends back what comes, until the proxy ends.
+    /// Sends back what it receives, until the proxy closes.
     ///
     /// # Errors
-    /// The connection's failure.
+    /// The connection failed.
     pub fn echo(&mut self) -> io::Result<()> {
         let mut bytes = vec![0; 256 << 10];
         loop {
@@ -425,17 +423,16 @@ impl Connection {
         &mut self.reader
     }
 
-    /// The stream below.
     pub fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    /// Makes the end of this connection a reset.
+    /// Makes the closing of this connection a reset.
     pub fn reset(&self) {
         self.wire.reset_on_close();
     }
 
-    /// Sends no more; still reads.
+    /// Sends a FIN, and can still read.
     pub fn finish_sending(&self) {
         self.wire.shutdown(Shutdown::Write);
     }

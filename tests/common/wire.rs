@@ -1,4 +1,4 @@
-//! One stream of bytes, TCP or unix, that several owners can read, write and end.
+//! One byte stream, TCP or unix, that several owners can read, write and close.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,13 +17,11 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// Takes over a connected TCP stream.
     pub fn tcp(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).expect("a TCP socket");
         Wire::Tcp(stream).patient()
     }
 
-    /// Takes over a connected unix stream.
     pub fn unix(stream: UnixStream) -> Wire {
         Wire::Unix(stream).patient()
     }
@@ -33,14 +31,14 @@ impl Wire {
         self
     }
 
-    /// How long a read or a write may take.
+    /// Sets how long a read or a write may take.
     pub fn set_timeout(&self, limit: Duration) {
         let socket = self.socket();
         socket.set_read_timeout(Some(limit)).expect("a socket");
         socket.set_write_timeout(Some(limit)).expect("a socket");
     }
 
-    /// The options of the socket below.
+    /// The underlying socket, for its options.
     pub fn socket(&self) -> SockRef<'_> {
         match self {
             Wire::Tcp(stream) => SockRef::from(stream),
@@ -48,7 +46,7 @@ impl Wire {
         }
     }
 
-    /// Our own address; none on a unix socket.
+    /// Our own address; `None` on a unix socket.
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Wire::Tcp(stream) => stream.local_addr().ok(),
@@ -56,12 +54,12 @@ impl Wire {
         }
     }
 
-    /// Ends one or both directions; a stream that is gone already is as good.
+    /// Ends one or both directions. A stream that has already ended is no error.
     pub fn shutdown(&self, how: Shutdown) {
         let _ = self.socket().shutdown(how);
     }
 
-    /// Makes the coming close a reset. Unix sockets know no resets: there it is a close.
+    /// Makes the coming close a reset. Unix sockets have no resets, so there it is a plain close.
     pub fn reset_on_close(&self) {
         let _ = self.socket().set_linger(Some(Duration::ZERO));
     }
@@ -69,7 +67,7 @@ impl Wire {
 
 impl Read for &Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        // A process that is stopped for a while finds its reads interrupted.
+        // Stopping and resuming the process interrupts its reads.
         loop {
             let read = match self {
                 Wire::Tcp(stream) => (&*stream).read(into),

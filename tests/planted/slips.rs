@@ -1,31 +1,31 @@
-//! The slips, sorted by the first file that each one is in.
+//! The slips, in the order of the first file that each one changes.
 //!
-//! Each is one that is easily made at its place, and is named by what it gets wrong. A row is a file
-//! below `src`, a text that stands in it exactly once, and what a slip makes of it: an expression in
-//! place of an expression, or statements in place of statements.
+//! Each slip is an easy mistake in its place, named for what it gets wrong. A row is a file below
+//! `src`, a text that occurs in it exactly once, and what the slip turns it into: an expression for
+//! an expression, or statements for statements.
 //!
-//! Where the slip is another arm, or its expression is told from others only by what stands before
-//! it, that does not serve. Then `SLIP` stands in the slipped text for the question whether the slip
-//! is made, and the slipped text is put in as it is.
+//! This does not work if the slip is another match arm, or if its expression is unique only with
+//! the text before it. Then the slipped text is used as it is, and `SLIP` in it is true if the slip
+//! is planted.
 
-/// One slip.
+/// One deliberate mistake.
 pub(crate) struct Slip {
     pub(crate) name: &'static str,
-    /// What it gets wrong.
+    /// The wrong behaviour.
     pub(crate) wrong: &'static str,
-    /// File, text as written, text as slipped.
+    /// The file, the text as written, and the text as slipped.
     pub(crate) rows: &'static [(&'static str, &'static str, &'static str)],
 }
 
 pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "ChunkEndsEarly",
-        wrong: "A chunk of which one byte is missing is taken for whole.",
+        wrong: "A chunk that lacks one byte counts as complete.",
         rows: &[("http/chunked.rs", "whole = left == 0", "whole = left <= u64::from(SLIP)")],
     },
     Slip {
         name: "CloseOverheard",
-        wrong: "`Connection: close` is overheard.",
+        wrong: "`Connection: close` is ignored.",
         rows: &[(
             "http/connection.rs",
             "Version::Http11 => !self.close",
@@ -34,12 +34,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "HeadBodyAwaited",
-        wrong: "The answer to a HEAD is taken to have a body.",
+        wrong: "The response to a HEAD is expected to have a body.",
         rows: &[("http/framing.rs", "bodiless = to_head", "bodiless = (to_head && !SLIP)")],
     },
     Slip {
         name: "NotModifiedBodyAwaited",
-        wrong: "A 304 is taken to have a body.",
+        wrong: "A 304 is expected to have a body.",
         rows: &[(
             "http/framing.rs",
             "matches!(head.status, 100..=199 | 204 | 304)",
@@ -48,7 +48,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "LengthOneMore",
-        wrong: "A body with a length is one byte longer than it says.",
+        wrong: "A body with a length is read one byte too far.",
         rows: &[("http/framing.rs", "Body::Length(length)", "Body::Length(length + 1)")],
     },
     Slip {
@@ -77,7 +77,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "DeadPooledBlamed",
-        wrong: "A pooled connection that turns out dead is a failure of its server.",
+        wrong: "A dead pooled connection counts as a failure of its server.",
         rows: &[(
             "proxy/http/transition.rs",
             "matches!(event, ExchangeEvent::Failed(Failure::Reset | Failure::Closed))",
@@ -86,12 +86,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "HalfSentConnectionPooled",
-        wrong: "A connection with half a request on it goes to the pool.",
+        wrong: "A connection on which half a request was sent goes to the pool.",
         rows: &[("proxy/http/exchange.rs", "self.upload.is_sent()", "true")],
     },
     Slip {
         name: "ReserveUnused",
-        wrong: "The reserve of descriptors is given up, and nothing made of it.",
+        wrong: "The reserve of descriptors is given up, but not used.",
         rows: &[(
             "proxy/context.rs",
             "self.io.reserve.spend()",
@@ -100,7 +100,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "RetriedAfterFirstByte",
-        wrong: "A server that resets within the body has its request sent to another.",
+        wrong: "The request is sent to another server after a reset within the response's body.",
         rows: &[(
             "proxy/http/transition.rs",
             "(ExchangeEvent::Failed(_) | ExchangeEvent::Refused(_), Body | Ended, _) => Reaction::Cut",
@@ -110,12 +110,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "LastChunkLost",
-        wrong: "A body that ended with its connection is passed on without the last chunk.",
+        wrong: "A body that ended with its connection is passed on without its last chunk.",
         rows: &[("proxy/http/download.rs", "*coding == Coding::Chunks", "false")],
     },
     Slip {
         name: "CutTakenForWhole",
-        wrong: "An answer that ends before its length is taken for a whole one.",
+        wrong: "A response that ends before its length counts as complete.",
         rows: &[(
             "proxy/http/download.rs",
             "Phase::Head(_) | Phase::Body(_) => Step::Failed(Failure::Closed)",
@@ -125,7 +125,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "SurplusPooled",
-        wrong: "A connection with octets behind the answer goes to the pool.",
+        wrong: "A connection with bytes after the response goes to the pool.",
         rows: &[("proxy/http/download.rs", "!self.flow.unread().is_empty()", "false")],
     },
     Slip {
@@ -139,12 +139,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "LeavingUnnoticed",
-        wrong: "A client that has left while it waited is not noticed.",
+        wrong: "A client that leaves while it waits is not noticed.",
         rows: &[("proxy/http/relay.rs", "self.look_for_client(client, context)", "Step::Idle")],
     },
     Slip {
         name: "RefusedBodyReadOn",
-        wrong: "A request that was refused within its body is read on, up to its client's end.",
+        wrong: "A refusal within a body is not sent if the client has sent its FIN.",
         rows: &[(
             "proxy/http/exchange.rs",
             "Turn::Answer(OwnAnswer::page(refusal.status(), refusal.words()))",
@@ -157,7 +157,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "UnwantedBodyParsed",
-        wrong: "The rest of a body that nobody wanted is read as the next request.",
+        wrong: "The rest of an unused body is read as the next request.",
         rows: &[
             (
                 "proxy/http/relay.rs",
@@ -169,12 +169,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "CutEndsInOrder",
-        wrong: "A cut answer without framing ends like a whole one, by FIN.",
+        wrong: "A cut response without framing ends with a FIN, like a complete one.",
         rows: &[("proxy/http/exchange.rs", "Ending::Reset", "Ending::Close")],
     },
     Slip {
         name: "ConnectTimeoutIgnored",
-        wrong: "`proxy_connect_timeout` is not looked at.",
+        wrong: "`proxy_connect_timeout` is ignored.",
         rows: &[(
             "proxy/http/relay.rs",
             "Some((dial.deadline(), ExchangeEvent::Failed(Failure::ConnectTimedOut)))",
@@ -183,7 +183,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "BodyTimeoutIgnored",
-        wrong: "`client_body_timeout` is not looked at.",
+        wrong: "`client_body_timeout` is ignored.",
         rows: &[(
             "proxy/http/relay.rs",
             "Some((since + timeout, ExchangeEvent::Refused(Refusal::BodyTimedOut)))",
@@ -192,7 +192,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "SendTimeoutIgnored",
-        wrong: "`send_timeout` is not looked at.",
+        wrong: "`send_timeout` is ignored.",
         rows: &[(
             "proxy/http/relay.rs",
             "self.download.since() + self.asked.settings().send_timeout",
@@ -210,7 +210,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "AbortBlamedOnServer",
-        wrong: "A client that leaves is counted as a failure of its server.",
+        wrong: "A client that leaves counts as a failure of its server.",
         rows: &[(
             "proxy/http/relay.rs",
             "Verdict::Abandoned, context);\n        self.attempts",
@@ -220,12 +220,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "UpgradeLeftInOrder",
-        wrong: "A server that was asked to switch, and has not yet, is left by FIN.",
+        wrong: "A server that was asked to switch protocols and has not yet is left with a FIN.",
         rows: &[("proxy/http/exchange.rs", "self.download.awaits_upgrade()", "false")],
     },
     Slip {
         name: "KeepaliveDeadlineKept",
-        wrong: "`keepalive_timeout` runs from when the client came, not from its last answer.",
+        wrong: "`keepalive_timeout` runs from the accept, not from the last response.",
         rows: &[(
             "proxy/http/session.rs",
             "deadline = shared.context.io.now + timeout",
@@ -234,7 +234,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "RestOfInputForgotten",
-        wrong: "Pipelined bytes in hand wait for an event that does not come.",
+        wrong: "Buffered pipelined requests wait for an event that never comes.",
         rows: &[(
             "proxy/http/session.rs",
             "self.stage = Stage::Idle { deadline, skipped: 0 };",
@@ -244,7 +244,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "LingeringLeftOut",
-        wrong: "After the last answer the connection is closed at once, over the client's unread bytes.",
+        wrong: "The connection is closed right after the last response, with bytes of the client unread.",
         rows: &[(
             "proxy/http/session.rs",
             "settings.lingering_close == Lingering::Off",
@@ -267,37 +267,37 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "InterimToOldClient",
-        wrong: "1xx is passed on to clients that do not know it.",
+        wrong: "1xx is passed on to HTTP/1.0 clients.",
         rows: &[("proxy/http/judge.rs", "self.asked.request.version == Version::Http11", "true")],
     },
     Slip {
         name: "ChunksToOldClient",
-        wrong: "Chunks are passed on to clients that do not know them.",
+        wrong: "Chunks are passed on to HTTP/1.0 clients.",
         rows: &[("proxy/http/response_head.rs", "client == Version::Http10", "false")],
     },
     Slip {
         name: "OldOnesStay",
-        wrong: "What began with an old configuration may go on for ever.",
+        wrong: "Exchanges that began with an old configuration may last forever.",
         rows: &[("proxy/servers.rs", "old.ends = io.now + timeout", "()")],
     },
     Slip {
         name: "PoolNeverExpires",
-        wrong: "Idle connections to servers are never too old.",
+        wrong: "Idle connections to servers never expire.",
         rows: &[("proxy/servers.rs", "self.pool_at(place).remove_expired(io.now)", "None")],
     },
     Slip {
         name: "AlarmBelieved",
-        wrong: "An alarm is believed although its deadline has moved.",
+        wrong: "An alarm is acted on although its deadline has moved.",
         rows: &[("proxy/session.rs", "self.deadline() > shared.context.io.now", "false")],
     },
     Slip {
         name: "ReplayOverflowUnnoticed",
-        wrong: "A body beyond the replay buffer's limit still counts as kept: the next server gets a part.",
+        wrong: "A body beyond the replay buffer's limit counts as kept, so the next server gets a part.",
         rows: &[("proxy/http/upload.rs", "self.forget(pool)", "()")],
     },
     Slip {
         name: "ReplayNotRewound",
-        wrong: "A second attempt begins behind the bytes that the first one has sent.",
+        wrong: "A second attempt begins after the bytes that the first one sent.",
         rows: &[(
             "proxy/http/upload.rs",
             "self.resent = 0;\n        self.taker =",
@@ -306,7 +306,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "BufferNotReturned",
-        wrong: "An exchange that ends does not give the replay buffer back.",
+        wrong: "An exchange that ends does not return its replay buffer.",
         rows: &[(
             "proxy/http/upload.rs",
             "io.buffers.clear(&mut self.head);\n        self.replay.forget(&mut io.buffers);",
@@ -320,12 +320,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "EndBehindShortReadLost",
-        wrong: "A short read hides the end that is known to stand behind it.",
+        wrong: "A short read hides the known end of the stream.",
         rows: &[("transport/socket.rs", "self.end != PeerEnd::Unknown", "false")],
     },
     Slip {
         name: "WriteStopsWriting",
-        wrong: "After a write the next one waits for an event.",
+        wrong: "After each write, the next one waits for an event.",
         rows: &[(
             "transport/socket.rs",
             "retried(|| self.stream.write_vectored(from))",
@@ -334,12 +334,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "TunnelCutInOrder",
-        wrong: "A tunnel that is cut ends for its client like a whole one, by FIN.",
+        wrong: "A cut tunnel ends for its client with a FIN, like a complete one.",
         rows: &[("transport/tunnel.rs", "self.down.end != End::Told", "false")],
     },
     Slip {
         name: "BackupsFirst",
-        wrong: "A backup that serves is never left again.",
+        wrong: "Backups are preferred to primaries.",
         rows: &[
             (
                 "upstream/group.rs",
@@ -355,12 +355,12 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "TrialLeaked",
-        wrong: "A trial whose client leaves is never given back.",
+        wrong: "A trial whose client leaves is never released.",
         rows: &[("upstream/group.rs", "before.trial_abandoned()", "before")],
     },
     Slip {
         name: "TrialWithoutEnd",
-        wrong: "A server on trial is never taken back.",
+        wrong: "A server that passes its trial stays on trial.",
         rows: &[(
             "upstream/health.rs",
             "Health::Trial { .. } => Health::FRESH",
@@ -383,32 +383,32 @@ pub(crate) const SLIPS: &[Slip] = &[
     },
     Slip {
         name: "ChecksNeverBegin",
-        wrong: "Servers that are out are never looked at again.",
+        wrong: "Servers that are out are never checked.",
         rows: &[("proxy/probe.rs", "context.servers.begin_check(context.io.now)", "None")],
     },
     Slip {
         name: "PauseWithoutEnd",
-        wrong: "When accepting pauses, nothing is set to end the pause.",
+        wrong: "No deadline ends a pause in accepting.",
         rows: &[("worker/listeners.rs", "self.paused.unwrap_or(Time::NEVER)", "Time::NEVER")],
     },
     Slip {
         name: "DrainForgetsIdle",
-        wrong: "Draining leaves idle clients as they are.",
+        wrong: "Draining leaves idle clients connected.",
         rows: &[("worker/mod.rs", "self.sessions.evict(|session, _| session.may_go())", "()")],
     },
     Slip {
         name: "IdleEventsIgnored",
-        wrong: "Whatever comes on an idle connection to a server leaves it in the pool.",
+        wrong: "Events on an idle connection to a server leave it in the pool.",
         rows: &[("worker/mod.rs", "event.readable || event.read_closed || event.broken", "false")],
     },
     Slip {
         name: "AlarmNotSetAgain",
-        wrong: "An alarm that has rung is not set again.",
+        wrong: "An alarm that has fired is not set again.",
         rows: &[("worker/sessions.rs", "entry.alarm = Time::NEVER", "()")],
     },
     Slip {
         name: "LargeHeadsStay",
-        wrong: "Clients with large heads stay when memory is used up.",
+        wrong: "Clients with large heads are kept when memory is used up.",
         rows: &[(
             "worker/room.rs",
             "while sessions.shared.context.io.buffers.is_exhausted()",

@@ -1,11 +1,11 @@
-//! Every single fault at every byte and at every event of small exchanges.
+//! Every single fault, at every byte and every event of small exchanges.
 //!
-//! At each byte of each connection the segment is split there, the network resets, the client
-//! leaves, sends its FIN, stops sending or stops reading, and the server closes, resets or hangs.
-//! Each event, read, write, wait, connect and accept has every fault of its own once. All
-//! of it happens with segments that arrive one by one, together, and with the end behind them. The
-//! model of the random runs judges; a split, and whatever else only changes when bytes are seen, must
-//! change no result.
+//! At each byte of each connection, the segment is split, the network resets, the client leaves,
+//! sends its FIN, stops sending or stops reading, and the server closes, resets or hangs. Each
+//! event, read, write, wait, connect and accept has each of its faults once. All of this is
+//! repeated with segments that arrive one by one, together, and together with the FIN. The model of
+//! the random runs judges. A fault that only changes when bytes are seen, such as a split, must not
+//! change the result.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::common::setup::Setup;
 use super::scenes::Scene;
 use super::tally::{CHANCES, Tally};
 
-/// What one run came to, as far as timing must not matter.
+/// The result of a run, except for timing.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     outcomes: Vec<String>,
@@ -29,7 +29,7 @@ struct Told {
 }
 
 impl Tally {
-    /// Plays a scene; where a result is given it must be the same.
+    /// Plays a scene. If `same` is given, the result must equal it.
     fn play(&mut self, scene: &Scene, what: &str, world: World, same: Option<&Told>) -> Seen {
         let setup = Setup::new(1, 1);
         let mut net = SimNet::new(1, world.faults);
@@ -64,17 +64,17 @@ impl Tally {
     }
 }
 
-/// What is put into a world.
+/// The faults put into a simulated world.
 struct World {
     faults: Faults,
     family: Option<Family>,
     blow: Option<Blow>,
 }
 
-/// What was seen in one.
+/// The observations of a run.
 struct Seen {
     sent: Vec<usize>,
-    /// The family had its chance.
+    /// The family of faults had its chance.
     spent: bool,
     result: Told,
 }
@@ -91,7 +91,7 @@ impl World {
 
 fn result(net: &SimNet) -> Told {
     let exchanges = net.clients().iter().flat_map(|client| client.exchanges());
-    // How much of a request reaches a server before it is refused depends on how it comes.
+    // How much of a refused request reaches a server depends on how it arrives.
     let asks = net.clients().iter().flat_map(|client| &client.plan().asks);
     let refused: Vec<u32> = asks.filter(|ask| ask.is_misframed()).map(|ask| ask.id).collect();
     let counts = |got: &&Delivery| got.request_whole || !refused.contains(&got.id);
@@ -115,7 +115,7 @@ pub(crate) fn every_fault_of(scene: &Scene, tally: &mut Tally) {
     }
 }
 
-/// Everything that may happen besides what happens in the plain run.
+/// Every single fault in addition to the plain run.
 fn every_fault_beside(scene: &Scene, plain: &Seen, tally: &mut Tally) {
     for (end, &sent) in plain.sent.iter().enumerate() {
         for after in 1..sent {
@@ -141,7 +141,7 @@ fn every_fault_beside(scene: &Scene, plain: &Seen, tally: &mut Tally) {
     }
 }
 
-/// Each of these, once, at every chance that it has.
+/// Faults of these families, each once at every chance it has.
 fn families(scene: &Scene, plain: &Seen, tally: &mut Tally) {
     let harmless = [
         Family::PartialReads,
@@ -168,13 +168,13 @@ fn families(scene: &Scene, plain: &Seen, tally: &mut Tally) {
     }
 }
 
-/// The scene with every fault of an actor's at that byte.
+/// The scene with each fault of a client or server at that byte.
 fn at_byte(scene: &Scene, after: usize) -> Vec<(&'static str, Scene)> {
     let mut all = Vec::new();
     for fate in
         [Fate::Cut { after, reset: false }, Fate::Cut { after, reset: true }, Fate::Hangs { after }]
     {
-        // The end of a body that is framed by nothing else cuts nothing.
+        // Without other framing, the FIN ends the body and cuts nothing.
         let cuts = scene.act.then != Then::Closes || fate != Fate::Cut { after, reset: false };
         if cuts && scene.act.fate == Fate::Whole {
             all.push((
@@ -200,9 +200,8 @@ fn at_byte(scene: &Scene, after: usize) -> Vec<(&'static str, Scene)> {
     all
 }
 
-/// How long a run may last.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How much later the second part of a segment comes.
+/// The delay of the second part of a split segment.
 const LATER: Duration = Duration::from_millis(5);
-/// Longer than every timeout of a client's silence.
+/// Longer than every timeout for a silent client.
 const STALL: Duration = Duration::from_secs(9);

@@ -1,8 +1,8 @@
-//! Every single fault at every byte and at every event of small talks that pass unread: L4,
+//! Every single fault, at every byte and every event of small talks that pass unread: `stream {}`,
 //! `h2c_tunnel` and `Upgrade`.
 //!
-//! With one fault, it is known which connection is hit and what may come of that: nothing, another
-//! server, or an end that everybody sees who has not heard everything.
+//! With a single fault, the affected connection is known, and so is the result: no change, another
+//! server, or an end that is visible to each side that has not heard everything.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::play::{Kind, OTHER, Play, STEP, Talk};
 use crate::speaker::{Doing, Leaves, Part, Pause, Speaker, Tempo};
 use crate::tally::{CHANCES, Tally};
 
-/// One client, and two servers of which the second is a backup.
+/// One client, and two servers, the second of which is a backup.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     name: String,
@@ -25,29 +25,30 @@ pub(crate) struct Scene {
     reach: [Reach; 2],
     /// `proxy_buffer_size`.
     buffer: usize,
-    /// Sockets hold a few dozen bytes, as chance has it by this seed: who stops reading is felt.
+    /// Sockets hold a few dozen bytes, chosen by this seed, so that a side that stops reading has
+    /// an effect.
     small: Option<u64>,
     /// Which segments arrive together.
     coalescing: Coalescing,
 }
 
-/// What is put into a world.
+/// The faults put into a simulated world.
 struct World {
     seed: u64,
     faults: Faults,
     blow: Option<Blow>,
-    /// How long it lasts in addition.
+    /// How much longer the talk may last.
     pause: Duration,
 }
 
-/// What may come of a talk.
+/// The expected result of a talk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
-    /// This server and the client hear everything of each other.
+    /// This server and the client hear all of each other.
     Whole(usize),
-    /// A connection breaks, and who has not heard everything can see that.
+    /// A connection breaks, visibly for each side that has not heard everything.
     Cut(Side),
-    /// Nobody carries it anywhere.
+    /// No server takes it.
     Nowhere,
 }
 
@@ -57,10 +58,10 @@ enum Side {
     Server,
 }
 
-/// A play that is over.
+/// A talk that was played.
 struct Played {
     play: Play,
-    /// By each end.
+    /// Bytes sent, by end.
     sent: Vec<usize>,
 }
 
@@ -123,7 +124,7 @@ fn every_fault_beside(scene: &Scene, tally: &mut Tally) {
     }
 }
 
-/// Servers that are not there.
+/// Servers that cannot be reached.
 fn reaches(scene: &Scene, tally: &mut Tally) {
     let away = [Reach::Refusing, Reach::Dark];
     for primary in away {
@@ -139,7 +140,7 @@ fn reaches(scene: &Scene, tally: &mut Tally) {
     }
 }
 
-/// Each of these, once, at every chance that it has, changes nothing.
+/// Faults that change nothing, each once at every chance it has.
 fn harmless_families(scene: &Scene, tally: &mut Tally) {
     let families = [
         Family::PartialReads,
@@ -167,7 +168,7 @@ fn harmless_families(scene: &Scene, tally: &mut Tally) {
     }
 }
 
-/// Connections that are not made: what that is, chance says.
+/// Connections that cannot be made; the seed decides how they fail.
 fn harmful_families(scene: &Scene, tally: &mut Tally) {
     for family in [Family::ConnectFailsAtOnce, Family::AcceptFails] {
         for (seed, nth) in (0..SEEDS).flat_map(|seed| [(seed, 0), (seed, 1)]) {
@@ -193,12 +194,13 @@ fn harmful_families(scene: &Scene, tally: &mut Tally) {
     }
 }
 
-/// The client resets while its opening is with the server: its end may overtake the answer or not.
+/// The client resets while the server has its opening. The reset may or may not overtake the
+/// answer.
 fn leaves_unanswered(scene: &Scene, tally: &mut Tally) {
     for (seed, steps) in (0..SEEDS).flat_map(|seed| (1..=8).map(move |steps| (seed, steps))) {
         let leaves = Leaves::ResetsUnanswered(STEP * steps);
         let resets = Part { leaves, ..scene.part(Side::Client) };
-        // So slow that the server hears of one thing after the other.
+        // Slow links, so that the server sees one thing after the other.
         let faults = Faults::only(&[Family::SlowLinks]);
         let world = World { seed, faults, ..World::of(scene) };
         let what = format!("the client resets unanswered after {steps}, {seed}");
@@ -206,7 +208,7 @@ fn leaves_unanswered(scene: &Scene, tally: &mut Tally) {
     }
 }
 
-/// One side's end, in order and by a reset, after every byte that it says.
+/// One side ends after every byte that it says, with a FIN and with a reset.
 fn ends(scene: &Scene, side: Side, tally: &mut Tally) {
     let opening = scene.opening(side);
     let part = scene.part(side);
@@ -233,7 +235,7 @@ fn ends(scene: &Scene, side: Side, tally: &mut Tally) {
     }
 }
 
-/// One side stops, for less and for more than the proxy puts up with.
+/// One side pauses, for less and for more than the proxy tolerates.
 fn pauses(scene: &Scene, side: Side, tally: &mut Tally) {
     let part = scene.part(side);
     let hears = match side {
@@ -281,12 +283,12 @@ impl Scene {
         }
     }
 
-    /// The server that carries it when nothing else goes wrong.
+    /// The server that takes the talk if nothing else goes wrong.
     fn home(&self) -> usize {
         usize::from(self.reach[0] != Reach::Listening)
     }
 
-    /// The server that carries it when that one turns out to be none.
+    /// The server that takes the talk if the first one fails.
     fn elsewhere(&self) -> Option<usize> {
         (self.home() == 0).then_some(1)
     }
@@ -307,7 +309,7 @@ impl Scene {
         scene
     }
 
-    /// How much a side says before it comes to the talk.
+    /// Bytes that a side says before the talk proper.
     fn opening(&self, side: Side) -> usize {
         match side {
             Side::Client => self.kind.opening(0).len(),
@@ -355,7 +357,8 @@ impl Scene {
         let servers = play.servers.remove(&0).unwrap_or_default();
         let places: Vec<usize> = servers.iter().map(|server| play.place(server.end)).collect();
         let client = &play.clients[0];
-        // A server that breaks before its 101 has passed is none; behind it nothing is repeated.
+        // A server that breaks before its 101 was passed on has failed; after it, nothing is
+        // repeated.
         let fails =
             self.kind == Kind::Upgrade && (places != [self.home()] || client.was_refused_in_http());
         wrong.extend(match expected {
@@ -370,7 +373,7 @@ impl Scene {
         wrong
     }
 
-    /// The last server and the client heard everything, and nobody else anything.
+    /// The last server and the client heard everything, and no other server heard anything.
     fn whole(
         &self,
         client: &Speaker,
@@ -385,7 +388,7 @@ impl Scene {
         if places.last() != Some(&place) {
             wrong.push(format!("went to {places:?}"));
         }
-        // Before its 101 a server may turn out to be none.
+        // Before its 101, one server may have failed.
         let abandoned = usize::from(self.kind == Kind::Upgrade && place != self.home());
         if others.len() > abandoned || others.iter().any(|other| !other.heard.is_empty()) {
             wrong.push("more than one server heard of it".to_owned());
@@ -400,7 +403,7 @@ impl Scene {
         wrong
     }
 
-    /// One server at most heard of it, and nobody takes a part for the whole.
+    /// At most one server heard anything, and neither side mistakes a part for the whole.
     fn cut(&self, client: &Speaker, servers: &[Speaker]) -> Vec<String> {
         let mut wrong = client.check(OTHER, self.part(Side::Server));
         match servers {
@@ -412,7 +415,7 @@ impl Scene {
     }
 }
 
-/// No server heard a word, and the client nothing but that.
+/// No server heard anything, and the client heard at most a refusal.
 fn nowhere(client: &Speaker, servers: &[Speaker]) -> Vec<String> {
     let mut wrong = Vec::new();
     if servers.iter().any(|server| !server.heard.is_empty()) {
@@ -424,14 +427,13 @@ fn nowhere(client: &Speaker, servers: &[Speaker]) -> Vec<String> {
     wrong
 }
 
-/// How long a talk may last.
 const PATIENCE: Duration = Duration::from_millis(2_500);
-/// How long nothing may move in a tunnel: longer than that.
+/// The timeout for silent tunnels, which is longer than that.
 const SILENCE: Duration = Duration::from_secs(4);
-/// How much later the second part of a segment comes.
+/// The delay of the second part of a split segment.
 const LATER: Duration = Duration::from_millis(5);
-/// Pauses shorter than every timeout, and longer.
+/// Pauses shorter and longer than every timeout.
 const BRIEF: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(6);
-/// Ways in which a connection can fail to be made.
+/// Seeds for the ways in which connections fail to be made.
 const SEEDS: u64 = 8;

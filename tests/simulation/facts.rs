@@ -1,4 +1,4 @@
-//! Facts about time, each by its name: what is due, when, and at whose expense.
+//! Facts about time: what is due, when, and at the expense of which client or server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use switchover::time::Time;
 use super::common::run::{Run, plain_server};
 use super::common::setup::{Setup, proxy_address, server_address};
 
-/// Whatever happens within this time of a moment happens at that moment.
+/// Events within this time of a moment count as simultaneous.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
 fn seconds(seconds: u64) -> Duration {
@@ -33,21 +33,21 @@ fn answer(exchange: &Exchange) -> Answer {
     }
 }
 
-/// The server that answered with 200; panics if none did.
+/// The server that answered with 200; panics if there is none.
 fn served_by(exchange: &Exchange) -> u32 {
     let answer = answer(exchange);
     assert_eq!(answer.status, 200, "not served: {exchange:?}");
     answer.by.expect("a server's answer").0
 }
 
-/// The status of an answer of the proxy's own; panics if there is none.
+/// The status of the proxy's own answer; panics if there is none.
 fn refused_with(exchange: &Exchange) -> u16 {
     let answer = answer(exchange);
     assert_eq!(answer.by, None, "not refused: {exchange:?}");
     answer.status
 }
 
-/// From when an exchange was sent until its answer began.
+/// The time from sending a request to the start of its answer.
 fn waited(exchange: &Exchange) -> Duration {
     exchange.answered.expect("answered") - exchange.sent.expect("sent")
 }
@@ -57,7 +57,7 @@ fn assert_about(measured: Duration, expected: Duration) {
     assert!(right, "{measured:?} instead of {expected:?}");
 }
 
-/// Asks once and waits for the end of it.
+/// Sends one request and waits for its end.
 fn ask(run: &mut Run, ask: Ask) -> Exchange {
     let client = run.client(vec![ask]);
     run.until_done(seconds(60));
@@ -87,7 +87,7 @@ fn a_primary_is_tried_again_exactly_when_its_time_is_up_by_a_connection_of_nobod
     let mut run = Run::quiet(&Setup::new(1, 1));
     run.make(0, Condition::Refusing);
     ask(&mut run, Ask::get(1));
-    // The verdict fell within the slice of waiting that has just ended.
+    // The verdict came during the wait that has just ended.
     let verdict = run.now() - Time::ZERO;
     run.make(0, Condition::Well);
     run.pass(seconds(3) - verdict);
@@ -146,7 +146,7 @@ fn a_head_that_does_not_come_in_time_gets_408() {
     let end = run.dial();
     let began = run.now();
     for part in ["GET / HTTP/1.1\r\n", "Host: a\r\n", "A: b\r\n", "C: d\r\n"] {
-        // The timeout is for the whole head, not for its pieces.
+        // The timeout applies to the whole head, not to its pieces.
         run.send(end, part);
         run.pass(Duration::from_millis(900));
     }
@@ -341,7 +341,7 @@ fn a_client_that_leaves_takes_its_server_connection_with_it() {
 fn a_pooled_connection_that_turns_out_dead_is_no_failure_of_the_server() {
     let mut run = Run::quiet(&Setup::new(1, 1));
     ask(&mut run, Ask::get(1));
-    // Dead and back at once: the pooled connection is gone, the machine is not.
+    // Dead and back at once: the pooled connection is lost, but the server is not.
     run.make(0, Condition::Dead);
     run.make(0, Condition::Well);
     let exchange = ask(&mut run, Ask::get(2));
@@ -396,9 +396,9 @@ fn a_drained_proxy_finishes_what_it_began_and_takes_nothing_new() {
     assert_eq!(run.net().world().worker_ends(), []);
 }
 
-/// A PUT of which half the body has come when its server answers with 500. A page takes the place of
-/// that, and two servers have it; the network resets the connection to the first of them after so
-/// many bytes of what `end` sends.
+/// A PUT of which half the body has arrived when its server answers with 500. An error page
+/// replaces the 500, and two servers have that page. The network resets the connection to the first
+/// of them after this many bytes sent by `end`.
 fn page_for_half_a_put(reset: Option<(EndId, usize)>) -> (Run, EndId) {
     let (app, first, second) = (server_address(0), server_address(1), server_address(2));
     let text = format!(
@@ -432,7 +432,7 @@ fn page_for_half_a_put(reset: Option<(EndId, usize)>) -> (Run, EndId) {
     }
     let mut run = Run::configured(net, config);
     let client = run.dial();
-    // The head is longer than a socket's buffer: the reset comes before all of it is written.
+    // The head is longer than a socket's buffer, so the reset comes before all of it is written.
     let field = "a".repeat(1_500);
     let start = "PUT /x/1 HTTP/1.1\r\nHost: a\r\n".to_owned();
     let fields = ["A", "B", "C"].map(|name| format!("{name}: {field}\r\n"));

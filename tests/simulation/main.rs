@@ -1,7 +1,7 @@
-//! The proxy in a simulated world, under every fault that the world knows.
+//! The proxy in a simulated world, under every fault that this world has.
 //!
-//! `cargo test --test simulation` runs a fixed number of seeds. `SEED=n` replays one with a
-//! readable trace on the standard error stream; `SEEDS=a..b` runs a range.
+//! `cargo test --test simulation` runs a fixed number of seeds. `SEED=n` replays one and prints a
+//! readable trace to stderr; `SEEDS=a..b` runs a range.
 
 mod common;
 mod every_fault;
@@ -45,10 +45,10 @@ fn no_fault_at_any_place_of_a_talk_breaks_a_promise() {
     play_all(&every_talk::scenes(), every_talk::every_fault_of);
 }
 
-/// Runs `SEED` if it is set, or `SEEDS`, or so many seeds.
+/// Runs `SEED` if it is set, or else `SEEDS`, or else this many seeds.
 ///
 /// # Panics
-/// When a run complained of anything.
+/// If a run complained.
 fn each_of(seeds: u64, test: &str, run: fn(u64, bool) -> Vec<String>) {
     if let Some(seed) = number("SEED") {
         let complaints = run(seed, true);
@@ -63,7 +63,7 @@ fn each_of(seeds: u64, test: &str, run: fn(u64, bool) -> Vec<String>) {
     assert!(failed.is_empty(), "{} seeds failed, the first: {:?}", failed.len(), failed.first());
 }
 
-/// Runs every second seed of the range; returns those that failed, told with their command.
+/// Runs every second seed of the range; prints and returns those that failed.
 fn failures(
     seeds: std::ops::Range<u64>,
     test: &str,
@@ -121,9 +121,9 @@ fn range() -> Option<(u64, u64)> {
     Some((from.parse().expect("a number"), to.parse().expect("a number")))
 }
 
-/// Seeds whose runs have failed at some time. The world has grown since: they show other runs now.
+/// Seeds whose runs once failed. The scenarios have changed, so the same seeds give other runs now.
 const SEEDS_THAT_FAILED: [u64; 49] = [
-    // A reset that a write or an event had been told of looked like an orderly end.
+    // A reset that a write or an event had reported looked like an orderly end.
     506,
     717,
     1046, //
@@ -136,13 +136,14 @@ const SEEDS_THAT_FAILED: [u64; 49] = [
     115,
     313,
     6897, //
-    // A pooled connection that ended between being taken and being written to.
+    // A pooled connection ended between being taken and being written to.
     3_045_006,
-    // Judged wrongly: a request that hung for long took its server out once all was well.
+    // Judged wrongly: a request that hung took its server out after everything had healed.
     61_497,
     16_624, //
-    // Judged wrongly: a pooled connection that cost what could not be sent again, bytes that
-    // destroyed an answer not yet read, a connection idle behind a stall, a stranger's trial.
+    // Judged wrongly: a dead pooled connection under a request that could not be repeated, bytes
+    // that destroyed an unread answer, a connection that was idle after a stall, a stranger's
+    // trial.
     587,
     1016,
     1472,
@@ -150,24 +151,24 @@ const SEEDS_THAT_FAILED: [u64; 49] = [
     5873,
     101_578,
     107_625, //
-    // A reload forgot that a server had just taken a connection, and refused a request.
+    // A reload forgot that a server had just accepted a connection, and refused a request.
     3_073_945, //
-    // The time that a client took nothing began anew when another answer was put behind a 100.
+    // The timeout for a client that takes no bytes began anew when an answer followed a 100.
     3_691_551, //
-    // Judged wrongly: a server is proven only by what began after its last failure.
+    // Judged wrongly: only exchanges that began after its last failure prove a server.
     3_184_562,
     3_187_620,
     3_487_788,
     3_489_569,
     3_625_165, //
-    // An answer without a body that was whole before its fate struck, and packets that were lost
+    // Judged wrongly: an answer without a body that was complete before its fault, and packets lost
     // after the client had left.
     3_043_638,
     3_108_508,
     3_142_411,
     3_444_156,
     3_479_404, //
-    // A pause that began while an earlier request was being answered.
+    // Judged wrongly: a pause that began while an earlier request was being answered.
     3_089_287,
     3_093_779,
     3_125_190,
@@ -176,29 +177,29 @@ const SEEDS_THAT_FAILED: [u64; 49] = [
     3_534_731,
     3_610_975,
     3_617_874, //
-    // Surplus octets after which a server said no more, a socket full when it broke, a request
-    // behind one that came too late.
+    // Judged wrongly: a server silent after surplus bytes, a socket full when it broke, a request
+    // after one that came too late.
     3_579_610,
     3_675_279,
     3_552_558, //
-    // A client that had sent its FIN left: nobody could know.
+    // Judged wrongly: a client had left after its FIN, which the network cannot report.
     20_181_210,
-    // The model: what is complete is not called late, and where no descriptor is left even those go
-    // that have an answer on their way.
+    // Judged wrongly: a complete request is not called late, and when no descriptor is left, even
+    // connections that are being answered are closed.
     3_002_029_949,
     3_000_158_682,
     3_002_013_354,
 ];
 
-/// Seeds of talks whose runs have failed at some time, as they were then.
+/// Seeds of talks whose runs once failed, in the scenarios of that time.
 const STREAM_SEEDS_THAT_FAILED: [u64; 4] = [
-    // A server that had not switched yet was left by FIN, and took that for all of the talk.
+    // A server that had not switched yet was left by a FIN, and took that for the whole talk.
     912_003_378,
     650_001_054,
     660_001_447,
-    // Judged wrongly: a refusal of which the network let only the beginning pass.
+    // Judged wrongly: a refusal of which the network passed on only the beginning.
     640_001_648,
 ];
 
-/// Failing seeds that one thread tells before it stops.
+/// Failing seeds that one thread prints before it stops.
 const ENOUGH: usize = 20;

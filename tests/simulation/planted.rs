@@ -1,7 +1,7 @@
-//! Every slip that can be planted is found by some seed: what finds nothing proves nothing.
+//! Every slip that can be planted is found by some seed: a test that finds nothing proves nothing.
 //!
-//! The simulation around a copy of the proxy that has the slips in it: see `tests/planted`. Like
-//! the copy, it is there in debug builds only.
+//! The simulation around a copy of the proxy that contains the slips: see `tests/planted`. Like the
+//! copy, it exists in debug builds only.
 
 #![cfg(debug_assertions)]
 
@@ -28,7 +28,7 @@ use common::seeds::run_seed;
 use play::Kind;
 use tally::Tally;
 
-/// Seeds that are tried before a slip counts as not found.
+/// Seeds tried before a slip counts as not found.
 const BOUND: u64 = 1000;
 
 #[test]
@@ -56,7 +56,7 @@ fn catch(bug: Bug) -> Option<(u64, String)> {
     if let Some(run) = shown_by(bug) {
         return Some((0, complaint(bug, run)?));
     }
-    // Only talks that pass unread can show it.
+    // Only talks that pass unread can show this one.
     let is_of_talks = bug == Bug::TunnelCutInOrder;
     (0..BOUND).find_map(|seed| {
         let run = || match is_of_talks {
@@ -69,7 +69,8 @@ fn catch(bug: Bug) -> Option<(u64, String)> {
 
 type Play = fn() -> Vec<String>;
 
-/// A run by itself for what is too rare for chance, or needs scarcity. A fact complains by a panic.
+/// A run of its own, for a slip that needs scarcity or is too rare for random runs. Facts complain
+/// by a panic.
 fn shown_by(bug: Bug) -> Option<Play> {
     let facts: [(Bug, Play); 3] = [
         (Bug::UpgradeLeftInOrder, complaints_of_upgrades),
@@ -85,14 +86,14 @@ fn shown_by(bug: Bug) -> Option<Play> {
     facts.into_iter().find(|(shown, _)| *shown == bug).map(|(_, run)| run)
 }
 
-/// What one scene of an `Upgrade` complains of.
+/// The complaints of one scene with an `Upgrade`.
 fn complaints_of_upgrades() -> Vec<String> {
     let mut tally = Tally::default();
     every_talk::every_fault_of(&every_talk::scenes_of(Kind::Upgrade)[0], &mut tally);
     tally.failed
 }
 
-/// What a run with the slip complains of first.
+/// The first complaint of a run with the slip.
 fn complaint(bug: Bug, run: impl Fn() -> Vec<String> + std::panic::UnwindSafe) -> Option<String> {
     plant(Some(bug));
     let outcome = catch_unwind(run);

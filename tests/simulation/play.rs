@@ -1,8 +1,7 @@
-//! Talks between clients and servers whose connections pass unread: both sides worked by hand, with
-//! the proxy between them on the simulated network.
+//! Talks between clients and servers over connections that pass unread. Both sides are driven by
+//! hand, with the proxy between them on the simulated network.
 //!
-//! Servers learn from how a connection opens which client they talk to, so that each byte can be
-//! traced.
+//! How a connection opens tells the server which client it talks to, so each byte can be traced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +14,19 @@ use switchover::worker::{Tuning, Worker};
 use crate::common::setup::{proxy_address, server_address};
 use crate::speaker::{Part, Speaker, Tempo};
 
-/// How connections come to pass unread.
+/// Why connections pass unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `stream {}`; a PROXY header tells of the client.
+    /// `stream {}`: a PROXY header identifies the client.
     Stream,
-    /// `h2c_tunnel`; the client tells of itself behind the preface.
+    /// `h2c_tunnel`: the client identifies itself after the preface.
     Http2,
-    /// HTTP's `Upgrade`; the client tells of itself in its request.
+    /// `Upgrade`: the client identifies itself in its request.
     Upgrade,
 }
 
 impl Kind {
-    /// What a client begins with.
+    /// The first bytes of a client.
     pub(crate) fn opening(self, talk: usize) -> Vec<u8> {
         let upgrade = "HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
         match self {
@@ -37,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// What ends the opening of a connection to a server.
+    /// The end of the opening of a connection to a server.
     pub(crate) fn end_of_opening(self) -> &'static [u8] {
         match self {
             Kind::Stream => b"\r\n",
@@ -46,7 +45,7 @@ impl Kind {
         }
     }
 
-    /// What a server answers an opening with.
+    /// A server's answer to an opening.
     pub(crate) fn answer(self) -> &'static [u8] {
         match self {
             Kind::Stream | Kind::Http2 => b"",
@@ -54,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// The file of a proxy for it, with so many bytes in hand and so much patience with silence.
+    /// The configuration of a proxy with this buffer size and this timeout for silence.
     pub(crate) fn text(self, buffer: usize, timeout: Duration) -> String {
         let servers = format!(
             "upstream g {{ server {} fail_timeout=2s; server {} backup; }}",
@@ -77,15 +76,15 @@ impl Kind {
     }
 }
 
-/// Who talks to whom, and what each does.
+/// The scripts of a client and of the servers that may talk to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Talk {
     pub(crate) client: Part,
-    /// By the server's place: the second is a backup.
+    /// By place; the second server is a backup.
     pub(crate) servers: [Part; 2],
 }
 
-/// A run: clients, the servers' sides of their talks by the client's place, and the proxy.
+/// A run: the proxy, the clients, and for each client the servers that talk to it.
 pub(crate) struct Play {
     pub(crate) kind: Kind,
     pub(crate) worker: Worker<SimNet>,
@@ -93,13 +92,13 @@ pub(crate) struct Play {
     pub(crate) talks: Vec<Talk>,
     pub(crate) clients: Vec<Speaker>,
     pub(crate) servers: BTreeMap<usize, Vec<Speaker>>,
-    /// Connections to servers whose header is not whole.
+    /// Connections to servers whose opening is incomplete.
     unknown: Vec<(EndId, Vec<u8>)>,
     pub(crate) complaints: Vec<String>,
 }
 
 impl Play {
-    /// A proxy with this file, and nobody there yet.
+    /// A proxy with this configuration, and no clients.
     pub(crate) fn new(
         net: SimNet,
         kind: Kind,
@@ -123,7 +122,7 @@ impl Play {
         }
     }
 
-    /// All clients come, one after the other.
+    /// All clients connect, one after the other.
     pub(crate) fn begin(&mut self) {
         for talk in 0..self.talks.len() {
             let end = self.worker.net().world_mut().dial(Owner::Hand, &proxy_address());
@@ -135,7 +134,7 @@ impl Play {
         }
     }
 
-    /// Whether everybody has left, and knows how the others did.
+    /// Whether each side has left and knows how the other one did.
     pub(crate) fn is_over(&mut self) -> bool {
         let servers = self.servers.values().flatten();
         self.clients.iter().chain(servers).all(Speaker::is_over)
@@ -143,7 +142,7 @@ impl Play {
             && self.worker.census().sessions == 0
     }
 
-    /// Lets a moment pass, and everybody do a little.
+    /// Lets one step of time pass, and lets each side act.
     pub(crate) fn step(&mut self) {
         let until = self.worker.now() + STEP;
         let mut turns = 0;
@@ -164,7 +163,7 @@ impl Play {
         }
     }
 
-    /// Takes what waits at the servers, and finds out by the headers who is meant.
+    /// Accepts connections at the servers, and finds the client of each by its opening.
     fn accept(&mut self) {
         for place in 0..2 {
             while let Some(end) = self.waiting(place) {
@@ -178,7 +177,7 @@ impl Play {
                     self.unknown.push((end, header));
                     continue;
                 }
-                // Background connections, and those that break before their first word.
+                // Checks, and connections that break before their first byte.
                 Received::End | Received::Broken => {
                     self.worker.net().world_mut().close(end);
                     continue;
@@ -197,7 +196,7 @@ impl Play {
         }
     }
 
-    /// Reads an opening to its end, a byte at a time: what follows belongs to the talk.
+    /// Reads an opening byte by byte, because what follows it belongs to the talk.
     fn read_opening(&mut self, end: EndId, header: &mut Vec<u8>) -> Received {
         let preface = if self.kind == Kind::Http2 { 24 } else { 1 };
         loop {
@@ -209,7 +208,7 @@ impl Play {
         }
     }
 
-    /// Which client an opening speaks of.
+    /// The client that an opening identifies.
     fn whose(&mut self, opening: &str) -> Option<usize> {
         match self.kind {
             Kind::Stream => {
@@ -223,18 +222,18 @@ impl Play {
         }
     }
 
-    /// Which server holds this end.
+    /// The place of the server that holds this end.
     pub(crate) fn place(&mut self, end: EndId) -> usize {
         let local = self.worker.net().world().local(end).clone();
         usize::from(local != server_address(0))
     }
 
-    /// A connection that a server has not accepted yet.
+    /// The next connection that a server has not accepted yet.
     fn waiting(&mut self, place: usize) -> Option<EndId> {
         self.worker.net().world_mut().accepted(&server_address(place))
     }
 
-    /// Everybody goes: nothing may be left of anything.
+    /// Closes everything and waits; then nothing may be left.
     pub(crate) fn leave(&mut self) {
         let ends: Vec<EndId> = self
             .clients
@@ -275,9 +274,9 @@ impl Play {
     }
 }
 
-/// Names of servers begin here.
+/// The names of servers begin here.
 pub(crate) const OTHER: usize = 100;
-/// How long everybody waits between two words.
+/// The time between two actions of a side.
 pub(crate) const STEP: Duration = Duration::from_millis(20);
 /// Turns that one step may take.
 const TURNS_A_STEP: usize = 5_000;

@@ -1,4 +1,4 @@
-//! Facts about what a reload leaves behind, and for how long.
+//! Facts about what survives a reload, and for how long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::play::{Kind, Play, Talk};
 use crate::speaker::{Part, Tempo};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// When news of anything has come everywhere.
+/// Long enough for news to reach every part.
 const NEWS: Duration = Duration::from_millis(100);
 
-/// A request of which the answer takes longer than the timeout, and a reload behind it.
+/// A request whose answer takes longer than the timeout, followed by a reload.
 fn reloaded_meanwhile(setup: &Setup) -> (Run, usize) {
     let mut run = Run::quiet(setup);
     let slow = Act { delay: TIMEOUT * 2, ..Act::plain(100) };
@@ -63,7 +63,7 @@ fn a_head_that_is_late_is_let_go_though_its_listener_is_gone() {
     assert_eq!(run.worker.census().sessions, 0);
 }
 
-/// A talk of which each side waits for more than the other says, and a reload in it.
+/// A talk in which each side waits for more than the other says, and a reload during it.
 fn reloaded(kind: Kind) -> Play {
     let net = SimNet::new(1, Faults::none());
     for place in 0..2 {

@@ -1,5 +1,5 @@
-//! Facts about scarcity: which clients go when connections, descriptors or memory run short, and that
-//! all others notice nothing.
+//! Facts about scarcity: which clients are closed when connections, descriptors or memory run
+//! short, and that all others notice nothing.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use switchover::net::sim::{Act, Ask, EndId, Exchange, Manners, Outcome, Received
 use super::common::run::Run;
 use super::common::setup::Setup;
 
-/// Whatever happens within this time of a moment happens at that moment.
+/// Events within this time of a moment count as simultaneous.
 const AT_ONCE: Duration = Duration::from_millis(5);
 /// Long enough for a request and its answer.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// A client that has been served, and is idle.
+/// A client that was served and is idle.
 fn known(run: &mut Run, id: u32) -> EndId {
     let end = run.dial();
     asks(run, end, id);
     end
 }
 
-/// Asks on a connection that is there, and has to be served at once.
+/// Sends a request on an open connection, which must be served at once.
 fn asks(run: &mut Run, end: EndId, id: u32) {
     run.send(end, &format!("GET /x/{id} HTTP/1.1\r\nHost: a\r\n\r\n"));
     run.pass(A_MOMENT);
@@ -29,7 +29,7 @@ fn asks(run: &mut Run, end: EndId, id: u32) {
     assert_eq!(state, Received::Nothing, "client {id}");
 }
 
-/// A new client comes, and has to be served at once.
+/// Connects a new client, which must be served at once.
 fn newcomer(run: &mut Run, id: u32) {
     let client = run.client(vec![Ask::get(id)]);
     run.pass(A_MOMENT);
@@ -50,7 +50,7 @@ fn newcomer(run: &mut Run, id: u32) {
     }
 }
 
-/// A client that has sent so much of a head, and stops there.
+/// A client that has sent this much of a head and then stops.
 fn dawdler(run: &mut Run, bytes: usize) -> EndId {
     let end = run.dial();
     run.send(end, "GET / HTTP/1.1\r\nHost: a\r\n");
@@ -88,7 +88,7 @@ pub(crate) fn out_of_descriptors_known_clients_are_served_at_the_expense_of_idle
     let slow = Act { delay: Duration::from_secs(1), ..Act::plain(10) };
     run.net().set_manners(0, Manners::Always(slow));
     fill_descriptors(&mut run);
-    // One of them finds the idle connection; for all others there is no descriptor.
+    // The idle connection serves one of them; the others find no descriptor.
     for (end, id) in ends[6..].iter().zip(20..) {
         run.send(*end, &format!("GET /x/{id} HTTP/1.1\r\nHost: a\r\n\r\n"));
     }

@@ -1,4 +1,4 @@
-//! Small exchanges of every kind, into which single faults are put: see `every_fault`.
+//! Small exchanges of every kind, into which `every_fault` puts single faults.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use switchover::time::Time;
 
 use super::common::run::polite;
 
-/// One or two clients, and two servers of which the second is a backup.
+/// One or two clients, and two servers, the second of which is a backup.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
     pub(crate) name: &'static str,
     pub(crate) clients: Vec<ClientPlan>,
-    /// How the primary answers; the backup does so plainly.
+    /// How the primary answers; the backup answers plainly.
     pub(crate) act: Act,
-    /// How the primary is from the beginning.
+    /// The initial condition of the primary.
     pub(crate) condition: Condition,
     /// Which segments arrive together.
     pub(crate) coalescing: Coalescing,
@@ -49,7 +49,7 @@ impl Scene {
     }
 }
 
-/// All scenes. What speaks another protocol than HTTP has its place at the end.
+/// All scenes.
 pub(crate) fn scenes() -> Vec<Scene> {
     let get = || vec![Ask::get(1)];
     let method = |method| vec![Ask { method, ..Ask::get(1) }];
@@ -101,5 +101,5 @@ pub(crate) fn scenes() -> Vec<Scene> {
     ]
 }
 
-/// Bytes of a body: every one of them is a place for a fault.
+/// Bytes of a body, each of which is a place for a fault.
 const LENGTH: usize = 40;

@@ -1,30 +1,30 @@
-//! One side of a talk through the proxy, worked by hand: what it says, and what it has heard.
+//! One side of a talk through the proxy, driven by hand: what it says, and what it has heard.
 
 use std::time::Duration;
 
 use switchover::net::sim::{EndId, Received, Rng, SimNet, World};
 use switchover::time::Time;
 
-/// What one side of a talk does.
+/// The script of one side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
-    /// Bytes of its opening that it sends; short of all of them it says nothing else.
+    /// Bytes of its opening that it sends. If it sends less than all, it says nothing else.
     pub(crate) opens: usize,
-    /// Bytes that it hears before it says anything, unless an end or a refusal comes first.
+    /// Bytes that it hears before it speaks, unless an end or a refusal comes first.
     pub(crate) awaits: usize,
     pub(crate) says: usize,
     pub(crate) pause: Option<Pause>,
     pub(crate) leaves: Leaves,
 }
 
-/// How a side leaves.
+/// How a side ends its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaves {
-    /// By its FIN, once all is said.
+    /// With a FIN, once everything is said.
     Finishes,
-    /// By a reset, once so much is said.
+    /// With a reset, after saying this many bytes.
     ResetsAfter(usize),
-    /// By a reset so long after its opening, whether or not that was answered.
+    /// With a reset, this long after its opening, whether or not the opening was answered.
     ResetsUnanswered(Duration),
 }
 
@@ -32,12 +32,12 @@ pub(crate) enum Leaves {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pause {
     pub(crate) of: Doing,
-    /// Bytes before it.
+    /// Bytes before the pause.
     pub(crate) after: usize,
     pub(crate) lasts: Duration,
 }
 
-/// What a side does all the time.
+/// The two activities of a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doing {
     Speaking,
@@ -45,19 +45,19 @@ pub(crate) enum Doing {
 }
 
 impl Part {
-    /// Says so much at once, and then its end.
+    /// Says this many bytes at once, then sends its FIN.
     pub(crate) fn saying(says: usize) -> Part {
         let leaves = Leaves::Finishes;
         Part { opens: usize::MAX, awaits: 0, says, pause: None, leaves }
     }
 }
 
-/// How much everybody does at a time.
+/// How much each side does at a time.
 #[derive(Debug)]
 pub(crate) enum Tempo {
-    /// What chance says.
+    /// Random amounts.
     Random(Rng),
-    /// All that can be done, and the end goes with the last word.
+    /// As much as possible; the FIN goes with the last bytes.
     AtOnce,
 }
 
@@ -69,7 +69,7 @@ impl Tempo {
         }
     }
 
-    /// How much is heard now, if anything is.
+    /// How many bytes are heard now; `None` if the side does not listen.
     fn hearing(&mut self) -> Option<usize> {
         match self {
             Tempo::Random(rng) => rng.one_in(2).then(|| rng.pick(&[1, 100, 100_000])),
@@ -77,7 +77,7 @@ impl Tempo {
         }
     }
 
-    /// Steps until the next client comes.
+    /// Steps until the next client connects.
     pub(crate) fn steps_between(&mut self) -> usize {
         match self {
             Tempo::Random(rng) => rng.within(0..=8),
@@ -86,22 +86,21 @@ impl Tempo {
     }
 }
 
-/// One side at work.
 #[derive(Debug)]
 pub(crate) struct Speaker {
     pub(crate) end: EndId,
     part: Part,
-    /// What it has to say first, and how much of what it hears is not the other's word.
+    /// The unsent rest of its opening. The first `skips` bytes it hears answer an opening.
     opening: Vec<u8>,
     skips: usize,
     said: usize,
     pub(crate) heard: Vec<u8>,
-    /// When its pause is over, once it has begun.
+    /// When its pause ends, once it has begun.
     resumes: Option<Time>,
     finished: bool,
     /// A send failed.
     refused: bool,
-    /// How it ended from the other side: in order, or not.
+    /// How the other side ended: with a FIN or with a break.
     pub(crate) ended: Option<Received>,
 }
 
@@ -157,13 +156,13 @@ impl Speaker {
             let bytes: Vec<u8> = (self.said..self.said + wants).map(|at| byte(name, at)).collect();
             let count = world.send(self.end, &bytes);
             self.said += count;
-            // Then it was the send that was told of the reset.
+            // In this case the send was the call that reported the reset.
             self.refused |= count == 0 && world.is_dead(self.end);
             if matches!(tempo, Tempo::Random(_)) || !self.may_speak(world.now()) {
                 return;
             }
         }
-        // Who finished before the 101 would be taken for one who has left.
+        // A client whose FIN precedes the 101 would be treated as gone.
         if self.said == all && !self.finished && self.heard.len() >= self.skips {
             self.leave(world);
         }
@@ -210,38 +209,39 @@ impl Speaker {
         }
     }
 
-    /// Whether it has come to its long pause, and that is not over.
+    /// Whether it has reached its long pause, and the pause is not over.
     fn is_pausing(&mut self, doing: Doing, done: usize, now: Time) -> bool {
         let Some(pause) = self.part.pause else { return false };
         let reached = pause.of == doing && pause.after == done;
         reached && now < *self.resumes.get_or_insert(now + pause.lasts)
     }
 
-    /// The place that it may go on to, out of `all`: no farther than to a pause to come.
+    /// The number of bytes, out of `all`, that it may reach before a pause.
     fn up_to_pause(&self, doing: Doing, all: usize) -> usize {
         let pause = self.part.pause.filter(|pause| pause.of == doing && self.resumes.is_none());
         pause.map_or(all, |pause| pause.after.min(all))
     }
 
-    /// What it heard of the other side's words.
+    /// What it heard, without the answer to its opening.
     pub(crate) fn words(&self) -> &[u8] {
         self.heard.get(self.skips..).unwrap_or_default()
     }
 
-    /// Whether it was told in HTTP that no server could be reached, as far as its connection lasted.
+    /// Whether it was told in HTTP that no server was reached. A broken connection may end the
+    /// answer early.
     pub(crate) fn was_refused_in_http(&self) -> bool {
         let seen = self.heard.len().min(REFUSAL.len());
         let whole = seen == REFUSAL.len() || (seen > 0 && self.ended == Some(Received::Broken));
         whole && self.heard[..seen] == REFUSAL[..seen]
     }
 
-    /// Whether it knows how its connection ended, and has nothing to do any more.
+    /// Whether it knows how its connection ended, and has nothing left to do.
     pub(crate) fn is_over(&self) -> bool {
         let hears_nothing = self.ended == Some(Received::Broken) || self.refused;
         self.ended.is_some() && (self.finished || hears_nothing)
     }
 
-    /// Whether all it heard is what the other side said, and its end the other side's end.
+    /// Whether it heard only what the other side said, and an orderly end only after all of it.
     pub(crate) fn check(&self, other: usize, part: Part) -> Vec<String> {
         let whole = part.leaves == Leaves::Finishes && self.words().len() == part.says;
         let seems = self.ended == Some(Received::End) && !whole;
@@ -257,10 +257,10 @@ impl Speaker {
     }
 }
 
-/// What every answer begins with that tells of no server.
+/// The start of every answer that reports the lack of a server.
 const REFUSAL: &[u8] = b"HTTP/1.1 50";
 
-/// What stands at a place of what somebody says.
+/// The byte at a place of what the side with this name says.
 fn byte(name: usize, at: usize) -> u8 {
     u8::try_from((at * 7 + at / 251 + name * 31) % 256).expect("below 256")
 }

@@ -1,4 +1,4 @@
-//! Random talks over connections that pass unread, and what must hold of each whatever the network
+//! Random talks over connections that pass unread, and what must hold for each whatever the network
 //! does.
 
 use std::time::Duration;
@@ -24,7 +24,8 @@ pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
     play.complaints
 }
 
-/// A play, and whether the primary's state changes in it: tunnels that follow it are closed then.
+/// A play, and whether the primary's state changes during it, which closes the tunnels that follow
+/// it.
 fn random(seed: u64, show: bool) -> (Play, bool) {
     let mut rng = Rng::new(seed ^ 0x5eed);
     let faults = Faults::random(&mut rng);
@@ -39,7 +40,7 @@ fn random(seed: u64, show: bool) -> (Play, bool) {
     let reach = rng.pick(&[Reach::Listening, Reach::Refusing, Reach::Dark]);
     net.world_mut().set_reach(&server_address(0), reach);
     let kind = rng.pick(&[Kind::Stream, Kind::Stream, Kind::Http2, Kind::Upgrade]);
-    // Chance of their own, so that all else is as it was before there were pauses.
+    // A separate generator, so that pauses do not change the rest of a seed's run.
     let mut pauses = Rng::new(seed ^ 0x5eed_517e);
     let silent = pauses.one_in(3);
     let patience = if silent { IMPATIENT } else { SILENCE };
@@ -65,21 +66,21 @@ fn random(seed: u64, show: bool) -> (Play, bool) {
     (play, reach != Reach::Listening)
 }
 
-/// What must hold of a talk, whatever happened.
+/// Checks what must hold for a talk, whatever happened.
 fn judge(play: &mut Play, talk: usize, restless: bool) {
     let Talk { client: client_part, servers: [server_part, _] } = play.talks[talk];
     let incidents = play.worker.net().world().incidents().to_vec();
     let (client, servers) = (&play.clients[talk], play.servers.get(&talk));
     let servers = servers.map_or(&[][..], Vec::as_slice);
     let mut wrong = Vec::new();
-    // A request whose server broke before its 101 may go to another; what follows may not.
+    // A request whose server broke before its 101 may go to another server; later bytes may not.
     let heard = servers.iter().filter(|it| play.kind != Kind::Upgrade || !it.heard.is_empty());
     let heard = heard.count();
     if heard > 1 {
         wrong.push(format!("{heard} servers heard of it"));
     }
     let troubled = incidents.iter().any(|incident| {
-        // A reset strikes one connection; which one, only the network knows.
+        // A reset strikes one connection, and only the network knows which one.
         matches!(
             incident.kind,
             IncidentKind::Reset
@@ -89,7 +90,7 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
                 | IncidentKind::NoDescriptor
         )
     });
-    // Before its 101 a server that resets has failed, and is out for others.
+    // A server that resets before its 101 has failed, and is out for other talks.
     let fails = |talk: &Talk| talk.servers[0].leaves != Leaves::Finishes;
     let troubled = match play.kind {
         Kind::Stream => troubled,
@@ -98,7 +99,7 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
     };
     let resets = [client_part, server_part].iter().any(|part| part.leaves != Leaves::Finishes);
     let pauses = [client_part, server_part].iter().any(|part| part.pause.is_some());
-    // Who was not carried anywhere may have been told so in HTTP.
+    // A client that no server took may have been told so in HTTP.
     if servers.is_empty() && !client.was_refused_in_http() && !client.heard.is_empty() {
         wrong.push("it heard somebody, but nobody spoke".to_owned());
     }
@@ -127,9 +128,9 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
     }
 }
 
-/// Steps until everything has been said and every timeout but that of silence has passed.
+/// Enough steps to say everything, and for every timeout but that for silence to pass.
 const STEPS: usize = 2_000;
-/// How long nothing may move in a tunnel: longer than all of it lasts, or shorter than a pause.
+/// The timeouts for silent tunnels: longer than the whole run, and shorter than a pause.
 const SILENCE: Duration = Duration::from_secs(60);
 const IMPATIENT: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_secs(6);

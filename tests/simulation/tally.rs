@@ -1,4 +1,4 @@
-//! Counts the runs of an exhaustive mode, and keeps what they complain of.
+//! Counts the runs of an exhaustive test, and collects their complaints.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Notes one run, and what was wrong with it.
+    /// Notes one run and its complaints.
     pub(crate) fn note(&mut self, name: &str, what: &str, complaints: Vec<String>) {
         self.runs += 1;
         let told = complaints.into_iter().map(|complaint| format!("{name}, {what}: {complaint}"));
@@ -17,10 +17,10 @@ impl Tally {
     }
 }
 
-/// Plays all scenes, on two threads.
+/// Plays all scenes on two threads.
 ///
 /// # Panics
-/// When a run complained of anything.
+/// If a run complained.
 pub(crate) fn play_all<S: Sync>(scenes: &[S], every_fault_of: impl Fn(&S, &mut Tally) + Sync) {
     let next = AtomicUsize::new(0);
     let work = || {
@@ -41,7 +41,7 @@ pub(crate) fn play_all<S: Sync>(scenes: &[S], every_fault_of: impl Fn(&S, &mut T
     assert!(failed.is_empty(), "{} in {runs} runs:\n{}", failed.len(), shown.join("\n"));
 }
 
-/// More than any event family has in one small exchange.
+/// More chances than any family of faults has in one small exchange.
 pub(crate) const CHANCES: u32 = 2000;
-/// Failures that are told.
+/// Failures that are printed.
 const SHOWN: usize = 30;

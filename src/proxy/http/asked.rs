@@ -1,4 +1,4 @@
-//! What a request asks for, and the part of the configuration that answers it.
+//! A request, and the part of the configuration that answers it.
 
 use std::sync::Arc;
 
@@ -26,27 +26,27 @@ use crate::time::Time;
 use crate::upstream::group::{At, GroupAt};
 use crate::upstream::retry::{Repeatable, may_resend};
 
-/// A request at its place in a configuration.
+/// A request and its site in a configuration.
 pub struct Asked {
-    /// The configuration that it began with.
+    /// The configuration that the request began with.
     pub config: Arc<Config>,
-    /// Its number.
+    /// The number of that configuration.
     pub generation: u64,
-    /// The place in it.
+    /// The site in it.
     pub site: Site,
     /// The request.
     pub request: Request,
     /// When its first byte came.
     pub started: Time,
-    /// The client's address, where a peer that is trusted names it.
+    /// The client's address from the PROXY header or `real_ip_header`, if the peer is trusted.
     pub remote: Option<Address>,
-    /// The page asked for in place of an error.
+    /// The error page requested in place of an answer.
     pub page: Option<Box<Page>>,
 }
 
 impl Asked {
-    /// Finds the place in the newest configuration that answers a request, or the refusal of one;
-    /// `None` where its listener serves nothing any more.
+    /// Finds the site in the newest configuration for a request or its refusal; `None` if the
+    /// listener no longer serves anything.
     pub fn place<N: Net>(
         request: Request,
         read: Result<(), Refusal>,
@@ -73,7 +73,7 @@ impl Asked {
         Some(asked)
     }
 
-    /// Settings of the location, or of the virtual server outside of all.
+    /// Settings of the location, or of the virtual server if there is no location.
     pub fn settings(&self) -> &LocationSettings {
         settings(&self.config, self.site)
     }
@@ -83,7 +83,7 @@ impl Asked {
         &self.config.virtual_servers[self.site.server.0]
     }
 
-    /// How the location asks servers, if it does.
+    /// The location's `proxy_pass`, if it has one.
     pub fn proxy(&self) -> Option<&ProxyPass> {
         match &location_of(&self.config, self.site)?.action {
             Action::Proxy(proxy) => Some(proxy),
@@ -91,7 +91,7 @@ impl Asked {
         }
     }
 
-    /// The same while a server is asked.
+    /// The location's `proxy_pass`, which it has while a server is asked.
     pub fn pass(&self) -> &ProxyPass {
         self.proxy().expect("servers are asked for such locations only")
     }
@@ -109,13 +109,13 @@ impl Asked {
         }
     }
 
-    /// The `error_page` for a status: a page that is asked for itself has none.
+    /// The `error_page` for a status. A request for an error page has none itself.
     pub fn error_page(&self, status: u16) -> Option<&ErrorPage> {
         let pages = self.page.is_none().then_some(&self.settings().error_pages)?;
         pages.iter().find(|page| page.statuses.contains(&status))
     }
 
-    /// The status for the client where a page takes the place of an error.
+    /// The status sent to the client, which an `error_page` may override.
     pub fn status_shown(&self, status: u16) -> u16 {
         match &self.page {
             None => status,
@@ -127,14 +127,14 @@ impl Asked {
         }
     }
 
-    /// What takes the place of a redirect leads elsewhere itself.
+    /// Forgets the `Location` of the replaced answer, because the page brings its own.
     pub fn forget_location(&mut self) {
         if let Some(page) = &mut self.page {
             page.replaced.location = None;
         }
     }
 
-    /// Finds the address of the client that the request is made for, by the rules of its place.
+    /// Finds the client's address by the rules of the site.
     pub fn find_remote(&mut self, facts: &Facts) {
         let rules = &self.settings().real_ip;
         if !rules.trusted.is_empty() {
@@ -142,7 +142,7 @@ impl Asked {
         }
     }
 
-    /// Whether the request and the settings let the client's connection carry another one.
+    /// Whether the request and the settings allow another request on the client's connection.
     fn keeps_client(&self, facts: &Facts, now: Time) -> bool {
         let settings = self.settings();
         self.request.is_persistent()
@@ -151,7 +151,7 @@ impl Asked {
             && now - facts.accepted < settings.keepalive_time
     }
 
-    /// How the client's connection fares if the request ends well.
+    /// What happens to the client's connection if the request ends well.
     pub fn ending<N: Net>(
         &self,
         upload: &Upload<N>,
@@ -162,7 +162,7 @@ impl Asked {
         if may && !context.servers.draining { Ending::Keep } else { Ending::Linger }
     }
 
-    /// What of the request decides whether it may be repeated.
+    /// The facts that decide whether the request may be repeated.
     pub fn repeatable<N: Net>(&self, upload: &Upload<N>) -> Repeatable {
         Repeatable {
             idempotent: self.request.idempotent,
@@ -171,7 +171,7 @@ impl Asked {
         }
     }
 
-    /// Whether what the current server has got may be sent again, for what follows from an event.
+    /// Whether the bytes that the current server received may be sent again.
     pub fn upload_state<N: Net>(&self, upload: &Upload<N>) -> UploadState {
         match self.proxy() {
             _ if !upload.has_begun() => UploadState::Unsent,
@@ -182,13 +182,13 @@ impl Asked {
         }
     }
 
-    /// How large a response's head may be.
+    /// The limits for a response head.
     pub fn head_limits(&self) -> HeadLimits {
         let limit = self.pass().head_limit;
         HeadLimits { line: limit, total: limit }
     }
 
-    /// What variables stand for now.
+    /// The values of variables at this moment.
     pub fn scope<'a, N: Net>(
         &'a self,
         client: &'a Client<N>,
@@ -227,31 +227,31 @@ impl Asked {
         }
     }
 
-    /// The request in log lines, and what becomes of it if it ends with this status.
+    /// The request as log lines name it, and what happens to it if it ends with this status.
     pub fn words(&self, status: u16) -> (String, String) {
         (self.shown(), format!("gets {status}"))
     }
 
-    /// The request in log lines: nothing in it can end the line.
+    /// The request line for log lines, escaped so that it cannot break the line.
     pub fn shown(&self) -> String {
         let line = self.request.line();
         let shown = line[..line.len().min(SHOWN_OF_LINE)].escape_ascii();
         format!("\"{shown}\"")
     }
 
-    /// A server in log lines, with its group.
+    /// A server and its group as log lines name them.
     pub fn server_words(&self, at: Option<At>) -> String {
         let Some(At { group, server }) = at else { return "a server".to_owned() };
         let group = &self.config.groups[group.id.0];
         format!("upstream \"{}\": {}", group.name, ServerWords(&group.servers[server.0]))
     }
 
-    /// Gives all storage back.
+    /// Returns all storage.
     pub fn release<N: Net>(&mut self, context: &mut Context<N>) {
         context.io.buffers.clear(&mut self.request.head);
         context.places.give(std::mem::take(&mut self.request.places));
     }
 }
 
-/// How much of a request line log lines show.
+/// Bytes of a request line that log lines show.
 const SHOWN_OF_LINE: usize = 200;

@@ -1,4 +1,4 @@
-//! The response on its way to the client: head, body, and the proxy's own answers.
+//! The response on its way to the client: a server's head and body, or the proxy's own answer.
 
 use std::io::Write as _;
 
@@ -23,44 +23,44 @@ use crate::upstream::retry::Failure;
 
 /// The state of the response's direction.
 pub struct Download<N: Net> {
-    /// How far it is.
+    /// The progress of the response.
     phase: Phase,
     /// Bytes from the server.
     flow: Flow<N>,
-    /// Bytes of our own that go before these: heads, answers.
+    /// Our own bytes, sent before those of the flow: heads and answers.
     out: Buffer,
-    /// Whether the client reads what is delivered.
+    /// Whether the client still receives the response.
     audience: Audience,
-    /// The status for the client; 0 before there is one.
+    /// The status for the client; 0 until it is known.
     pub status: u16,
-    /// Bytes the client has got.
+    /// Bytes sent to the client.
     pub sent: u64,
-    /// Bytes of heads among them.
+    /// Bytes of heads among those.
     head_length: u64,
-    /// The head that was sent, if a log line may ask for it.
+    /// A copy of the head that was sent, if variables may read it.
     head_sent: Buffer,
-    /// The head that was received, likewise.
+    /// A copy of the head that was received, if variables may read it.
     head_received: Buffer,
-    /// The client has had its 100.
+    /// Whether the client was sent a 100.
     pub continued: bool,
 }
 
-/// How far a response is.
+/// The progress of a response.
 enum Phase {
-    /// Its head is not whole.
+    /// Its head is incomplete.
     Head(Awaited),
     /// Its body is being passed on.
     Body(Passing),
-    /// The server has nothing more to say.
+    /// The response is complete or cut: nothing more is read from the server.
     Ended,
 }
 
-/// A response that has not begun.
+/// A response whose final head has not been accepted.
 #[derive(Debug, Default)]
 pub struct Awaited {
     /// The search for the end of its head.
     scan: HeadScan,
-    /// Interim responses before it.
+    /// The number of interim responses so far.
     pub interim: u32,
     /// What the server was asked for.
     pub wanted: Wanted,
@@ -72,21 +72,21 @@ pub enum Wanted {
     /// A response.
     #[default]
     Response,
-    /// A change of the protocol, or a response.
+    /// A switch to another protocol, or a response.
     Upgrade,
 }
 
-/// Whether the client reads what is delivered.
+/// Whether the client still receives the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Audience {
     /// It does.
     Present,
-    /// It left, but the server is to finish: what the server says is dropped.
+    /// It left, but the server is to finish: its bytes are dropped.
     Gone,
 }
 
 impl<N: Net> Download<N> {
-    /// No byte of a response yet.
+    /// A response without a byte.
     pub fn new(now: Time) -> Download<N> {
         Download {
             phase: Phase::Head(Awaited::default()),
@@ -102,7 +102,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// How far the response is, for what follows from an event.
+    /// The progress of the response, as [`super::transition`] sees it.
     pub fn state(&self) -> DownloadState {
         match &self.phase {
             Phase::Head(awaited) if awaited.interim == 0 && self.flow.is_empty() => {
@@ -114,7 +114,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// The response, if it has not begun.
+    /// The state of a response whose final head has not been accepted.
     pub fn awaited(&mut self) -> Option<&mut Awaited> {
         match &mut self.phase {
             Phase::Head(awaited) => Some(awaited),
@@ -122,17 +122,17 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// Whether the current server may change the protocol, and has not answered.
+    /// Whether the current server was asked to switch protocols and has not answered.
     pub fn awaits_upgrade(&self) -> bool {
         matches!(&self.phase, Phase::Head(awaited) if awaited.wanted == Wanted::Upgrade)
     }
 
-    /// Whether bytes wait for the client to take them.
+    /// Whether bytes wait to be sent to the client.
     pub fn is_pending(&self) -> bool {
         !self.out.is_empty() || self.flow.is_pending()
     }
 
-    /// Whether the client has got everything there is.
+    /// Whether the client was sent everything.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Ended) && !self.is_pending()
     }
@@ -142,12 +142,12 @@ impl<N: Net> Download<N> {
         self.audience == Audience::Gone
     }
 
-    /// The last time that bytes moved.
+    /// When bytes last moved.
     pub fn since(&self) -> Time {
         self.flow.since
     }
 
-    /// What variables tell of it.
+    /// What variables may read of the response.
     pub fn answered(&self) -> Answered<'_> {
         Answered {
             status: self.status,
@@ -158,30 +158,30 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// Drops from now on what would go to the client.
+    /// Drops everything that would go to the client from now on.
     pub fn drop_audience(&mut self) {
         self.audience = Audience::Gone;
     }
 
-    /// Forgets what a failed attempt brought.
+    /// Discards what a failed attempt brought.
     pub fn start_over(&mut self, pool: &mut BufferPool, now: Time) {
         self.flow.drop_ready(pool);
         self.flow.drop_unread(pool);
         self.phase = Phase::Head(Awaited::default());
-        // What the client was given before and does not take, a 100 perhaps, still counts as its silence.
+        // Bytes that the client does not take, such as an earlier 100, still count as its silence.
         if !self.is_pending() {
             self.flow.since = now;
         }
     }
 
-    /// The server of a new attempt is asked for this.
+    /// Sets what the server of a new attempt is asked for.
     pub fn want(&mut self, wanted: Wanted) {
         if let Phase::Head(awaited) = &mut self.phase {
             awaited.wanted = wanted;
         }
     }
 
-    /// Adds a head for the client, and keeps a copy of it where values may ask for it.
+    /// Adds a head for the client, and keeps a copy if variables may read it.
     pub fn say(&mut self, head: &[u8], seen: Seen, pool: &mut BufferPool) {
         pool.append(&mut self.out, head);
         if seen == Seen::ByValues {
@@ -191,30 +191,30 @@ impl<N: Net> Download<N> {
         self.head_length += head.len() as u64;
     }
 
-    /// Adds the body of an answer of our own, which is whole then.
+    /// Adds the body of our own answer, which completes it.
     pub fn say_body(&mut self, body: &[u8], pool: &mut BufferPool) {
         pool.append(&mut self.out, body);
         self.phase = Phase::Ended;
     }
 
-    /// Keeps a copy of the head that was received, because values may ask for it.
+    /// Keeps a copy of the received head, because variables may read it.
     pub fn keep_received(&mut self, head: &[u8], pool: &mut BufferPool) {
         pool.clear(&mut self.head_received);
         pool.append(&mut self.head_received, head);
     }
 
-    /// Takes out a whole head of this length, with all bytes behind it.
+    /// Takes out the buffer, which begins with a complete head.
     pub fn take_head(&mut self) -> Buffer {
         self.flow.take_buffer()
     }
 
-    /// Puts back what follows a head that was taken out.
+    /// Puts back the bytes after a head that was taken out.
     pub fn put_back(&mut self, rest: Buffer) {
         self.flow.put_back(rest);
     }
 
-    /// The flow for a tunnel: what is in hand of our own goes before what the server has sent,
-    /// whose length is returned.
+    /// The flow for a tunnel: our own pending bytes, then what the server has sent. Also returns
+    /// the length of the latter.
     pub fn take_flow(&mut self, pool: &mut BufferPool, now: Time) -> (Flow<N>, u64) {
         let mut flow = std::mem::replace(&mut self.flow, Flow::new(Buffer::default(), now));
         let received = flow.len() as u64;
@@ -223,7 +223,7 @@ impl<N: Net> Download<N> {
         (flow, received)
     }
 
-    /// Gives all storage back.
+    /// Returns all storage.
     pub fn release(&mut self, io: &mut Io<N>) {
         for buffer in [&mut self.out, &mut self.head_sent, &mut self.head_received] {
             io.buffers.clear(buffer);
@@ -233,7 +233,7 @@ impl<N: Net> Download<N> {
 }
 
 impl<N: Net> Download<N> {
-    /// Reads from the server if there is room, and makes sense of what is in hand.
+    /// Reads from the server if there is room, and interprets the bytes.
     pub fn pump(
         &mut self,
         taker: Taker,
@@ -272,7 +272,7 @@ impl<N: Net> Download<N> {
         };
         match moved {
             Moved::Bytes(count) => {
-                // While the client takes nothing its silence counts, whatever the server says.
+                // While the client takes no bytes, its silence is timed, whatever the server sends.
                 if !self.is_pending() {
                     self.flow.since = io.now;
                 }
@@ -291,7 +291,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// Reads bytes that are to be looked at, if there is room.
+    /// Reads bytes that must be interpreted, if there is room.
     fn read(&mut self, server: &mut Socket<N>, io: &mut Io<N>) -> Result<Moved, Step> {
         let awaited = matches!(self.phase, Phase::Head(_));
         if !server.is_readable() || (!awaited && self.flow.len() >= RELAY_BUFFER) {
@@ -303,8 +303,8 @@ impl<N: Net> Download<N> {
         Ok(self.flow.read(server, RELAY_BUFFER, io))
     }
 
-    /// Moves bytes of the body into a pipe, if so many are still to come that it is worth it.
-    /// `None`: they are to be read.
+    /// Moves bytes of the body into a pipe, if enough are still expected. `None` if they must be
+    /// read.
     fn splice(
         &mut self,
         server: &mut Socket<N>,
@@ -330,7 +330,7 @@ impl<N: Net> Download<N> {
         moved
     }
 
-    /// Makes sense of the bytes in hand.
+    /// Interprets the bytes in the buffer.
     pub fn digest(&mut self, limits: HeadLimits, attempts: &mut AttemptLog) -> Step {
         match &mut self.phase {
             Phase::Head(awaited) => match awaited.scan.end(self.flow.unread(), limits) {
@@ -343,7 +343,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// An interim response was passed on: what follows it is looked at next.
+    /// Continues after an interim response: interprets the bytes that follow it.
     pub fn after_interim(
         &mut self,
         limits: HeadLimits,
@@ -357,7 +357,8 @@ impl<N: Net> Download<N> {
         self.digest(limits, attempts)
     }
 
-    /// The final head has been accepted: the body follows, and what came of it with the head.
+    /// The final head is accepted: passes on the body, beginning with the bytes that came with the
+    /// head.
     pub fn begin(&mut self, passing: Passing, attempts: &mut AttemptLog, io: &mut Io<N>) -> Step {
         let coding = passing.coding;
         self.phase = Phase::Body(passing);
@@ -374,7 +375,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// Finds out which bytes in hand may go to the client.
+    /// Accepts the bytes of the body for the client.
     fn digest_body(&mut self, attempts: &mut AttemptLog) -> Step {
         let Phase::Body(Passing { body, coding, .. }) = &mut self.phase else { return Step::Moved };
         let keep = match coding {
@@ -396,7 +397,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// Puts `count` bytes that were read into a chunk.
+    /// Wraps the `count` bytes that were read in a chunk.
     fn chunk(&mut self, count: usize, attempts: &mut AttemptLog, io: &mut Io<N>) {
         if count == 0 {
             return;
@@ -404,7 +405,7 @@ impl<N: Net> Download<N> {
         attempts.of_body(count);
         let mut line = [0; 20];
         let mut rest = &mut line[..];
-        // 16 digits are enough for any count.
+        // 16 digits fit any count.
         let _ = write!(rest, "{count:x}\r\n");
         let length = 20 - rest.len();
         self.flow.append(&line[..length], &mut io.buffers);
@@ -412,10 +413,10 @@ impl<N: Net> Download<N> {
         self.flow.append(b"\r\n", &mut io.buffers);
     }
 
-    /// The server sent its orderly end.
+    /// Handles the server's FIN.
     fn server_ended(&mut self, taker: Taker, server: &Socket<N>, io: &mut Io<N>) -> Step {
-        // A reset is told only once: a write, or an event, may have been told of it before this
-        // read, which then looks like an orderly end.
+        // A reset is reported only once. If a write or an event reported it, this read looks like
+        // an orderly end.
         let reset = server.is_broken() || matches!(taker, Taker::Broken(_));
         match &self.phase {
             Phase::Body(Passing { body: Body::UntilClose, coding, .. }) if !reset => {
@@ -429,7 +430,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// The response is whole: what it leaves of its server's connection.
+    /// The response is complete. Returns whether the server's connection can be reused.
     pub fn complete(&mut self, pool: &mut BufferPool) -> Left {
         let Phase::Body(passing) = std::mem::replace(&mut self.phase, Phase::Ended) else {
             return Left::Spent;
@@ -439,7 +440,8 @@ impl<N: Net> Download<N> {
         if surplus { Left::Spent } else { passing.leaves }
     }
 
-    /// The response ends before its end: the client gets what is in hand. How it can tell.
+    /// Ends the response early: what was already read still goes to the client. Returns how the
+    /// client can tell.
     pub fn cut(&mut self, pool: &mut BufferPool) -> CutShown {
         self.flow.drop_unread(pool);
         match std::mem::replace(&mut self.phase, Phase::Ended) {
@@ -448,7 +450,7 @@ impl<N: Net> Download<N> {
         }
     }
 
-    /// Writes to the client what may go.
+    /// Writes pending bytes to the client.
     pub fn deliver(&mut self, client: &mut Socket<N>, io: &mut Io<N>) -> Step {
         if !self.is_pending() {
             return Step::Idle;

@@ -1,28 +1,28 @@
-//! What becomes of the client's connection once an exchange is over.
+//! What happens to the client's connection after an exchange.
 
-/// The mildest first. An exchange begins with the first and only ever falls: whatever speaks against
-/// keeping the connection stays true.
+/// Ordered from mildest to harshest. An exchange begins with the mildest and only ever moves down:
+/// a reason not to keep the connection stays valid.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ending {
     /// The client may send its next request.
     Keep,
-    /// It is closed once the client has had a chance to read the answer.
+    /// It is closed after the client has had time to read the answer.
     Linger,
-    /// The same for a request that was refused: not for long.
+    /// As `Linger`, but for a refused request, and only for a short time.
     LingerBriefly,
-    /// It is closed: nothing more is to be said, or the framing shows what is missing.
+    /// It is closed: nothing is left to send, or the framing shows what is missing.
     Close,
-    /// It is reset: the response is not whole, and only that shows it.
+    /// It is reset: the response is incomplete, and only a reset shows that.
     Reset,
-    /// It is reset: the client took or sent nothing for too long.
+    /// It is reset: the client took or sent no bytes for too long.
     TimedOut,
     /// It is closed: the client left.
     ClientLeft,
 }
 
 impl Ending {
-    /// Falls to `other`, unless it is there or lower.
+    /// Moves down to `other`, unless already there or below.
     pub fn fall(&mut self, other: Ending) {
         *self = (*self).max(other);
     }

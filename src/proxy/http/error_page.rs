@@ -1,7 +1,7 @@
-//! `error_page`: where the request goes that takes the place of one that was refused or failed.
+//! `error_page`: finds the request that replaces one that was refused or failed.
 //!
-//! A template and the values in it become a target here. The template alone says where the query
-//! begins, and no value can end the target, leave the path's tree or add an argument to the query.
+//! Expands a template into a target. Only the template starts the query: no value can end the
+//! target, leave the path's tree or add an argument to the query.
 
 use super::asked::Asked;
 use super::own_answer::OwnAnswer;
@@ -11,10 +11,10 @@ use crate::config::model::{ErrorPage, ErrorPageStatus};
 use crate::http::answer::is_redirect;
 use crate::http::target::{escape, escape_argument, escape_query, normalise};
 
-/// Where an `error_page` leads.
+/// The target of an `error_page`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Leads {
-    /// To a page of the same server.
+    /// A page of the same virtual server.
     To {
         /// Its decoded path.
         path: Vec<u8>,
@@ -23,11 +23,11 @@ pub enum Leads {
         /// The status that the client gets.
         tells: ErrorPageStatus,
     },
-    /// To no page: the client gets this answer.
+    /// No page: the client gets this answer.
     Elsewhere(OwnAnswer),
 }
 
-/// Finds out where the `error_page` for a status leads with the values of the moment.
+/// Expands the `error_page` for a status with the current values.
 pub fn leads(asked: &Asked, status: u16, scope: &RequestScope<'_>) -> Leads {
     let plainly = || Leads::Elsewhere(OwnAnswer::page(status, ""));
     let Some(ErrorPage { uri, tells, .. }) = asked.error_page(status) else { return plainly() };
@@ -41,17 +41,17 @@ pub fn leads(asked: &Asked, status: u16, scope: &RequestScope<'_>) -> Leads {
         return Leads::Elsewhere(OwnAnswer::redirect(status, &whole, scope));
     }
     let (path, query) = assemble(uri, |variable, out| scope.value(variable, out));
-    // Values may hold dot segments: the path is brought to the form that locations are chosen by.
+    // Values may contain dot segments: normalise the path, as for choosing a location.
     let (mut escaped, mut normal) = (Vec::new(), Vec::new());
     escape(&path, &mut escaped);
     match normalise(&escaped, false, &mut normal) {
         Ok(()) => Leads::To { path: normal, query, tells: *tells },
-        // A path above the root, or one with a NUL.
+        // The path leads above the root, or contains a NUL.
         Err(_) => plainly(),
     }
 }
 
-/// The path, decoded, and the query, as it is sent.
+/// The decoded path, and the query as it is sent.
 fn assemble(
     template: &Template,
     value: impl Fn(&Variable, &mut Vec<u8>) -> Option<()>,
@@ -70,16 +70,16 @@ fn assemble(
                 None => path.extend_from_slice(text),
             },
             (Part::Text(text), Some(query)) => escape_query(text, query),
-            // The mark that begins a query where there is one: `/page$is_args$args`.
+            // `/page$is_args$args`: `$is_args` starts the query if it is not empty.
             (Part::Variable(Variable::IsArgs), None) => {
                 let mut mark = Vec::new();
                 let _ = value(&Variable::IsArgs, &mut mark);
                 query = (!mark.is_empty()).then(Vec::new);
             }
             (Part::Variable(variable), None) => drop(value(variable, &mut path)),
-            // The client's own query: escaped already, and free of other bytes.
+            // The client's own query is already escaped, and holds no other bytes.
             (Part::Variable(Variable::Args), Some(query)) => drop(value(&Variable::Args, query)),
-            // One argument of it: so is that, but for what some servers end arguments with.
+            // So is an argument of it, except for `;`, at which some servers split arguments.
             (Part::Variable(variable @ Variable::Arg(_)), Some(query)) => {
                 let mut argument = Vec::new();
                 let _ = value(variable, &mut argument);
@@ -106,7 +106,7 @@ mod tests {
     use crate::config::model::Layer;
     use crate::config::model::template::Constants;
 
-    /// The path and the query of a template in which `$uri`, `$args` and so on have this value.
+    /// Checks the path and query of a template in which every variable has this value.
     fn check(template: &str, value: &str, path: &str, query: Option<&str>) {
         let constants = Constants { hostname: "h".into() };
         let template = Template::compile(template, Layer::Http, &constants).unwrap();

@@ -1,10 +1,10 @@
-//! One request and its response, from the head to the last byte: every transition of it.
+//! One request and its response, from the head to the last byte, with all transitions.
 //!
 //! Two directions move independently: the request ([`Upload`]) and the response ([`Download`]).
-//! Between them stands the [`Link`] to the server of the current attempt. The pumps of both report
-//! what they met as a [`Step`]; [`decide`] says what follows from it, and one loop does it: each
-//! transition returns the next [`Turn`]. Nothing of a response reaches the client before its head is whole
-//! and accepted; until then another server may be asked.
+//! Between them is the [`Link`] to the server of the current attempt. The pumps of both report what
+//! they met as a [`Step`]; [`decide`] says what follows, and one loop does it: each transition
+//! returns the next [`Turn`]. No byte of a final response reaches the client before its head is
+//! complete and accepted; until then another server may be asked.
 
 use std::sync::Arc;
 
@@ -43,22 +43,22 @@ use crate::upstream::retry::Failure;
 
 /// One request being served.
 pub struct Exchange<N: Net> {
-    /// What is asked for.
+    /// The request and its site.
     pub asked: Asked,
-    /// Which servers are asked.
+    /// The attempts at servers.
     pub(super) attempts: Attempts,
-    /// The server's side.
+    /// The connection to the server.
     pub(super) link: Link<N>,
-    /// Towards the server.
+    /// The direction to the server.
     pub(super) upload: Upload<N>,
-    /// Towards the client.
+    /// The direction to the client.
     pub(super) download: Download<N>,
-    /// What becomes of the client's connection.
+    /// What happens to the client's connection afterwards.
     pub(super) ending: Ending,
 }
 
 impl<N: Net> Exchange<N> {
-    /// An exchange that has not begun. Takes over what the client has sent behind the head.
+    /// An exchange that has not begun. `upload` holds what the client sent after the head.
     pub fn new(asked: Asked, upload: Upload<N>, now: Time) -> Exchange<N> {
         Exchange {
             asked,
@@ -70,10 +70,10 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Something happened that no pump has met.
+    /// Handles an event that no pump reports.
     ///
     /// # Errors
-    /// It is over.
+    /// The exchange is over.
     pub fn react(
         &mut self,
         event: ExchangeEvent,
@@ -83,8 +83,8 @@ impl<N: Net> Exchange<N> {
         self.turn(Turn::Event(event), client, context)
     }
 
-    /// Acts on what a pump reports. Whether anything moved.
-    #[inline(always)] // several times a round, and hardly ever is there anything to be done
+    /// Acts on the report of a pump. Returns whether anything moved.
+    #[inline(always)] // called several times a round, and rarely has more to do
     pub(super) fn act(
         &mut self,
         step: Step,
@@ -100,8 +100,8 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Does what a transition calls for, and what that calls for, until only bytes are to be moved.
-    /// Each server is tried once, each interim response is counted: it ends.
+    /// Follows transitions until only bytes are left to move. The loop ends because each server is
+    /// tried once and interim responses are limited.
     #[inline(never)]
     pub(super) fn turn(
         &mut self,
@@ -143,7 +143,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Does what the location says.
+    /// Does what the location says: ask servers, or answer.
     fn serve(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
         let config = Arc::clone(&self.asked.config);
         match location_of(&config, self.asked.site).map(|location| &location.action) {
@@ -176,7 +176,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// The request cannot be served.
+    /// Gives up on servers and answers with a refusal.
     fn refuse(&mut self, refusal: Refusal, client: &Client<N>, context: &mut Context<N>) -> Turn {
         self.end_link(Verdict::Abandoned, context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
@@ -188,7 +188,7 @@ impl<N: Net> Exchange<N> {
         Turn::Answer(OwnAnswer::page(refusal.status(), refusal.words()))
     }
 
-    /// Answers, unless a page takes the answer's place.
+    /// Answers, unless an `error_page` replaces the answer.
     fn answer(&self, answer: OwnAnswer) -> Turn {
         if self.asked.error_page(answer.status).is_none() {
             return Turn::Write(answer);
@@ -196,7 +196,7 @@ impl<N: Net> Exchange<N> {
         Turn::Replace(Replaced { location: answer.location, ..Replaced::of(answer.status) })
     }
 
-    /// Writes an answer. It is the response from then on.
+    /// Writes an answer of our own, which becomes the response.
     fn write(&mut self, answer: OwnAnswer, client: &Client<N>, context: &mut Context<N>) -> Turn {
         self.upload.discard(&mut context.io);
         self.ending.fall(self.asked.ending(&self.upload, client, context));
@@ -214,7 +214,7 @@ impl<N: Net> Exchange<N> {
         Turn::Rest
     }
 
-    /// Asks for the page that takes the place of an answer.
+    /// Requests the page that replaces an answer.
     fn replace(
         &mut self,
         replaced: Replaced,
@@ -223,7 +223,7 @@ impl<N: Net> Exchange<N> {
     ) -> Turn {
         let scope = self.scope(client, context);
         let leads = leads(&self.asked, replaced.status, &scope);
-        // If a server is still linked, it gave an answer that only is not wanted.
+        // A server that is still linked has answered properly; only its answer is replaced.
         self.end_link(Verdict::Succeeded, context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
         match leads {
@@ -238,7 +238,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Begins to ask the servers of the location's group.
+    /// Starts asking the servers of the location's group.
     fn ask(&mut self, context: &mut Context<N>) -> Turn {
         let proxy = self.asked.pass();
         if self.asked.request.idempotent || proxy.next.non_idempotent {
@@ -254,7 +254,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Asks a server: on a connection from the pool, or on a new one.
+    /// Starts an attempt, on a pooled connection or a new one.
     fn attempt(&mut self, pick: Pick, client: &Client<N>, context: &mut Context<N>) -> Turn {
         let At { group, server } = pick.at;
         self.attempts.log.begin(group.id, Some(server), context.io.now);
@@ -282,7 +282,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// The connection stands: the head is written for its server, and the body begins anew.
+    /// The connection is open: writes the head for this server, and rewinds the body.
     pub(super) fn open(
         &mut self,
         connection: Connection<N>,
@@ -306,14 +306,14 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Asks the same server again.
+    /// Asks the same server again, on a new connection.
     fn resend(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
         let Some(pick) = self.close_link(context) else { return Turn::Rest };
         self.download.start_over(&mut context.io.buffers, context.io.now);
         self.dial(pick, client, context)
     }
 
-    /// The attempt failed before a byte of a final response reached the client.
+    /// Retries after an attempt that failed before any byte of a final response reached the client.
     fn retry(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
         match self.close_link(context) {
             Some(pick) => self.move_on(pick, failure, context),
@@ -321,7 +321,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Blames the server, and tries elsewhere if that is allowed.
+    /// Blames the server, and asks another one if that is allowed.
     pub(super) fn move_on(
         &mut self,
         pick: Pick,
@@ -338,7 +338,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// A response with a listed status: the next server may do better.
+    /// Asks another server, because the response has a status listed in `proxy_next_upstream`.
     pub(super) fn move_to(&mut self, status: u16, next: Choice, context: &mut Context<N>) -> Turn {
         self.attempts.log.answered(status, context.io.now);
         self.attempts.log.ended(Some(status), context.io.now);
@@ -351,13 +351,13 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// A pooled connection failed, and the request may not be sent again.
+    /// Answers for a pooled connection that failed when the request may not be sent again.
     fn give_up(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
         self.say_failure(failure, &Choice::Exhausted, context);
         Turn::refused(refusal_of(failure))
     }
 
-    /// Tells the operator what happened at the server, and what becomes of the request.
+    /// Logs what happened at the server, and what becomes of the request.
     fn say_failure(&self, failure: Failure, choice: &Choice, context: &mut Context<N>) {
         if let Some(at) = self.link.server() {
             let words = || self.asked.words(failure.status());
@@ -365,7 +365,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// The last byte of the response is in hand: the server may serve others.
+    /// The last byte of the response is read: frees the server for other requests.
     fn complete(&mut self, context: &mut Context<N>) -> Turn {
         let left = self.download.complete(&mut context.io.buffers);
         self.attempts.log.ended(None, context.io.now);
@@ -382,7 +382,7 @@ impl<N: Net> Exchange<N> {
         Turn::Rest
     }
 
-    /// The response ends before its end: the client gets what is in hand, and has to see it.
+    /// Ends the response early. The client gets what was already read, and must see the cut.
     fn cut(&mut self, context: &mut Context<N>) -> Turn {
         context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
             let from = self.asked.server_words(self.link.server());
@@ -397,7 +397,7 @@ impl<N: Net> Exchange<N> {
         Turn::Rest
     }
 
-    /// Takes a whole head: a response that can be passed on begins, or something else happens.
+    /// Parses and judges a complete head, and does what follows.
     fn judge(&mut self, length: usize, client: &Client<N>, context: &mut Context<N>) -> Turn {
         let mut raw = self.download.take_head();
         let mut places = std::mem::take(&mut context.scratch.places);
@@ -439,17 +439,17 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Closes the connection to the server with a verdict, if there is one.
+    /// Closes the connection to the server, if there is one, with a verdict.
     pub(super) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
         if let Some(pick) = self.close_link(context) {
             context.servers.conclude(pick, verdict, &mut context.io);
         }
     }
 
-    /// Closes the connection to the server, which is returned for a verdict.
+    /// Closes the connection to the server, and returns its pick, which still needs a verdict.
     fn close_link(&mut self, context: &mut Context<N>) -> Option<Pick> {
         let (mut socket, pick) = self.link.take()?;
-        // A server that is about to switch would take our end for all that the client has to say.
+        // A server about to switch protocols would take a FIN as the end of the client's data.
         if self.download.awaits_upgrade() {
             socket.reset_on_close();
         }
@@ -465,7 +465,7 @@ impl<N: Net> Exchange<N> {
         self.asked.scope(client, &self.attempts.log, self.download.answered(), context)
     }
 
-    /// The client left: so does the exchange, unless the server is to finish.
+    /// The client left: ends the exchange, unless the server is to finish.
     fn leave(&mut self) -> Turn {
         let ignored = self.asked.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
         if !ignored || !self.upload.is_received() {

@@ -1,4 +1,4 @@
-//! Judges the head of a server's response: passed on, or not, and what follows.
+//! Judges the head of a server's response: whether it is passed on, and what follows.
 
 use super::asked::Asked;
 use super::download::{Download, Wanted};
@@ -18,38 +18,38 @@ use crate::proxy::servers::Seen;
 use crate::upstream::plan::Choice;
 use crate::upstream::retry::Failure;
 
-/// What of an exchange is needed to judge a head.
+/// The parts of an exchange that are needed to judge a head.
 pub struct Judge<'a, N: Net> {
-    /// What is asked for.
+    /// The request and its site.
     pub asked: &'a mut Asked,
-    /// Which servers are asked.
+    /// The attempts at servers.
     pub attempts: &'a mut Attempts,
     /// The request.
     pub upload: &'a Upload<N>,
     /// The response.
     pub download: &'a mut Download<N>,
-    /// What becomes of the client's connection.
+    /// What happens to the client's connection afterwards.
     pub ending: &'a mut Ending,
 }
 
-/// What a response head is.
+/// The judgement on a response head.
 pub enum Judged {
-    /// No response.
+    /// It is no valid response.
     Bad,
-    /// A response before the final one.
+    /// It is an interim response.
     Interim,
-    /// The final one, whose body is passed on like this.
+    /// It is final, and its body is passed on like this.
     Begun(Passing),
-    /// The agreement on another protocol.
+    /// The server switches protocols.
     Upgraded,
-    /// A status for which the next server is asked.
+    /// Because of its status, the next server is asked.
     Moves(u16, Choice),
-    /// A status that a page takes the place of.
+    /// An `error_page` replaces it.
     Replaced(Replaced),
 }
 
 impl<N: Net> Judge<'_, N> {
-    /// Judges a head; what goes to the client of it is said.
+    /// Judges a head, and adds what goes on to the client.
     pub fn head(
         &mut self,
         head: &ResponseHead<'_>,
@@ -102,7 +102,7 @@ impl<N: Net> Judge<'_, N> {
         Judged::Begun(passing)
     }
 
-    /// 1xx: passed on to clients that know it. RFC 9110, section 15.2.
+    /// Passes a 1xx on if the client understands it. RFC 9110, section 15.2.
     fn interim(
         &mut self,
         head: &ResponseHead<'_>,
@@ -118,7 +118,7 @@ impl<N: Net> Judge<'_, N> {
         }
         let upgrade = head.fields.values(Known::Upgrade).next();
         if head.status == 101 {
-            // The server may change the protocol if it was asked to, and has heard all of the request.
+            // The server may switch only if it was asked to, and only after the whole request.
             if wanted == Wanted::Response || !self.upload.is_sent() || upgrade.is_none() {
                 return Judged::Bad;
             }
@@ -137,12 +137,12 @@ impl<N: Net> Judge<'_, N> {
         Judged::Interim
     }
 
-    /// Sends the head that was written, and keeps a copy of it where values may ask for it.
+    /// Adds the written head for the client, and keeps a copy if variables may read it.
     fn say(&mut self, seen: Seen, context: &mut Context<N>) {
         self.download.say(&context.scratch.head, seen, &mut context.io.buffers);
         context.scratch.clear_head();
     }
 }
 
-/// Interim responses that one exchange may bring.
+/// Interim responses that one exchange may have.
 const MAX_INTERIM: u32 = 64;

@@ -1,5 +1,5 @@
-//! A connection on which everything is said: what the client still sends is dropped, so that the
-//! answer is not destroyed by a reset. RFC 9112, section 9.6.
+//! A client's connection after the last answer. Bytes that still arrive are dropped, because a
+//! reset could destroy the answer before it is read. RFC 9112, section 9.6.
 
 use std::time::Duration;
 
@@ -9,18 +9,19 @@ use crate::time::Time;
 use crate::transport::io::Io;
 use crate::transport::socket::{Moved, Socket};
 
-/// Waits for the client to notice.
+/// Waits for the client to close.
 #[derive(Clone, Copy, Debug)]
 pub struct Linger {
     until: Time,
-    /// The moment by which something has to have come, or the client to have gone.
+    /// When the client must have sent something or closed.
     pub deadline: Time,
-    /// How long it may be silent, counted from zero: half as large as a duration.
+    /// How long the client may be silent, as a time since zero: `Time` is half as large as
+    /// `Duration`.
     timeout: Time,
 }
 
 impl Linger {
-    /// Ends our side of the connection; the client may go on for `time`, and be silent for `timeout`.
+    /// Ends our side. The client may go on for `time` in total, and be silent for `timeout`.
     pub fn begin<N: Net>(
         time: Duration,
         timeout: Duration,
@@ -32,7 +33,7 @@ impl Linger {
         Linger { until, deadline: until.min(now + timeout), timeout: Time::ZERO + timeout }
     }
 
-    /// Drops what has come.
+    /// Reads and drops what has arrived.
     pub fn run<N: Net>(&mut self, client: &mut Socket<N>, io: &mut Io<N>) -> Next {
         io.scratch.resize(SIZE, 0);
         for _ in 0..READS {
@@ -50,5 +51,5 @@ impl Linger {
 
 /// Bytes read at a time.
 const SIZE: usize = 16 << 10;
-/// Reads before the others get a turn.
+/// Reads before other sessions get a turn.
 const READS: usize = 8;

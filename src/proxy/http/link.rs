@@ -9,7 +9,7 @@ use crate::upstream::group::{At, Pick};
 
 /// The connection to a server.
 pub enum Link<N: Net> {
-    /// There is none: before the first attempt, or when nothing more is wanted from a server.
+    /// There is none: no attempt has begun, or the server is no longer needed.
     None,
     /// It is being made.
     Connecting {
@@ -24,33 +24,33 @@ pub enum Link<N: Net> {
         connection: Connection<N>,
         /// Its server.
         pick: Pick,
-        /// Where it came from.
+        /// Whether it is new or pooled.
         origin: Origin,
-        /// Where it goes after a whole response, as far as the request is concerned.
+        /// What follows a complete response, as far as the request decides it.
         afterwards: Afterwards,
     },
 }
 
-/// Where a connection came from.
+/// Whether a connection is new or pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// It was made for this request.
     Made,
-    /// It idled in the pool: the server may have closed it as it was taken.
+    /// It was idle in the pool: the server may have closed it just as it was taken.
     Pool,
 }
 
-/// Where a connection goes.
+/// What happens to a connection after a complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
-    /// To the pool.
+    /// It returns to the pool.
     Pool,
-    /// Nowhere: it was asked to end.
+    /// It is closed, as the request asked.
     Close,
 }
 
 impl<N: Net> Link<N> {
-    /// What it is, for what follows from an event.
+    /// Its state, as [`super::transition`] sees it.
     pub fn state(&self) -> LinkState {
         match self {
             Link::None => LinkState::None,
@@ -69,7 +69,7 @@ impl<N: Net> Link<N> {
         }
     }
 
-    /// Whether it is open and a read may give something.
+    /// Whether it is open and may be read.
     pub fn is_readable(&self) -> bool {
         match self {
             Link::Open { connection, .. } => connection.socket.is_readable(),
@@ -85,8 +85,7 @@ impl<N: Net> Link<N> {
         }
     }
 
-    /// Whether it is a connection from the pool on which something has happened since: it is no
-    /// better than one that was closed while it idled.
+    /// Whether it came from the pool and has had an event since: it counts as closed while idle.
     pub fn is_spoilt(&self) -> bool {
         match self {
             Link::Open { connection, origin: Origin::Pool, .. } => {
@@ -96,7 +95,7 @@ impl<N: Net> Link<N> {
         }
     }
 
-    /// Takes the connection out, whatever its state.
+    /// Takes out the socket and the pick, in any state.
     pub fn take(&mut self) -> Option<(Socket<N>, Pick)> {
         match std::mem::replace(self, Link::None) {
             Link::None => None,

@@ -1,4 +1,4 @@
-//! Answers of the proxy's own.
+//! Answers that the proxy itself gives.
 
 use super::ending::Ending;
 use super::response_head::Final;
@@ -17,25 +17,25 @@ use crate::proxy::servers::Seen;
 pub struct OwnAnswer {
     /// Its status.
     pub status: u16,
-    /// Its `Location`: of a redirect.
+    /// Its `Location`, if it is a redirect.
     pub location: Option<Vec<u8>>,
     /// Its body.
     pub body: Vec<u8>,
 }
 
-/// What a `return` comes to.
+/// What a `return` directive leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Returned {
     /// This answer, whatever `error_page` says.
     Answer(OwnAnswer),
     /// This answer, unless `error_page` has another one for its status.
     Error(OwnAnswer),
-    /// The end of the connection, without an answer.
+    /// The connection is closed without an answer.
     Silence,
 }
 
 impl OwnAnswer {
-    /// A small page that says a status, and why.
+    /// A small page that states a status and the reason.
     pub fn page(status: u16, why: &str) -> OwnAnswer {
         let mut body = Vec::new();
         page(status, why, &mut body);
@@ -52,7 +52,7 @@ impl OwnAnswer {
         OwnAnswer { location: Some(location), ..OwnAnswer::page(status, "") }
     }
 
-    /// What `return` says; the client gets `shown` where that is not an error of its own.
+    /// Evaluates `return`. An answer that is no error has the status `shown`.
     pub fn returned(answer: &Return, shown: u16, scope: &RequestScope<'_>) -> Returned {
         let status = answer.status;
         let mut body = Vec::new();
@@ -68,7 +68,7 @@ impl OwnAnswer {
         Returned::Answer(OwnAnswer { status: shown, location: None, body })
     }
 
-    /// Writes its head into [`Scratch::head`], which is empty.
+    /// Writes the head into [`Scratch::head`], which must be empty.
     pub fn write_head(
         &self,
         scope: RequestScope<'_>,
@@ -99,11 +99,11 @@ impl OwnAnswer {
         scratch.own = own;
     }
 
-    /// The body as it goes out: none for `HEAD` and for statuses that have none.
+    /// The body to send: empty for `HEAD`, and for statuses without a body.
     pub fn body(&self, is_head: bool) -> &[u8] {
         if is_head || is_bodiless(self.status) { &[] } else { &self.body }
     }
 }
 
-/// `return 444`: nginx's number for closing without an answer.
+/// `return 444`: nginx's status for closing without an answer.
 const CLOSE_SILENTLY: u16 = 444;

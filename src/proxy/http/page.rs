@@ -1,21 +1,21 @@
-//! The page that is asked for in place of an answer.
+//! The page requested in place of an answer.
 
 use crate::config::model::ErrorPageStatus;
 
-/// A page that takes the place of an error.
+/// A page that replaces an answer.
 #[derive(Debug)]
 pub struct Page {
     /// Its path, decoded and normalised.
     pub path: Vec<u8>,
-    /// Its query, without the `?`, as it is sent.
+    /// Its query as it is sent, without the `?`.
     pub query: Option<Vec<u8>>,
-    /// What it replaces.
+    /// The answer that it replaces.
     pub replaced: Replaced,
-    /// The status that the client gets instead.
+    /// Which status the client gets.
     pub tells: ErrorPageStatus,
 }
 
-/// What the client gets all the same of an answer that a page takes the place of.
+/// The parts of a replaced answer that still reach the client.
 #[derive(Debug)]
 pub struct Replaced {
     /// Its status.
@@ -27,7 +27,7 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// An answer of which nothing but the status is left.
+    /// A replaced answer of which only the status is kept.
     pub fn of(status: u16) -> Replaced {
         Replaced { status, challenges: Vec::new(), location: None }
     }

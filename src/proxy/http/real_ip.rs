@@ -1,4 +1,4 @@
-//! Whom a request is made for, where its sender may say so: `set_real_ip_from`.
+//! `set_real_ip_from`: the client that a trusted peer names as the source of a request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,7 +22,7 @@ pub fn remote(rules: &RealIp, request: &Request, facts: &Facts) -> Option<Addres
     }
 }
 
-/// The same for a connection that is passed on without being read: only its PROXY header can tell.
+/// The same for a connection that passes unread: only its PROXY header can name the client.
 pub fn remote_unread(rules: &RealIp, facts: &Facts) -> Option<Address> {
     match rules.source {
         RealIpSource::ProxyProtocol if is_trusted(&rules.trusted, &facts.peer) => proxied(facts),
@@ -35,8 +35,8 @@ pub fn proxied(facts: &Facts) -> Option<Address> {
     facts.proxied.as_ref().map(|proxied| Address::Inet(proxied.source))
 }
 
-/// The last address of a list; if all trusted ones are to be passed over, the last of the others,
-/// or the first. What is no address ends the search.
+/// The last address of a list. With `real_ip_recursive`, the last address that is not trusted, or
+/// else the first. A word that is no address ends the search.
 fn from_list(list: &[u8], rules: &RealIp) -> Option<Address> {
     let mut found = None;
     for word in list.rsplit(|&byte| byte == b',') {
@@ -54,14 +54,14 @@ fn from_list(list: &[u8], rules: &RealIp) -> Option<Address> {
     found
 }
 
-/// An address with or without a port, which is 0 then.
+/// Parses an address whose port may be missing, which then is 0.
 fn parse(word: &str) -> Option<SocketAddr> {
     let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
     let ip = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
     ip.or_else(|_| word.parse()).ok()
 }
 
-/// Whether a peer may say for which client it speaks.
+/// Whether a peer is trusted to name its client.
 pub fn is_trusted(trusted: &[Trusted], address: &Address) -> bool {
     trusted.iter().any(|trusted| trusted.covers(address))
 }

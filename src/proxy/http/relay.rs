@@ -1,5 +1,5 @@
-//! The relay of one exchange: how it begins and ends, each direction tried once a round, and the
-//! deadline of whatever is waited for. What follows from what is met stands in [`super::exchange`].
+//! The relay of one exchange: its beginning and end, one round through both directions, and its
+//! deadlines. What a step leads to is in [`super::exchange`].
 
 use std::sync::Arc;
 
@@ -29,27 +29,27 @@ use crate::transport::tunnel::{Direction, Tunnel};
 use crate::upstream::group::{Pick, Verdict};
 use crate::upstream::retry::Failure;
 
-/// What an exchange is when both sides have agreed on another protocol.
+/// An exchange after both sides have agreed on another protocol.
 pub struct Upgraded<N: Net> {
     /// The request.
     pub asked: Asked,
-    /// What was sent of the response.
+    /// The response sent so far.
     pub download: Download<N>,
-    /// What was tried.
+    /// The attempts so far.
     pub attempts: Attempts,
     /// The connection to the server.
     pub connection: Connection<N>,
-    /// The server.
+    /// The server, still without a verdict.
     pub pick: Pick,
-    /// What passes from now on.
+    /// The tunnel between both sides.
     pub tunnel: Tunnel<N>,
 }
 
 impl<N: Net> Exchange<N> {
-    /// Takes on the request, or the refusal of it.
+    /// Begins with the request, or with its refusal.
     ///
     /// # Errors
-    /// It is over already.
+    /// The exchange is already over.
     pub fn begin(
         &mut self,
         read: Result<(), Refusal>,
@@ -63,7 +63,7 @@ impl<N: Net> Exchange<N> {
         self.turn(turn, client, context)
     }
 
-    /// The place in the configuration: what answers, and by which rules.
+    /// Finds the location, and applies its rules to the request.
     fn enter(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Turn {
         let config = Arc::clone(&self.asked.config);
         let server = &config.virtual_servers[self.asked.site.server.0];
@@ -88,10 +88,10 @@ impl<N: Net> Exchange<N> {
         Turn::Serve
     }
 
-    /// Tries each direction once. Whether anything moved.
+    /// Tries each direction once. Returns whether anything moved.
     ///
     /// # Errors
-    /// It is over.
+    /// The exchange is over.
     pub fn round(
         &mut self,
         client: &mut Client<N>,
@@ -113,8 +113,8 @@ impl<N: Net> Exchange<N> {
         Ok(moved)
     }
 
-    /// Finds out whether a client that is said to have left has done so: its late answer must
-    /// reach no other client, and the server should not go on for nothing.
+    /// Finds out whether a client with a pending FIN has left. Then its late answer must not reach
+    /// another client, and the server need not go on.
     fn look_for_client(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Step {
         if self.download.is_client_gone() {
             return Step::Idle;
@@ -122,7 +122,7 @@ impl<N: Net> Exchange<N> {
         if client.socket.is_broken() {
             return Step::ClientGone;
         }
-        // A refusal is told to the end: what was refused had come before the client's end did.
+        // A refusal is sent completely: the refused bytes came before the client's FIN.
         let is_refusal = self.ending == Ending::LingerBriefly;
         if !client.socket.is_ending() || !self.upload.is_received() || is_refusal {
             return Step::Idle;
@@ -133,7 +133,7 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Looks after a connect under way.
+    /// Polls a connect under way.
     fn connect(&mut self, client: &Client<N>, context: &mut Context<N>) -> Step {
         let Link::Connecting { dial, .. } = &mut self.link else { return Step::Idle };
         match dial.poll(context.io.now) {
@@ -149,7 +149,7 @@ impl<N: Net> Exchange<N> {
         Step::Moved
     }
 
-    /// Moves the request towards the server.
+    /// Moves the request to the server.
     fn send(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Step {
         if self.upload.is_over() {
             return Step::Idle;
@@ -174,7 +174,7 @@ impl<N: Net> Exchange<N> {
         self.download.pump(taker, limits, server, attempts, &mut context.io)
     }
 
-    /// How a response that has been delivered leaves the client's connection.
+    /// What happens to the client's connection after the response is delivered.
     fn delivered(&mut self, context: &mut Context<N>) -> Ending {
         self.end_link(Verdict::Abandoned, context);
         if !self.upload.is_received() || context.servers.draining {
@@ -189,18 +189,18 @@ impl<N: Net> Exchange<N> {
         self.ending
     }
 
-    /// The moment by which something has to have happened.
+    /// When something must have happened at the latest.
     pub fn deadline(&self) -> Time {
         self.waits().map(|(deadline, _)| deadline).min().unwrap_or(Time::NEVER)
     }
 
-    /// What has happened if the deadline has passed.
+    /// The event to handle if the deadline has passed.
     pub fn expired(&self, now: Time) -> Option<ExchangeEvent> {
         let first = self.waits().min_by_key(|&(deadline, _)| deadline);
         first.filter(|&(deadline, _)| deadline <= now).map(|(_, event)| event)
     }
 
-    /// What is waited for: when it is too late, and what has happened then.
+    /// The deadlines that apply, each with the event that follows if it passes.
     fn waits(&self) -> impl Iterator<Item = (Time, ExchangeEvent)> {
         [self.wait_of_link(), self.wait_of_client()].into_iter().flatten()
     }
@@ -214,7 +214,7 @@ impl<N: Net> Exchange<N> {
                 Some((dial.deadline(), ExchangeEvent::Failed(Failure::ConnectTimedOut)))
             }
             Link::Open { .. } if self.upload.is_over() => {
-                // While the client takes nothing, the server is not asked for more.
+                // While the client takes no bytes, the server is not read, so it is not timed.
                 let since = self.download.since().max(since);
                 let event = ExchangeEvent::Failed(Failure::ReadTimedOut);
                 (!self.download.is_pending()).then_some((since + proxy.read_timeout, event))
@@ -234,7 +234,7 @@ impl<N: Net> Exchange<N> {
         self.download.is_pending().then_some((deadline, ExchangeEvent::ClientStalled))
     }
 
-    /// Whether the connect under way goes to a server that is out now.
+    /// Whether it is connecting to a server that is now out.
     pub fn is_moved_by(&self, news: &News) -> bool {
         match (&self.link, news) {
             (Link::Connecting { pick, .. }, News::Out(at)) => pick.at == *at,
@@ -252,8 +252,8 @@ impl<N: Net> Exchange<N> {
         self.link.note(event);
     }
 
-    /// Takes it apart once both sides have agreed on another protocol: bytes pass unread from now
-    /// on, behind what is in hand.
+    /// Turns an exchange into a tunnel, after both sides agreed on another protocol. Buffered bytes
+    /// go first.
     pub fn upgrade(mut self, context: &mut Context<N>) -> Upgraded<N> {
         let link = std::mem::replace(&mut self.link, Link::None);
         let Link::Open { connection, mut pick, .. } = link else {
@@ -265,7 +265,7 @@ impl<N: Net> Exchange<N> {
         self.upload.release(io);
         let (down, received) = self.download.take_flow(&mut io.buffers, now);
         let up = Direction::new(up);
-        // What came with the server's agreement was counted when it was read.
+        // The bytes after the server's head were counted as received when they were read.
         self.attempts.log.of_body(received as usize);
         let down = Direction::behind(down, 0);
         let tunnel = Tunnel::new(up, down, RELAY_BUFFER, HalfClose::Passed, now);
@@ -273,8 +273,8 @@ impl<N: Net> Exchange<N> {
         Upgraded { asked, download, attempts, connection, pick, tunnel }
     }
 
-    /// Writes the log lines and gives everything back that is not the exchange's own; the client
-    /// gets back what it has sent.
+    /// Writes the log lines and returns all borrowed storage. The client gets its unused input
+    /// back.
     pub fn finish(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
         self.end_link(Verdict::Abandoned, context);
         self.attempts.log.ended(None, context.io.now);
@@ -288,5 +288,5 @@ impl<N: Net> Exchange<N> {
     }
 }
 
-/// The status in log lines for a client that left before there was one. nginx's number.
+/// The status in log lines if the client left before there was one. nginx's number.
 const CLIENT_LEFT: u16 = 499;

@@ -1,4 +1,4 @@
-//! A request as the proxy understands it: its head, checked, with the places of what matters.
+//! A request whose head was checked, with the places of its important parts.
 
 use crate::buffer::Buffer;
 use crate::http::connection::Options;
@@ -9,40 +9,40 @@ use crate::http::refusal::Refusal;
 use crate::http::target::{Target, TargetError, host_and_port, is_host};
 use crate::upstream::retry::is_idempotent;
 
-/// A request. Spans are of its head's bytes.
+/// A request. Spans refer to the bytes of its head.
 #[derive(Debug)]
 pub struct Request {
-    /// The head as received; of a head that was refused, as much as is known.
+    /// The head as received. Of a refused head, possibly only the first line.
     pub head: Buffer,
-    /// Where its fields stand.
+    /// The places of its fields.
     pub places: Vec<Place>,
     /// The method.
     pub method: HeadSpan,
-    /// The target as received; empty where it is none.
+    /// The target as received; empty if invalid.
     pub target: HeadSpan,
-    /// Its path and query, as it is sent on.
+    /// Path and query as received.
     pub path: HeadSpan,
-    /// What is sent on before `path`: see [`Target::missing`].
+    /// The prefix that `path` needs when sent on: see [`Target::missing`].
     pub missing: &'static [u8],
-    /// Where the host with its port stands: in the target, else in `Host`.
+    /// The host with its port: from the target, or else from `Host`.
     pub authority: Option<HeadSpan>,
     /// The version.
     pub version: Version,
-    /// What `Connection` says.
+    /// The options in `Connection`.
     pub options: Options,
     /// Where the body ends.
     pub framing: Framing,
-    /// It is a `HEAD`: the answer has no body.
+    /// Whether it is a `HEAD`, whose response has no body.
     pub is_head: bool,
-    /// Doing it twice is doing it once.
+    /// Whether repeating it does no harm.
     pub idempotent: bool,
-    /// The client waits for a 100 before it sends the body.
+    /// Whether the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
-    /// The protocol that it asks to upgrade to.
+    /// The protocol it asks to switch to.
     pub upgrade: Option<HeadSpan>,
 }
 
-/// Where a part of a head stands in it. No head is so long that it would not fit.
+/// The place of a part of a head. `u32` is enough for every head within the limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadSpan {
     start: u32,
@@ -50,15 +50,15 @@ pub struct HeadSpan {
 }
 
 impl Request {
-    /// Reads a whole head; `places` is storage for the places of its fields. A request that is
-    /// refused has what is known of it, because log lines tell of it too.
+    /// Reads a complete head, using `places` as storage for the places of its fields. A refused
+    /// request keeps what is known about it, for the log lines.
     pub fn read(head: Buffer, places: Vec<Place>) -> (Request, Result<(), Refusal>) {
         let mut request = Request::of_line(head, places);
         let read = request.interpret();
         (request, read)
     }
 
-    /// A request of which no more than its first line is known.
+    /// A request of which only the first line is known, at most.
     pub fn unread(line: Buffer) -> Request {
         Request::of_line(line, Vec::new())
     }
@@ -113,7 +113,7 @@ impl Request {
         Ok(())
     }
 
-    /// The fields; none of a head that was refused.
+    /// The fields; empty if the head was refused as malformed.
     pub fn fields(&self) -> Fields<'_> {
         Fields::new(self.head.bytes(), &self.places)
     }
@@ -123,19 +123,19 @@ impl Request {
         &self.head.bytes()[span.start as usize..span.end as usize]
     }
 
-    /// Appends the values of all lines of the field `name`, `between` between them; `None` if there
-    /// is no such field. A name with underscores is another name.
+    /// Appends the values of all lines of the field `name`, separated by `between`; `None` if there
+    /// is no such field. `_` and `-` are different in names.
     pub fn field(&self, name: &str, between: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let is_meant = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
         self.fields().join(is_meant, between, out)
     }
 
-    /// The host with its port, as received: the target's where it names one, else that of `Host`.
+    /// The host with its port, as received: from the target, or else from `Host`.
     pub fn authority(&self) -> Option<&[u8]> {
         self.authority.map(|span| self.at(span))
     }
 
-    /// The host without its port, as received; none where it is missing or empty.
+    /// The host without its port, as received; `None` if missing or empty.
     pub fn host(&self) -> Option<&[u8]> {
         let (host, _) = host_and_port(self.authority()?);
         let host = host.strip_suffix(b".").unwrap_or(host);
@@ -153,13 +153,13 @@ impl Request {
         &bytes[..memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len())]
     }
 
-    /// Whether the client means to go on after this request.
+    /// Whether the client wants to keep its connection open.
     pub fn is_persistent(&self) -> bool {
         self.options.persistent(self.version)
     }
 }
 
-/// What a well-formed head means.
+/// The parts of a well-formed head, interpreted.
 struct Details {
     authority: Option<HeadSpan>,
     options: Options,
@@ -195,7 +195,7 @@ impl Details {
     }
 }
 
-/// The only `Host`. RFC 9112, section 3.2: missing in HTTP/1.1, doubled or invalid is an error.
+/// The only `Host`. An error if missing in HTTP/1.1, repeated or invalid: RFC 9112, section 3.2.
 fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     let mut hosts = head.fields.values(Known::Host);
     match (hosts.next(), hosts.next()) {
@@ -207,7 +207,7 @@ fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     }
 }
 
-/// HTTP/1.0 knows no expectations; HTTP/1.1 knows one, on each of its lines.
+/// HTTP/1.0 has no expectations. In HTTP/1.1, each line must be `100-continue`.
 fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
     if head.version == Version::Http10 {
         return Ok(false);
@@ -221,7 +221,7 @@ fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
     }
 }
 
-/// Where in `whole` its part `part` stands.
+/// The place of `part` in `whole`, of which it is a slice.
 fn span(whole: &[u8], part: &[u8]) -> HeadSpan {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     assert!(start + part.len() <= whole.len(), "a part lies inside of the whole");
@@ -256,7 +256,7 @@ mod tests {
         assert!(request.idempotent && request.is_persistent());
     }
 
-    /// Found by the fuzz target `rewrite`: the `*` stood nowhere in the head.
+    /// The `*` is sent on, although the head does not contain it.
     #[test]
     fn options_of_a_whole_server_asks_for_an_asterisk() {
         let (request, refused) = read("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -1,4 +1,4 @@
-//! The request's head as the server of the current attempt gets it.
+//! The request's head as it is sent to the server of the current attempt.
 
 use super::download::Wanted;
 use super::link::Afterwards;
@@ -13,18 +13,18 @@ use crate::http::rewrite::{Persistence, RequestOut, SetFields};
 use crate::http::target::{escape, escape_argument, normalise};
 use crate::proxy::context::Scratch;
 
-/// What a head that was written asks for.
+/// What follows from a written head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Of the server.
+    /// What the server is asked for.
     pub wanted: Wanted,
-    /// Of the connection.
+    /// What happens to the connection after a complete response.
     pub afterwards: Afterwards,
-    /// A client that waits for a 100 is given one by the proxy, because the server is not asked.
+    /// Whether the proxy sends a 100 itself: the client waits for one, and the server is not asked.
     pub continues: bool,
 }
 
-/// Writes the head into [`Scratch::head`], which is empty.
+/// Writes the head into [`Scratch::head`], which must be empty.
 pub fn write(proxy: &ProxyPass, scope: &RequestScope<'_>, scratch: &mut Scratch) -> Written {
     let Scratch { head: out, set, text: target, .. } = scratch;
     let (request, page) = (scope.request, scope.page);
@@ -35,7 +35,7 @@ pub fn write(proxy: &ProxyPass, scope: &RequestScope<'_>, scratch: &mut Scratch)
     target.clear();
     write_target(proxy, scope, target);
     let wish = Wish::of(set);
-    // A page in place of an error gets no body, so no client waits to send one.
+    // The request for an error page has no body, so the client does not wait to send one.
     let waits = request.expects_continue && page.is_none();
     let expect = waits
         && proxy.version == ProxyVersion::Http11
@@ -80,7 +80,7 @@ fn method<'a>(scope: &'a RequestScope<'_>) -> &'a [u8] {
     }
 }
 
-/// The target to ask for: the client's own bytes, unless `proxy_pass` has a URI.
+/// Writes the target: the client's own bytes, unless `proxy_pass` has a URI.
 fn write_target(proxy: &ProxyPass, scope: &RequestScope<'_>, out: &mut Vec<u8>) {
     let (path, query) = match scope.page {
         Some(page) => (&page.path[..], page.query.as_deref()),
@@ -94,11 +94,11 @@ fn write_target(proxy: &ProxyPass, scope: &RequestScope<'_>, out: &mut Vec<u8>) 
             let path = if path.is_empty() { b"/" } else { path };
             match scope.page {
                 Some(page) => plain.extend_from_slice(&page.path),
-                // It was normalised once to find the location, so it can be.
+                // Normalising it to find the location succeeded, so it succeeds here.
                 None => drop(normalise(path, scope.limits().merge_slashes, &mut plain)),
             }
             let rest = plain.get(prefix.len()..).unwrap_or_default();
-            // Behind a query the rest of the path is the end of an argument.
+            // If the URI has a query, the rest of the path ends an argument.
             if uri.contains(&b'?') {
                 escape_argument(rest, out);
             } else {
@@ -117,7 +117,7 @@ fn write_target(proxy: &ProxyPass, scope: &RequestScope<'_>, out: &mut Vec<u8>) 
     }
 }
 
-/// What `proxy_set_header Connection` asks for.
+/// What `proxy_set_header Connection` and `Upgrade` ask for.
 struct Wish {
     close: bool,
     upgrade: bool,

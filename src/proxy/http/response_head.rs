@@ -1,4 +1,4 @@
-//! A response's head: what it means, and how the client gets it.
+//! A response's head: how its body is relayed, and what the client receives.
 
 use std::time::Duration;
 
@@ -18,46 +18,46 @@ use crate::proxy::servers::Seen;
 /// A response whose body is being passed on.
 #[derive(Debug)]
 pub struct Passing {
-    /// What is still to come.
+    /// The rest of the body.
     pub body: Body,
     /// How it is passed on.
     pub coding: Coding,
-    /// How the client can tell that it is not whole.
+    /// How the client can tell that the response is incomplete.
     pub cut: CutShown,
-    /// What a whole one leaves of the server's connection.
+    /// What a complete response leaves of the server's connection.
     pub leaves: Left,
 }
 
-/// How a client can tell that a response is not whole.
+/// How a client can tell that a response is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutShown {
-    /// By its framing, whatever ends the connection.
+    /// By its framing, however the connection ends.
     ByFraming,
-    /// By a reset alone.
+    /// Only by a reset.
     ByReset,
 }
 
-/// What a whole response leaves of its server's connection.
+/// What a complete response leaves of the server's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// It can carry another request.
+    /// The connection can carry another request.
     Clean,
-    /// It is closed, or bytes are left on it.
+    /// The connection is closed, or carries surplus bytes.
     Spent,
 }
 
 /// How a body is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// In the framing it came in.
+    /// In the framing it arrived in.
     AsIs,
-    /// Its data alone, for a client that does not know chunks.
+    /// Without chunk framing, for an HTTP/1.0 client.
     DataOnly,
-    /// In chunks, because its length is not known.
+    /// In chunks, because its length is unknown.
     Chunks,
 }
 
-/// How the body of a response goes to the client, by the head that was received.
+/// Decides from the received head how the body goes to the client.
 pub fn passing(
     head: &ResponseHead<'_>,
     options: Options,
@@ -75,7 +75,7 @@ pub fn passing(
     (out, passing)
 }
 
-/// The framing in which a body goes to the client that came in `framing`.
+/// The client's framing for a body received in `framing`.
 fn recoded(head: &ResponseHead<'_>, framing: Framing, client: Version) -> (Framing, Coding) {
     let old = client == Version::Http10;
     match framing {
@@ -84,7 +84,7 @@ fn recoded(head: &ResponseHead<'_>, framing: Framing, client: Version) -> (Frami
         Framing::Chunked => (Framing::Chunked, Coding::AsIs),
         Framing::UntilClose if old => (Framing::UntilClose, Coding::AsIs),
         Framing::UntilClose => (Framing::Chunked, Coding::Chunks),
-        // The fields say what the body would have been: kept for HEAD and 304.
+        // Fields of a response to HEAD and of a 304 describe the body it would have: keep them.
         Framing::None if head.status == 204 => (Framing::None, Coding::AsIs),
         Framing::None => match framing::declared(head.fields, head.version) {
             Ok(Some(Framing::Chunked)) if old => (Framing::None, Coding::AsIs),
@@ -94,8 +94,8 @@ fn recoded(head: &ResponseHead<'_>, framing: Framing, client: Version) -> (Frami
     }
 }
 
-/// What is left of an answer that a page takes the place of: RFC 9110, section 11.6.1, wants a
-/// challenge in each 401.
+/// The parts of an answer that survive its replacement by a page: RFC 9110, section 11.6.1,
+/// requires a challenge in each 401.
 pub fn replaced(head: &ResponseHead<'_>) -> Replaced {
     let challenges = head
         .fields
@@ -105,13 +105,13 @@ pub fn replaced(head: &ResponseHead<'_>) -> Replaced {
     Replaced { challenges, ..Replaced::of(head.status) }
 }
 
-/// Whether a head says where else to go.
+/// Whether a head has a `Location`.
 pub fn has_location(head: &ResponseHead<'_>) -> bool {
     let is_location = |field: Field<'_>| field.name.eq_ignore_ascii_case(b"location");
     head.fields.iter().any(is_location)
 }
 
-/// Writes the head of an answer before the final one, or of a change of the protocol to `upgrade`.
+/// Writes an interim head, or a 101 that switches to the protocol `upgrade`.
 pub fn write_interim(
     head: &ResponseHead<'_>,
     options: Options,
@@ -133,24 +133,24 @@ pub fn write_interim(
     .write(out, |_, _| false);
 }
 
-/// A final head on its way to the client.
+/// A final head for the client.
 pub struct Final<'a> {
     /// The status that the client gets.
     pub status: u16,
-    /// The reason that goes with it.
+    /// The reason phrase.
     pub reason: &'a [u8],
     /// The fields.
     pub fields: Fields<'a>,
-    /// What their `Connection` says.
+    /// The options in their `Connection`.
     pub options: Options,
-    /// How the body goes to the client.
+    /// The framing of the body for the client.
     pub framing: Framing,
-    /// How the location asks servers, if a server has answered.
+    /// The location's `proxy_pass`, if a server has answered.
     pub proxy: Option<&'a ProxyPass>,
 }
 
 impl<'a> Final<'a> {
-    /// A server's head, for the client in this framing and with this status.
+    /// A server's head, with the framing and the status for the client.
     pub fn of(
         head: &ResponseHead<'a>,
         options: Options,
@@ -163,7 +163,7 @@ impl<'a> Final<'a> {
         Final { status, reason, fields: head.fields, options, framing, proxy: Some(proxy) }
     }
 
-    /// Writes it into [`Scratch::head`], which is empty, with the fields to add.
+    /// Writes the head into [`Scratch::head`], which must be empty, with added fields.
     pub fn write(
         &self,
         scope: RequestScope<'_>,
@@ -211,7 +211,7 @@ impl<'a> Final<'a> {
     }
 }
 
-/// What the client is told about its connection.
+/// What the head tells the client about its connection.
 fn persistence(ending: Ending, version: Version, keep_alive: Option<Duration>) -> Persistence {
     match (ending, version) {
         (Ending::Keep, Version::Http10) => Persistence::KeepAlive,
@@ -229,7 +229,7 @@ fn persistence(ending: Ending, version: Version, keep_alive: Option<Duration>) -
     }
 }
 
-/// Evaluates `add_header`, and what is left of an answer that a page takes the place of.
+/// Adds `add_header` fields, and the parts of a replaced answer that are kept.
 fn fill_added(status: u16, scope: &RequestScope<'_>, add: &mut SetFields) {
     let headers = &scope.settings().add_headers;
     for header in headers.iter().filter(|header| applies(header, status)) {
@@ -244,12 +244,12 @@ fn fill_added(status: u16, scope: &RequestScope<'_>, add: &mut SetFields) {
     }
 }
 
-/// Statuses that `add_header` applies to without `always`.
+/// Whether `add_header` applies to a status: without `always`, only to these.
 fn applies(header: &AddHeader, status: u16) -> bool {
     header.always || matches!(status, 200 | 201 | 204 | 206 | 301..=304 | 307 | 308)
 }
 
-/// `proxy_redirect`: appends what becomes of `url`, if a prefix fits.
+/// `proxy_redirect`: appends the rewritten `url` if a prefix matches.
 fn redirect(
     redirects: &[Redirect],
     scope: &RequestScope<'_>,

@@ -1,4 +1,4 @@
-//! Where a request leads: which virtual server and which location it belongs to.
+//! Finds the virtual server and the location of a request.
 
 use crate::config::model::{
     Action, Config, HeadLimits, Listen, Location, LocationSettings, Matcher, ServerName, Serves,
@@ -12,25 +12,25 @@ use crate::proxy::http::request::Request;
 pub struct Site {
     /// The virtual server.
     pub server: VirtualServerId,
-    /// The location's index in it; none outside of all of them.
+    /// The location's index in it; `None` if no location matches.
     pub location: Option<usize>,
 }
 
 /// Where a request leads within its virtual server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
-    /// To the location with this index, or to none.
+    /// To the location with this index, if any matches.
     Location(Option<usize>),
-    /// To another URL: the name of a location that the path is but for the last slash.
+    /// To another URL: that of a location whose name is the path with a slash.
     Redirect(Vec<u8>),
-    /// Nowhere: the path leads above the root.
+    /// Nowhere: the path leads above the root, or contains a NUL.
     OutOfTree,
 }
 
-/// Finds where a request leads; `normal` is storage for its path.
+/// Finds where a request leads, using `normal` as storage for its path.
 pub fn route(server: &VirtualServer, request: &Request, normal: &mut Vec<u8>) -> Route {
     let (path, query) = request.path_and_query();
-    // `*` asks about the server as a whole.
+    // `*` means the server as a whole.
     let path = if matches!(path, b"" | b"*") { b"/" } else { path };
     let path = if is_normal(path) {
         path
@@ -54,13 +54,13 @@ pub fn route(server: &VirtualServer, request: &Request, normal: &mut Vec<u8>) ->
     Route::Redirect(url)
 }
 
-/// Whether normalising would change nothing: the common case, decided without a copy.
+/// Whether normalising changes nothing: the common case, decided without a copy.
 fn is_normal(path: &[u8]) -> bool {
     let odd = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
     !path.contains(&b'%') && !path.windows(2).any(odd)
 }
 
-/// Settings of a site's location, or of its virtual server outside of all.
+/// Settings of a site's location, or of its virtual server if there is no location.
 pub fn settings(config: &Config, site: Site) -> &LocationSettings {
     match location_of(config, site) {
         Some(location) => &location.settings,
@@ -68,25 +68,24 @@ pub fn settings(config: &Config, site: Site) -> &LocationSettings {
     }
 }
 
-/// The location of a site; `None` outside of all.
+/// The location of a site, if there is one.
 pub fn location_of(config: &Config, site: Site) -> Option<&Location> {
     site.location.map(|index| &config.virtual_servers[site.server.0].locations[index])
 }
 
-/// The limits that apply to heads before a virtual server is chosen: those of the default one.
+/// The limits for heads before the virtual server is known: those of the default server.
 pub fn head_limits<'a>(config: &'a Config, listen: &Listen) -> Option<&'a HeadLimits> {
     default_server(listen).map(|server| &config.virtual_servers[server.0].limits)
 }
 
-/// The virtual server whose `h2c_tunnel` carries connections on that come in through this listener.
+/// The virtual server whose `h2c_tunnel` carries HTTP/2 connections to this listener.
 pub fn tunnel_of(config: &Config, listen: &Listen) -> Option<VirtualServerId> {
     let server = default_server(listen)?;
     config.virtual_servers[server.0].h2c.as_ref().map(|_| server)
 }
 
-/// The virtual server of a listener that serves the request's host: an exact name, else the longest
-/// leading wildcard, else the longest trailing one, else the default. None where requests are not
-/// served.
+/// The virtual server for the request's host: an exact name, else the longest leading wildcard,
+/// else the longest trailing one, else the default. `None` if the listener does not serve HTTP.
 pub fn virtual_server(
     config: &Config,
     listen: &Listen,
@@ -109,7 +108,7 @@ pub fn virtual_server(
     Some(best.1)
 }
 
-/// The virtual server of a listener for requests that say nothing of their host.
+/// The listener's virtual server for requests whose host is unknown.
 pub fn default_server(listen: &Listen) -> Option<VirtualServerId> {
     match listen.serves {
         Serves::Http { default, .. } => Some(default),
@@ -117,7 +116,7 @@ pub fn default_server(listen: &Listen) -> Option<VirtualServerId> {
     }
 }
 
-/// How well a name fits, worst first; among wildcards the longer is better.
+/// How well a name matches, worst first. Among wildcards, longer is better.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     No,
@@ -149,7 +148,7 @@ fn fit(name: &ServerName, host: &[u8]) -> Fit {
     }
 }
 
-/// The location for a normalised path: the exact one, else the longest prefix.
+/// The location of a normalised path: an exact match, else the longest prefix.
 pub fn location(locations: &[Location], path: &[u8]) -> Option<usize> {
     let length = |index: usize| match &locations[index].matcher {
         Matcher::Exact(exact) if **exact == *path => Some(usize::MAX),
@@ -160,8 +159,8 @@ pub fn location(locations: &[Location], path: &[u8]) -> Option<usize> {
     fitting.max().map(|(_, index)| index)
 }
 
-/// Whether `path` lacks only its last slash to be what a proxied location is named by, and names no
-/// location itself: then the client is sent to the name.
+/// Whether `path` plus a slash is the name of a proxied location, and `path` names no location
+/// itself. The client is then redirected to the name.
 pub fn lacks_slash(locations: &[Location], path: &[u8]) -> bool {
     let is_proxied = |location: &Location| match (&location.matcher, &location.action) {
         (Matcher::Prefix(prefix), Action::Proxy(_)) => prefix.strip_suffix(b"/") == Some(path),
@@ -172,7 +171,7 @@ pub fn lacks_slash(locations: &[Location], path: &[u8]) -> bool {
         && !locations.iter().any(|location| prefix(location) == path)
 }
 
-/// The path that a location is named by.
+/// The path in the location's directive.
 pub fn prefix(location: &Location) -> &[u8] {
     match &location.matcher {
         Matcher::Exact(path) | Matcher::Prefix(path) => path,

@@ -1,4 +1,4 @@
-//! A client's connection that speaks HTTP/1.1: one exchange after another.
+//! A client's connection that speaks HTTP/1.1, with one exchange after another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,37 +38,37 @@ pub struct HttpSession<N: Net> {
 enum Stage<N: Net> {
     /// Between requests: holds no buffer and no server.
     Idle {
-        /// When the client will have waited for too long.
+        /// When the client has waited too long.
         deadline: Time,
-        /// Empty lines passed over, in bytes.
+        /// Bytes of empty lines skipped.
         skipped: usize,
     },
-    /// A request has begun.
+    /// A request has begun, and its head is incomplete.
     ReadingHead { scan: HeadScan, began: Time, deadline: Time },
     /// A request is being served.
     Serving(Boxed<Exchange<N>>),
-    /// Bytes pass unread from now on, by other means.
+    /// Bytes pass unread from now on, in a tunnel that another session type runs.
     HandingOver(Handover<N>),
-    /// Everything is said; what the client still sends is dropped, so that the answer is not
-    /// destroyed by a reset. RFC 9112, section 9.6.
+    /// The answer is sent. Bytes that still arrive are dropped, because a reset could destroy the
+    /// answer before it is read. RFC 9112, section 9.6.
     Lingering(Linger),
 }
 
 impl<N: Net> Stage<N> {
-    /// What takes the place of a stage that is taken out.
+    /// Replaces a stage that is taken out.
     const IDLE: Stage<N> = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
 }
 
-/// What a session hands over.
+/// A connection that stops being an HTTP session.
 pub enum Handover<N: Net> {
-    /// A client that speaks HTTP/2, which the `h2c_tunnel` of this server carries on.
+    /// The client speaks HTTP/2, and this server's `h2c_tunnel` takes it.
     H2c(VirtualServerId),
-    /// An exchange whose sides have agreed on another protocol.
+    /// Both sides of an exchange agreed on another protocol.
     Upgraded(Boxed<Exchange<N>>),
 }
 
 impl<N: Net> HttpSession<N> {
-    /// A session with a client that has asked nothing yet.
+    /// A session whose client has not sent anything yet.
     pub fn new(client: &Client<N>, context: &Context<N>) -> HttpSession<N> {
         let timeout = limits(client, context).map(|(_, timeout)| timeout);
         let deadline = context.io.now + timeout.unwrap_or_default();
@@ -84,7 +84,7 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// The moment by which something has to have happened.
+    /// When something must have happened at the latest.
     pub fn deadline(&self) -> Time {
         match &self.stage {
             Stage::Idle { deadline, .. } | Stage::ReadingHead { deadline, .. } => *deadline,
@@ -94,12 +94,12 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Whether nothing has been asked that is not answered.
+    /// Whether no request is waiting for a response.
     pub fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle { .. })
     }
 
-    /// What is lost if it goes because there is no room; `None` if it may not go.
+    /// What closing it to make room would lose; `None` if it must not be closed.
     pub fn expendable(&self) -> Option<Expendable> {
         match &self.stage {
             Stage::Idle { .. } => Some(Expendable::Idle),
@@ -109,7 +109,7 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Refuses the head that is being read, if there is one.
+    /// Refuses the head that is being read; closes the connection if there is none.
     pub fn refuse_head(
         &mut self,
         refusal: Refusal,
@@ -122,7 +122,7 @@ impl<N: Net> HttpSession<N> {
         self.refuse(began, refusal, client, shared).unwrap_or_else(|| self.run(client, shared))
     }
 
-    /// What is handed over, if anything is: the session is over then.
+    /// Takes what is handed over, if anything is, which ends this session.
     pub fn hand_over(&mut self) -> Option<Handover<N>> {
         if !matches!(self.stage, Stage::HandingOver(_)) {
             return None;
@@ -136,13 +136,13 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Why it is to be closed if what is going on began with this configuration or an older one.
+    /// Why it must be closed if its current work began with this configuration or an older one.
     pub fn outlives(&self, generation: u64) -> Option<CloseReason> {
         match &self.stage {
             Stage::Serving(exchange) => {
                 (exchange.asked.generation <= generation).then_some(CloseReason::Cut)
             }
-            // What follows is served by the newest.
+            // The next request will use the newest configuration.
             Stage::Idle { .. }
             | Stage::ReadingHead { .. }
             | Stage::HandingOver(_)
@@ -171,7 +171,7 @@ impl<N: Net> HttpSession<N> {
     /// Acts on the deadline, which has passed.
     pub fn expire(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
         match &mut self.stage {
-            // Neither owes the other anything: an orderly end.
+            // Neither side waits for the other: an orderly end.
             Stage::Idle { .. } | Stage::Lingering(_) => Next::Close(CloseReason::Done),
             Stage::HandingOver(_) => Next::Again,
             Stage::ReadingHead { .. } => self.refuse_head(Refusal::HeadTimedOut, client, shared),
@@ -182,7 +182,7 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Moves the bytes of the exchange, as long as there are any and others need not wait.
+    /// Runs rounds of the exchange while bytes move, up to the limit for one turn.
     fn relay(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Option<Next> {
         let Stage::Serving(exchange) = &mut self.stage else { return None };
         for _ in 0..shared.context.io.tuning.relay_rounds {
@@ -195,7 +195,7 @@ impl<N: Net> HttpSession<N> {
         Some(Next::Again)
     }
 
-    /// Something happened to the exchange: it goes on in its own way.
+    /// Passes an event to the exchange.
     fn react(
         &mut self,
         event: ExchangeEvent,
@@ -210,7 +210,7 @@ impl<N: Net> HttpSession<N> {
         next.unwrap_or_else(|| self.run(client, shared))
     }
 
-    /// Whether what happened to a server makes this session go elsewhere.
+    /// Whether a server's change makes this session move to another server.
     pub fn is_moved_by(&self, news: &News) -> bool {
         match &self.stage {
             Stage::Serving(exchange) => exchange.is_moved_by(news),
@@ -221,12 +221,12 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Goes elsewhere.
+    /// Moves to another server.
     pub fn shift(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
         self.react(ExchangeEvent::Failed(Failure::MarkedDown), client, shared)
     }
 
-    /// Ends what is going on; the client's connection is closed next.
+    /// Ends the exchange. The caller closes the client's connection next.
     pub fn close(self, reason: CloseReason, client: &mut Client<N>, shared: &mut Shared<N>) {
         if let Stage::Serving(exchange) | Stage::HandingOver(Handover::Upgraded(exchange)) =
             self.stage
@@ -234,7 +234,7 @@ impl<N: Net> HttpSession<N> {
             finish(exchange, client, shared);
         }
         match reason {
-            // A client that only half closed, and reads on, must not take a part for the whole.
+            // A client that only half closed still reads, and must not take a part for the whole.
             CloseReason::Cut | CloseReason::TimedOut | CloseReason::ClientLeft => {
                 client.socket.reset_on_close();
             }
@@ -242,7 +242,7 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// What the session does next after an exchange is over; `None`: keep running.
+    /// What the session does next after an exchange is over; `None` if it keeps running.
     fn after(
         &mut self,
         over: Over,
@@ -272,7 +272,8 @@ impl<N: Net> HttpSession<N> {
                 self.stage = Stage::Idle { deadline, skipped: 0 };
                 None
             }
-            // Nothing was announced and nothing came that was not read: nothing can be destroyed.
+            // Everything the client sent is read, and nothing follows it: a close destroys no
+            // answer.
             Ending::Linger if whole && on && is_silent(client) => {
                 Some(Next::Close(CloseReason::Done))
             }
@@ -285,7 +286,7 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Ends our side of the connection, and waits for so long for the client to end its own.
+    /// Ends our side of the connection, and waits up to `time` for the client to close.
     fn linger(
         &mut self,
         time: Duration,
@@ -302,7 +303,7 @@ impl<N: Net> HttpSession<N> {
         None
     }
 
-    /// Reads until a head is whole. `None`: a request is being served now.
+    /// Reads until a head is complete. `None` if a request is being served now.
     fn read_head(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Option<Next> {
         loop {
             if let Some(result) = self.scan_head(client, shared) {
@@ -312,7 +313,7 @@ impl<N: Net> HttpSession<N> {
                 shared.context.io.buffers.settle(&mut client.input);
                 return Some(Next::Wait);
             }
-            // Others have to make room for a head of an ordinary size, within limits.
+            // For a head of ordinary size, other sessions must make room, within limits.
             let buffers = &shared.context.io.buffers;
             let large = client.input.len() >= LARGE_HEAD || buffers.is_overdrawn();
             if client.input.len() >= FIRST_READ && large && buffers.is_exhausted() {
@@ -332,12 +333,11 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// When the head being read began.
     fn began(&self, now: Time) -> Time {
         if let Stage::ReadingHead { began, .. } = self.stage { began } else { now }
     }
 
-    /// Looks at the bytes in hand: `Some` when the stage has changed or the session is over.
+    /// Scans the buffered bytes: `Some` if the stage has changed or the session is over.
     fn scan_head(
         &mut self,
         client: &mut Client<N>,
@@ -391,7 +391,7 @@ impl<N: Net> HttpSession<N> {
         }
     }
 
-    /// Answers instead of serving; what is in hand is dropped but for the first line.
+    /// Answers with a refusal. Of the buffered bytes, only the first line is kept, for the log.
     fn refuse(
         &mut self,
         began: Time,
@@ -446,12 +446,12 @@ impl<N: Net> HttpSession<N> {
     }
 }
 
-/// The server whose `h2c_tunnel` carries connections on that come in where this one did.
+/// The virtual server whose `h2c_tunnel` carries HTTP/2 connections to this listener.
 fn tunnel<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<VirtualServerId> {
     tunnel_of(context.servers.config(), context.servers.listen(client.facts.listener)?)
 }
 
-/// How large heads may be, and how long they may take.
+/// The limits for the size of a head, and the time it may take.
 fn limits<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<(HeadLimits, Duration)> {
     let listen = context.servers.listen(client.facts.listener)?;
     let limits = head_limits(context.servers.config(), listen)?;
@@ -460,7 +460,7 @@ fn limits<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<(HeadLimit
     Some((HeadLimits { line, total }, limits.header_timeout))
 }
 
-/// Moves the head's bytes into a buffer of their own.
+/// Moves the head into a buffer of its own.
 fn take_head<N: Net>(length: usize, client: &mut Client<N>, context: &mut Context<N>) -> Buffer {
     let mut head = Buffer::default();
     context.io.buffers.append(&mut head, &client.input.bytes()[..length]);
@@ -469,7 +469,7 @@ fn take_head<N: Net>(length: usize, client: &mut Client<N>, context: &mut Contex
     head
 }
 
-/// Whether the client has sent nothing that is known of and was not used.
+/// Whether the client is not known to have sent any unused bytes.
 fn is_silent<N: Net>(client: &Client<N>) -> bool {
     client.input.is_empty() && !client.socket.is_readable()
 }
@@ -483,15 +483,15 @@ fn finish<N: Net>(
     shared.exchanges.clear(exchange);
 }
 
-/// Storage for the first read of a head: enough for all but a few.
+/// Storage for the first read of a head: enough for most heads.
 const FIRST_READ: usize = 4 << 10;
-/// A head that goes before others when memory is short.
+/// Heads of at least this size are the first to be refused when memory is short.
 const LARGE_HEAD: usize = 64 << 10;
-/// Empty lines before one request, in bytes.
+/// Bytes of empty lines allowed before a request.
 const MAX_SKIPPED: usize = crate::http::head::MAX_EMPTY_LINES * 2;
-/// Stages one session may go through before the others get a turn.
+/// Stages that one session may go through before other sessions get a turn.
 const STAGES_A_RUN: usize = 16;
-/// How much of a refused request's first line is kept for the log.
+/// Bytes of a refused request's first line kept for the log.
 const KEPT_OF_REFUSED: usize = 4 << 10;
-/// How long a refused client may go on sending into nothing.
+/// How long the bytes of a refused client are read and dropped.
 const REFUSED_LINGER: Duration = Duration::from_secs(1);

@@ -1,30 +1,30 @@
-//! What a pump reports, and only the exchange acts on.
+//! The report of a pump, on which only the exchange acts.
 
 use crate::http::refusal::Refusal;
 use crate::upstream::retry::Failure;
 
-/// What came of moving bytes in one direction.
+/// The result of trying to move bytes in one direction.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing can be moved now.
     Idle,
-    /// Something was.
+    /// Bytes moved.
     Moved,
-    /// A whole response head of this length is in hand.
+    /// A complete response head of this length has been read.
     Head(usize),
-    /// The last byte of the response is in hand.
+    /// The last byte of the response has been read.
     Done,
-    /// The server, or the way to it, failed.
+    /// The server failed, or could not be reached.
     Failed(Failure),
-    /// The request cannot be served any further.
+    /// The request cannot be served any longer.
     Refused(Refusal),
     /// The client left.
     ClientGone,
 }
 
 impl Step {
-    /// Whether anything moved, where that is all there is to say.
+    /// A report of nothing but whether bytes moved.
     pub fn of(moved: bool) -> Step {
         if moved { Step::Moved } else { Step::Idle }
     }

@@ -1,71 +1,71 @@
-//! What follows from what happens to an exchange.
+//! What follows when something happens to an exchange.
 //!
-//! Pure: a state and an event in, an act out. That nothing is repeated once a response has begun,
-//! and what a pooled connection that turns out dead costs, is decided here and nowhere else.
+//! A pure function: a state and an event in, a reaction out. Two rules live only here: nothing is
+//! repeated once a response has begun, and a dead pooled connection costs no try.
 
 use crate::http::refusal::Refusal;
 use crate::upstream::retry::Failure;
 
-/// What happens to an exchange.
+/// An event of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeEvent {
-    /// The server, or the way to it, failed.
+    /// The server failed, or could not be reached.
     Failed(Failure),
-    /// The request cannot be served any further.
+    /// The request cannot be served any longer.
     Refused(Refusal),
-    /// The last byte of the response is in hand.
+    /// The last byte of the response has been read.
     Done,
     /// The client left.
     ClientGone,
-    /// The client took nothing for too long.
+    /// The client took no bytes for too long.
     ClientStalled,
 }
 
-/// How an exchange stands when something happens to it.
+/// The state of an exchange when an event happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExchangeState {
-    /// The server's side.
+    /// The connection to the server.
     pub link: LinkState,
-    /// The request's side.
+    /// The request.
     pub upload: UploadState,
-    /// The response's side.
+    /// The response.
     pub download: DownloadState,
 }
 
-/// The server's side.
+/// The connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkState {
-    /// No server is asked.
+    /// There is none.
     None,
-    /// The connection is being made.
+    /// It is being made.
     Connecting,
-    /// It was made for this request.
+    /// It is open, and was made for this request.
     Made,
-    /// It idled in the pool before.
+    /// It is open, and was idle in the pool before.
     FromPool,
 }
 
-/// The request's side.
+/// How much of the request the current server has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadState {
-    /// The server has got no byte.
+    /// No byte.
     Unsent,
-    /// What it has got may be sent again.
+    /// Bytes that may be sent again.
     Repeatable,
-    /// It may not.
+    /// Bytes that may not be sent again.
     Spent,
 }
 
-/// The response's side.
+/// How much of the response the server has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownloadState {
-    /// The server has sent no byte.
+    /// No byte.
     Untouched,
-    /// It has, but no head of a final response is accepted.
+    /// Bytes, but no final head that was accepted.
     Awaited,
-    /// The body is being passed on.
+    /// A final head; the body is being passed on.
     Body,
-    /// The server has nothing more to say.
+    /// The response is complete or cut, or the proxy answers itself.
     Ended,
 }
 
@@ -74,26 +74,26 @@ pub enum DownloadState {
 pub enum Reaction {
     /// Nothing.
     Ignore,
-    /// The same server is asked again, on a fresh connection: it may have closed the pooled one as
-    /// it was taken, which is not its fault and no try.
+    /// Ask the same server again, on a new connection. It may have closed the pooled one just as it
+    /// was taken, which is not its fault and does not count as a try.
     Resend,
-    /// The server is blamed, and another one is asked if the rules allow it.
+    /// Blame the server, and ask another one if the rules allow it.
     Retry(Failure),
-    /// The failure of a pooled connection becomes the answer; the server is not blamed.
+    /// Answer with the failure of a pooled connection, without blaming the server.
     GiveUp(Failure),
-    /// The proxy answers.
+    /// Answer with this refusal.
     Refuse(Refusal),
-    /// The response ends where it is, and the client is shown that it is not whole.
+    /// End the response here, and show the client that it is incomplete.
     Cut,
-    /// The response is whole.
+    /// Complete the response.
     Complete,
-    /// The exchange ends, unless the server is to finish all the same.
+    /// End the exchange, unless the server is to finish anyway.
     Leave,
-    /// The exchange ends.
+    /// End the exchange: the client stalled.
     Stall,
 }
 
-/// What follows from `event`. The table of all cases is in the tests.
+/// What follows from `event`. The tests hold the table of all cases.
 pub fn decide(state: ExchangeState, event: ExchangeEvent) -> Reaction {
     use DownloadState::{Awaited, Body, Ended, Untouched};
     let lost = matches!(event, ExchangeEvent::Failed(Failure::Reset | Failure::Closed));
@@ -102,7 +102,7 @@ pub fn decide(state: ExchangeState, event: ExchangeEvent) -> Reaction {
         (ExchangeEvent::ClientStalled, ..) => Reaction::Stall,
         (ExchangeEvent::Done, Body, _) => Reaction::Complete,
         (ExchangeEvent::Done, Untouched | Awaited | Ended, _) => Reaction::Ignore,
-        // Once a response has begun, nothing is repeated.
+        // Nothing is repeated once a response has begun.
         (ExchangeEvent::Failed(_) | ExchangeEvent::Refused(_), Body | Ended, _) => Reaction::Cut,
         (ExchangeEvent::Refused(refusal), Untouched | Awaited, _) => Reaction::Refuse(refusal),
         (ExchangeEvent::Failed(_), Untouched | Awaited, LinkState::None) => Reaction::Ignore,
@@ -116,7 +116,7 @@ pub fn decide(state: ExchangeState, event: ExchangeEvent) -> Reaction {
     }
 }
 
-/// The answer when a failure leaves nothing to try.
+/// The answer when no server is left to try after a failure.
 pub fn refusal_of(failure: Failure) -> Refusal {
     match failure {
         Failure::Refused | Failure::Unreachable | Failure::NoLocalAddress => Refusal::Unreachable,
@@ -159,9 +159,9 @@ mod tests {
         ExchangeEvent::Failed(Failure::BadResponse),
     ];
 
-    /// One letter a case. Rows are links, and in each the four downloads; columns are the events.
-    /// `-` ignore, `s` send again, `r` retry, `g` give up, `a` answer, `x` cut, `c` complete,
-    /// `l` leave, `t` stall.
+    /// One letter per case. Each line is a link with the four downloads; each column is an event.
+    /// `-` ignore, `s` send again, `r` retry, `g` give up, `a` answer, `x` cut, `c` complete, `l`
+    /// leave, `t` stall.
     fn table(upload: UploadState) -> String {
         let mut table = String::new();
         for link in LINKS {

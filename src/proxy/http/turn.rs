@@ -1,4 +1,4 @@
-//! What an exchange does next: each of its transitions says what follows from it.
+//! What an exchange does next: each transition returns the next one.
 
 use super::ending::Ending;
 use super::own_answer::OwnAnswer;
@@ -8,7 +8,7 @@ use super::transition::ExchangeEvent;
 use crate::http::refusal::Refusal;
 use crate::upstream::group::Pick;
 
-/// How an exchange is over.
+/// Why an exchange is over.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
@@ -20,33 +20,33 @@ pub enum Over {
 
 /// What an exchange does next.
 pub enum Turn {
-    /// Nothing but moving bytes.
+    /// Only move bytes.
     Rest,
-    /// What the location says.
+    /// Do what the location says.
     Serve,
-    /// An attempt at this server.
+    /// Start an attempt at this server.
     Try(Pick),
-    /// What [`super::transition::decide`] says.
+    /// React to an event, as [`decide`](super::transition::decide) says.
     Event(ExchangeEvent),
-    /// The response head of this length is read.
+    /// Judge the response head of this length.
     Judge(usize),
-    /// An answer instead of a server's: the `error_page` for its status, if there is one.
+    /// Answer in place of a server, unless an `error_page` replaces the answer.
     Answer(OwnAnswer),
-    /// This answer, whatever `error_page` says.
+    /// Write this answer, whatever `error_page` says.
     Write(OwnAnswer),
-    /// The `error_page` for a status.
+    /// Request the `error_page` in place of an answer.
     Replace(Replaced),
-    /// Nothing any more.
+    /// End the exchange.
     End(Over),
 }
 
 impl Turn {
-    /// The proxy cannot serve the request.
+    /// The turn for a request that cannot be served.
     pub fn refused(refusal: Refusal) -> Turn {
         Turn::Event(ExchangeEvent::Refused(refusal))
     }
 
-    /// What a step calls for.
+    /// The turn that a step leads to.
     pub fn of(step: Step) -> Turn {
         match step {
             Step::Idle | Step::Moved => Turn::Rest,

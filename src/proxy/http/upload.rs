@@ -1,6 +1,6 @@
-//! The request on its way to a server: head, replayed bytes, body.
+//! The request on its way to a server: the head, replayed bytes, then the rest of the body.
 //!
-//! What was written is kept in the replay buffer while it may have to be written again.
+//! Written bytes stay in the replay buffer for as long as they may be needed again.
 
 use super::step::Step;
 use crate::buffer::{Buffer, BufferPool};
@@ -16,56 +16,56 @@ use crate::transport::socket::{Moved, Socket};
 
 /// The state of the request's direction.
 pub struct Upload<N: Net> {
-    /// What of the body is still to come from the client.
+    /// The rest of the body, still to come from the client.
     body: Body,
-    /// The body's bytes, and behind them what the client has sent after it.
+    /// The bytes of the body, followed by what the client sent after it.
     flow: Flow<N>,
-    /// What is left of the head for the current server.
+    /// The unsent rest of the head for the current server.
     head: Buffer,
-    /// Body bytes that were written to any server.
+    /// Bytes of the body that were written to any server.
     replay: Replay,
-    /// How many of these the current server has got again.
+    /// How many of these were written to the current server.
     resent: usize,
-    /// What goes to servers.
+    /// How much of the request is sent to servers.
     extent: Extent,
-    /// How the server of the current attempt takes it.
+    /// The state of the current server's side.
     taker: Taker,
 }
 
-/// What goes to servers.
+/// How much of the request is sent to servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
     /// The head and the body.
     Whole,
-    /// The head alone: a page is asked for in place of an error. The rest of the body must not be
-    /// taken for anything else.
+    /// Only the head: an error page is requested. The rest of the body must not be mistaken for the
+    /// next request.
     HeadOnly,
 }
 
-/// How the server of the current attempt takes the request.
+/// The state of the current server's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taker {
     /// It may take more.
     Listening(Got),
-    /// Its connection broke. A response may still be there to be read.
+    /// Its connection broke. There may still be a response to read.
     Broken(Got),
 }
 
-/// What the current server has got of the request.
+/// How much of the request the current server has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Got {
     /// No byte.
     Nothing,
-    /// Some bytes, perhaps all.
+    /// Some bytes, possibly all.
     Bytes,
 }
 
-/// A bounded copy of what was written, so that it can be written to another server.
+/// A bounded copy of the written bytes, for writing them to another server.
 #[derive(Debug)]
 enum Replay {
     /// Everything so far, while it is no longer than `limit`.
     Whole { bytes: Buffer, limit: usize },
-    /// Not everything any more, or never wanted: nothing can be repeated once a byte is gone.
+    /// No complete copy: a request of which a byte was sent cannot be repeated.
     Lost,
 }
 
@@ -79,7 +79,7 @@ impl Replay {
         }
     }
 
-    /// Gives up what is kept.
+    /// Drops the copy.
     fn forget(&mut self, pool: &mut BufferPool) {
         if let Replay::Whole { bytes, .. } = self {
             pool.clear(bytes);
@@ -96,7 +96,7 @@ impl Replay {
 }
 
 impl<N: Net> Upload<N> {
-    /// A request whose body has not been looked at; `input` is what the client sent behind the head.
+    /// A request whose body has not been read; `input` is what the client sent after the head.
     pub fn new(body: Body, input: Buffer, now: Time) -> Upload<N> {
         Upload {
             body,
@@ -109,24 +109,24 @@ impl<N: Net> Upload<N> {
         }
     }
 
-    /// Keeps what is written from now on, up to so many bytes.
+    /// Starts copying written bytes, up to `limit` of them.
     pub fn record(&mut self, limit: usize, pool: &mut BufferPool) {
         self.replay.forget(pool);
         self.replay = Replay::Whole { bytes: Buffer::default(), limit };
         self.resent = 0;
     }
 
-    /// Whether all that was sent before can be sent again.
+    /// Whether all bytes sent so far can be sent again.
     pub fn is_replayable(&self) -> bool {
         matches!(self.replay, Replay::Whole { .. })
     }
 
-    /// How the server of the current attempt takes it.
+    /// The state of the current server's side.
     pub fn taker(&self) -> Taker {
         self.taker
     }
 
-    /// Whether the current server has got a byte.
+    /// Whether the current server has received a byte.
     pub fn has_begun(&self) -> bool {
         matches!(self.taker, Taker::Listening(Got::Bytes) | Taker::Broken(Got::Bytes))
     }
@@ -136,28 +136,28 @@ impl<N: Net> Upload<N> {
         self.body.is_done()
     }
 
-    /// Whether bytes wait for the server to take them.
+    /// Whether bytes wait to be sent to the server.
     pub fn is_pending(&self) -> bool {
         !self.head.is_empty() || self.resent < self.replay.bytes().len() || self.flow.is_pending()
     }
 
-    /// Whether the server has got the whole request.
+    /// Whether the server has received the whole request.
     pub fn is_sent(&self) -> bool {
         (self.body.is_done() || self.extent == Extent::HeadOnly) && !self.is_pending()
     }
 
-    /// Whether nothing more of it will move towards the server.
+    /// Whether no more bytes will move to the server.
     pub fn is_over(&self) -> bool {
         matches!(self.taker, Taker::Broken(_)) || self.is_sent()
     }
 
-    /// The last time that bytes moved.
+    /// When bytes last moved.
     pub fn since(&self) -> Time {
         self.flow.since
     }
 
-    /// A response has begun: nothing is repeated from now on. The copy goes once the current
-    /// server has got all of it.
+    /// A response has begun, so nothing will be repeated. Drops the copy once the current server
+    /// has received all of it.
     pub fn stop_recording(&mut self, pool: &mut BufferPool) {
         if self.resent == self.replay.bytes().len() {
             self.replay.forget(pool);
@@ -167,7 +167,7 @@ impl<N: Net> Upload<N> {
         }
     }
 
-    /// Starts again from the first byte, for another server that is sent this head.
+    /// Starts again from the first byte, for another server, with the head written for it.
     pub fn rewind(&mut self, head: &[u8], pool: &mut BufferPool, now: Time) {
         pool.clear(&mut self.head);
         pool.append(&mut self.head, head);
@@ -176,18 +176,18 @@ impl<N: Net> Upload<N> {
         self.flow.since = now;
     }
 
-    /// Drops the body bytes that no server wanted, so that they do not become the next request.
+    /// Drops bytes of the body that no server took, so that they do not become the next request.
     pub fn skip_ready(&mut self, pool: &mut BufferPool) {
         self.flow.drop_ready(pool);
     }
 
-    /// The flow, with what the client has sent so far.
+    /// Takes out the flow, with what the client has sent so far.
     pub fn take_flow(&mut self, pool: &mut BufferPool, now: Time) -> Flow<N> {
         self.stop_recording(pool);
         std::mem::replace(&mut self.flow, Flow::new(Buffer::default(), now))
     }
 
-    /// Gives all storage back, but for what the client has sent, which is returned.
+    /// Returns all storage, except for the client's unused bytes, which are the result.
     pub fn release(&mut self, io: &mut Io<N>) -> Buffer {
         io.buffers.clear(&mut self.head);
         self.replay.forget(&mut io.buffers);
@@ -195,7 +195,7 @@ impl<N: Net> Upload<N> {
         self.flow.take_buffer()
     }
 
-    /// Reads what has come from a client that is said to have left: whether it has.
+    /// Reads from a client whose FIN is pending. Returns whether it has left.
     pub fn look_for_end(&mut self, client: &mut Socket<N>, io: &mut Io<N>) -> bool {
         while self.flow.len() < RELAY_BUFFER {
             match self.flow.read(client, RELAY_BUFFER, io) {
@@ -207,7 +207,7 @@ impl<N: Net> Upload<N> {
         false
     }
 
-    /// Moves the request towards the server, with a body of no more than `most` bytes.
+    /// Moves the request to the server; the body may have up to `most` bytes.
     pub fn pump(
         &mut self,
         most: Option<u64>,
@@ -220,7 +220,7 @@ impl<N: Net> Upload<N> {
             return Step::Idle;
         }
         let mut moved = false;
-        // What has come of the body leaves with the head, in one write.
+        // Bytes of the body that have arrived are sent with the head, in one write.
         if self.extent == Extent::Whole && !self.body.is_done() {
             match self.take_body(most, client, attempts, io) {
                 Ok(taken) => moved = taken,
@@ -230,7 +230,7 @@ impl<N: Net> Upload<N> {
         Step::of(self.write(server, attempts, io) || moved)
     }
 
-    /// Writes what is in hand. Whether anything moved.
+    /// Writes pending bytes. Returns whether anything moved.
     fn write(&mut self, server: &mut Socket<N>, attempts: &mut AttemptLog, io: &mut Io<N>) -> bool {
         if !self.is_pending() {
             return false;
@@ -254,7 +254,7 @@ impl<N: Net> Upload<N> {
             }
             Moved::Wait => false,
             Moved::End | Moved::Failed(_) => {
-                // The server may have answered before it closed: reading tells.
+                // The server may have answered before it closed; a read will show.
                 let (Taker::Listening(got) | Taker::Broken(got)) = self.taker;
                 self.taker = Taker::Broken(got);
                 self.flow.leave_pipe(io);
@@ -278,7 +278,7 @@ impl<N: Net> Upload<N> {
         }
     }
 
-    /// Reads more of the body if there is room for it. Whether anything moved.
+    /// Reads more of the body if there is room. Returns whether anything moved.
     fn take_body(
         &mut self,
         most: Option<u64>,
@@ -329,12 +329,12 @@ impl<N: Net> Upload<N> {
         }
     }
 
-    /// Whether nothing is in hand that goes first, and nothing has to be kept.
+    /// Whether nothing must be sent first, and nothing must be copied.
     fn may_splice(&self) -> bool {
         self.flow.is_empty() && !self.is_pending() && !self.is_replayable()
     }
 
-    /// Finds out which of the bytes in hand belong to the body.
+    /// Accepts the buffered bytes that belong to the body.
     fn scan_body(&mut self, most: Option<u64>, attempts: &mut AttemptLog) -> Result<(), Step> {
         let Ok(scan) = self.body.scan(self.flow.unread_mut(), Keep::Framing) else {
             return Err(Step::Refused(Refusal::BadChunks));
@@ -343,8 +343,8 @@ impl<N: Net> Upload<N> {
         count_body(scan.consumed as u64, most, attempts)
     }
 
-    /// Drops what is in hand of a body that is not wanted any more, so that the client's connection
-    /// can be kept if that was all. No server gets any of it from now on.
+    /// Drops the buffered bytes of a body that is not needed. If that was all of it, the client's
+    /// connection can be kept. No server receives any of it from now on.
     pub fn discard(&mut self, io: &mut Io<N>) {
         self.flow.leave_pipe(io);
         self.replay.forget(&mut io.buffers);
@@ -363,14 +363,14 @@ impl<N: Net> Upload<N> {
         }
     }
 
-    /// The rest of the body goes nowhere: a page is asked for, which gets none.
+    /// Sends no more of the body, because a request for an error page has none.
     pub fn divert(&mut self, io: &mut Io<N>) {
         self.discard(io);
         self.extent = Extent::HeadOnly;
     }
 }
 
-/// Counts bytes of the body, which may turn out to be too long.
+/// Counts bytes of the body, and refuses it if it is too long.
 fn count_body(bytes: u64, most: Option<u64>, attempts: &mut AttemptLog) -> Result<(), Step> {
     attempts.body_received += bytes;
     if most.is_some_and(|most| attempts.body_received > most) {
@@ -379,5 +379,5 @@ fn count_body(bytes: u64, most: Option<u64>, attempts: &mut AttemptLog) -> Resul
     Ok(())
 }
 
-/// Bytes of a body that may be in hand at one time, in each direction.
+/// Bytes of a body that may be buffered in each direction.
 pub const RELAY_BUFFER: usize = 16 << 10;

@@ -1,4 +1,4 @@
-//! What `$variables` stand for at one moment of an exchange.
+//! The values of `$variables` at one moment of an exchange.
 
 use std::hash::RandomState;
 use std::io::Write;
@@ -18,43 +18,43 @@ use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_lo
 use crate::time::{Time, WallTime};
 use crate::transport::proxy_protocol::ProxiedFrom;
 
-/// Everything that a variable may ask for.
+/// Everything that a variable may read.
 #[derive(Clone)]
 pub struct RequestScope<'a> {
     /// The configuration.
     pub config: &'a Config,
-    /// The place in it.
+    /// The site in it.
     pub site: Site,
     /// The request.
     pub request: &'a Request,
-    /// The page that is asked for in its place.
+    /// The page requested in place of an answer.
     pub page: Option<&'a Page>,
     /// The client.
     pub client: &'a Facts,
-    /// Its address, or that of whom it speaks for.
+    /// The client's address: its own, or the one that a trusted peer names.
     pub remote: &'a Address,
-    /// Make `$request_id` unguessable and different in every process.
+    /// Random keys for `$request_id`: unguessable, and different in every process.
     pub keys: RandomState,
-    /// The attempts.
+    /// The attempts so far.
     pub attempts: &'a AttemptLog,
     /// The answer.
     pub answer: Answered<'a>,
     /// When the request began.
     pub started: Time,
-    /// The time it is.
+    /// The current time.
     pub now: Time,
-    /// The same on the wall clock.
+    /// The current time on the wall clock.
     pub wall: WallTime,
 }
 
 /// What the client was sent.
 #[derive(Clone, Copy, Default)]
 pub struct Answered<'a> {
-    /// The status; 0 before there is one.
+    /// The status; 0 until it is known.
     pub status: u16,
     /// Bytes sent.
     pub sent: u64,
-    /// Of these, bytes of the body.
+    /// Bytes of the body among those.
     pub body: u64,
     /// The head that was sent, if it was kept.
     pub head: &'a [u8],
@@ -63,7 +63,7 @@ pub struct Answered<'a> {
 }
 
 impl RequestScope<'_> {
-    /// Appends a template's value.
+    /// Appends the value of a template.
     pub fn write(&self, template: &Template, out: &mut Vec<u8>) {
         for part in &template.parts {
             match part {
@@ -78,15 +78,15 @@ impl RequestScope<'_> {
         write_line(format, out, |variable, value| self.value(variable, value));
     }
 
-    /// Appends a variable's value; `None` where it has none.
+    /// Appends a variable's value; `None` if it has none.
     pub(in crate::proxy) fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
         match variable {
             Variable::Host => self.host(out),
-            // RFC 9112, section 3.2.2: the target's host replaces that of `Host`.
+            // RFC 9112, section 3.2.2: the target's host replaces the one in `Host`.
             Variable::Http(name) if **name == *"host" => {
                 out.extend_from_slice(self.request.authority()?);
             }
-            // RFC 6265, section 5.4: pairs of cookies are joined otherwise than lists.
+            // RFC 6265, section 5.4: cookies are joined with `; `, unlike lists.
             Variable::Http(name) if **name == *"cookie" => {
                 self.request.field(name, b"; ", out)?;
             }
@@ -169,7 +169,7 @@ impl RequestScope<'_> {
             Variable::UpstreamBytesReceived => {
                 each(self.attempts, out, |of| Some(of.received), number)?
             }
-            // Of `stream {}` only: the file is refused before.
+            // Only for `stream {}`: loading refuses them here.
             Variable::Protocol
             | Variable::BytesReceived
             | Variable::SessionTime
@@ -197,10 +197,10 @@ impl RequestScope<'_> {
         }
     }
 
-    /// Appends `scheme://$host[:port]` with the port that the client named.
+    /// Appends `http://$host[:port]` with the port that the client used.
     pub fn write_origin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"http://");
-        // The name of a server may be empty, or stand for many.
+        // The name of a virtual server may be empty or a wildcard.
         if self.request.host().is_none() {
             return show(&self.client.local, out);
         }
@@ -218,22 +218,22 @@ impl RequestScope<'_> {
         }
     }
 
-    /// The settings of the place.
+    /// The settings of the site.
     pub fn settings(&self) -> &LocationSettings {
         settings(self.config, self.site)
     }
 
-    /// How heads are read there.
+    /// The limits for heads in the virtual server.
     pub fn limits(&self) -> &HeadLimits {
         &self.config.virtual_servers[self.site.server.0].limits
     }
 
-    /// A part of the request line; `None` where the line could not be read.
+    /// A part of the request line; `None` if the line could not be parsed.
     fn known(&self, part: HeadSpan) -> Option<&[u8]> {
         Some(self.request.at(part)).filter(|bytes| !bytes.is_empty())
     }
 
-    /// The decoded path: empty where it leads nowhere, `None` where there is none.
+    /// Appends the decoded path: empty if it is invalid, `None` if there is none.
     fn uri(&self, out: &mut Vec<u8>) -> Option<()> {
         if let Some(page) = self.page {
             out.extend_from_slice(&page.path);
@@ -272,7 +272,7 @@ impl RequestScope<'_> {
         }
     }
 
-    /// The name in `Authorization: Basic`.
+    /// Appends the user name in `Authorization: Basic`.
     fn user(&self, out: &mut Vec<u8>) -> Option<()> {
         let mut value = Vec::new();
         self.request.field("authorization", b", ", &mut value)?;
@@ -287,7 +287,7 @@ impl RequestScope<'_> {
     }
 }
 
-/// Whether a variable's name means this field: in lowercase, with `_` for `-`.
+/// Whether a variable's name stands for this field: in lowercase, with `_` for `-`.
 fn is_named(field: &[u8], variable: &str) -> bool {
     let plain = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
     field.len() == variable.len() && field.iter().copied().map(plain).eq(variable.bytes())
@@ -299,7 +299,7 @@ fn field_of_response(head: &[u8], name: &str, out: &mut Vec<u8>) -> Option<()> {
     head.fields.join(|field| is_named(field, name), b", ", out)
 }
 
-/// RFC 4648, section 4; padding may be missing.
+/// Decodes base64: RFC 4648, section 4. Padding may be missing.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let (mut bits, mut count) = (0u32, 0);

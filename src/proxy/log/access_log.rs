@@ -1,4 +1,4 @@
-//! Access log lines on their way to files. Gathered here, written elsewhere, in batches.
+//! Access log lines, gathered in batches that the caller writes to files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::model::AccessLog;
 use crate::time::Time;
 
-/// Lines that wait to be written, one batch a file.
+/// Lines that wait to be written, one batch per file.
 #[derive(Debug, Default)]
 pub struct AccessLines {
     batches: Vec<Batch>,
@@ -15,17 +15,17 @@ pub struct AccessLines {
 #[derive(Debug)]
 struct Batch {
     path: PathBuf,
-    /// Bytes that make a batch worth writing.
+    /// Bytes that make a batch due at once.
     enough: usize,
     /// How long a line may wait.
     patience: Duration,
     lines: Vec<u8>,
-    /// When the first of the lines came.
+    /// When the first line was added.
     since: Time,
 }
 
 impl AccessLines {
-    /// The place of a file's batch, new or known.
+    /// The place of the batch for a file, which is created if needed.
     pub fn open(&mut self, log: &AccessLog) -> usize {
         let known = self.batches.iter().position(|batch| batch.path == log.path);
         let place = known.unwrap_or_else(|| {
@@ -43,7 +43,7 @@ impl AccessLines {
         place
     }
 
-    /// Adds a line, which `write` appends without its newline.
+    /// Adds a line; `write` appends its text, without the newline.
     pub fn line(&mut self, place: usize, now: Time, write: impl FnOnce(&mut Vec<u8>)) {
         let batch = &mut self.batches[place];
         if batch.lines.is_empty() {
@@ -53,17 +53,17 @@ impl AccessLines {
         batch.lines.push(b'\n');
     }
 
-    /// Batches that are large or old enough: to be written and emptied.
+    /// Batches that are due, because of their size or age. The caller writes and empties them.
     pub fn due(&mut self, now: Time) -> impl Iterator<Item = (&Path, &mut Vec<u8>)> {
         self.batches.iter_mut().filter(move |batch| batch.due() <= now).map(Batch::hand_out)
     }
 
-    /// All batches with lines: to be written and emptied.
+    /// All batches that have lines. The caller writes and empties them.
     pub fn all(&mut self) -> impl Iterator<Item = (&Path, &mut Vec<u8>)> {
         self.batches.iter_mut().filter(|batch| !batch.lines.is_empty()).map(Batch::hand_out)
     }
 
-    /// When a batch will be due.
+    /// When the next batch is due.
     pub fn next_due(&self) -> Time {
         self.batches.iter().map(Batch::due).min().unwrap_or(Time::NEVER)
     }

@@ -1,4 +1,4 @@
-//! What was tried for a request and what came of it: the `$upstream_…` variables.
+//! The attempts of one exchange and their results: the `$upstream_…` variables.
 
 use std::time::Duration;
 
@@ -7,44 +7,44 @@ use crate::config::model::{Config, GroupId};
 use crate::time::Time;
 use crate::upstream::group::ServerId;
 
-/// All attempts of one exchange.
+/// The attempts of one exchange.
 #[derive(Debug, Default)]
 pub struct AttemptLog {
-    /// Those that failed, in order: hardly ever any.
+    /// Earlier attempts, in order; usually there are none.
     earlier: Vec<Attempt>,
-    /// The attempt that is being made, or the last one.
+    /// The current attempt, or the last one.
     current: Option<Attempt>,
-    /// Bytes of the request's body that came from the client.
+    /// Bytes of the request's body received from the client.
     pub body_received: u64,
 }
 
 /// One attempt at one server.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The group that was asked: another one for the page that takes an error's place.
+    /// The group. An error page may belong to another group than the request.
     pub group: GroupId,
-    /// The server; none where no server could be picked.
+    /// The server; `None` if none could be picked.
     pub server: Option<ServerId>,
     /// When it began.
     pub began: Time,
-    /// The response's status, or the one that stands for the failure.
+    /// The status of the response, or the status that stands for the failure.
     pub status: Option<u16>,
     /// How long the connect took.
     pub connect: Option<Duration>,
-    /// How long the response head took.
+    /// The time until the response head was complete.
     pub header: Option<Duration>,
-    /// How long all of it took.
+    /// The time until the attempt ended.
     pub response: Option<Duration>,
-    /// Bytes of the response's body.
+    /// Bytes of the response's body received.
     pub length: u64,
     /// Bytes sent to the server.
     pub sent: u64,
-    /// Bytes received from it.
+    /// Bytes received from the server.
     pub received: u64,
 }
 
 impl AttemptLog {
-    /// A new attempt begins.
+    /// Begins a new attempt.
     pub fn begin(&mut self, group: GroupId, server: Option<ServerId>, now: Time) {
         let attempt = Attempt {
             group,
@@ -61,8 +61,8 @@ impl AttemptLog {
         self.earlier.extend(self.current.replace(attempt));
     }
 
-    /// Names groups and servers anew as `renamed` has them; forgets attempts at those it does not
-    /// know any more.
+    /// Gives groups and servers the ids that `renamed` returns, and drops attempts for which it
+    /// returns `None`.
     pub fn rename(
         &mut self,
         renamed: impl Fn(GroupId, Option<ServerId>) -> Option<(GroupId, Option<ServerId>)>,
@@ -80,47 +80,47 @@ impl AttemptLog {
         self.earlier.iter().chain(&self.current)
     }
 
-    /// The attempt that is being made.
+    /// The current attempt, or the last one.
     pub fn current(&mut self) -> Option<&mut Attempt> {
         self.current.as_mut()
     }
 
-    /// Bytes went to the server of the current attempt.
+    /// Counts bytes sent to the server.
     pub fn sent(&mut self, count: usize) {
         if let Some(attempt) = self.current() {
             attempt.sent += count as u64;
         }
     }
 
-    /// Bytes came from the server of the current attempt.
+    /// Counts bytes received from the server.
     pub fn received(&mut self, count: usize) {
         if let Some(attempt) = self.current() {
             attempt.received += count as u64;
         }
     }
 
-    /// So many bytes of these belong to the response's body.
+    /// Counts received bytes that belong to the response's body.
     pub fn of_body(&mut self, count: usize) {
         if let Some(attempt) = self.current() {
             attempt.length += count as u64;
         }
     }
 
-    /// The current attempt has its connection.
+    /// The current attempt has connected.
     pub fn connected(&mut self, now: Time) {
         if let Some(attempt) = self.current() {
             attempt.connect = Some(now - attempt.began);
         }
     }
 
-    /// The first byte has come in the current attempt.
+    /// The current attempt has received its first byte.
     pub fn first_byte(&mut self, now: Time) {
         if let Some(attempt) = self.current() {
             attempt.header = Some(now - attempt.began);
         }
     }
 
-    /// The current attempt has a response head.
+    /// The current attempt has received a response head.
     pub fn answered(&mut self, status: u16, now: Time) {
         if let Some(attempt) = self.current() {
             attempt.status = Some(status);
@@ -128,7 +128,7 @@ impl AttemptLog {
         self.first_byte(now);
     }
 
-    /// The current attempt is over.
+    /// The current attempt is over. `failed_with` is its status if it has received none.
     pub fn ended(&mut self, failed_with: Option<u16>, now: Time) {
         if let Some(attempt) = self.current() {
             attempt.status = attempt.status.or(failed_with);
@@ -137,7 +137,7 @@ impl AttemptLog {
     }
 }
 
-/// Appends one value an attempt, `-` where it has none.
+/// Appends one value per attempt, or `-` if it has none.
 pub fn each<'a, T>(
     attempts: &'a AttemptLog,
     out: &mut Vec<u8>,
@@ -158,7 +158,7 @@ pub fn each<'a, T>(
     found
 }
 
-/// Appends the address of an attempt's server; the group's name where there was none.
+/// Appends the address of an attempt's server, or the group's name if there was no server.
 pub fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
     let group = &config.groups[attempt.group.0];
     match attempt.server {

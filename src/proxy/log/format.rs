@@ -1,4 +1,4 @@
-//! Values as log lines and fields show them: addresses, durations, dates, and what is escaped.
+//! The formats of values in log lines and fields: addresses, durations, dates, and escaping.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::config::model::{Escape, LogFormat};
 use crate::http::rewrite::decimal;
 use crate::time::WallTime;
 
-/// Appends a log line, asking for each variable's value.
+/// Appends a log line, with `value` appending each variable's value.
 pub fn write_line(
     format: &LogFormat,
     out: &mut Vec<u8>,
@@ -111,11 +111,11 @@ fn local(at: WallTime) -> OffsetDateTime {
 }
 
 fn show_date(moment: OffsetDateTime, format: &[BorrowedFormatItem<'_>], out: &mut Vec<u8>) {
-    // Writing to memory does not fail, and the formats ask for nothing that is missing.
+    // Writing to memory does not fail, and the moment has every component of the formats.
     let _ = moment.format_into(out, format);
 }
 
-/// Escapes what stands behind `start`: hardly ever anything.
+/// Escapes everything from `start` on; usually nothing needs it.
 fn escape(start: usize, out: &mut Vec<u8>, one: fn(u8, &mut Vec<u8>)) {
     let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\') && (b' '..0x7f).contains(byte);
     if !out[start..].iter().all(is_plain) {

@@ -1,4 +1,4 @@
-//! What operators are told of single requests and of servers.
+//! Log lines about single requests and servers, at a limited rate.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use crate::time::Time;
 use crate::upstream::group::ServerId;
 use crate::upstream::retry::Failure;
 
-/// Log lines about single requests: some each second are told, the others only counted, so that an
-/// outage under load does not bury the lines that matter. Each topic and level is limited for itself,
-/// and lines that no log shows count for nothing.
+/// Log lines about single requests. A few per second are written and the rest only counted, so that
+/// an outage under load does not bury the lines that matter. Each topic and level has its own
+/// limit. Lines below the log's level do not count.
 #[derive(Debug, Default)]
 pub struct LimitedLog {
     budgets: [[Budget; LEVELS.len()]; TOPICS.len()],
 }
 
-/// What a line is about.
+/// The subject of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// A server failed a request.
     Servers,
-    /// A client was turned away for what it sent.
+    /// A client was refused for what it sent.
     Clients,
     /// The proxy lacks descriptors or memory.
     Resources,
 }
 
-/// What was told of one topic.
+/// The lines of one topic and level in the current second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Budget {
     /// When the current second began.
@@ -37,7 +37,7 @@ struct Budget {
 }
 
 impl LimitedLog {
-    /// Tells of one request, unless enough was told of the topic in this second.
+    /// Writes a line, unless this second's limit for the topic and level is reached.
     pub fn write(
         &mut self,
         now: Time,
@@ -57,9 +57,9 @@ impl LimitedLog {
         }
     }
 
-    /// Says that a server failed, and that the attempt moves to `next`, or what becomes of it else:
-    /// `words` name the request or the client, and say that. A crowd that one verdict moves is only
-    /// counted.
+    /// Logs that a server failed and that the attempt moves to `next`. Without `next`, `words` say
+    /// what happens instead; they also name the request or the client. If one verdict moves many
+    /// requests, they are only counted.
     pub fn failure(
         &mut self,
         now: Time,
@@ -83,14 +83,14 @@ impl LimitedLog {
         });
     }
 
-    /// Counts a request that shares another one's fate, which was told.
+    /// Counts a request like one that was already logged.
     pub fn count(&mut self, now: Time) {
         if log::Level::Info <= log::max_level() {
             self.budget(Topic::Servers, log::Level::Info, now).withheld += 1;
         }
     }
 
-    /// Says how many were only counted, once their second is over.
+    /// Logs the number of counted lines, once their second is over.
     pub fn sum_up(&mut self, now: Time) {
         if self.next_due() > now {
             return;
@@ -102,14 +102,14 @@ impl LimitedLog {
         }
     }
 
-    /// When there is something to be said.
+    /// When there is a number to log.
     pub fn next_due(&self) -> Time {
         let due = |budget: &Budget| budget.since + Duration::from_secs(1);
         let withheld = self.budgets.iter().flatten().filter(|budget| budget.withheld > 0);
         withheld.map(due).min().unwrap_or(Time::NEVER)
     }
 
-    /// What may still be told of a topic in this second; a second that is over is summed up first.
+    /// The budget of a topic and level for this second. Sums up the previous second first.
     fn budget(&mut self, topic: Topic, level: log::Level, now: Time) -> &mut Budget {
         let place = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len() - 1);
         let budget = &mut self.budgets[topic as usize][place];
@@ -135,10 +135,10 @@ impl Topic {
 
 const TOPICS: [Topic; 3] = [Topic::Servers, Topic::Clients, Topic::Resources];
 const LEVELS: [log::Level; 3] = [log::Level::Error, log::Level::Warn, log::Level::Info];
-/// Lines about single requests in one second, of each topic and level.
+/// Lines about single requests per second, for each topic and level.
 const TOLD_A_SECOND: usize = 10;
 
-/// A server in log lines: its address, and its name where that is another.
+/// A server in log lines: its address, and its name if that differs.
 pub struct ServerWords<'a>(pub &'a Server);
 
 impl fmt::Display for ServerWords<'_> {

@@ -1,4 +1,4 @@
-//! What requests leave in the logs.
+//! The logs about requests: access log, attempt log, and limited log.
 
 pub mod access_log;
 pub mod attempt_log;

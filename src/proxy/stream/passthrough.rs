@@ -1,7 +1,7 @@
-//! A client's connection on its way to a server: attempts until one accepts, then a tunnel.
+//! Connects a client to a server: attempts until one accepts, then a tunnel.
 //!
-//! Only a failure to connect moves it to another server: bytes that were sent may have been acted on.
-//! An exchange whose sides have agreed on another protocol becomes one, too.
+//! Only a failure to connect moves the connection to another server, because bytes that were sent
+//! may have taken effect. An upgraded exchange also becomes a `Passthrough`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,36 +31,36 @@ use crate::upstream::group::{GroupAt, Pick, ServerId, Verdict};
 use crate::upstream::plan::Choice;
 use crate::upstream::retry::{Failure, Repeatable};
 
-/// A connection that is passed on.
+/// A connection whose bytes pass unread.
 pub struct Passthrough<N: Net> {
-    /// The configuration that it began with.
+    /// The configuration that it began with, or later adopted.
     pub(super) config: Arc<Config>,
     pub(super) generation: u64,
     pub(super) carried: Carried<N>,
     course: Course<N>,
-    /// Which servers are asked.
+    /// The attempts at servers.
     pub(super) attempts: Attempts,
     /// When it began.
     pub(super) began: Time,
     /// `$status`.
     pub(super) status: u16,
-    /// The client's address, where a peer that is trusted names it.
+    /// The client's address from the PROXY header, if the peer is trusted.
     pub(super) remote: Option<Address>,
-    /// Bytes that came from the client and went to it, once the tunnel is over.
+    /// Bytes received from and sent to the client, set when the tunnel is over.
     pub(super) passed: Passed,
 }
 
-/// What is passed on.
+/// The kind of connection.
 pub(super) enum Carried<N: Net> {
-    /// What a server of `stream {}` accepts.
+    /// A connection to a server of `stream {}`.
     Stream(StreamServerId),
-    /// HTTP/2, by the `h2c_tunnel` of a virtual server.
+    /// HTTP/2, through the `h2c_tunnel` of a virtual server.
     H2c(VirtualServerId),
-    /// What follows a request that both sides have agreed to leave HTTP with.
+    /// The other protocol after an upgrade, with the request and the response so far.
     Upgraded(Box<(Asked, Download<N>)>),
 }
 
-/// Bytes that passed.
+/// Byte counts of a tunnel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     /// From the client.
@@ -70,16 +70,16 @@ pub struct Passed {
 }
 
 enum Course<N: Net> {
-    /// No server accepts it.
+    /// There is no server.
     Nowhere,
     /// The connection is being made.
     Connecting { dial: Dial<N>, pick: Pick },
-    /// Bytes pass.
+    /// Bytes pass both ways.
     Open { socket: Socket<N>, pick: Pick, tunnel: Tunnel<N> },
 }
 
 impl<N: Net> Passthrough<N> {
-    /// Begins to look for a server: of `stream {}`.
+    /// Starts looking for a server, for `stream {}`.
     pub fn stream(
         server: StreamServerId,
         remote: Option<Address>,
@@ -89,7 +89,7 @@ impl<N: Net> Passthrough<N> {
         Passthrough::begin(Carried::Stream(server), remote, client, context)
     }
 
-    /// The same for the `h2c_tunnel` of a virtual server.
+    /// Starts looking for a server, for the `h2c_tunnel` of a virtual server.
     pub fn h2c(
         server: VirtualServerId,
         remote: Option<Address>,
@@ -122,7 +122,7 @@ impl<N: Net> Passthrough<N> {
         passthrough
     }
 
-    /// What an exchange goes on as once both sides have agreed on another protocol.
+    /// Continues an exchange after both sides agreed on another protocol.
     pub fn upgraded(upgraded: Upgraded<N>, now: Time) -> Passthrough<N> {
         let Upgraded { asked, download, attempts, connection, pick, tunnel } = upgraded;
         Passthrough {
@@ -138,7 +138,7 @@ impl<N: Net> Passthrough<N> {
         }
     }
 
-    /// Tries the server that was chosen, and others after it while they fail at once.
+    /// Dials the chosen server, and further ones if a connect fails at once.
     fn follow(&mut self, choice: Choice, client: &Client<N>, context: &mut Context<N>) {
         let mut choice = choice;
         while let Choice::Server(pick) = choice {
@@ -170,7 +170,7 @@ impl<N: Net> Passthrough<N> {
                 Course::Connecting { .. } => self.connect(client, context),
                 Course::Open { .. } => match self.relay(client, context) {
                     Ok(moved) => moved,
-                    // The tunnel has armed the resets that show a cut.
+                    // The tunnel has already armed the resets that show a cut.
                     Err(Closed::Whole | Closed::Cut) => return Next::Close(CloseReason::Done),
                 },
             };
@@ -181,7 +181,7 @@ impl<N: Net> Passthrough<N> {
         Next::Again
     }
 
-    /// Looks after a connect under way. Whether it came to its end.
+    /// Polls a connect under way. Returns whether it ended.
     fn connect(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> bool {
         let Course::Connecting { dial, .. } = &mut self.course else { return false };
         match dial.poll(context.io.now) {
@@ -192,7 +192,7 @@ impl<N: Net> Passthrough<N> {
         true
     }
 
-    /// The server accepted: that is all that can be asked of it here.
+    /// The server accepted. Without reading bytes, there is no better sign of success.
     fn open(&mut self, client: &mut Client<N>, context: &mut Context<N>) {
         let course = std::mem::replace(&mut self.course, Course::Nowhere);
         let (Course::Connecting { dial, mut pick }, Some(pass)) = (course, self.pass()) else {
@@ -227,7 +227,7 @@ impl<N: Net> Passthrough<N> {
         Ok(moved)
     }
 
-    /// The attempt failed: tries elsewhere if that is allowed.
+    /// The connect failed: tries another server if that is allowed.
     fn move_on(&mut self, failure: Failure, client: &Client<N>, context: &mut Context<N>) {
         let course = std::mem::replace(&mut self.course, Course::Nowhere);
         let Course::Connecting { dial, pick } = course else { return };
@@ -246,7 +246,7 @@ impl<N: Net> Passthrough<N> {
         }
     }
 
-    /// The moment by which something has to have happened.
+    /// When something must have happened at the latest.
     pub fn deadline(&self) -> Time {
         match &self.course {
             Course::Nowhere => Time::NEVER,
@@ -262,7 +262,7 @@ impl<N: Net> Passthrough<N> {
                 self.move_on(Failure::ConnectTimedOut, client, context);
                 self.run(client, context)
             }
-            // Silence says nothing about the server.
+            // A silent tunnel says nothing about the server.
             Course::Open { socket, tunnel, .. } => {
                 tunnel.cut(&mut client.socket, socket);
                 Next::Close(CloseReason::Done)
@@ -271,7 +271,7 @@ impl<N: Net> Passthrough<N> {
         }
     }
 
-    /// Whether what happened to a server concerns this connection.
+    /// Whether a server's change moves this connection to another server.
     pub fn is_moved_by(&self, news: &News) -> bool {
         let (News::Out(at) | News::Back(at)) = news;
         let is_backup =
@@ -287,7 +287,7 @@ impl<N: Net> Passthrough<N> {
         }
     }
 
-    /// Goes elsewhere: by itself while nothing was sent, else by being closed.
+    /// Moves to another server. An open tunnel is closed, so that its owner reconnects.
     pub fn shift(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Next {
         match &self.course {
             Course::Connecting { .. } => {
@@ -298,8 +298,8 @@ impl<N: Net> Passthrough<N> {
         }
     }
 
-    /// Goes over to the newest configuration, where the connection would go to its server too:
-    /// there it hears of what happens to the server. Whether it did.
+    /// Moves to the newest configuration if that still leads to the same server, so that changes of
+    /// the server reach it there. Returns whether it moved.
     pub fn adopt_newest(&mut self, client: &Client<N>, context: &mut Context<N>) -> bool {
         let (Course::Connecting { pick, .. } | Course::Open { pick, .. }) = &mut self.course else {
             return false;
@@ -334,12 +334,13 @@ impl<N: Net> Passthrough<N> {
         true
     }
 
-    /// Whether closing it makes its owner come again, and nothing else is lost.
+    /// Whether its owner reconnects when it is closed, so that nothing else is lost.
     pub fn is_recallable(&self) -> bool {
         self.follows() == Follows::Group
     }
 
-    /// Why it is to be closed if it began with this configuration or an older one: `None` if not.
+    /// Why it must be closed if it began with this configuration or an older one; `None` if it did
+    /// not.
     pub fn outlives(&mut self, generation: u64, client: &mut Client<N>) -> Option<CloseReason> {
         if self.generation > generation {
             return None;
@@ -352,7 +353,7 @@ impl<N: Net> Passthrough<N> {
         Some(CloseReason::Done)
     }
 
-    /// Writes the log lines and gives everything back that is not its own.
+    /// Writes the log lines and returns all borrowed storage.
     pub fn finish(mut self, client: &mut Client<N>, context: &mut Context<N>) {
         match std::mem::replace(&mut self.course, Course::Nowhere) {
             Course::Nowhere => {}
@@ -361,7 +362,7 @@ impl<N: Net> Passthrough<N> {
                 context.servers.conclude(pick, Verdict::Abandoned, &mut context.io);
             }
             Course::Open { mut socket, pick, mut tunnel } => {
-                // Closed by us, perhaps in the middle of what was being said.
+                // We close it, possibly in the middle of a message.
                 if self.is_recallable() {
                     tunnel.cut(&mut client.socket, &mut socket);
                 }
@@ -388,7 +389,7 @@ impl<N: Net> Passthrough<N> {
         let log = &mut self.attempts.log;
         match &mut self.carried {
             Carried::Stream(_) => {}
-            // Of a connection that is logged as a request, all but the line that it begins with.
+            // It is logged as a request, so its first line does not count as body.
             Carried::H2c(_) => {
                 log.body_received = tunnel.up.received.saturating_sub(LINE.len() as u64);
             }
@@ -402,12 +403,12 @@ impl<N: Net> Passthrough<N> {
         log.received(tunnel.down.received as usize);
     }
 
-    /// How it is passed on, unless it began as a request.
+    /// The directives for it; `None` if it began as a request.
     fn pass(&self) -> Option<&StreamPass> {
         pass(&self.config, &self.carried)
     }
 
-    /// How long both directions may be silent.
+    /// How long the tunnel may be silent.
     fn timeout(&self) -> Duration {
         match &self.carried {
             Carried::Upgraded(of) => of.0.pass().read_timeout,
@@ -417,13 +418,13 @@ impl<N: Net> Passthrough<N> {
         }
     }
 
-    /// What becomes of it when the group's active server is another one.
+    /// What happens to it when another server of the group becomes active.
     fn follows(&self) -> Follows {
         self.pass().map_or(Follows::Server, |pass| pass.follows)
     }
 }
 
-/// How connections are passed on that did not begin as a request.
+/// The directives for a kind of connection; `None` if it began as a request.
 fn pass<'a, N: Net>(config: &'a Config, carried: &Carried<N>) -> Option<&'a StreamPass> {
     match carried {
         Carried::Stream(id) => Some(&config.stream_servers[id.0].pass),
@@ -432,7 +433,7 @@ fn pass<'a, N: Net>(config: &'a Config, carried: &Carried<N>) -> Option<&'a Stre
     }
 }
 
-/// How servers are asked.
+/// How to connect to the servers of the group.
 fn terms<'a, N: Net>(config: &'a Config, generation: u64, carried: &Carried<N>) -> Terms<'a> {
     let pass = pass(config, carried).expect("an upgraded exchange has its server");
     Terms {
@@ -445,16 +446,16 @@ fn terms<'a, N: Net>(config: &'a Config, generation: u64, carried: &Carried<N>) 
     }
 }
 
-/// A connection in log lines, and what becomes of it without a server.
+/// The client as log lines name it, and what happens to it without a server.
 fn words() -> (String, String) {
     ("a client".to_owned(), "is closed".to_owned())
 }
 
-/// No byte goes to a server before the tunnel stands.
+/// No byte is sent to a server before the tunnel opens.
 const UNSENT: Repeatable = Repeatable { idempotent: true, sent: false, replayable: true };
-/// `$status` of a connection that was passed on.
+/// `$status` if a server accepted the connection.
 const PASSED: u16 = 200;
-/// `$status` of a connection that ended before a server had accepted it. nginx's number.
+/// `$status` if the connection ended before a server accepted it. nginx's number.
 const LEFT: u16 = 499;
-/// `$status` of a connection that no server accepted.
+/// `$status` if no server accepted the connection.
 const NO_SERVER: u16 = 502;

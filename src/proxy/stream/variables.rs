@@ -1,4 +1,4 @@
-//! Access log lines of `stream {}`, and the variables in them.
+//! Access log lines of connections that pass unread, and the variables in them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_lo
 use crate::time::{Time, WallTime};
 
 impl<N: Net> Passthrough<N> {
-    /// Writes what became of the connection.
+    /// Writes the access log lines of the connection.
     pub(super) fn log(&self, client: &Client<N>, context: &mut Context<N>) {
         let server = match &self.carried {
             Carried::Stream(server) => &self.config.stream_servers[server.0],
@@ -49,7 +49,7 @@ impl<N: Net> Passthrough<N> {
         }
     }
 
-    /// The same for a connection that speaks HTTP/2: as the one request that its preface looks like.
+    /// Writes them for an HTTP/2 connection, as the one request that its preface looks like.
     fn log_as_request(
         &self,
         server: VirtualServerId,
@@ -81,7 +81,7 @@ impl<N: Net> Passthrough<N> {
     }
 }
 
-/// Everything that a variable may ask for.
+/// Everything that a variable may read.
 struct StreamScope<'a> {
     config: &'a Config,
     client: &'a Facts,
@@ -94,7 +94,7 @@ struct StreamScope<'a> {
 }
 
 impl StreamScope<'_> {
-    /// Appends a variable's value; none where it has none.
+    /// Appends a variable's value; `None` if it has none.
     fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
         let proxied = self.client.proxied.as_ref();
         match variable {
@@ -128,7 +128,7 @@ impl StreamScope<'_> {
             Variable::UpstreamBytesReceived => {
                 each(self.attempts, out, |of| Some(of.received), number)?
             }
-            // Of `http {}` only: the file is refused before.
+            // Only for `http {}`: loading refuses them here.
             Variable::Host
             | Variable::Http(_)
             | Variable::ProxyHost

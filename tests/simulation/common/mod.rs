@@ -1,4 +1,5 @@
-//! A worker in a simulated world, and what may come of it. Shared with the fuzz target `session`.
+//! A worker in a simulated world, and the checks of its results. Shared with the fuzz target
+//! `session`.
 
 pub(crate) mod model;
 pub(crate) mod run;

@@ -1,7 +1,7 @@
-//! What may come of an exchange, given what went wrong around it.
+//! Which results of an exchange are allowed, given what went wrong around it.
 //!
-//! Knows nothing of how the proxy works: only what clients, servers and the network have seen.
-//! The actors judge bytes as they come; here outcomes are judged, when all is over.
+//! Knows nothing of how the proxy works, only what clients, servers and the network saw. The actors
+//! check bytes as they arrive; this model checks results after the run.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use switchover::time::Time;
 
 use super::setup::Setup;
 
-/// Everything that was wrong with a run; empty if nothing was.
+/// Everything wrong with a run; empty if nothing was.
 pub(crate) fn judge(net: &SimNet, setup: &Setup) -> Vec<String> {
     let mut complaints: Vec<String> = net.world().violations().to_vec();
     let strange =
@@ -71,7 +71,7 @@ impl Judge<'_> {
             Outcome::Waiting => Err("has no end"),
             Outcome::Left => Ok(()),
             Outcome::Whole(answer) => self.whole(client, exchange, answer),
-            // An early answer, which its own request has spoilt.
+            // The answer came early, and then the malformed request spoilt it.
             Outcome::Cut(_) | Outcome::Reset
                 if exchange.ask.is_misframed() && exchange.answered.is_some() =>
             {
@@ -102,15 +102,15 @@ impl Judge<'_> {
         else {
             return Err("is answered by somebody who never saw it");
         };
-        // Once an early answer is complete nothing waits for the rest of the request.
+        // After a complete early answer, nothing waits for the rest of the request.
         if delivery.request_whole && self.came_too_late(client, exchange) {
             return Err("should have been called late");
         }
         self.order(server as usize, exchange)
     }
 
-    /// Whether the client paused for longer than allowed in the middle of its request, and the
-    /// proxy had no other reason to begin anew.
+    /// Whether the client paused longer than allowed within its request, and the proxy had no other
+    /// reason to start over.
     fn came_too_late(&self, client: &Client, exchange: &Exchange) -> bool {
         let Pace::Stalls { pause, .. } = client.plan().sends else { return false };
         let Some(stalled) = exchange.stalled else { return false };
@@ -122,7 +122,7 @@ impl Judge<'_> {
             && !self.net.servers().iter().any(|server| self.had_trouble(server, from, to, exchange))
     }
 
-    /// A backup serves only while no primary can, or is known to.
+    /// A backup serves only while every primary is out, or may be believed to be.
     fn order(&self, by: usize, exchange: &Exchange) -> Result<(), &'static str> {
         let (from, to) = span(exchange);
         let unproven = |server: &Server| {
@@ -145,8 +145,8 @@ impl Judge<'_> {
         Err("went to a backup although a primary was there")
     }
 
-    /// Whether a server has served somebody from beginning to end between two moments, and not
-    /// failed anybody since he began.
+    /// Whether a server fully served a request between two moments, and no request failed at it
+    /// after that one began.
     fn has_proven(&self, server: &Server, since: Time, until: Time) -> bool {
         let exchanges = self.net.clients().iter().flat_map(|client| client.exchanges());
         let mut served = exchanges.filter(|exchange| match exchange.outcome {
@@ -164,8 +164,8 @@ impl Judge<'_> {
         served.any(|served| span(served).0 >= since && span(served).1 < until)
     }
 
-    /// When the proxy last let go of a connection to this server that it did not get, or that still
-    /// owed it an answer. What began earlier says no more about the server.
+    /// When the proxy last closed a connection to this server that was not established, or whose
+    /// answer was incomplete. Exchanges that began earlier say nothing more about the server.
     fn given_up(&self, server: &Server, until: Time) -> Time {
         let world = self.net.world();
         let failed = |end: &EndId| {
@@ -179,7 +179,7 @@ impl Judge<'_> {
         closed.filter(|at| *at < until).max().unwrap_or(Time::ZERO)
     }
 
-    /// An answer of the proxy's own.
+    /// Judges an answer of the proxy's own.
     fn refusal(&self, exchange: &Exchange, status: u16) -> Result<(), &'static str> {
         let (from, to) = span(exchange);
         match status {
@@ -201,15 +201,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether the whole body can be sent to another server.
+    /// Whether the whole request fits the replay buffer.
     fn fits_replay(&self, exchange: &Exchange) -> bool {
         exchange.ask.body_length() + HEAD < self.setup.replay_limit
     }
 
-    /// Whether a server, or the network before it, explains a failure in that time.
+    /// Whether trouble at a server, or on the network to it, explains a failure in that time.
     fn had_trouble(&self, server: &Server, from: Time, to: Time, exchange: &Exchange) -> bool {
-        // A server is out for `fail_timeout` after its last failure, and what it did in trouble
-        // can be noticed as late as a connect gives up.
+        // A server is out for `fail_timeout` after its last failure, and a failure may be noticed
+        // as late as the connect timeout.
         let lasts = self.setup.fail_timeout + self.setup.connect_timeout + NOTICED;
         let relevant = |since: Time, until: Time| since <= to && until + lasts >= from;
         let may_go_again = exchange.ask.is_repeatable() && self.fits_replay(exchange);
@@ -224,7 +224,7 @@ impl Judge<'_> {
         let world = self.net.world();
         own || world.incidents().iter().any(|incident| {
             let matters = match incident.kind {
-                // Short of something of its own, the proxy asks no other server.
+                // Without a descriptor or a port, the proxy asks no other server.
                 IncidentKind::NoDescriptor | IncidentKind::NoPort => true,
                 IncidentKind::ConnectFailed | IncidentKind::AcceptAborted | IncidentKind::Reset => {
                     incident.machine == server.plan().at
@@ -249,8 +249,8 @@ impl Judge<'_> {
             return Ok(());
         }
         let Some((server, attempt)) = answer.by else {
-            // It was told as much of that as found room: where nothing else can go, connections go
-            // that have an answer on their way.
+            // The client received the part of the answer that fitted its socket. When nothing else
+            // can be closed, the proxy closes connections that are being answered.
             if self.made_room(exchange) {
                 return Ok(());
             }
@@ -266,7 +266,7 @@ impl Judge<'_> {
         if spoilt { Ok(()) } else { Err("was cut although its server told everything") }
     }
 
-    /// Whether a reset may be how the proxy shows that a server cut its answer.
+    /// Whether a reset may be the proxy's way to show that a server cut its answer.
     fn answer_was_cut(&self, exchange: &Exchange) -> bool {
         self.net.servers().iter().any(|server| {
             server.deliveries().iter().any(|delivery| {
@@ -307,8 +307,8 @@ impl Judge<'_> {
         Err("was closed without a word")
     }
 
-    /// Whether the proxy was out of descriptors when all that it had of the exchange was not even
-    /// a head: then it may have made room for another client.
+    /// Whether the proxy lacked descriptors while it had no complete head of the exchange: then it
+    /// may have made room for another client.
     fn made_room(&self, exchange: &Exchange) -> bool {
         let (from, to) = (exchange.idle_since, span(exchange).1);
         self.net.world().incidents().iter().any(|incident| {
@@ -318,12 +318,12 @@ impl Judge<'_> {
         })
     }
 
-    /// Whether the client's own connection, or the client itself, explains a bad end.
+    /// Whether the client or its own connection explains a bad end.
     fn client_is_to_blame(&self, client: &Client, exchange: &Exchange) -> bool {
         let dawdles = |pace: Pace| match pace {
             Pace::AtOnce => false,
-            // Discarding what a slow client still sends ends after a while, and reading slowly
-            // can outlast that.
+            // The proxy discards what a slow client still sends only for a while, and reading
+            // slowly can take longer.
             Pace::Drips { .. } => true,
             Pace::Stalls { pause, .. } => {
                 pause + NOTICED >= self.setup.lingering_timeout.min(REFUSED_LINGER)
@@ -334,8 +334,8 @@ impl Judge<'_> {
             || exchange.end.is_some_and(|end| self.was_reset(end))
     }
 
-    /// Whether the client sends its FIN on this connection before all is answered: to the proxy
-    /// that is a client which has left.
+    /// Whether the client sends its FIN on this connection before everything is answered: to the
+    /// proxy, such a client has left.
     fn half_closes(&self, client: &Client, exchange: &Exchange) -> bool {
         !self.is_refused_first(client, exchange)
             && client
@@ -344,8 +344,8 @@ impl Judge<'_> {
                 .any(|other| other.end == exchange.end && other.ask.leaves.half_closes())
     }
 
-    /// Whether the FIN came behind what has to be refused, and was not noticed before: then it
-    /// excuses nothing.
+    /// Whether the FIN came after a request that must be refused, and was not noticed before. Then
+    /// it excuses nothing.
     fn is_refused_first(&self, client: &Client, exchange: &Exchange) -> bool {
         let answered = |other: &Exchange| matches!(other.outcome, Outcome::Whole(_));
         let mut before = client
@@ -355,7 +355,7 @@ impl Judge<'_> {
         exchange.ask.is_misframed() && exchange.sent.is_some() && before.all(answered)
     }
 
-    /// Whether it was over just as `worker_shutdown_timeout` ended what had begun before a reload.
+    /// Whether it ended just when `worker_shutdown_timeout` ended what began before a reload.
     fn was_outlived(&self, exchange: &Exchange) -> bool {
         let (from, to) = span(exchange);
         let ended = |at: &Time| self.setup.shutdown_timeout.map(|timeout| *at + timeout);
@@ -363,7 +363,7 @@ impl Judge<'_> {
         reloads.filter_map(ended).any(|end| to >= end && to <= end + NOTICED)
     }
 
-    /// What began before a reload does not outlive `worker_shutdown_timeout`.
+    /// Exchanges that began before a reload do not outlive `worker_shutdown_timeout`.
     fn old_age(&self, client: &Client, exchange: &Exchange) -> Result<(), &'static str> {
         let Some(timeout) = self.setup.shutdown_timeout else { return Ok(()) };
         let Some(sent) = exchange.sent.filter(|_| client.plan().reads == Pace::AtOnce) else {
@@ -377,7 +377,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What breaks the rules is whole to no server.
+    /// No server receives a complete malformed request.
     fn misframed(&self, exchange: &Exchange) -> Result<(), &'static str> {
         let mut deliveries = self.net.servers().iter().flat_map(|server| server.deliveries());
         let taken = |got: &Delivery| got.id == exchange.ask.id && got.request_whole;
@@ -387,7 +387,8 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// A request that its client's FIN has cut is whole to nobody, and let go of at once.
+    /// No server receives a complete request if the client's FIN cut it, and the proxy drops it at
+    /// once.
     fn cut_request(&self, exchange: &Exchange) -> Result<(), &'static str> {
         let is_cut = matches!(exchange.ask.leaves, Leaves::EndsAfter(_)) && exchange.sent.is_none();
         if !is_cut {
@@ -404,7 +405,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Whether the network spoilt the connection that this end belongs to.
+    /// Whether the network broke the connection that this end belongs to.
     fn was_reset(&self, end: EndId) -> bool {
         let world = self.net.world();
         let peer = world.peer(end);
@@ -419,14 +420,14 @@ impl Judge<'_> {
         })
     }
 
-    /// When the proxy turned to this exchange: all before it on its connection were over.
+    /// When the proxy turned to this exchange: all earlier ones on its connection were over.
     fn turn_of(&self, exchange: &Exchange) -> Time {
         let all = self.net.clients().iter().flat_map(|client| client.exchanges());
         let before = all.filter(|it| it.end == exchange.end && it.before < exchange.before);
         before.filter_map(|it| it.over).fold(Time::ZERO, Time::max)
     }
 
-    /// Nobody waits longer than all timeouts that apply take together, once it is his turn.
+    /// Once it is its turn, an exchange takes no longer than the sum of all timeouts that apply.
     fn deadline(&self, exchange: &Exchange) -> Result<(), &'static str> {
         let (Some(sent), Some(over)) = (exchange.sent, exchange.answered.or(exchange.over)) else {
             return Ok(());
@@ -440,8 +441,8 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// What may not be repeated is written to one server at most, and to it once; anything else
-    /// once to each, not counting pooled connections, which may turn out dead.
+    /// An exchange that may not be repeated is written once, to one server at most; any other once
+    /// to each server. Attempts on pooled connections, which may be dead, do not count.
     fn repetition(&self, exchange: &Exchange) -> Option<String> {
         let start = format!("{} /x/{} ", exchange.ask.method, exchange.ask.id);
         let world = self.net.world();
@@ -459,8 +460,8 @@ impl Judge<'_> {
         too_often.then(|| format!("exchange {}: sent {times} times", exchange.ask.id))
     }
 
-    /// A server hears at once that nobody waits for its answer any more. Of one who had sent his FIN
-    /// before, the network says nothing until something is sent to him.
+    /// A server is told at once that the client has left. If the client sent its FIN earlier, the
+    /// network reports nothing until bytes are sent to it.
     fn leaving(&self, client: &Client, exchange: &Exchange) -> Option<String> {
         let left = exchange.left.filter(|_| exchange.sent.is_some())?;
         if self.half_closes(client, exchange) {
@@ -481,7 +482,7 @@ impl Judge<'_> {
         Some(format!("server {server} was not told that {} had left", exchange.ask.id))
     }
 
-    /// Nothing that a timeout ends lasts longer.
+    /// No wait exceeds the timeout that ends it.
     fn patience(&self) -> Vec<String> {
         let longest = self.net.world().longest();
         let checks = [
@@ -493,30 +494,30 @@ impl Judge<'_> {
     }
 }
 
-/// Whether the client had sent more behind this request. What arrives behind an answer that closes
-/// the connection may destroy it, unless the proxy lingers longer than nginx would:
-/// RFC 9112, section 9.6.
+/// Whether the client sent more after this request. Bytes that arrive after an answer that closes
+/// the connection may destroy it, unless the proxy lingers longer than nginx would: RFC 9112,
+/// section 9.6.
 fn more_was_asked(client: &Client, exchange: &Exchange) -> bool {
     client.exchanges().iter().any(|other| {
         other.end == exchange.end && other.before > exchange.before && other.asked.is_some()
     })
 }
 
-/// From when an exchange was begun until it was over.
+/// From the start of an exchange to its end.
 fn span(exchange: &Exchange) -> (Time, Time) {
     let from = exchange.asked.unwrap_or(exchange.idle_since);
     (from, exchange.over.unwrap_or(Time::NEVER))
 }
 
-/// How long news of anything may travel over the slowest link.
+/// The longest time for news to cross the slowest link.
 const NOTICED: Duration = Duration::from_millis(600);
-/// How long bytes behind a refused request are discarded.
+/// How long bytes after a refused request are discarded.
 const REFUSED_LINGER: Duration = Duration::from_secs(1);
 /// How inexact a wait may be.
 const INEXACT: Duration = Duration::from_millis(50);
-/// How long the largest request may take over the slowest link with the smallest buffers.
+/// The time for the largest request over the slowest link with the smallest buffers.
 const SLOWNESS: Duration = Duration::from_secs(10);
-/// Stands once in every head that the proxy sends.
+/// Occurs once in every head that the proxy sends.
 const HOST: &[u8] = b"\r\nHost: ";
-/// More than the bytes of any request's head as it is sent to a server.
+/// More bytes than any request head as sent to a server.
 const HEAD: usize = 400;

@@ -13,7 +13,7 @@ use switchover::worker::Worker;
 
 use super::setup::{Setup, proxy_address, server_address};
 
-/// A proxy and everyone around it.
+/// A proxy with its servers and clients.
 pub(crate) struct Run {
     pub(crate) worker: Worker<SimNet>,
     turns: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A proxy whose servers answer plainly, and nothing goes wrong by itself.
+    /// A proxy whose servers answer plainly, in a world without faults.
     pub(crate) fn quiet(setup: &Setup) -> Run {
         let mut net = SimNet::new(1, Faults::none());
         for place in 0..setup.backups.len() {
@@ -36,7 +36,7 @@ impl Run {
         run
     }
 
-    /// The same with a configuration of its own.
+    /// A proxy with this configuration, and the default tuning.
     pub(crate) fn configured(net: SimNet, config: Arc<Config>) -> Run {
         let worker = Worker::new(net, config).expect("the address is free");
         Run { worker, turns: 0, idle_turns: 0 }
@@ -53,14 +53,14 @@ impl Run {
     /// Takes turns until that moment.
     ///
     /// # Panics
-    /// When the worker takes turn after turn without anything happening.
+    /// If the worker takes turn after turn and nothing happens.
     pub(crate) fn until(&mut self, at: Time) {
         while self.worker.now() < at {
             self.turn(at);
         }
     }
 
-    /// Takes one turn: nothing but what the worker waits for, or that moment, ends it.
+    /// Takes one turn, which lasts until an event that the worker waits for, or until that moment.
     fn turn(&mut self, until: Time) {
         let before = (self.worker.now(), self.net().world().progress());
         self.worker.turn(until).expect("simulated waits do not fail");
@@ -76,7 +76,7 @@ impl Run {
         self.until(at);
     }
 
-    /// Takes turns until every client is done and every stranger gone, or for so long.
+    /// Takes turns until all clients and strangers are done, but no longer than `most`.
     pub(crate) fn until_done(&mut self, most: Duration) {
         let limit = self.now() + most;
         while self.now() < limit && !self.is_done() {
@@ -90,7 +90,7 @@ impl Run {
             && net.strangers().iter().all(|stranger| stranger.is_gone())
     }
 
-    /// Adds a client of good manners that asks all of this on one connection, beginning now.
+    /// Adds a well-behaved client that sends these requests on one connection, beginning now.
     /// Returns its place.
     pub(crate) fn client(&mut self, asks: Vec<Ask>) -> usize {
         let starts = self.now();
@@ -99,22 +99,20 @@ impl Run {
         net.clients().len() - 1
     }
 
-    /// The first exchange of a client.
     pub(crate) fn exchange(&mut self, client: usize) -> Exchange {
         self.net().clients()[client].exchanges()[0].clone()
     }
 
-    /// Requests that have reached a server.
+    /// The number of requests that reached a server.
     pub(crate) fn deliveries(&mut self, server: usize) -> usize {
         self.net().servers()[server].deliveries().len()
     }
 
-    /// Changes how a server is.
     pub(crate) fn make(&mut self, server: usize, condition: Condition) {
         self.net().set_condition(server, condition);
     }
 
-    /// Connects by hand, to send bytes that no client of good manners would.
+    /// Connects by hand, to send bytes that no well-behaved client would send.
     pub(crate) fn dial(&mut self) -> EndId {
         let end = self.net().world_mut().dial(Owner::Hand, &proxy_address());
         self.pass(Duration::from_millis(5));
@@ -126,7 +124,7 @@ impl Run {
         assert_eq!(sent, bytes.len(), "more than a socket's buffer");
     }
 
-    /// What has come by now, and whether the connection is still open.
+    /// The bytes that have arrived, and whether the connection is still open.
     pub(crate) fn received(&mut self, end: EndId) -> (String, Received) {
         let mut bytes = Vec::new();
         let state = loop {
@@ -138,7 +136,7 @@ impl Run {
         (String::from_utf8_lossy(&bytes).into_owned(), state)
     }
 
-    /// Waits until something has come or the connection is over; returns it and when that was.
+    /// Waits for bytes or the end of the connection; also returns the time.
     pub(crate) fn answer(&mut self, end: EndId, most: Duration) -> (String, Received, Time) {
         let limit = self.now() + most;
         loop {
@@ -161,7 +159,7 @@ pub(crate) fn plain_server(place: usize) -> ServerPlan {
     }
 }
 
-/// A client of good manners that asks all of this on one connection.
+/// A well-behaved client that sends these requests on one connection.
 pub(crate) fn polite(starts: Time, asks: Vec<Ask>) -> ClientPlan {
     ClientPlan {
         to: proxy_address(),
@@ -175,7 +173,7 @@ pub(crate) fn polite(starts: Time, asks: Vec<Ask>) -> ClientPlan {
     }
 }
 
-/// Turns in which nothing happens and no time passes: sessions that must run again take some.
+/// Turns in which nothing happens and no time passes. Sessions that must run again take a few.
 const IDLE_TURNS: u32 = 100;
 /// Turns of a whole run.
 const TURNS: u64 = 2_000_000;

@@ -1,4 +1,4 @@
-//! What chance makes of the world: servers and their fates, clients and their habits.
+//! Random scenarios: servers and their fates, clients and their habits.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use switchover::worker::Tuning;
 use super::setup::{Setup, proxy_address, server_address};
 use super::stranger::strange_bytes;
 
-/// Everything that is decided before the world begins to move.
+/// Everything that is decided before the run begins.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) setup: Setup,
@@ -186,13 +186,13 @@ impl Maker {
     }
 }
 
-/// Trouble and clients come within this time; no trouble of a server's lasts longer.
+/// The time in which trouble begins and clients connect; no trouble lasts longer.
 const TROUBLE: Duration = Duration::from_secs(7);
-/// How long what began before a reload may last: shorter than much of it does.
+/// How long exchanges from before a reload may last, which is shorter than many of them.
 const SHUTDOWN: Duration = Duration::from_secs(2);
-/// The longest that a client stalls: longer than every timeout for it.
+/// The longest stall of a client, which exceeds every timeout for it.
 const STALL: Duration = Duration::from_secs(9);
-/// Every second stall lasts for about that long.
+/// Half of all stalls are within this time of the longest.
 const NEARLY: Duration = Duration::from_secs(1);
-/// The longest that a client thinks: shorter than every timeout, and than two of them together.
+/// The longest pause of a client before a request, shorter than every timeout for a client.
 const THINKS: Duration = Duration::from_secs(2);

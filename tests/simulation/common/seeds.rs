@@ -21,7 +21,7 @@ pub(crate) fn run_seed(seed: u64, show: bool) -> Result<u64, Vec<String>> {
 /// Plays a scenario, with `chance` for the network and the actors; returns the hash of its trace.
 ///
 /// # Errors
-/// As above.
+/// Everything that the proxy did wrong.
 pub(crate) fn play(scenario: Scenario, chance: Rng, show: bool) -> Result<u64, Vec<String>> {
     let mut net = SimNet::by(chance, scenario.faults.clone());
     if show {
@@ -52,7 +52,7 @@ pub(crate) fn play(scenario: Scenario, chance: Rng, show: bool) -> Result<u64, V
     Ok(hash)
 }
 
-/// Everything is well again: every client is served, and every server gets its traffic.
+/// Everything works again: every client is served, and every server receives requests.
 fn heal(run: &mut Run, setup: &Setup) -> Result<(), Vec<String>> {
     let recovery = setup.fail_timeout + setup.connect_timeout * 2 + MARGIN;
     run.net().world_mut().tell(50, || "everything heals".to_owned());
@@ -84,7 +84,7 @@ fn heal(run: &mut Run, setup: &Setup) -> Result<(), Vec<String>> {
     Ok(())
 }
 
-/// Somebody comes and leaves before the answer: whatever that was to show must not be lost.
+/// A client leaves before its answer. If its request was a trial, the trial must not be lost.
 fn leave(run: &mut Run) {
     let end = run.dial();
     run.send(end, "GET /left HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -93,7 +93,7 @@ fn leave(run: &mut Run) {
     run.pass(NEWS);
 }
 
-/// A few clients come, and all of them are served, by these servers.
+/// A few clients connect, and all of them are served by these servers.
 fn serve(run: &mut Run, by: Range<usize>) -> Result<(), Vec<String>> {
     let first = run.net().clients().len();
     for client in 0..3 {
@@ -125,7 +125,7 @@ fn serve(run: &mut Run, by: Range<usize>) -> Result<(), Vec<String>> {
     fail_on(complaints)
 }
 
-/// Nobody is there any more: nothing may be left of anything.
+/// All clients have left, so nothing may be left open or in use.
 pub(crate) fn silence(run: &mut Run) -> Result<(), Vec<String>> {
     run.pass(SILENCE);
     let census = run.worker.census();
@@ -162,11 +162,11 @@ fn fail_on(complaints: Vec<String>) -> Result<(), Vec<String>> {
     if complaints.is_empty() { Ok(()) } else { Err(complaints) }
 }
 
-/// How long trouble may take until everyone is done.
+/// How long a run with trouble may take until every client is done.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Longer than every timeout of the setup.
 const SILENCE: Duration = Duration::from_secs(100);
-/// How long it takes the proxy to hear that connections were reset.
+/// The time for the proxy to notice resets.
 const NEWS: Duration = Duration::from_millis(100);
-/// How long a server needs at most, besides its timeouts, until it is known to be well.
+/// The longest time, besides its timeouts, until a server is known to work.
 const MARGIN: Duration = Duration::from_secs(2);

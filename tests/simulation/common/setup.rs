@@ -10,8 +10,8 @@ use switchover::config::parse_text;
 use switchover::time::Time;
 use switchover::worker::Tuning;
 
-/// What differs between one simulated proxy and another. Timeouts are short and all different
-/// enough to tell which of them was at work.
+/// The variable parts of a simulated proxy. The timeouts are short, and differ enough to tell which
+/// of them fired.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     /// For each server, whether it is a backup.
@@ -32,16 +32,16 @@ pub(crate) struct Setup {
     pub(crate) tries: u32,
     pub(crate) next_timeout: Option<Duration>,
     pub(crate) replay_limit: usize,
-    /// Not of the file: when it is loaded anew.
+    /// When the configuration is reloaded. Not in the file.
     pub(crate) reloads: Vec<Time>,
     /// `worker_shutdown_timeout`.
     pub(crate) shutdown_timeout: Option<Duration>,
-    /// Not of the file: how bytes are moved.
+    /// How bytes are moved. Not in the file.
     pub(crate) tuning: Tuning,
 }
 
 impl Setup {
-    /// A proxy with so many primaries, and backups behind them.
+    /// A proxy with this many primaries and backups.
     pub(crate) fn new(primaries: usize, backups: usize) -> Setup {
         let is_backup = |place| place >= primaries;
         Setup {
@@ -147,12 +147,10 @@ impl Setup {
     }
 }
 
-/// Where the proxy listens.
 pub(crate) fn proxy_address() -> Address {
     Address::Inet(([10, 0, 0, 9], 80).into())
 }
 
-/// Where a server listens.
 pub(crate) fn server_address(place: usize) -> Address {
     let last = u8::try_from(place + 1).expect("there are only a few");
     Address::Inet(([10, 0, 1, last], 8080).into())

@@ -1,8 +1,8 @@
-//! Bytes near a valid request: valid ones, with pieces cut, added and replaced.
+//! Bytes that resemble a valid request: valid ones, with pieces cut, added and replaced.
 
 use switchover::net::sim::{Rng, disguise};
 
-/// One or a few requests, not all of them valid, or none at all.
+/// One or more requests, of which some or all may be invalid.
 pub(crate) fn strange_bytes(rng: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..rng.within(1..=3) {
@@ -41,7 +41,7 @@ const REQUESTS: [&str; 10] = [
     "GET /s HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
 ];
 
-/// What can change the meaning of what surrounds it.
+/// Pieces that can change the meaning of their surroundings.
 const PIECES: [&str; 22] = [
     "\r\n",
     "\n",

@@ -12,6 +12,7 @@ use crate::time::Time;
 use crate::transport::dial::{Dial, Dialled};
 use crate::transport::io::Owner;
 use crate::upstream::group::At;
+use crate::upstream::retry::Failure;
 
 /// The checks under way.
 pub struct Checks<N: Net> {
@@ -69,8 +70,9 @@ impl<N: Net> Checks<N> {
                 Ok(dial) => {
                     entry.insert(Check { dial, at });
                 }
+                // Neither says anything about the server.
+                Err(None | Some(Failure::NoLocalAddress)) => end(at, Outcome::Postponed, context),
                 Err(Some(_)) => end(at, Outcome::Failed, context),
-                Err(None) => end(at, Outcome::Postponed, context),
             }
         }
     }

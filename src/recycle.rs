@@ -25,18 +25,20 @@ impl<T> Boxes<T> {
     pub fn take(&mut self, boxed: Boxed<T>) -> T {
         let Boxed(mut place) = boxed;
         let content = place.take().expect("only a box that is gone is empty");
-        if self.empty.len() < SPARE {
-            self.empty.push(place);
-        }
+        self.keep(place);
         content
     }
 
     /// Drops the contents of a box, and keeps the box unless there are enough.
     pub fn clear(&mut self, boxed: Boxed<T>) {
         let Boxed(mut place) = boxed;
+        *place = None;
+        self.keep(place);
+    }
+
+    fn keep(&mut self, empty: Box<Option<T>>) {
         if self.empty.len() < SPARE {
-            *place = None;
-            self.empty.push(place);
+            self.empty.push(empty);
         }
     }
 }

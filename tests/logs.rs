@@ -12,7 +12,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Framing, Proxy, Upstream, get, nginx_differs, ok, post, wait_until};
+use common::{
+    Framing, Proxy, SWITCHED, UPGRADE, UPGRADES, Upstream, get, nginx_differs, ok, post, wait_until,
+};
 use rustix::fs::OFlags;
 
 /// A group of these servers, and a log in `format`.
@@ -451,25 +453,27 @@ fn a_change_of_protocol_is_logged_with_the_fields_that_were_sent() {
 
 #[test]
 fn what_comes_with_a_change_of_protocol_is_counted_once() {
-    let answer = "HTTP/1.1 101 Switching\r\nUpgrade: ws\r\nConnection: upgrade\r\n\r\nfirst";
+    let answer = [SWITCHED, "first"].concat();
+    let length = answer.len() + "second".len();
     let server = Upstream::playing(move |connection| {
         connection.read_head()?;
-        connection.send(answer)?;
+        connection.send(&answer)?;
         connection.read_body(Framing::Length(4))?;
         connection.send("second")
     });
-    let conf = "log_format mine '$upstream_bytes_received $upstream_response_length';
-        server { listen {listen}; location / { access_log {dir}/access.log mine;
-            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
-            proxy_pass http://{server}; } }";
-    let proxy = Proxy::start(conf, &[("server", &server)]);
+    let conf = format!(
+        "log_format mine '$upstream_bytes_received $upstream_response_length';
+        server {{ listen {{listen}}; location / {{ access_log {{dir}}/access.log mine;
+            {UPGRADES} proxy_pass http://{{server}}; }} }}"
+    );
+    let proxy = Proxy::start(&conf, &[("server", &server)]);
     let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: ws\r\nConnection: upgrade\r\n\r\n");
+    client.send(UPGRADE);
     assert_eq!(client.read_head().status(), 101);
     client.send("more");
     client.finish_sending();
     assert!(client.read_to_end().ends_with(b"firstsecond"));
-    assert_eq!(proxy.access_line(1), format!("{} 11", answer.len() + "second".len()));
+    assert_eq!(proxy.access_line(1), format!("{length} 11"));
 }
 
 #[test]

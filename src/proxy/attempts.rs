@@ -11,15 +11,15 @@ use crate::proxy::log::attempt_log::AttemptLog;
 use crate::proxy::log::limited_log::Topic;
 use crate::transport::dial::Dial;
 use crate::transport::io::Owner;
-use crate::upstream::group::{At, GroupAt, Pick, Verdict};
+use crate::upstream::group::{At, GroupAt, Pick, ServerId, Verdict};
 use crate::upstream::plan::{Choice, Plan};
 use crate::upstream::retry::{Failure, Repeatable};
 
 /// The attempts of one request or connection.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    /// What may still be tried; `None` before the first attempt.
-    plan: Option<Plan>,
+    /// What may still be tried.
+    plan: Plan,
     /// What was tried.
     pub log: AttemptLog,
 }
@@ -85,8 +85,8 @@ impl Attempts {
         context: &mut Context<N>,
     ) -> Choice {
         let now = context.io.now;
-        let plan = self.plan.insert(Plan::new(terms.group, now));
-        let choice = plan.first(&mut context.servers.group(terms.group).0, now);
+        self.plan = Plan::new(now);
+        let choice = self.plan.first(&mut context.servers.group(terms.group).0, now);
         if choice == Choice::NoneFree {
             self.note_none_free(terms, context);
             let name = &terms.group().name;
@@ -106,9 +106,8 @@ impl Attempts {
         terms: &Terms<'_>,
         context: &mut Context<N>,
     ) -> Choice {
-        let Some(plan) = &mut self.plan else { return Choice::Exhausted };
-        let group = &mut context.servers.group(plan.group()).0;
-        plan.after(failure, request, terms.next, group, context.io.now)
+        let group = &mut context.servers.group(terms.group).0;
+        self.plan.after(failure, request, terms.next, group, context.io.now)
     }
 
     /// Starts connecting to a server. `words` are as in [`Attempts::first`].
@@ -148,7 +147,7 @@ impl Attempts {
         context: &mut Context<N>,
     ) -> Choice {
         let choice = self.next(failure, request, terms, context);
-        self.say(pick.at, failure, &choice, terms, words, context);
+        self.say(pick.at, failure, choice.server(), terms, words, context);
         context.servers.conclude(pick, failure.into(), &mut context.io);
         self.log.ended(terms.logged(failure.status()), context.io.now);
         if choice == Choice::NoneFree && terms.asker == Asker::Request {
@@ -162,20 +161,18 @@ impl Attempts {
         &self,
         at: At,
         failure: Failure,
-        choice: &Choice,
+        next: Option<ServerId>,
         terms: &Terms<'_>,
         words: impl FnOnce() -> (String, String),
         context: &mut Context<N>,
     ) {
         let (group, now) = (terms.group(), context.io.now);
-        context.limited_log.failure(now, group, (at.server, failure), choice.server(), words);
+        context.limited_log.failure(now, group, (at.server, failure), next, words);
     }
 
     /// Moves to another configuration, in which `pick` is the server of the current attempt.
     pub fn rebase(&mut self, pick: &Pick) {
-        if let Some(plan) = &mut self.plan {
-            plan.rebase(pick);
-        }
+        self.plan.rebase(pick);
     }
 
     /// Adds an attempt without a server, which `$upstream_addr` shows as the group's name: the

@@ -298,15 +298,16 @@ impl Group {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
 
+    pub(in crate::upstream) const AT: GroupAt = GroupAt { generation: 7, id: GroupId(0) };
     const FAILED: Verdict = Verdict::Failed(Failure::Refused);
 
     /// A group described by words: `p` primary, `b` backup, `d` down, a digit for the weight.
-    fn group(servers: &[&str]) -> Group {
+    pub(in crate::upstream) fn group(servers: &[&str]) -> Group {
         let servers = servers.iter().enumerate().map(|(index, words)| model::Server {
             name: (*words).into(),
             address: Address::Inet(([127, 0, 0, 1], 8000 + index as u16).into()),
@@ -317,9 +318,8 @@ mod tests {
             down: words.contains('d'),
             max_connections: u32::from(words.contains('m')),
         });
-        let at = GroupAt { generation: 0, id: GroupId(0) };
         Group::new(
-            at,
+            AT,
             &model::Group {
                 name: "g".into(),
                 layer: model::Layer::Http,
@@ -333,7 +333,7 @@ mod tests {
         )
     }
 
-    fn at(seconds: u64) -> Time {
+    pub(in crate::upstream) fn at(seconds: u64) -> Time {
         Time::from_nanos(seconds * 1_000_000_000)
     }
 

@@ -155,19 +155,8 @@ mod tests {
     const POLICY: NextUpstream = NextUpstream {
         error: true,
         timeout: true,
-        invalid_header: false,
-        statuses: NextStatuses {
-            s500: false,
-            s502: false,
-            s503: true,
-            s504: false,
-            s403: false,
-            s404: false,
-            s429: false,
-        },
-        non_idempotent: false,
-        tries: 0,
-        timeout_after: None,
+        statuses: NextStatuses { s503: true, ..NextUpstream::NEVER.statuses },
+        ..NextUpstream::NEVER
     };
     const GET: Repeatable = Repeatable { idempotent: true, sent: true, replayable: true };
     const POST: Repeatable = Repeatable { idempotent: false, sent: true, replayable: true };

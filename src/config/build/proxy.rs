@@ -12,9 +12,7 @@ use crate::config::build::pass_target::PassTarget;
 use crate::config::build::upstream::Groups;
 use crate::config::diagnostic::Fault;
 use crate::config::model::template::{Part, Template, Variable};
-use crate::config::model::{
-    Matcher, NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader,
-};
+use crate::config::model::{Matcher, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader};
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
 use crate::config::text::value::{self, Host, UnresolvedAddress};
@@ -222,7 +220,11 @@ fn version(word: &Word) -> Result<ProxyVersion, Fault> {
 
 /// `proxy_next_upstream` of `http {}`; tries and timeout stay as they are.
 fn next_cases(directive: &Directive, limits: NextUpstream) -> Result<NextUpstream, Fault> {
-    let never = NextUpstream { tries: limits.tries, timeout_after: limits.timeout_after, ..NEVER };
+    let never = NextUpstream {
+        tries: limits.tries,
+        timeout_after: limits.timeout_after,
+        ..NextUpstream::NEVER
+    };
     let mut next = never;
     for word in &directive.args {
         next_case(word, &mut next)?;
@@ -292,7 +294,7 @@ impl Default for ProxyLevel {
             connect_timeout: minute,
             send_timeout: minute,
             read_timeout: minute,
-            next: NextUpstream { error: true, timeout: true, ..NEVER },
+            next: NextUpstream { error: true, timeout: true, ..NextUpstream::NEVER },
             // nginx: one page. Here it is only a limit, and Trino's heads are long.
             head_limit: 2 << 20,
             replay_limit: 256 << 10,
@@ -303,25 +305,6 @@ impl Default for ProxyLevel {
         }
     }
 }
-
-/// `proxy_next_upstream off`.
-pub(super) const NEVER: NextUpstream = NextUpstream {
-    error: false,
-    timeout: false,
-    invalid_header: false,
-    statuses: NextStatuses {
-        s500: false,
-        s502: false,
-        s503: false,
-        s504: false,
-        s403: false,
-        s404: false,
-        s429: false,
-    },
-    non_idempotent: false,
-    tries: 0,
-    timeout_after: None,
-};
 
 /// Fields that address nginx itself. `Date` and `Server` pass: nginx hides them to send its own. So
 /// does `X-Accel-Redirect`: nginx follows it, and without it the response would look empty.

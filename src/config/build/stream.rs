@@ -7,7 +7,7 @@ use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
 use crate::config::build::logs::Logs;
 use crate::config::build::pass_target::PassTarget;
-use crate::config::build::proxy::{NEVER, bind, limits_of_next};
+use crate::config::build::proxy::{bind, limits_of_next};
 use crate::config::build::real_ip;
 use crate::config::build::tables::Tables;
 use crate::config::diagnostic::Fault;
@@ -136,7 +136,7 @@ impl Default for StreamLevel {
                 connect_timeout: Duration::from_secs(60),
                 timeout: Duration::from_secs(600),
                 buffer: BUFFER,
-                next: NextUpstream { error: true, timeout: true, ..NEVER },
+                next: NextUpstream { error: true, timeout: true, ..NextUpstream::NEVER },
                 // nginx: off, which discards what the other side still sends.
                 half_close: HalfClose::Passed,
                 announces: None,

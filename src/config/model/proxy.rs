@@ -98,6 +98,27 @@ pub struct NextUpstream {
     pub timeout_after: Option<Duration>,
 }
 
+impl NextUpstream {
+    /// `proxy_next_upstream off`.
+    pub const NEVER: NextUpstream = NextUpstream {
+        error: false,
+        timeout: false,
+        invalid_header: false,
+        statuses: NextStatuses {
+            s500: false,
+            s502: false,
+            s503: false,
+            s504: false,
+            s403: false,
+            s404: false,
+            s429: false,
+        },
+        non_idempotent: false,
+        tries: 0,
+        timeout_after: None,
+    };
+}
+
 /// The statuses that `proxy_next_upstream` can list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextStatuses {

@@ -37,7 +37,7 @@ use crate::proxy::servers::Seen;
 use crate::time::Time;
 use crate::transport::io::Owner;
 use crate::transport::pool::Connection;
-use crate::upstream::group::{At, Pick, Verdict};
+use crate::upstream::group::{At, Pick, ServerId, Verdict};
 use crate::upstream::plan::Choice;
 use crate::upstream::retry::Failure;
 
@@ -322,12 +322,7 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Blames the server, and asks another one if that is allowed.
-    pub(super) fn move_on(
-        &mut self,
-        pick: Pick,
-        failure: Failure,
-        context: &mut Context<N>,
-    ) -> Turn {
+    fn move_on(&mut self, pick: Pick, failure: Failure, context: &mut Context<N>) -> Turn {
         let (request, terms) = (self.asked.repeatable(&self.upload), self.asked.terms());
         let words = || self.asked.words(failure.status());
         let choice = self.attempts.failed(pick, failure, request, &terms, words, context);
@@ -339,29 +334,26 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Asks another server, because the response has a status listed in `proxy_next_upstream`.
-    pub(super) fn move_to(&mut self, status: u16, next: Choice, context: &mut Context<N>) -> Turn {
+    fn move_to(&mut self, status: u16, next: Pick, context: &mut Context<N>) -> Turn {
         self.attempts.log.answered(status, context.io.now);
         self.attempts.log.ended(Some(status), context.io.now);
-        self.say_failure(Failure::Status(status), &next, context);
+        self.say_failure(Failure::Status(status), Some(next.at.server), context);
         self.end_link(Failure::Status(status).into(), context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
-        match next {
-            Choice::Server(next) => Turn::Try(next),
-            Choice::NoneFree | Choice::Exhausted => Turn::refused(Refusal::ServerFailed(status)),
-        }
+        Turn::Try(next)
     }
 
     /// Answers for a pooled connection that failed when the request may not be sent again.
     fn give_up(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
-        self.say_failure(failure, &Choice::Exhausted, context);
+        self.say_failure(failure, None, context);
         Turn::refused(refusal_of(failure))
     }
 
     /// Logs what happened at the server, and what becomes of the request.
-    fn say_failure(&self, failure: Failure, choice: &Choice, context: &mut Context<N>) {
+    fn say_failure(&self, failure: Failure, next: Option<ServerId>, context: &mut Context<N>) {
         if let Some(at) = self.link.server() {
             let words = || self.asked.words(failure.status());
-            self.attempts.say(at, failure, choice, &self.asked.terms(), words, context);
+            self.attempts.say(at, failure, next, &self.asked.terms(), words, context);
         }
     }
 

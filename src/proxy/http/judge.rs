@@ -15,6 +15,7 @@ use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::servers::Seen;
+use crate::upstream::group::Pick;
 use crate::upstream::plan::Choice;
 use crate::upstream::retry::Failure;
 
@@ -43,7 +44,7 @@ pub enum Judged {
     /// The server switches protocols.
     Upgraded,
     /// Because of its status, the next server is asked.
-    Moves(u16, Choice),
+    Moves(u16, Pick),
     /// An `error_page` replaces it.
     Replaced(Replaced),
 }
@@ -67,7 +68,7 @@ impl<N: Net> Judge<'_, N> {
             let (failure, request) =
                 (Failure::Status(head.status), self.asked.repeatable(self.upload));
             let next = self.attempts.next(failure, request, &self.asked.terms(), context);
-            if let Choice::Server(_) = next {
+            if let Choice::Server(next) = next {
                 return Judged::Moves(head.status, next);
             }
         }

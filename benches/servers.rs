@@ -30,6 +30,10 @@ fn group(servers: u16) -> Group {
         keepalive_time: Duration::from_secs(3600),
         keepalive_timeout: Duration::from_secs(60),
         check_timeout: Duration::from_secs(3),
+        trino: model::Trino::Auto,
+        health_check: model::HealthCheck::ByMode,
+        failback: None,
+        queue: None,
     };
     Group::new(at, &model)
 }

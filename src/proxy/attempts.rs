@@ -86,7 +86,7 @@ impl Attempts {
     ) -> Choice {
         let now = context.io.now;
         self.plan = Plan::new(now);
-        let choice = self.plan.first(&mut context.servers.group(terms.group).0, now);
+        let choice = self.plan.first(context.servers.group(terms.group), now);
         if choice == Choice::NoneFree {
             self.note_none_free(terms, context);
             let name = &terms.group().name;
@@ -106,7 +106,7 @@ impl Attempts {
         terms: &Terms<'_>,
         context: &mut Context<N>,
     ) -> Choice {
-        let group = &mut context.servers.group(terms.group).0;
+        let group = context.servers.group(terms.group);
         self.plan.after(failure, request, terms.next, group, context.io.now)
     }
 

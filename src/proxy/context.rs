@@ -116,7 +116,8 @@ impl<N: Net> Context<N> {
 
     /// When the next action without a triggering event is due.
     pub fn next_alarm(&self) -> Time {
-        self.servers.next_alarm().min(self.access_lines.next_due()).min(self.limited_log.next_due())
+        let servers = self.servers.next_alarm(self.io.now);
+        servers.min(self.access_lines.next_due()).min(self.limited_log.next_due())
     }
 }
 

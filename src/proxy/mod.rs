@@ -1,6 +1,7 @@
 //! Sessions: the only code that reads and writes streams.
 
 pub mod attempts;
+pub mod checks;
 pub mod client;
 pub mod context;
 pub mod http;

@@ -10,7 +10,7 @@ use crate::time::Time;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pool::{Connection, Pool};
 use crate::transport::socket::{Moved, Socket};
-use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict};
+use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why};
 
 /// The configurations in use, and their servers.
 pub struct Servers<N: Net> {
@@ -36,10 +36,27 @@ pub enum Seen {
 /// A change of a server that can move sessions to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// It is out: sessions still connecting to it move on.
-    Out(At),
-    /// It is active again: sessions that went to a backup return.
+    /// It is out: sessions that wait for it move on.
+    Out {
+        /// The server.
+        at: At,
+        /// The sessions that do.
+        reach: Reach,
+    },
+    /// It takes new work again: sessions that went to a backup return.
     Back(At),
+    /// Another server of the group is active: tunnels that follow it move there.
+    ActiveMoved(At),
+}
+
+/// How far along a session may be to move on from a server that is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It is still connecting.
+    Connecting,
+    /// It has no byte of an answer. Only where servers are checked: without checks, one failure
+    /// takes a server out, which may concern that one connection only.
+    Waiting,
 }
 
 struct Generation<N: Net> {
@@ -98,7 +115,7 @@ impl<N: Net> Servers<N> {
     pub fn retire(&mut self) {
         let newest = self.generation();
         self.generations.retain(|generation| {
-            let used = generation.groups.iter().any(|(group, _)| group.active() > 0);
+            let used = generation.groups.iter().any(|(group, _)| group.attempts() > 0);
             generation.id == newest || used || Arc::strong_count(&generation.config) > 1
         });
     }
@@ -135,9 +152,14 @@ impl<N: Net> Servers<N> {
         self.listens[listener as usize].map(|index| &self.newest().config.listens[index])
     }
 
-    /// A group and its idle connections.
-    pub fn group(&mut self, at: GroupAt) -> &mut (Group, Pool<N>) {
-        &mut self.find(at.generation).groups[at.id.0]
+    /// A group.
+    pub fn group(&mut self, at: GroupAt) -> &mut Group {
+        &mut self.find(at.generation).groups[at.id.0].0
+    }
+
+    /// The idle connections of a group.
+    pub fn pool(&mut self, at: GroupAt) -> &mut Pool<N> {
+        &mut self.find(at.generation).groups[at.id.0].1
     }
 
     /// The place of a log's batch in the access lines.
@@ -153,7 +175,7 @@ impl<N: Net> Servers<N> {
     /// Counts an attempt as a success now; what happens on its connection later says nothing about
     /// health.
     pub fn succeed_early(&mut self, pick: &mut Pick, io: &mut Io<N>) {
-        if let Some(change) = self.group(pick.at.group).0.succeed_early(pick) {
+        if let Some(change) = self.group(pick.at.group).succeed_early(pick) {
             self.announce(pick.at, change, io);
         }
     }
@@ -161,13 +183,33 @@ impl<N: Net> Servers<N> {
     /// Ends an attempt with a verdict, and announces what that changes.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, io: &mut Io<N>) {
         let at = pick.at;
-        if let Some(change) = self.group(at.group).0.conclude(pick, verdict, io.now) {
+        if let Some(change) = self.group(at.group).conclude(pick, verdict, io.now) {
             self.announce(at, change, io);
         }
     }
 
-    /// Logs a change of a server, and acts on it.
+    /// Logs a change of a server and what follows from it, and acts on both.
     pub fn announce(&mut self, at: At, change: Change, io: &mut Io<N>) {
+        self.act_on(at, change, io);
+        self.look(at.group, io);
+    }
+
+    /// Announces the changes of a group that follow from others, or from the clock.
+    pub fn look(&mut self, group: GroupAt, io: &mut Io<N>) {
+        while let Some((server, change)) = self.group(group).look(io.now) {
+            self.act_on(At { group, server }, change, io);
+        }
+    }
+
+    /// Announces what the clock alone has changed.
+    pub fn look_at_clock(&mut self, io: &mut Io<N>) {
+        let generation = self.generation();
+        for index in 0..self.newest().groups.len() {
+            self.look(GroupAt { generation, id: GroupId(index) }, io);
+        }
+    }
+
+    fn act_on(&mut self, at: At, change: Change, io: &mut Io<N>) {
         let config = Arc::clone(&self.find(at.group.generation).config);
         let model = &config.groups[at.group.id.0];
         let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
@@ -178,14 +220,16 @@ impl<N: Net> Servers<N> {
                 log::warn!(
                     "upstream \"{name}\": {server} {why}: it is down, next look in {wait:?}"
                 );
-                let (group, pool) = self.group(at.group);
+                let (group, pool) = &mut self.find(at.group.generation).groups[at.group.id.0];
                 if group.is_lost() {
                     log::error!("upstream \"{name}\": no server is left");
                 }
                 while let Some(idle) = pool.remove_one_of(at.server) {
                     io.close(idle.socket);
                 }
-                self.news.push(News::Out(at));
+                let checked = self.group(at.group).checks().is_some();
+                let reach = if checked { Reach::Waiting } else { Reach::Connecting };
+                self.news.push(News::Out { at, reach });
             }
             Change::OnTrial => {
                 log::warn!(
@@ -194,7 +238,32 @@ impl<N: Net> Servers<N> {
             }
             Change::CameBack => {
                 log::warn!("upstream \"{name}\": {server} is up again");
+                if self.group(at.group).is_unheld(at.server, io.now) {
+                    self.news.push(News::Back(at));
+                }
+            }
+            Change::Starting => {
+                log::warn!("upstream \"{name}\": {server} is starting, it takes no queries yet");
+            }
+            Change::Ready => log::warn!("upstream \"{name}\": {server} is ready"),
+            Change::Returned => {
+                log::warn!("upstream \"{name}\": {server} takes new work again");
                 self.news.push(News::Back(at));
+            }
+            Change::BecameActive { instead_of, why } => {
+                let before = ServerWords(&model.servers[instead_of.0]);
+                match why {
+                    Why::Failover => log::warn!(
+                        "upstream \"{name}\": {server} is active now, {before} is not ready"
+                    ),
+                    Why::Failback => log::warn!(
+                        "upstream \"{name}\": {server} is active again, {before} was meanwhile"
+                    ),
+                    Why::Promotion => {
+                        log::warn!("upstream \"{name}\": {server} is promoted, {before} was active")
+                    }
+                }
+                self.news.push(News::ActiveMoved(at));
             }
         }
     }
@@ -203,7 +272,7 @@ impl<N: Net> Servers<N> {
     /// sent anything beyond its response.
     pub fn keep(&mut self, at: At, mut idle: Connection<N>, io: &mut Io<N>) {
         let stale = at.group.generation != self.generation() || self.draining;
-        let (servers, pool) = self.group(at.group);
+        let (servers, pool) = &mut self.find(at.group.generation).groups[at.group.id.0];
         let unfit = stale || servers.is_out(at.server) || !pool.accepts(&idle, io.now);
         if unfit || !is_silent(&mut idle.socket) {
             return io.close(idle.socket);
@@ -261,11 +330,13 @@ impl<N: Net> Servers<N> {
         self.newest().groups.iter().map(|(_, pool)| pool.len()).sum()
     }
 
-    /// When the next idle connection expires, a check is due, or the sessions of an old
+    /// When the next idle connection expires, a check is due, a server's time is over, or the sessions of an old
     /// configuration are to be closed.
-    pub fn next_alarm(&self) -> Time {
+    pub fn next_alarm(&self, now: Time) -> Time {
         let newest = &self.newest().groups;
-        let times = newest.iter().map(|(group, pool)| group.next_check().min(pool.next_expiry()));
+        let times = newest.iter().map(|(group, pool)| {
+            group.next_check().min(group.next_look(now)).min(pool.next_expiry())
+        });
         let ends = self.generations.iter().map(|old| old.ends);
         times.chain(ends).min().unwrap_or(Time::NEVER)
     }
@@ -283,7 +354,7 @@ impl<N: Net> Servers<N> {
 
 /// Whether a server has sent nothing beyond its response. A socket known to be drained needs no
 /// read.
-fn is_silent<N: Net>(socket: &mut Socket<N>) -> bool {
+pub fn is_silent<N: Net>(socket: &mut Socket<N>) -> bool {
     !socket.is_readable() || matches!(socket.read(&mut [0; 1]), Moved::Wait)
 }
 

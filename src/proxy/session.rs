@@ -17,6 +17,7 @@ use crate::proxy::stream::passthrough::Passthrough;
 use crate::time::Time;
 use crate::transport::io::Owner;
 use crate::transport::socket::Socket;
+use crate::upstream::group::At;
 
 /// One client's connection.
 pub struct Session<N: Net> {
@@ -238,6 +239,14 @@ impl<N: Net> Session<N> {
             Protocol::Opening(_) => false,
             Protocol::Http(session) => session.is_moved_by(news),
             Protocol::Passing(passthrough) => passthrough.is_moved_by(news),
+        }
+    }
+
+    /// Whether bytes of this server have come since then, as the answer to a request.
+    pub fn has_heard(&self, at: At, since: Time) -> bool {
+        match &self.protocol {
+            Protocol::Http(session) => session.has_heard(at, since),
+            Protocol::Opening(_) | Protocol::Passing(_) => false,
         }
     }
 

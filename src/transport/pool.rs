@@ -126,6 +126,11 @@ impl<N: Net> Pool<N> {
         self.order.first().map_or(Time::NEVER, |&key| self.idle[key].since + self.limits.timeout)
     }
 
+    /// Whether a connection to `server` has come here since then: it brought a whole answer.
+    pub fn has_heard(&self, server: ServerId, since: Time) -> bool {
+        self.idle.iter().any(|(_, idle)| idle.server == server && idle.since > since)
+    }
+
     /// Number of idle connections.
     pub fn len(&self) -> usize {
         self.order.len()

@@ -1,49 +1,17 @@
 //! The servers of a group: which one is picked next, and how verdicts change them.
 
-use crate::address::Address;
-use crate::config::model::{self, GroupId};
+use std::time::Duration;
+
+use crate::config::model::{self, CheckRules, Failback, HealthCheck, Trino};
 use crate::time::Time;
 
-use super::health::{Health, Rules};
+use super::active::{Active, Candidate};
+pub use super::change::{Change, Why};
+use super::check::Report;
+use super::health::Health;
+pub use super::ids::{At, GroupAt, ServerId, Tried};
 use super::retry::Failure;
-
-/// A server's index in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServerId(pub usize);
-
-/// A group of one configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroupAt {
-    /// The configuration's number.
-    pub generation: u64,
-    /// The group in it.
-    pub id: GroupId,
-}
-
-/// A server of one configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At {
-    /// Its group.
-    pub group: GroupAt,
-    /// Its place in the group.
-    pub server: ServerId,
-}
-
-/// The servers that a request has been sent to, as a bit set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tried(u64);
-
-impl Tried {
-    /// Whether `server` is in the set.
-    pub fn contains(self, server: ServerId) -> bool {
-        self.0 & (1 << server.0) != 0
-    }
-
-    /// Adds `server`.
-    pub fn insert(&mut self, server: ServerId) {
-        self.0 |= 1 << server.0;
-    }
-}
+use super::server::{Duty, Server, Since};
 
 /// A server chosen for one attempt. Must be returned to the group with a [`Verdict`].
 #[must_use]
@@ -77,20 +45,13 @@ impl From<Failure> for Verdict {
     }
 }
 
-/// A change of a server's state that the operator wants to know.
+/// Why a server cannot be promoted or drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is out.
-    WentDown {
-        /// The failure that took it out.
-        why: Failure,
-        /// When it is checked next.
-        until: Time,
-    },
-    /// It accepts connections again: the next request is its trial.
-    OnTrial,
-    /// It serves again.
-    CameBack,
+pub enum Refused {
+    /// It is out, starting or marked `down`.
+    NotReady,
+    /// No other server is ready.
+    LastOne,
 }
 
 /// The servers of one group at run time.
@@ -98,93 +59,169 @@ pub enum Change {
 pub struct Group {
     at: GroupAt,
     servers: Vec<Server>,
+    /// What the file says of them.
+    written: Written,
+    /// Whether they are coordinators of Trino.
+    is_trinos: bool,
+    /// The server that takes all new work; `None` while servers take turns.
+    active: Option<Active>,
 }
 
+/// What the file says of a group.
 #[derive(Debug)]
-struct Server {
-    address: Address,
-    rules: Rules,
-    backup: bool,
-    down: bool,
-    weight: i64,
-    /// The weight of smooth weighted round robin: grows by `weight` at every pick; the picked
-    /// server's falls by the sum of all weights.
-    current: i64,
-    max_connections: usize,
-    active: usize,
-    health: Health,
+struct Written {
+    health_check: HealthCheck,
+    failback: Option<Failback>,
+    trino: Trino,
 }
 
 impl Group {
     /// A group whose servers have no failures yet.
     pub fn new(at: GroupAt, group: &model::Group) -> Group {
-        // Taking the only server out would help no client.
         let alone = group.servers.len() == 1;
-        let servers = group.servers.iter().map(|server| Server {
-            address: server.address.clone(),
-            rules: Rules {
-                max_fails: if alone { 0 } else { server.max_fails },
-                fail_timeout: server.fail_timeout,
-            },
-            backup: server.backup,
-            down: server.down,
-            weight: i64::from(server.weight),
-            current: 0,
-            max_connections: match server.max_connections {
-                0 => usize::MAX,
-                limit => limit as usize,
-            },
-            active: 0,
-            health: Health::FRESH,
-        });
-        Group { at, servers: servers.collect() }
+        let servers = group.servers.iter().map(|server| Server::new(server, alone)).collect();
+        let (health_check, failback) = (group.health_check.clone(), group.failback);
+        let written = Written { health_check, failback, trino: group.trino };
+        let mut group = Group { at, servers, written, is_trinos: false, active: None };
+        if group.written.trino == Trino::On {
+            group.become_trinos();
+        }
+        group
     }
 
-    /// Adopts the health of servers with the same address; a server known to be down stays down. A
-    /// check of the old group starts again here; a server on trial stays due for one without a
-    /// check.
+    /// Adopts what is known about servers with the same address, if those of the only one in a
+    /// group do not stay in it anyway.
     pub fn inherit(&mut self, old: &Group, now: Time) {
-        for server in self.servers.iter_mut().filter(|server| server.rules.max_fails > 0) {
-            let Some(old) = old.servers.iter().find(|old| old.address == server.address) else {
-                continue;
-            };
-            server.health = match old.health {
-                Health::Up { .. } if matches!(server.health, Health::Down { .. }) => server.health,
-                Health::Up { .. } | Health::Down { .. } => old.health,
-                Health::Checking => Health::Down { until: now },
-                Health::Due | Health::Trial { .. } => Health::Due,
-            };
+        if old.is_trinos && self.written.trino != Trino::Off {
+            self.become_trinos();
+        }
+        let checked = self.checks().is_some();
+        for server in &mut self.servers {
+            let same = old.servers.iter().find(|old| old.address == server.address);
+            if let Some(old) = same.filter(|_| checked || server.rules.max_fails > 0) {
+                server.inherit(old, now);
+            }
+        }
+        if let Some(active) = old.active {
+            let address = &old.servers[active.server.0].address;
+            let same = self.servers.iter().position(|server| server.address == *address);
+            if let Some(same) = same.filter(|_| self.is_trinos || active.is_promoted()) {
+                self.active = Some(active.moved_to(ServerId(same)));
+            }
         }
     }
 
-    /// Chooses the server for the next attempt: primaries in turn by weight, then backups, then a
-    /// server on trial by another request rather than none at all.
+    /// Treats the servers as coordinators of Trino from now on. Returns whether that is new.
+    pub fn become_trinos(&mut self) -> bool {
+        let is_new = !self.is_trinos && self.written.trino != Trino::Off;
+        if is_new {
+            self.is_trinos = true;
+            let first = self.in_order().next();
+            self.active = self.active.or(first.map(|(first, _)| Active::new(first)));
+        }
+        is_new
+    }
+
+    /// Whether the servers are coordinators of Trino.
+    pub fn is_trinos(&self) -> bool {
+        self.is_trinos
+    }
+
+    /// The rules of active checks; `None` if only connections tell.
+    pub fn checks(&self) -> Option<CheckRules> {
+        match &self.written.health_check {
+            HealthCheck::On(rules) => Some(rules.clone()),
+            HealthCheck::ByMode if self.is_trinos => Some(CheckRules::of_trino()),
+            HealthCheck::ByMode | HealthCheck::Off => None,
+        }
+    }
+
+    fn is_checked(&self) -> bool {
+        match self.written.health_check {
+            HealthCheck::On(_) => true,
+            HealthCheck::ByMode => self.is_trinos,
+            HealthCheck::Off => false,
+        }
+    }
+
+    fn failback(&self) -> Failback {
+        match (self.written.failback, self.is_trinos) {
+            (Some(failback), _) => failback,
+            (None, true) => TRINO_FAILBACK,
+            (None, false) => Failback::Immediate,
+        }
+    }
+
+    /// All servers, primaries first.
+    fn in_order(&self) -> impl Iterator<Item = (ServerId, &Server)> + Clone {
+        let all = || self.servers.iter().enumerate().map(|(index, it)| (ServerId(index), it));
+        let primaries = all().filter(|(_, server)| !server.backup);
+        primaries.chain(all().filter(|(_, server)| server.backup))
+    }
+
+    /// Chooses the server for the next attempt. If there is an active server, that one, then the
+    /// others in order. Else primaries in turn by weight, then backups, then a server that
+    /// `failback` holds back, then a server on trial by another request rather than none at all.
     pub fn pick(&mut self, tried: Tried, now: Time) -> Option<Pick> {
-        let usable = |server: &Server| server.health.is_usable(now);
+        let server = match self.active {
+            Some(active) => self.led(active, tried, now)?,
+            None => self.unled(tried, now)?,
+        };
+        Some(self.begin(server, now))
+    }
+
+    fn led(&self, active: Active, tried: Tried, now: Time) -> Option<ServerId> {
+        let fits = |(id, server): &(ServerId, &Server)| {
+            server.is_ready(now) && server.is_free() && !tried.contains(*id)
+        };
+        let leader = (active.server, &self.servers[active.server.0]);
+        let next = || self.in_order().find(fits);
+        Some(leader).filter(fits).or_else(next).map(|(server, _)| server)
+    }
+
+    fn unled(&mut self, tried: Tried, now: Time) -> Option<ServerId> {
+        let failback = self.failback();
+        let usable = |server: &Server| server.health.is_usable(now) && server.is_ready(now);
+        let held = |server: &Server| server.is_held(failback, now);
         let on_trial = |server: &Server| matches!(server.health, Health::Trial { .. });
-        let server = self
-            .in_turn(tried, |server| !server.backup && usable(server))
-            .or_else(|| self.in_turn(tried, |server| server.backup && usable(server)))
-            .or_else(|| self.in_turn(tried, |server| !server.backup && on_trial(server)))
-            .or_else(|| self.in_turn(tried, |server| server.backup && on_trial(server)))?;
+        self.in_turn(tried, |it| !it.backup && usable(it) && !held(it))
+            .or_else(|| self.in_turn(tried, |it| it.backup && usable(it) && !held(it)))
+            .or_else(|| self.in_turn(tried, |it| !it.backup && usable(it)))
+            .or_else(|| self.in_turn(tried, |it| it.backup && usable(it)))
+            .or_else(|| self.in_turn(tried, |it| !it.backup && on_trial(it)))
+            .or_else(|| self.in_turn(tried, |it| it.backup && on_trial(it)))
+    }
+
+    /// Counts an attempt at a server.
+    fn begin(&mut self, server: ServerId, now: Time) -> Pick {
         let chosen = &mut self.servers[server.0];
-        chosen.active += 1;
+        chosen.attempts += 1;
         let (trial, health) = chosen.health.tried(chosen.rules, now);
         chosen.health = health;
-        Some(Pick { at: At { group: self.at, server }, trial })
+        Pick { at: At { group: self.at, server }, trial }
+    }
+
+    /// Chooses this very server, whatever is known about it: only it can answer.
+    pub fn pick_only(&mut self, server: ServerId, now: Time) -> Pick {
+        self.begin(server, now)
     }
 
     /// Chooses `server` again, for a connection that already exists. `None` unless the server is up
     /// and a new connection might also go to it.
     pub fn pick_again(&mut self, server: ServerId, now: Time) -> Option<Pick> {
-        let takes = |server: &Server| !server.down && server.health.is_usable(now);
-        let primary = self.servers.iter().any(|server| !server.backup && takes(server));
-        let chosen = &mut self.servers[server.0];
-        let is_well = matches!(chosen.health, Health::Up { .. }) && takes(chosen);
-        if !is_well || (chosen.backup && primary) || chosen.active >= chosen.max_connections {
+        if self.active.is_some_and(|active| active.server != server) {
             return None;
         }
-        chosen.active += 1;
+        let failback = self.failback();
+        let takes = |it: &Server| it.is_ready(now) && it.health.is_usable(now);
+        let preferred = |it: &Server| !it.backup && takes(it) && !it.is_held(failback, now);
+        let primary = self.active.is_none() && self.servers.iter().any(preferred);
+        let chosen = &mut self.servers[server.0];
+        let is_well = matches!(chosen.health, Health::Up { .. }) && takes(chosen);
+        if !is_well || (chosen.backup && primary) || !chosen.is_free() {
+            return None;
+        }
+        chosen.attempts += 1;
         Some(Pick { at: At { group: self.at, server }, trial: false })
     }
 
@@ -200,8 +237,7 @@ impl Group {
         let mut best: Option<usize> = None;
         for index in 0..self.servers.len() {
             let server = &mut self.servers[index];
-            let free = server.active < server.max_connections;
-            if server.down || !free || tried.contains(ServerId(index)) || !fit(server) {
+            if server.down || !server.is_free() || tried.contains(ServerId(index)) || !fit(server) {
                 continue;
             }
             server.current += server.weight;
@@ -229,7 +265,7 @@ impl Group {
     /// Ends an attempt.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, now: Time) -> Option<Change> {
         let server = &mut self.servers[pick.at.server.0];
-        server.active -= 1;
+        server.attempts -= 1;
         let before = server.health;
         server.health = match verdict {
             Verdict::Succeeded => before.succeeded(),
@@ -240,6 +276,9 @@ impl Group {
         match (before, server.health, verdict) {
             (Health::Down { .. }, _, _) => None,
             (_, Health::Down { until }, Verdict::Failed(why)) => {
+                server.readiness = server.readiness.lost();
+                server.checks.hasten(now);
+                let until = if self.is_checked() { now } else { until };
                 Some(Change::WentDown { why, until })
             }
             (Health::Trial { .. }, Health::Up { .. }, _) => Some(Change::CameBack),
@@ -247,67 +286,181 @@ impl Group {
         }
     }
 
+    /// Looks for a change that follows from others, or from the clock. To be called until there is
+    /// none, after every change and whenever [`Group::next_look`] is due.
+    pub fn look(&mut self, now: Time) -> Option<(ServerId, Change)> {
+        let failback = self.failback();
+        if self.active.is_none() && failback == Failback::Immediate {
+            return None;
+        }
+        for (index, server) in self.servers.iter_mut().enumerate() {
+            match (server.is_ready(now), server.since) {
+                (true, Since::Not) => {
+                    server.since = Since::Then(now);
+                    server.held = server.is_held(failback, now);
+                    return Some((ServerId(index), Change::Ready));
+                }
+                (false, Since::Always | Since::Then(_)) => server.since = Since::Not,
+                (true, Since::Always | Since::Then(_)) | (false, Since::Not) => {}
+            }
+            let is_held = server.is_held(failback, now);
+            let was_held = std::mem::replace(&mut server.held, is_held);
+            if was_held && server.since != Since::Not && !is_held {
+                return Some((ServerId(index), Change::Returned));
+            }
+        }
+        let mut active = self.active?;
+        let instead_of = active.server;
+        let why = active.look(
+            self.in_order()
+                .map(|(server, it)| Candidate { server, fitness: it.fitness(failback, now) }),
+        )?;
+        self.active = Some(active);
+        Some((active.server, Change::BecameActive { instead_of, why }))
+    }
+
+    /// When the clock alone may change something.
+    pub fn next_look(&self, now: Time) -> Time {
+        let failback = self.failback();
+        if self.active.is_none() && failback == Failback::Immediate {
+            return Time::NEVER;
+        }
+        let changes = self.servers.iter().map(|server| server.next_change(failback, now));
+        changes.min().unwrap_or(Time::NEVER)
+    }
+
+    /// The active server; `None` while servers take turns.
+    pub fn active_server(&self) -> Option<ServerId> {
+        self.active.map(|active| active.server)
+    }
+
+    /// Makes a server active, until it fails or another one is promoted.
+    ///
+    /// # Errors
+    /// It is not ready.
+    pub fn promote(&mut self, server: ServerId, now: Time) -> Result<Change, Refused> {
+        let chosen = &mut self.servers[server.0];
+        let before = std::mem::replace(&mut chosen.duty, Duty::Taking);
+        if !chosen.is_ready(now) {
+            chosen.duty = before;
+            return Err(Refused::NotReady);
+        }
+        let instead_of = self.active.map_or(server, |active| active.server);
+        self.active = Some(Active::promoted(server));
+        Ok(Change::BecameActive { instead_of, why: Why::Promotion })
+    }
+
+    /// Takes a server out for new work, until it is promoted.
+    ///
+    /// # Errors
+    /// It is the only one that is ready.
+    pub fn drain(&mut self, server: ServerId, now: Time) -> Result<(), Refused> {
+        if !self.in_order().any(|(id, other)| id != server && other.is_ready(now)) {
+            return Err(Refused::LastOne);
+        }
+        self.servers[server.0].duty = Duty::Drained;
+        Ok(())
+    }
+
     /// Whether attempts still connecting to `server` should move to another one.
     pub fn is_out(&self, server: ServerId) -> bool {
-        matches!(self.servers[server.0].health, Health::Down { .. } | Health::Checking)
+        self.servers[server.0].is_out()
+    }
+
+    /// Whether a server can take new work.
+    pub fn is_ready(&self, server: ServerId, now: Time) -> bool {
+        self.servers[server.0].is_ready(now)
+    }
+
+    /// Whether nothing but its own health keeps a server from new work.
+    pub fn is_unheld(&self, server: ServerId, now: Time) -> bool {
+        self.active.is_none() && !self.servers[server.0].is_held(self.failback(), now)
     }
 
     /// Whether every server is out, so that no request can be served.
     pub fn is_lost(&self) -> bool {
-        (0..self.servers.len())
-            .all(|index| self.servers[index].down || self.is_out(ServerId(index)))
+        self.servers.iter().all(|server| server.down || server.is_out())
     }
 
     /// When the next background connection is due; `Time::NEVER` for none.
     pub fn next_check(&self) -> Time {
+        let checked = self.is_checked();
         let due = self.servers.iter().filter(|server| !server.down);
-        due.filter_map(|server| server.health.check_due()).min().unwrap_or(Time::NEVER)
+        due.filter_map(|server| server.check_due(checked)).min().unwrap_or(Time::NEVER)
     }
 
     /// A server whose check is due; the check counts as begun.
     pub fn begin_check(&mut self, now: Time) -> Option<ServerId> {
+        let checked = self.is_checked();
         let is_due = |server: &Server| {
-            !server.down && server.health.check_due().is_some_and(|due| due <= now)
+            !server.down && server.check_due(checked).is_some_and(|due| due <= now)
         };
         let index = self.servers.iter().position(is_due)?;
-        self.servers[index].health = self.servers[index].health.check_began();
+        let server = &mut self.servers[index];
+        match checked {
+            true => server.checks.began(),
+            false => server.health = server.health.check_began(),
+        }
         Some(ServerId(index))
     }
 
     /// Ends the check of a server.
-    pub fn end_check(&mut self, server: ServerId, accepted: bool, now: Time) -> Option<Change> {
+    pub fn end_check(&mut self, server: ServerId, report: Report, now: Time) -> Option<Change> {
+        let (rules, is_trinos) = (self.checks(), self.is_trinos);
         let server = &mut self.servers[server.0];
-        server.health = if accepted {
-            server.health.check_succeeded()
-        } else {
-            server.health.check_failed(server.rules, now)
-        };
-        (server.health == Health::Due).then_some(Change::OnTrial)
-    }
-
-    /// We had no descriptor or memory for the check; try again shortly.
-    pub fn postpone_check(&mut self, server: ServerId, now: Time) {
-        let server = &mut self.servers[server.0];
-        server.health = server.health.check_postponed(now);
+        match rules {
+            Some(rules) => {
+                let evidence = server.checks.ended(report, &rules, now);
+                let report = if is_trinos { report } else { Report::Silent };
+                server.learn(evidence, report, now)
+            }
+            None => {
+                server.health = match report {
+                    Report::Failed(_) => server.health.check_failed(server.rules, now),
+                    Report::Postponed => server.health.check_postponed(now),
+                    Report::Ready | Report::NewlyReady | Report::Starting | Report::Silent => {
+                        server.health.check_succeeded()
+                    }
+                };
+                (server.health == Health::Due).then_some(Change::OnTrial)
+            }
+        }
     }
 
     /// Number of attempts that have not been concluded.
-    pub fn active(&self) -> usize {
-        self.servers.iter().map(|server| server.active).sum()
+    pub fn attempts(&self) -> usize {
+        self.servers.iter().map(|server| server.attempts).sum()
+    }
+
+    /// Number of attempts at one server that have not been concluded.
+    pub fn attempts_at(&self, server: ServerId) -> usize {
+        self.servers[server.0].attempts
     }
 }
 
+/// `failback` of a group of coordinators, unless it is written.
+const TRINO_FAILBACK: Failback = Failback::After(Duration::from_secs(10));
+
 #[cfg(test)]
 pub(super) mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::address::Address;
+    use crate::config::model::GroupId;
 
     pub(in crate::upstream) const AT: GroupAt = GroupAt { generation: 7, id: GroupId(0) };
     const FAILED: Verdict = Verdict::Failed(Failure::Refused);
 
     /// A group described by words: `p` primary, `b` backup, `d` down, a digit for the weight.
     pub(in crate::upstream) fn group(servers: &[&str]) -> Group {
+        written(servers, model::HealthCheck::ByMode, None, model::Trino::Off)
+    }
+
+    fn written(
+        servers: &[&str],
+        health_check: model::HealthCheck,
+        failback: Option<Failback>,
+        trino: model::Trino,
+    ) -> Group {
         let servers = servers.iter().enumerate().map(|(index, words)| model::Server {
             name: (*words).into(),
             address: Address::Inet(([127, 0, 0, 1], 8000 + index as u16).into()),
@@ -329,6 +482,10 @@ pub(super) mod tests {
                 keepalive_time: Duration::MAX,
                 keepalive_timeout: Duration::MAX,
                 check_timeout: Duration::MAX,
+                trino,
+                health_check,
+                failback,
+                queue: None,
             },
         )
     }
@@ -385,7 +542,7 @@ pub(super) mod tests {
         assert_eq!(group.begin_check(at(4)), Some(ServerId(0)));
         assert_eq!(group.begin_check(at(4)), None);
         assert_eq!(serve(&mut group, Verdict::Succeeded, 4).0, 1, "not before the check ends");
-        assert_eq!(group.end_check(ServerId(0), true, at(5)), Some(Change::OnTrial));
+        assert_eq!(group.end_check(ServerId(0), Report::Ready, at(5)), Some(Change::OnTrial));
         let trial = pick(&mut group).unwrap();
         assert_eq!(trial.at.server, ServerId(0));
         assert_eq!(serve(&mut group, Verdict::Succeeded, 5).0, 1, "one trial at a time");
@@ -398,7 +555,7 @@ pub(super) mod tests {
         let mut group = group(&["p", "b"]);
         serve(&mut group, FAILED, 1);
         group.begin_check(at(4)).unwrap();
-        assert_eq!(group.end_check(ServerId(0), false, at(5)), None);
+        assert_eq!(group.end_check(ServerId(0), Report::Failed(Failure::Refused), at(5)), None);
         assert_eq!(group.next_check(), at(8));
     }
 
@@ -407,7 +564,7 @@ pub(super) mod tests {
         let mut group = group(&["p", "b"]);
         serve(&mut group, FAILED, 1);
         group.begin_check(at(4)).unwrap();
-        group.end_check(ServerId(0), true, at(4)).unwrap();
+        group.end_check(ServerId(0), Report::Ready, at(4)).unwrap();
         assert_eq!(serve(&mut group, Verdict::Abandoned, 4), (0, None));
         assert_eq!(serve(&mut group, Verdict::Succeeded, 4), (0, Some(Change::CameBack)));
     }
@@ -420,7 +577,7 @@ pub(super) mod tests {
         assert!(group.is_lost());
         assert_eq!(pick(&mut group), None);
         group.begin_check(at(4)).unwrap();
-        group.end_check(ServerId(0), true, at(4)).unwrap();
+        group.end_check(ServerId(0), Report::Ready, at(4)).unwrap();
         let trial = pick(&mut group).unwrap();
         let joined = pick(&mut group).unwrap();
         assert_eq!((trial.at.server, joined.at.server), (ServerId(0), ServerId(0)));
@@ -450,7 +607,7 @@ pub(super) mod tests {
         assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 1);
         group.conclude(first, Verdict::Succeeded, at(1));
         assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 0);
-        assert_eq!(group.active(), 0);
+        assert_eq!(group.attempts(), 0);
     }
 
     #[test]
@@ -471,12 +628,159 @@ pub(super) mod tests {
         let mut new = group(&["p", "b"]);
         new.inherit(&old, at(5));
         assert_eq!(new.next_check(), at(5));
-        old.end_check(ServerId(0), true, at(5));
+        old.end_check(ServerId(0), Report::Ready, at(5));
         new.inherit(&old, at(5));
         assert!(pick(&mut new).unwrap().trial);
         assert!(pick(&mut old).unwrap().trial);
         let mut newest = group(&["p", "b"]);
         newest.inherit(&old, at(5));
         assert!(pick(&mut newest).unwrap().trial);
+    }
+
+    fn checked() -> model::HealthCheck {
+        model::HealthCheck::On(CheckRules::of_trino())
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// All changes that follow from others, with their servers.
+    fn looks(group: &mut Group, now: u64) -> Vec<(usize, Change)> {
+        let mut changes = Vec::new();
+        while let Some((server, change)) = group.look(at(now)) {
+            changes.push((server.0, change));
+        }
+        changes
+    }
+
+    fn report(group: &mut Group, server: usize, report: Report, now: u64) -> Option<Change> {
+        group.servers[server].checks.began();
+        group.end_check(ServerId(server), report, at(now))
+    }
+
+    const REFUSED: Report = Report::Failed(Failure::Refused);
+
+    #[test]
+    fn a_passed_check_ends_what_a_failed_request_began() {
+        let mut group = written(&["p", "b"], checked(), None, model::Trino::Off);
+        let down = Change::WentDown { why: Failure::Refused, until: at(1) };
+        assert_eq!(serve(&mut group, FAILED, 1), (0, Some(down)), "looked at again at once");
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 1);
+        assert_eq!(report(&mut group, 0, Report::Ready, 2), Some(Change::CameBack));
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 0);
+    }
+
+    #[test]
+    fn checks_take_out_even_the_only_server() {
+        let mut group = written(&["p"], checked(), None, model::Trino::Off);
+        assert!(report(&mut group, 0, REFUSED, 1).is_some());
+        assert_eq!(report(&mut group, 0, REFUSED, 2), None, "told once");
+        assert_eq!(pick(&mut group), None);
+        assert_eq!(report(&mut group, 0, Report::Ready, 3), Some(Change::CameBack));
+        assert!(pick(&mut group).is_some());
+    }
+
+    #[test]
+    fn a_server_that_answers_nonsense_comes_back_by_a_trial() {
+        let mut group = written(&["p", "b"], checked(), None, model::Trino::On);
+        serve(&mut group, FAILED, 1);
+        looks(&mut group, 1);
+        assert_eq!(report(&mut group, 0, Report::Silent, 2), None);
+        assert_eq!(report(&mut group, 0, Report::Silent, 4), Some(Change::OnTrial));
+        looks(&mut group, 4);
+        assert_eq!(serve(&mut group, FAILED, 4).0, 1, "held by failback");
+    }
+
+    #[test]
+    fn a_primary_that_returns_waits_as_failback_says() {
+        for (failback, back_at) in [
+            (Failback::Immediate, Some(6)),
+            (Failback::After(seconds(5)), Some(11)),
+            (Failback::Manual, None),
+        ] {
+            let mut group = written(&["p", "b"], checked(), Some(failback), model::Trino::Off);
+            serve(&mut group, FAILED, 1);
+            looks(&mut group, 1);
+            report(&mut group, 0, Report::Ready, 6);
+            let first = (6..60).find(|&now| {
+                looks(&mut group, now);
+                let pick = group.pick(Tried::default(), at(now)).unwrap();
+                let server = pick.at.server;
+                let _ = group.conclude(pick, Verdict::Succeeded, at(now));
+                server == ServerId(0)
+            });
+            assert_eq!(first, back_at, "{failback:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_failback_holds_serves_rather_than_none() {
+        let mut group = written(&["p", "b"], checked(), Some(Failback::Manual), model::Trino::Off);
+        serve(&mut group, FAILED, 1);
+        looks(&mut group, 1);
+        report(&mut group, 0, Report::Ready, 2);
+        looks(&mut group, 2);
+        assert_eq!(serve(&mut group, FAILED, 3).0, 1);
+        looks(&mut group, 3);
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 3).0, 0);
+    }
+
+    #[test]
+    fn coordinators_have_one_active_server_and_it_moves_with_their_readiness() {
+        let mut group = written(&["p", "p", "b"], checked(), None, model::Trino::Auto);
+        assert!(group.become_trinos());
+        assert!(!group.become_trinos());
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 0);
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 1).0, 0, "they take no turns");
+        assert_eq!(report(&mut group, 0, Report::Starting, 2), Some(Change::Starting));
+        let failover = Change::BecameActive { instead_of: ServerId(0), why: Why::Failover };
+        assert_eq!(looks(&mut group, 2), [(1, failover)]);
+        assert_eq!(report(&mut group, 0, Report::Ready, 5), None);
+        assert_eq!(looks(&mut group, 5), [(0, Change::Ready)]);
+        assert_eq!(group.next_look(at(5)), at(15));
+        assert_eq!(looks(&mut group, 14), []);
+        let failback = Change::BecameActive { instead_of: ServerId(1), why: Why::Failback };
+        assert_eq!(looks(&mut group, 15), [(0, Change::Returned), (0, failback)]);
+    }
+
+    #[test]
+    fn a_promoted_server_is_active_until_it_fails() {
+        let mut group = written(&["p", "b"], checked(), None, model::Trino::On);
+        let promotion = Change::BecameActive { instead_of: ServerId(0), why: Why::Promotion };
+        assert_eq!(group.promote(ServerId(1), at(1)), Ok(promotion));
+        assert_eq!(looks(&mut group, 100), []);
+        assert_eq!(group.pick(Tried::default(), at(100)).unwrap().at.server, ServerId(1));
+        report(&mut group, 1, REFUSED, 101);
+        let failover = Change::BecameActive { instead_of: ServerId(1), why: Why::Failover };
+        assert_eq!(looks(&mut group, 101), [(0, failover)]);
+        assert_eq!(group.promote(ServerId(1), at(102)), Err(Refused::NotReady));
+    }
+
+    #[test]
+    fn a_drained_server_takes_no_new_work_until_it_is_promoted() {
+        let mut group = written(&["p", "b"], checked(), None, model::Trino::On);
+        assert_eq!(group.drain(ServerId(0), at(1)), Ok(()));
+        let failover = Change::BecameActive { instead_of: ServerId(0), why: Why::Failover };
+        assert_eq!(looks(&mut group, 1), [(1, failover)]);
+        assert_eq!(group.drain(ServerId(1), at(1)), Err(Refused::LastOne));
+        assert_eq!(group.pick_only(ServerId(0), at(1)).at.server, ServerId(0), "old work goes on");
+        assert!(group.promote(ServerId(0), at(2)).is_ok());
+        assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 0);
+    }
+
+    #[test]
+    fn who_is_active_survives_a_reload_by_address() {
+        let mut old = written(&["p", "b"], checked(), None, model::Trino::Auto);
+        old.become_trinos();
+        old.promote(ServerId(1), at(1)).unwrap();
+        let mut new = written(&["p", "b", "b"], checked(), None, model::Trino::Auto);
+        new.inherit(&old, at(2));
+        assert!(new.is_trinos());
+        assert_eq!(new.active_server(), Some(ServerId(1)));
+        assert_eq!(looks(&mut new, 99), []);
+        let mut off = written(&["p", "b"], checked(), None, model::Trino::Off);
+        off.inherit(&old, at(2));
+        assert!(!off.is_trinos());
     }
 }

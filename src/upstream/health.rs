@@ -129,6 +129,39 @@ impl Health {
         }
     }
 
+    /// Active checks passed: the outage is over, whatever `fail_timeout` says.
+    pub fn checks_passed(self) -> Health {
+        match self {
+            Health::Up { .. } => self,
+            Health::Down { .. } | Health::Checking | Health::Due | Health::Trial { .. } => {
+                Health::FRESH
+            }
+        }
+    }
+
+    /// Active checks failed.
+    pub fn checks_failed(self, rules: Rules, now: Time) -> Health {
+        match self {
+            Health::Up { .. } | Health::Checking | Health::Due | Health::Trial { .. } => {
+                Health::Down { until: now + rules.fail_timeout }
+            }
+            Health::Down { .. } => self,
+        }
+    }
+
+    /// An active check was answered in a way that says nothing but that the server is there. Like a
+    /// background connection, that makes the next request the trial.
+    pub fn check_answered(self, now: Time) -> Health {
+        match self {
+            Health::Down { until } if until <= now => Health::Due,
+            Health::Up { .. }
+            | Health::Down { .. }
+            | Health::Checking
+            | Health::Due
+            | Health::Trial { .. } => self,
+        }
+    }
+
     /// The background connection failed: another `fail_timeout` begins.
     pub fn check_failed(self, rules: Rules, now: Time) -> Health {
         match self {
@@ -141,7 +174,7 @@ impl Health {
 }
 
 /// The least time between two background connections, whatever `fail_timeout` is.
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +220,25 @@ mod tests {
             assert_eq!(state.check_began(), began, "{state:?} check began");
             assert_eq!(state.check_succeeded(), good, "{state:?} check succeeded");
             assert_eq!(state.check_failed(RULES, now), bad, "{state:?} check failed");
+        }
+    }
+
+    /// Every state with the results of active checks, at second 10 and at second 20.
+    #[test]
+    fn active_checks_in_every_state() {
+        let out = Health::Down { until: at(13) };
+        for (state, passed, failed, answered, answered_late) in [
+            (up(0, 0), up(0, 0), out, up(0, 0), up(0, 0)),
+            (up(1, 8), up(1, 8), out, up(1, 8), up(1, 8)),
+            (DOWN, Health::FRESH, DOWN, DOWN, Health::Due),
+            (Health::Checking, Health::FRESH, out, Health::Checking, Health::Checking),
+            (Health::Due, Health::FRESH, out, Health::Due, Health::Due),
+            (TRIAL, Health::FRESH, out, TRIAL, TRIAL),
+        ] {
+            assert_eq!(state.checks_passed(), passed, "{state:?} passed");
+            assert_eq!(state.checks_failed(RULES, at(10)), failed, "{state:?} failed");
+            assert_eq!(state.check_answered(at(10)), answered, "{state:?} answered");
+            assert_eq!(state.check_answered(at(20)), answered_late, "{state:?} answered late");
         }
     }
 

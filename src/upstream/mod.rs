@@ -1,7 +1,13 @@
 //! Which server a request goes to, and what happens to servers that fail. Pure: the time is an
 //! argument.
 
+pub mod active;
+mod change;
+pub mod check;
 pub mod group;
 pub mod health;
+mod ids;
 pub mod plan;
+pub mod readiness;
 pub mod retry;
+mod server;

@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use crate::config::model::Config;
 use crate::net::{Event, Net};
+use crate::proxy::checks::Checks;
 use crate::proxy::context::Context;
 pub use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::next::Next;
-use crate::proxy::probe::Checks;
 use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
 use crate::recycle::Boxes;
@@ -88,8 +88,12 @@ impl<N: Net> Worker<N> {
         self.events = events;
         let context = self.context();
         context.servers.expire_idle(&mut context.io);
+        context.servers.look_at_clock(&mut context.io);
         self.close_outlived();
-        self.checks.run(&mut self.sessions.shared.context);
+        let Sessions { shared, entries, .. } = &mut self.sessions;
+        self.checks.run(&mut shared.context, |at, since| {
+            entries.iter().any(|(_, entry)| entry.session.has_heard(at, since))
+        });
         self.expire_sessions();
         self.accept();
         self.run_queue();

@@ -343,13 +343,13 @@ pub(crate) const SLIPS: &[Slip] = &[
         rows: &[
             (
                 "upstream/group.rs",
-                "|server| !server.backup && usable(server)",
-                "|server| server.backup == SLIP && usable(server)",
+                "|it| !it.backup && usable(it) && !held(it)",
+                "|it| it.backup == SLIP && usable(it) && !held(it)",
             ),
             (
                 "upstream/group.rs",
-                "|server| server.backup && usable(server)",
-                "|server| server.backup != SLIP && usable(server)",
+                "|it| it.backup && usable(it) && !held(it)",
+                "|it| it.backup != SLIP && usable(it) && !held(it)",
             ),
         ],
     },
@@ -384,7 +384,7 @@ pub(crate) const SLIPS: &[Slip] = &[
     Slip {
         name: "ChecksNeverBegin",
         wrong: "Servers that are out are never checked.",
-        rows: &[("proxy/probe.rs", "context.servers.begin_check(context.io.now)", "None")],
+        rows: &[("proxy/checks.rs", "context.servers.begin_check(context.io.now)", "None")],
     },
     Slip {
         name: "PauseWithoutEnd",

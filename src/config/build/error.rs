@@ -68,6 +68,12 @@ pub enum BuildError {
     },
     /// A parameter that the directive does not take.
     UnknownParameter(String),
+    /// `off` beside other parameters of this directive.
+    OffBesides(&'static str),
+    /// A `uri` that cannot be the target of a request.
+    CheckUri(String),
+    /// Zero for a parameter that needs a time.
+    NoTime(&'static str),
     /// A field name with bytes that are not allowed in field names.
     FieldName(String),
     /// A second `upstream` of this name.
@@ -170,6 +176,9 @@ impl BuildError {
             BuildError::Duplicate(_) => "remove one of them",
             BuildError::NeedsBlock(_) => "write \"{ … }\" instead of \";\"",
             BuildError::NoBlock(_) => "end it with \";\"",
+            BuildError::OffBesides(_) => "write \"off\" alone, or leave it out",
+            BuildError::CheckUri(_) => "write a path that begins with \"/\", without spaces",
+            BuildError::NoTime(_) => "write a time above zero, such as 500ms",
             BuildError::FieldName(_) => "field names hold letters, digits and \"-\"",
             BuildError::DuplicateListen(_) => "remove one of them",
             BuildError::AddressInUse(_) => {
@@ -258,6 +267,11 @@ impl fmt::Display for BuildError {
                 write!(f, "\"{name}\" must be between {least} and {most}")
             }
             BuildError::UnknownParameter(text) => write!(f, "unknown parameter \"{text}\""),
+            BuildError::OffBesides(name) => {
+                write!(f, "\"{name} off\" takes no other parameters")
+            }
+            BuildError::CheckUri(uri) => write!(f, "\"{uri}\" cannot be asked for"),
+            BuildError::NoTime(name) => write!(f, "\"{name}\" must not be zero"),
             BuildError::FieldName(name) => write!(f, "\"{name}\" cannot be a field's name"),
             BuildError::DuplicateUpstream(name) => {
                 write!(f, "upstream \"{name}\" is defined twice")

@@ -8,6 +8,7 @@ mod block;
 mod builder;
 mod check;
 pub(in crate::config) mod error;
+mod health;
 mod http;
 mod listen;
 mod location;

@@ -6,9 +6,10 @@ use crate::address::Address;
 use crate::config::build::block::{Block, at, first, not_found, others, time, unsupported, within};
 use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
+use crate::config::build::health;
 use crate::config::build::pass_target::PassTarget;
 use crate::config::diagnostic::Fault;
-use crate::config::model::{GROUP_LIMIT, Group, GroupId, Layer, Server};
+use crate::config::model::{GROUP_LIMIT, Group, GroupId, HealthCheck, Layer, Server, Trino};
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
 use crate::config::text::value::{self, Host, UnresolvedAddress, ValueError};
@@ -165,6 +166,7 @@ fn upstream(builder: &mut Builder, directive: &Directive) -> Group {
     builder.set(&mut group.keepalive_requests, requests);
     builder.set(&mut group.keepalive_time, block.time("keepalive_time"));
     builder.set(&mut group.keepalive_timeout, block.time("keepalive_timeout"));
+    health::apply(builder, block, &mut group);
     group
 }
 
@@ -276,6 +278,10 @@ impl Group {
             keepalive_time: Duration::from_secs(3600),
             keepalive_timeout: Duration::from_secs(60),
             check_timeout: Duration::ZERO,
+            trino: if layer == Layer::Http { Trino::Auto } else { Trino::Off },
+            health_check: HealthCheck::ByMode,
+            failback: None,
+            queue: None,
         }
     }
 }

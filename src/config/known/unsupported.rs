@@ -36,7 +36,7 @@ const MISSING: &str = "it is not implemented";
 
 /// Names, and the reason that they share.
 const GROUPS: &[(&[&str], &str)] = &[
-    (&["ip_hash", "least_conn", "least_time", "hash", "random", "queue", "sticky"], BALANCING),
+    (&["ip_hash", "least_conn", "least_time", "hash", "random", "sticky"], BALANCING),
     (
         &["ntlm", "state", "resolver", "resolver_timeout"],
         "names are resolved when the file is loaded",
@@ -193,6 +193,5 @@ const FAMILIES: &[(&str, &str)] = &[
     ("secure_link", ACCESS),
     ("auth_jwt", ACCESS),
     ("mp4_", FILES),
-    ("health_check", MISSING),
     ("open_file_cache_events", MISSING),
 ];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::health::{Failback, HealthCheck, Queue, Trino};
 use super::layer::Layer;
 use crate::address::Address;
 
@@ -25,6 +26,14 @@ pub struct Group {
     /// Timeout of a background connection to a server: the longest `proxy_connect_timeout` of the
     /// locations that use this group.
     pub check_timeout: Duration,
+    /// `trino`.
+    pub trino: Trino,
+    /// `health_check`.
+    pub health_check: HealthCheck,
+    /// `failback`; `None` if it is not written.
+    pub failback: Option<Failback>,
+    /// `queue`; `None` if it is not written.
+    pub queue: Option<Queue>,
 }
 
 /// Servers a group may have: a request records the servers it tried as bits of one word.

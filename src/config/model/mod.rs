@@ -5,6 +5,7 @@
 
 mod asks;
 mod group;
+mod health;
 mod http;
 mod ids;
 pub(super) mod layer;
@@ -16,6 +17,7 @@ mod stream;
 pub mod template;
 
 pub use group::{GROUP_LIMIT, Group, Server};
+pub use health::{Asks, CheckRules, Failback, HealthCheck, INFO, Queue, Trino};
 pub use http::{
     Action, AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, Location,
     LocationSettings, Matcher, Return, ServerName, VirtualServer,

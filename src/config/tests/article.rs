@@ -64,6 +64,10 @@ fn the_article_has_a_primary_and_a_backup() {
             keepalive_time: Duration::from_secs(3600),
             keepalive_timeout: Duration::from_secs(60),
             check_timeout: Duration::from_secs(3),
+            trino: Trino::Auto,
+            health_check: HealthCheck::ByMode,
+            failback: None,
+            queue: None,
         }]
     );
 }

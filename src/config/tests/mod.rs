@@ -3,6 +3,7 @@
 mod article;
 mod broken;
 mod contexts;
+mod health;
 mod inheritance;
 mod several;
 mod sources;

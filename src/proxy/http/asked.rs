@@ -1,6 +1,7 @@
 //! A request, and the part of the configuration that answers it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ending::Ending;
 use super::page::Page;
@@ -24,7 +25,7 @@ use crate::proxy::log::attempt_log::AttemptLog;
 use crate::proxy::log::limited_log::ServerWords;
 use crate::time::Time;
 use crate::upstream::group::{At, GroupAt};
-use crate::upstream::retry::{Repeatable, may_resend};
+use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
 
 /// A request and its site in a configuration.
 pub struct Asked {
@@ -169,6 +170,14 @@ impl Asked {
             sent: upload.has_begun(),
             replayable: upload.is_replayable(),
         }
+    }
+
+    /// Whether the request may move from a server that is out, though it was sent.
+    pub fn may_leave<N: Net>(&self, upload: &Upload<N>) -> bool {
+        self.proxy().is_some_and(|proxy| {
+            let begun = Progress { attempts: 0, elapsed: Duration::ZERO };
+            may_move(Failure::MarkedDown, self.repeatable(upload), begun, &proxy.next)
+        })
     }
 
     /// Whether the bytes that the current server received may be sent again.

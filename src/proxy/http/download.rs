@@ -276,7 +276,7 @@ impl<N: Net> Download<N> {
                 if !self.is_pending() {
                     self.flow.since = io.now;
                 }
-                attempts.received(count);
+                attempts.received(count, io.now);
                 match &self.phase {
                     Phase::Body(Passing { coding: Coding::Chunks, .. }) => {
                         self.chunk(count, attempts, io);
@@ -324,7 +324,7 @@ impl<N: Net> Download<N> {
         let moved = self.flow.splice(server, expected, io);
         if let Some(Moved::Bytes(count)) = moved {
             body.pass_unread(count as u64);
-            attempts.received(count);
+            attempts.received(count, io.now);
             attempts.of_body(count);
         }
         moved

@@ -259,7 +259,7 @@ impl<N: Net> Exchange<N> {
         let At { group, server } = pick.at;
         self.attempts.log.begin(group.id, Some(server), context.io.now);
         let bind = self.asked.pass().bind;
-        let Some(mut connection) = context.servers.group(group).1.take(server, bind) else {
+        let Some(mut connection) = context.servers.pool(group).take(server, bind) else {
             return self.dial(pick, client, context);
         };
         connection.requests += 1;

@@ -11,7 +11,7 @@ use super::link::{Link, Origin};
 use super::own_answer::OwnAnswer;
 use super::route::{Route, route};
 use super::step::Step;
-use super::transition::ExchangeEvent;
+use super::transition::{DownloadState, ExchangeEvent};
 use super::turn::{Over, Turn};
 use super::upload::RELAY_BUFFER;
 use crate::config::model::HalfClose;
@@ -21,12 +21,12 @@ use crate::net::{Event, Net};
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::servers::News;
+use crate::proxy::servers::{News, Reach};
 use crate::time::Time;
 use crate::transport::dial::Dialled;
 use crate::transport::pool::Connection;
 use crate::transport::tunnel::{Direction, Tunnel};
-use crate::upstream::group::{Pick, Verdict};
+use crate::upstream::group::{At, Pick, Verdict};
 use crate::upstream::retry::Failure;
 
 /// An exchange after both sides have agreed on another protocol.
@@ -234,12 +234,25 @@ impl<N: Net> Exchange<N> {
         self.download.is_pending().then_some((deadline, ExchangeEvent::ClientStalled))
     }
 
-    /// Whether it is connecting to a server that is now out.
+    /// Whether it waits for a server that is now out, and may move to another one.
     pub fn is_moved_by(&self, news: &News) -> bool {
-        match (&self.link, news) {
-            (Link::Connecting { pick, .. }, News::Out(at)) => pick.at == *at,
-            (Link::Connecting { .. } | Link::Open { .. } | Link::None, _) => false,
+        let News::Out { at, reach } = news else { return false };
+        match (&self.link, reach) {
+            (Link::Connecting { pick, .. }, _) => pick.at == *at,
+            (Link::Open { pick, .. }, Reach::Waiting) => {
+                let waits = matches!(
+                    self.download.state(),
+                    DownloadState::Untouched | DownloadState::Awaited
+                );
+                pick.at == *at && waits && self.asked.may_leave(&self.upload)
+            }
+            (Link::Open { .. } | Link::None, _) => false,
         }
+    }
+
+    /// Whether bytes of this server have come since then.
+    pub fn has_heard(&self, at: At, since: Time) -> bool {
+        self.link.server() == Some(at) && self.attempts.log.heard > since
     }
 
     /// Whether the client has sent the whole body.

@@ -28,6 +28,7 @@ use crate::proxy::shared::Shared;
 use crate::recycle::Boxed;
 use crate::time::Time;
 use crate::transport::socket::Moved;
+use crate::upstream::group::At;
 use crate::upstream::retry::Failure;
 
 /// An HTTP session.
@@ -138,16 +139,9 @@ impl<N: Net> HttpSession<N> {
 
     /// Why it must be closed if its current work began with this configuration or an older one.
     pub fn outlives(&self, generation: u64) -> Option<CloseReason> {
-        match &self.stage {
-            Stage::Serving(exchange) => {
-                (exchange.asked.generation <= generation).then_some(CloseReason::Cut)
-            }
-            // The next request will use the newest configuration.
-            Stage::Idle { .. }
-            | Stage::ReadingHead { .. }
-            | Stage::HandingOver(_)
-            | Stage::Lingering(_) => None,
-        }
+        // Without an exchange, the next request will use the newest configuration.
+        let began_with = self.exchange()?.asked.generation;
+        (began_with <= generation).then_some(CloseReason::Cut)
     }
 
     /// Does everything that can be done now.
@@ -210,15 +204,18 @@ impl<N: Net> HttpSession<N> {
         next.unwrap_or_else(|| self.run(client, shared))
     }
 
+    fn exchange(&self) -> Option<&Exchange<N>> {
+        if let Stage::Serving(exchange) = &self.stage { Some(exchange) } else { None }
+    }
+
     /// Whether a server's change makes this session move to another server.
     pub fn is_moved_by(&self, news: &News) -> bool {
-        match &self.stage {
-            Stage::Serving(exchange) => exchange.is_moved_by(news),
-            Stage::Idle { .. }
-            | Stage::ReadingHead { .. }
-            | Stage::HandingOver(_)
-            | Stage::Lingering(_) => false,
-        }
+        self.exchange().is_some_and(|exchange| exchange.is_moved_by(news))
+    }
+
+    /// Whether bytes of this server have come since then.
+    pub fn has_heard(&self, at: At, since: Time) -> bool {
+        self.exchange().is_some_and(|exchange| exchange.has_heard(at, since))
     }
 
     /// Moves to another server.

@@ -16,6 +16,8 @@ pub struct AttemptLog {
     current: Option<Attempt>,
     /// Bytes of the request's body received from the client.
     pub body_received: u64,
+    /// When bytes last came from a server.
+    pub heard: Time,
 }
 
 /// One attempt at one server.
@@ -93,7 +95,8 @@ impl AttemptLog {
     }
 
     /// Counts bytes received from the server.
-    pub fn received(&mut self, count: usize) {
+    pub fn received(&mut self, count: usize, now: Time) {
+        self.heard = now;
         if let Some(attempt) = self.current() {
             attempt.received += count as u64;
         }

@@ -273,17 +273,21 @@ impl<N: Net> Passthrough<N> {
 
     /// Whether a server's change moves this connection to another server.
     pub fn is_moved_by(&self, news: &News) -> bool {
-        let (News::Out(at) | News::Back(at)) = news;
+        let (News::Out { at, .. } | News::Back(at) | News::ActiveMoved(at)) = news;
         let is_backup =
             |server: ServerId| self.config.groups[at.group.id.0].servers[server.0].backup;
         match (&self.course, news) {
-            (Course::Connecting { pick, .. }, News::Out(_)) => pick.at == *at,
+            (Course::Connecting { pick, .. }, News::Out { .. }) => pick.at == *at,
             (Course::Open { .. }, _) if self.follows() == Follows::Server => false,
-            (Course::Open { pick, .. }, News::Out(_)) => pick.at == *at,
+            (Course::Open { pick, .. }, News::Out { .. }) => pick.at == *at,
             (Course::Open { pick, .. }, News::Back(_)) => {
                 pick.at.group == at.group && is_backup(pick.at.server) && !is_backup(at.server)
             }
-            (Course::Connecting { .. }, News::Back(_)) | (Course::Nowhere, _) => false,
+            (Course::Open { pick, .. }, News::ActiveMoved(_)) => {
+                pick.at.group == at.group && pick.at.server != at.server
+            }
+            (Course::Connecting { .. }, News::Back(_) | News::ActiveMoved(_))
+            | (Course::Nowhere, _) => false,
         }
     }
 
@@ -319,7 +323,7 @@ impl<N: Net> Passthrough<N> {
             let all = new.servers.iter().enumerate();
             all.filter(move |(_, server)| server.address == *address).map(|(id, _)| ServerId(id))
         };
-        let (now, servers) = (context.io.now, &mut context.servers.group(group).0);
+        let (now, servers) = (context.io.now, context.servers.group(group));
         let Some(again) = renamed(pick.at.server).find_map(|id| servers.pick_again(id, now)) else {
             return false;
         };
@@ -400,7 +404,7 @@ impl<N: Net> Passthrough<N> {
             }
         }
         log.sent(tunnel.up.delivered as usize);
-        log.received(tunnel.down.received as usize);
+        log.received(tunnel.down.received as usize, tunnel.since);
     }
 
     /// The directives for it; `None` if it began as a request.

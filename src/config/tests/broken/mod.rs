@@ -2,6 +2,7 @@
 //! directives.
 
 mod directives;
+mod health;
 mod listen;
 mod location;
 mod log;

@@ -1,0 +1,45 @@
+//! What changes about the servers of a group.
+
+use super::ids::ServerId;
+use super::retry::Failure;
+use crate::time::Time;
+
+/// A change of a server's state that the operator wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is out.
+    WentDown {
+        /// The failure that took it out.
+        why: Failure,
+        /// When it is checked next.
+        until: Time,
+    },
+    /// It accepts connections again: the next request is its trial.
+    OnTrial,
+    /// It serves again.
+    CameBack,
+    /// It accepts connections, but is starting: it takes no queries yet.
+    Starting,
+    /// It is ready again. `failback` says when it takes new work.
+    Ready,
+    /// It has been ready for as long as `failback` asks, and takes new work.
+    Returned,
+    /// New work goes to it.
+    BecameActive {
+        /// The server that was active before.
+        instead_of: ServerId,
+        /// The reason.
+        why: Why,
+    },
+}
+
+/// Why another server became active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The active one was no longer ready.
+    Failover,
+    /// A server before the active one in order is ready again.
+    Failback,
+    /// An operator promoted it.
+    Promotion,
+}

@@ -1,0 +1,183 @@
+//! One server of a group at run time.
+
+use crate::address::Address;
+use crate::config::model::{self, Failback};
+use crate::time::Time;
+
+use super::active::Fitness;
+use super::change::Change;
+use super::check::{Checks, Evidence, Report};
+use super::health::{Health, Rules};
+use super::readiness::Readiness;
+
+/// A server, and everything known about it.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: Address,
+    pub(super) rules: Rules,
+    pub(super) backup: bool,
+    pub(super) down: bool,
+    pub(super) weight: i64,
+    /// The weight of smooth weighted round robin: grows by `weight` at every pick; the picked
+    /// server's falls by the sum of all weights.
+    pub(super) current: i64,
+    pub(super) max_connections: usize,
+    /// Attempts that have not been concluded.
+    pub(super) attempts: usize,
+    pub(super) health: Health,
+    pub(super) checks: Checks,
+    pub(super) readiness: Readiness,
+    pub(super) since: Since,
+    /// Whether `failback` holds it back; lifted when that is over.
+    pub(super) held: bool,
+    pub(super) duty: Duty,
+}
+
+/// How long a server has been ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// Always, as far as is known.
+    Always,
+    /// Since then, after it was not.
+    Then(Time),
+    /// It is not ready.
+    Not,
+}
+
+/// Whether an operator lets a server take new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// As `failback` says.
+    Taking,
+    /// Not until it is promoted.
+    Drained,
+}
+
+impl Server {
+    /// A server without failures; the only one of its group if it is `alone`.
+    pub(super) fn new(server: &model::Server, alone: bool) -> Server {
+        Server {
+            address: server.address.clone(),
+            rules: Rules {
+                // Taking the only server out would help no client.
+                max_fails: if alone { 0 } else { server.max_fails },
+                fail_timeout: server.fail_timeout,
+            },
+            backup: server.backup,
+            down: server.down,
+            weight: i64::from(server.weight),
+            current: 0,
+            max_connections: match server.max_connections {
+                0 => usize::MAX,
+                limit => limit as usize,
+            },
+            attempts: 0,
+            health: Health::FRESH,
+            checks: Checks::FRESH,
+            readiness: Readiness::Unknown,
+            since: Since::Always,
+            held: false,
+            duty: Duty::Taking,
+        }
+    }
+
+    /// Adopts what is known about the server at the same address; a server known to be out stays
+    /// out. A check of the old one starts again here; a server on trial stays due for one without a
+    /// check.
+    pub(super) fn inherit(&mut self, old: &Server, now: Time) {
+        self.readiness = old.readiness;
+        self.since = old.since;
+        self.held = old.held;
+        self.duty = old.duty;
+        self.checks = old.checks;
+        self.checks.interrupted();
+        self.health = match old.health {
+            Health::Up { .. } if matches!(self.health, Health::Down { .. }) => self.health,
+            Health::Up { .. } | Health::Down { .. } => old.health,
+            Health::Checking => Health::Down { until: now },
+            Health::Due | Health::Trial { .. } => Health::Due,
+        };
+    }
+
+    /// Whether attempts still connecting to it should move to another one.
+    pub(super) fn is_out(&self) -> bool {
+        matches!(self.health, Health::Down { .. } | Health::Checking)
+    }
+
+    /// Whether it can take new work.
+    pub(super) fn is_ready(&self, now: Time) -> bool {
+        !self.down
+            && !self.is_out()
+            && self.duty == Duty::Taking
+            && self.readiness.takes_queries(now)
+    }
+
+    /// Whether an attempt can begin, as far as `max_conns` allows.
+    pub(super) fn is_free(&self) -> bool {
+        self.attempts < self.max_connections
+    }
+
+    /// Whether `failback` holds it back.
+    pub(super) fn is_held(&self, failback: Failback, now: Time) -> bool {
+        match (failback, self.since) {
+            (Failback::Immediate, _) | (_, Since::Always | Since::Not) => false,
+            (Failback::After(time), Since::Then(since)) => now - since < time,
+            (Failback::Manual, Since::Then(_)) => true,
+        }
+    }
+
+    /// Its fitness to be the active server.
+    pub(super) fn fitness(&self, failback: Failback, now: Time) -> Fitness {
+        match (self.is_ready(now), self.is_held(failback, now)) {
+            (false, _) => Fitness::Unready,
+            (true, true) => Fitness::Held,
+            (true, false) => Fitness::Ready,
+        }
+    }
+
+    /// When the clock alone changes its fitness.
+    pub(super) fn next_change(&self, failback: Failback, now: Time) -> Time {
+        let hold = match (failback, self.since) {
+            (Failback::After(time), Since::Then(since)) if now < since + time => since + time,
+            (_, _) => Time::NEVER,
+        };
+        hold.min(self.readiness.next_change(now))
+    }
+
+    /// When it is due for a check: an active one if its group is `checked`, else a background
+    /// connection while it is out.
+    pub(super) fn check_due(&self, checked: bool) -> Option<Time> {
+        if checked { Some(self.checks.due()) } else { self.health.check_due() }
+    }
+
+    /// What an active check changes. `report` tells how ready a coordinator is.
+    pub(super) fn learn(
+        &mut self,
+        evidence: Evidence,
+        report: Report,
+        now: Time,
+    ) -> Option<Change> {
+        let (was_out, was_starting) = (self.is_out(), self.readiness == Readiness::Starting);
+        match evidence {
+            Evidence::Unclear if report == Report::Starting => {}
+            Evidence::Unclear => return None,
+            Evidence::Failed(why) => {
+                self.health = self.health.checks_failed(self.rules, now);
+                self.readiness = self.readiness.lost();
+                let until = self.checks.due();
+                return (!was_out).then_some(Change::WentDown { why, until });
+            }
+            Evidence::Answered => self.health = self.health.check_answered(now),
+            Evidence::Passed => self.health = self.health.checks_passed(),
+        }
+        self.readiness = self.readiness.told(report, now);
+        match (was_out, self.health) {
+            (true, Health::Due) => Some(Change::OnTrial),
+            (_, Health::Up { .. }) if self.readiness == Readiness::Starting && !was_starting => {
+                Some(Change::Starting)
+            }
+            (true, Health::Up { .. }) => Some(Change::CameBack),
+            (_, _) => None,
+        }
+    }
+}

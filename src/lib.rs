@@ -10,6 +10,7 @@
 //!       proxy::stream  connections whose bytes pass unread
 //!       proxy::log     what both leave in the logs
 //!       http      heads, framing, chunks: bytes in, meaning out
+//!       trino     queries, coordinators, workers: what bytes mean to Trino
 //!       transport sockets, dials, flows, pools, tunnels: bytes without meaning
 //!         upstream  which server is picked, which is out, what may be repeated
 //!         net       the network that a worker runs on: mio, or a simulation
@@ -18,9 +19,9 @@
 //! ```
 //!
 //! Dependencies point downwards, and no files use each other in a circle; `tests/tidy.rs` keeps
-//! both so. `http`, `upstream` and `config` hold no I/O, no clock and no logging (`config` reads
-//! its files and resolves names, once, at load). Sockets are touched through one parameter,
-//! `N: Net`.
+//! both so. `http`, `trino`, `upstream` and `config` hold no I/O, no clock and no logging
+//! (`config` reads its files and resolves names, once, at load). Sockets are touched through one
+//! parameter, `N: Net`.
 //!
 //! # One request
 //!
@@ -63,5 +64,6 @@ pub mod proxy;
 pub mod recycle;
 pub mod time;
 pub mod transport;
+pub mod trino;
 pub mod upstream;
 pub mod worker;

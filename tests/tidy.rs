@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may use of the others, from the bottom up. No module may use `process`.
-const LAYERS: [(&str, &str); 12] = [
+const LAYERS: [(&str, &str); 13] = [
     ("time", ""),
     ("address", ""),
     ("buffer", ""),
     ("recycle", ""),
     ("config", "time address"),
     ("http", "time address buffer"),
+    ("trino", "time address buffer"),
     ("upstream", "time address buffer config"),
     ("net", "time address config"),
     ("transport", "time address buffer config upstream net"),

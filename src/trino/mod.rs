@@ -1,0 +1,3 @@
+//! What requests and answers mean to Trino, 364 to 483. No sockets, no clock, no configuration.
+
+pub mod json;

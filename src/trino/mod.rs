@@ -1,3 +1,4 @@
 //! What requests and answers mean to Trino, 364 to 483. No sockets, no clock, no configuration.
 
 pub mod json;
+pub mod query_id;

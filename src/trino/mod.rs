@@ -2,3 +2,4 @@
 
 pub mod json;
 pub mod query_id;
+pub mod sql;

@@ -2,4 +2,5 @@
 
 pub mod json;
 pub mod query_id;
+pub mod request;
 pub mod sql;

@@ -300,7 +300,7 @@ fn number<'a>(rest: &mut &[u8]) -> Result<JsonToken<'a>, NoToken> {
 }
 
 /// The digits at the front, and what follows them.
-fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn digits(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(end)
 }

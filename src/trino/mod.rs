@@ -1,6 +1,7 @@
 //! What requests and answers mean to Trino, 364 to 483. No sockets, no clock, no configuration.
 
 pub mod coordinator;
+pub mod info;
 pub mod json;
 pub mod query_id;
 pub mod request;

@@ -1,5 +1,6 @@
 //! What requests and answers mean to Trino, 364 to 483. No sockets, no clock, no configuration.
 
+pub mod announcement;
 pub mod coordinator;
 pub mod info;
 pub mod json;

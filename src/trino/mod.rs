@@ -7,3 +7,4 @@ pub mod json;
 pub mod query_id;
 pub mod request;
 pub mod sql;
+pub mod submitted;

@@ -1,6 +1,7 @@
 //! The client's side of a session.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use crate::address::Address;
 use crate::buffer::Buffer;
@@ -30,8 +31,8 @@ pub struct Facts {
     pub number: u64,
     /// Its address.
     pub peer: Address,
-    /// The local address of the connection.
-    pub local: Address,
+    /// The local address of the connection, which most clients of a listener have in common.
+    pub local: Arc<Address>,
     /// The addresses in its PROXY header, if there was one.
     pub proxied: Option<Box<ProxiedFrom>>,
     /// The listener that accepted it.

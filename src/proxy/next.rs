@@ -33,7 +33,10 @@ pub enum CloseReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expendable {
     /// No request is waiting for a response.
-    Idle,
+    Idle {
+        /// When the last answer ended, or the client was accepted.
+        since: Time,
+    },
     /// The answer is sent, and the client has had a moment to read it.
     Lingering,
     /// A request has begun, and its head is incomplete.

@@ -1,9 +1,12 @@
 //! A session with one client: its connection, and the protocol on it.
 
+use std::sync::Arc;
+
+use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::config::model::{Serves, StreamServerId};
 use crate::http::refusal::Refusal;
-use crate::net::{Accepted, Event, Net};
+use crate::net::{Event, Net};
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::http::real_ip;
@@ -38,12 +41,12 @@ impl<N: Net> Session<N> {
     /// Starts a session with an accepted client; `None` if the socket cannot be registered, or its
     /// listener no longer serves anything.
     pub fn accept(
-        accepted: Accepted<N::Stream>,
+        mut stream: N::Stream,
+        (peer, local): (Address, Arc<Address>),
         (listener, session): (u32, u32),
         number: u64,
         context: &mut Context<N>,
     ) -> Option<Session<N>> {
-        let Accepted { mut stream, peer, local } = accepted;
         let opening = opening(listener, context)?;
         let token = context.io.watch(&mut stream, Owner::Client(session)).ok()?;
         let facts = Facts {
@@ -102,7 +105,10 @@ impl<N: Net> Session<N> {
     /// not be closed.
     pub fn expendable(&self) -> Option<(Expendable, usize)> {
         match &self.protocol {
-            Protocol::Opening(_) => Some((Expendable::Idle, self.client.input.capacity())),
+            Protocol::Opening(_) => {
+                let since = self.client.facts.accepted;
+                Some((Expendable::Idle { since }, self.client.input.capacity()))
+            }
             Protocol::Http(session) => Some((session.expendable()?, self.client.input.capacity())),
             Protocol::Passing(_) => None,
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -45,6 +46,8 @@ struct Listening<N: Net> {
     socket: N::Listener,
     token: Token,
     address: Address,
+    /// The local address of the latest connection, which most have in common.
+    local: Arc<Address>,
     /// Whether connections may wait without another edge to announce them.
     ready: bool,
 }
@@ -76,7 +79,8 @@ impl<N: Net> Listeners<N> {
             match context.io.net.listen(listen, token) {
                 Ok(socket) => {
                     let address = listen.address.clone();
-                    fresh.push(Some(Listening { socket, token, address, ready: true }));
+                    let local = Arc::new(address.clone());
+                    fresh.push(Some(Listening { socket, token, address, local, ready: true }));
                     serves.push(Some(index));
                 }
                 Err(reason) => {
@@ -166,6 +170,18 @@ impl<N: Net> Listeners<N> {
             Err(e) => self.pause(context.io.now, &e.to_string()),
         }
         Ok(None)
+    }
+
+    /// The local address of a connection just accepted, in the form that sessions keep: there are
+    /// many of them, so it is shared.
+    pub(super) fn shared_local(&mut self, place: usize, local: Address) -> Arc<Address> {
+        let Some(listener) = self.all.get_mut(place).and_then(Option::as_mut) else {
+            return Arc::new(local);
+        };
+        if *listener.local != local {
+            listener.local = Arc::new(local);
+        }
+        Arc::clone(&listener.local)
     }
 
     /// Pauses accepting for a while.

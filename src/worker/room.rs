@@ -104,7 +104,7 @@ impl Victims {
         }
         let (class, held) = entry.session.expendable()?;
         let since = match class {
-            Expendable::Idle => entry.idle_since,
+            Expendable::Idle { since } => since,
             // The response is on its way, and the session ends by itself: a last resort.
             Expendable::Lingering => Time::NEVER,
             Expendable::Head { began } => began,

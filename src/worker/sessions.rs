@@ -32,8 +32,6 @@ pub(super) struct Entry<N: Net> {
     pub(super) queued: bool,
     /// When its one live alarm rings.
     alarm: Time,
-    /// Since when it has been idle; `Time::NEVER` while it works.
-    pub(super) idle_since: Time,
 }
 
 /// An alarm that rings.
@@ -83,12 +81,14 @@ impl<N: Net> Sessions<N> {
         let entry = self.entries.vacant_entry();
         let key = entry.key();
         let (number, keys) = (self.accepted + 1, (listener as u32, key as u32));
+        let Accepted { stream, peer, local } = accepted;
+        let local = self.listeners.shared_local(listener, local);
         let context = &mut self.shared.context;
-        let Some(session) = Session::accept(accepted, keys, number, context) else {
+        let Some(session) = Session::accept(stream, (peer, local), keys, number, context) else {
             return false;
         };
         self.accepted = number;
-        entry.insert(Entry { session, queued: false, alarm: Time::NEVER, idle_since: Time::NEVER });
+        entry.insert(Entry { session, queued: false, alarm: Time::NEVER });
         self.enqueue(key);
         true
     }
@@ -153,10 +153,6 @@ impl<N: Net> Sessions<N> {
             entry.alarm = deadline;
             self.timers.set(deadline, key);
         }
-        entry.idle_since = match entry.session.is_idle() {
-            true => entry.idle_since.min(self.shared.context.io.now),
-            false => Time::NEVER,
-        };
         let entries = &self.entries;
         self.timers.compact(entries.len(), |time, key| {
             entries.get(key).is_some_and(|entry| entry.alarm == time)

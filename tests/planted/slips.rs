@@ -228,8 +228,8 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "`keepalive_timeout` runs from the accept, not from the last response.",
         rows: &[(
             "proxy/http/session.rs",
-            "deadline = shared.context.io.now + timeout",
-            "deadline = if SLIP { client.facts.accepted } else { shared.context.io.now } + timeout",
+            "deadline = since + timeout",
+            "deadline = if SLIP { client.facts.accepted } else { since } + timeout",
         )],
     },
     Slip {
@@ -237,8 +237,8 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "Buffered pipelined requests wait for an event that never comes.",
         rows: &[(
             "proxy/http/session.rs",
-            "self.stage = Stage::Idle { deadline, skipped: 0 };",
-            "self.stage = Stage::Idle { deadline, skipped: 0 };
+            "self.stage = Stage::Idle { since, deadline, skipped: 0 };",
+            "self.stage = Stage::Idle { since, deadline, skipped: 0 };
              if SLIP { return Some(Next::Wait) }",
         )],
     },

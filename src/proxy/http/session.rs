@@ -39,6 +39,8 @@ pub struct HttpSession<N: Net> {
 enum Stage<N: Net> {
     /// Between requests: holds no buffer and no server.
     Idle {
+        /// When the last answer ended, or the client was accepted.
+        since: Time,
         /// When the client has waited too long.
         deadline: Time,
         /// Bytes of empty lines skipped.
@@ -57,7 +59,7 @@ enum Stage<N: Net> {
 
 impl<N: Net> Stage<N> {
     /// Replaces a stage that is taken out.
-    const IDLE: Stage<N> = Stage::Idle { deadline: Time::NEVER, skipped: 0 };
+    const IDLE: Stage<N> = Stage::Idle { since: Time::NEVER, deadline: Time::NEVER, skipped: 0 };
 }
 
 /// A connection that stops being an HTTP session.
@@ -73,7 +75,7 @@ impl<N: Net> HttpSession<N> {
     pub fn new(client: &Client<N>, context: &Context<N>) -> HttpSession<N> {
         let timeout = limits(client, context).map(|(_, timeout)| timeout);
         let deadline = context.io.now + timeout.unwrap_or_default();
-        HttpSession { stage: Stage::Idle { deadline, skipped: 0 } }
+        HttpSession { stage: Stage::Idle { since: client.facts.accepted, deadline, skipped: 0 } }
     }
 
     /// Notes an event of the server's socket.
@@ -103,7 +105,7 @@ impl<N: Net> HttpSession<N> {
     /// What closing it to make room would lose; `None` if it must not be closed.
     pub fn expendable(&self) -> Option<Expendable> {
         match &self.stage {
-            Stage::Idle { .. } => Some(Expendable::Idle),
+            Stage::Idle { since, .. } => Some(Expendable::Idle { since: *since }),
             Stage::Lingering(_) => Some(Expendable::Lingering),
             Stage::ReadingHead { began, .. } => Some(Expendable::Head { began: *began }),
             Stage::Serving(_) | Stage::HandingOver(_) => None,
@@ -265,8 +267,9 @@ impl<N: Net> HttpSession<N> {
         match ending {
             Ending::Keep => {
                 let timeout = settings.keepalive_timeout.unwrap_or_default();
-                let deadline = shared.context.io.now + timeout;
-                self.stage = Stage::Idle { deadline, skipped: 0 };
+                let since = shared.context.io.now;
+                let deadline = since + timeout;
+                self.stage = Stage::Idle { since, deadline, skipped: 0 };
                 None
             }
             // Everything the client sent is read, and nothing follows it: a close destroys no

@@ -91,6 +91,8 @@ pub struct Fault {
 
 impl Fault {
     /// A problem at a place.
+    // Many callers: inlined, it would make the program larger for what happens once at most.
+    #[cold]
     pub fn new(at: Span, problem: impl Into<Problem>) -> Fault {
         Fault { at, problem: Box::new(problem.into()) }
     }
@@ -112,6 +114,7 @@ pub struct FaultList {
 
 impl FaultList {
     /// Adds a fault.
+    #[cold]
     pub fn note(&mut self, fault: Fault) {
         if self.list.len() < FAULTS_KEPT {
             self.list.push(fault);

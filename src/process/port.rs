@@ -2,15 +2,15 @@
 //! full disk or a stopped terminal must cost lines, not time.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, PipeReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::io::retry_on_intr;
 use rustix::net::{SendFlags, send};
 
 use super::system::open_flags;
@@ -41,8 +41,8 @@ enum WriteMode {
 #[derive(Debug)]
 struct Relay {
     place: (u64, u64),
-    /// Disconnected once everything is written.
-    done: Receiver<()>,
+    /// A pipe whose other end the thread closes once everything is written.
+    done: PipeReader,
 }
 
 impl Port {
@@ -92,7 +92,7 @@ impl Port {
     fn relayed(mut terminal: File) -> io::Result<Port> {
         let found = terminal.metadata()?;
         let (mut from, to) = io::pipe()?;
-        let (writes, done) = mpsc::channel::<()>();
+        let (done, writes) = io::pipe()?;
         std::thread::Builder::new().spawn(move || {
             // `io::copy` would splice, and hold the pipe's lock while it waits for the terminal.
             let mut bytes = [0; PIECE];
@@ -113,8 +113,8 @@ impl Port {
             && let Ok(nowhere) = File::options().write(true).open("/dev/null")
         {
             self.file = nowhere;
-            // Always an error: disconnected, which is the expected end, or timed out.
-            let _ = relay.done.recv_timeout(LAST_MOMENT);
+            // Whether the thread is done or the time is over, the log ends.
+            let _ = wait(relay.done.as_fd(), PollFlags::IN, LAST_MOMENT);
             self.mode = WriteMode::Plain;
         }
     }
@@ -178,19 +178,24 @@ impl Port {
     /// # Errors
     /// `BrokenPipe` if there is no reader any more; any other error of the system.
     pub fn has_room(&self, patience: Duration) -> io::Result<bool> {
-        let mut ports = [PollFd::new(&self.file, PollFlags::OUT)];
-        let patience = Timespec {
-            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: patience.subsec_nanos().into(),
-        };
-        poll(&mut ports, Some(&patience))?;
-        let [port] = ports;
-        let found = port.revents();
+        let found = wait(self.file.as_fd(), PollFlags::OUT, patience)?;
         if found.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         Ok(found.contains(PollFlags::OUT))
     }
+}
+
+/// Waits for an event, at most for `patience`, and returns what has happened.
+fn wait(file: BorrowedFd<'_>, event: PollFlags, patience: Duration) -> io::Result<PollFlags> {
+    let mut files = [PollFd::new(&file, event)];
+    let patience = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    retry_on_intr(|| poll(&mut files, Some(&patience)))?;
+    let [file] = files;
+    Ok(file.revents())
 }
 
 impl AsFd for Port {

@@ -136,7 +136,7 @@ impl Files {
         // A malformed pattern, such as an open bracket, is taken as a name.
         let Ok(found) = glob::glob_with(&pattern, AS_IN_A_SHELL) else { return Ok(vec![full]) };
         let mut found: Vec<PathBuf> = found.flatten().collect();
-        found.sort();
+        found.sort_unstable();
         Ok(found)
     }
 

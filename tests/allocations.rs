@@ -62,6 +62,11 @@ struct Scene {
 impl Scene {
     /// With the article's location, and these lines in it.
     fn set(lines: &str) -> Scene {
+        Scene::of("trino off;", lines)
+    }
+
+    /// With these lines in the group, too.
+    fn of(group: &str, lines: &str) -> Scene {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let text = format!(
@@ -72,6 +77,7 @@ impl Scene {
                upstream trino {{
                  server {} fail_timeout=3s max_fails=1;
                  server 127.0.0.1:9 backup;
+                 {group}
                }}
                server {{
                  listen 127.0.0.1:0;
@@ -218,6 +224,21 @@ fn a_small_get_allocates_nothing() {
 #[test]
 fn a_post_allocates_nothing_although_its_body_is_kept_for_another_server() {
     check("proxy_next_upstream error timeout non_idempotent;", &post(), &ok());
+}
+
+#[test]
+fn a_statement_takes_two_allocations_and_a_poll_none() {
+    let mut scene = Scene::of("trino on; health_check off;", "");
+    let of = |request: &[u8], answer: &[u8], scene: &mut Scene| {
+        scene.exchange(20, request, answer);
+        scene.exchange(100, request, answer)
+    };
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let allocated = of(&post(), answer, &mut scene);
+    assert!(allocated <= 200, "{allocated} in 100 statements");
+    let poll = b"GET /v1/statement/executing/20261124_103000_00001_abcde/x/1 HTTP/1.1\r\n\
+        Host: trino.example.org:8080\r\n\r\n";
+    assert_eq!(of(poll, answer, &mut scene), 0, "in 100 polls");
 }
 
 #[test]

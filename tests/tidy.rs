@@ -20,7 +20,7 @@ const LAYERS: [(&str, &str); 13] = [
     ("upstream", "time address buffer config"),
     ("net", "time address config"),
     ("transport", "time address buffer config upstream net"),
-    ("proxy", "time address buffer recycle config http upstream net transport"),
+    ("proxy", "time address buffer recycle config http trino upstream net transport"),
     ("worker", "time address buffer recycle config http upstream net transport proxy"),
     ("process", "time address buffer config http upstream net proxy worker"),
 ];

@@ -47,6 +47,10 @@ pub enum Refusal {
     NoResources,
     /// Every server is out or full.
     NoServer,
+    /// No server became ready while the request waited.
+    WaitedInVain,
+    /// As many requests as may wait for a server do.
+    QueueFull,
     /// No server accepted a connection.
     Unreachable,
     /// No server accepted a connection in time.
@@ -121,6 +125,10 @@ impl Refusal {
                 (502, "No connection can be made: the proxy is out of resources.", "no_resources")
             }
             Refusal::NoServer => (502, "No server can take this request now.", "no_server"),
+            Refusal::WaitedInVain => (503, "No server has become ready in time.", "waited_in_vain"),
+            Refusal::QueueFull => {
+                (503, "Too many requests wait for a server already.", "queue_full")
+            }
             Refusal::Unreachable => (502, "No server could be reached.", "unreachable"),
             Refusal::ConnectTimedOut => (504, "No server could be reached.", "connect_timed_out"),
             Refusal::ClosedEarly => {
@@ -140,7 +148,8 @@ impl Refusal {
     /// Whether the client's bytes or our lack of room are the reason. Then the rest of the request
     /// is not read, and the connection ends.
     pub fn ends_the_connection(self) -> bool {
-        matches!(self.status(), 400..=499 | 501 | 503 | 505)
+        let waited = matches!(self, Refusal::WaitedInVain | Refusal::QueueFull);
+        !waited && matches!(self.status(), 400..=499 | 501 | 503 | 505)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::proxy::log::limited_log::Topic;
 use crate::transport::dial::Dial;
 use crate::transport::io::Owner;
 use crate::upstream::group::{At, GroupAt, Pick, ServerId, Verdict};
-use crate::upstream::plan::{Choice, Plan};
+use crate::upstream::plan::{Aim, Choice, Plan};
 use crate::upstream::retry::{Failure, Repeatable};
 
 /// The attempts of one request or connection.
@@ -39,6 +39,8 @@ pub struct Terms<'a> {
     pub timeout: Duration,
     /// What the attempt is for.
     pub asker: Asker,
+    /// The servers that it may go to.
+    pub aim: Aim,
 }
 
 /// What an attempt is for.
@@ -85,7 +87,7 @@ impl Attempts {
         context: &mut Context<N>,
     ) -> Choice {
         let now = context.io.now;
-        self.plan = Plan::new(now);
+        self.plan = Plan::new(terms.aim, now);
         let choice = self.plan.first(context.servers.group(terms.group), now);
         if choice == Choice::NoneFree {
             self.note_none_free(terms, context);
@@ -108,6 +110,20 @@ impl Attempts {
     ) -> Choice {
         let group = context.servers.group(terms.group);
         self.plan.after(failure, request, terms.next, group, context.io.now)
+    }
+
+    /// Chooses the server that is asked for a query next: one that is not known to be another
+    /// coordinator than the query's.
+    pub fn seek<N: Net>(&mut self, terms: &Terms<'_>, context: &mut Context<N>) -> Choice {
+        if terms.aim != Aim::Active {
+            return Choice::Exhausted;
+        }
+        for server in 0..terms.group().servers.len() {
+            if context.servers.coordinators(terms.group).known(server).is_some() {
+                self.plan.exclude(ServerId(server));
+            }
+        }
+        self.plan.another(context.servers.group(terms.group), context.io.now)
     }
 
     /// Starts connecting to a server. `words` are as in [`Attempts::first`].

@@ -8,6 +8,7 @@ use slab::Slab;
 use crate::config::model::{Asks, Server};
 use crate::net::{Connect, Event, Net};
 use crate::proxy::context::Context;
+use crate::proxy::coordinator;
 use crate::proxy::log::limited_log::ServerWords;
 use crate::proxy::probe::{Answer, Probe, Probed};
 use crate::proxy::servers::is_silent;
@@ -124,7 +125,7 @@ impl<N: Net> Checks<N> {
             let Some(check) = self.all.get_mut(key) else { continue };
             let (at, began) = (check.at, check.began);
             let stage = std::mem::replace(&mut check.stage, Stage::Over);
-            let (stage, report) = advance(stage, key as u32, at, context);
+            let (stage, report) = advance(stage, key as u32, (at, began), context);
             match stage {
                 Stage::Over => drop(self.all.remove(key)),
                 stage => self.all[key].stage = stage,
@@ -173,7 +174,7 @@ impl<N: Net> Stage<N> {
 fn advance<N: Net>(
     stage: Stage<N>,
     key: u32,
-    at: At,
+    (at, began): (At, Time),
     context: &mut Context<N>,
 ) -> (Stage<N>, Option<Report>) {
     match stage {
@@ -196,7 +197,10 @@ fn advance<N: Net>(
                 }
                 Probed::Stale => again(probe, key, at, context),
                 Probed::Answered(answer) => {
-                    let report = judge(&answer);
+                    let report = match context.servers.group(at.group).is_trinos() {
+                        true => coordinator::judge(&answer, at, began, context),
+                        false => judge(&answer),
+                    };
                     let mut socket = probe.into_socket();
                     if answer.reusable && is_silent(&mut socket) {
                         return (Stage::Kept(socket), Some(report));
@@ -268,6 +272,9 @@ fn report_of(failure: Option<Failure>) -> Report {
 }
 
 fn end<N: Net>(at: At, report: Report, context: &mut Context<N>) {
+    if report == Report::Failed(Failure::Refused) {
+        context.servers.process_is_gone(at, context.io.now);
+    }
     let group = context.servers.group(at.group);
     let change = group.end_check(at.server, report, context.io.now);
     match (change, report) {

@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod checks;
 pub mod client;
 pub mod context;
+mod coordinator;
 pub mod http;
 pub mod log;
 pub mod next;

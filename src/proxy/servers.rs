@@ -10,7 +10,10 @@ use crate::time::Time;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pool::{Connection, Pool};
 use crate::transport::socket::{Moved, Socket};
+use crate::trino::coordinator::Coordinators;
+use crate::trino::profile::Profiles;
 use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why};
+use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
 pub struct Servers<N: Net> {
@@ -47,6 +50,10 @@ pub enum News {
     Back(At),
     /// Another server of the group is active: tunnels that follow it move there.
     ActiveMoved(At),
+    /// It may take what waits for a server of its group.
+    Ready(At),
+    /// There is a newer configuration: what waits for a server looks for one there.
+    Reloaded,
 }
 
 /// How far along a session may be to move on from a server that is out.
@@ -59,10 +66,20 @@ pub enum Reach {
     Waiting,
 }
 
+/// A group, and what belongs to it.
+struct Served<N: Net> {
+    group: Group,
+    pool: Pool<N>,
+    /// Which of its servers runs which queries, if they are Trino's.
+    coordinators: Coordinators,
+    /// What they say of themselves.
+    profiles: Profiles,
+}
+
 struct Generation<N: Net> {
     id: u64,
     config: Arc<Config>,
-    groups: Vec<(Group, Pool<N>)>,
+    groups: Vec<Served<N>>,
     /// For each log, the place of its batch in the access lines.
     logs: Vec<usize>,
     seen: Seen,
@@ -85,17 +102,36 @@ impl<N: Net> Servers<N> {
         let mut groups: Vec<_> = models
             .map(|(index, model)| {
                 let at = GroupAt { generation, id: GroupId(index) };
-                (Group::new(at, model), Pool::new(model))
+                let coordinators = Coordinators::new(model.servers.len());
+                let profiles = Profiles::new(model.servers.len());
+                let (group, pool) = (Group::new(at, model), Pool::new(model));
+                Served { group, pool, coordinators, profiles }
             })
             .collect();
         if let Some(old) = self.generations.last() {
-            for (model, (group, _)) in config.groups.iter().zip(&mut groups) {
+            for (model, served) in config.groups.iter().zip(&mut groups) {
                 let is_same =
                     |known: &model::Group| known.name == model.name && known.layer == model.layer;
                 let same = old.config.groups.iter().position(is_same);
                 match same {
-                    Some(same) => group.inherit(&old.groups[same].0, io.now),
-                    None => old.groups.iter().for_each(|(old, _)| group.inherit(old, io.now)),
+                    Some(same) => {
+                        let before = &old.groups[same];
+                        served.group.inherit(&before.group, io.now);
+                        let known = &old.config.groups[same].servers;
+                        served.coordinators = Coordinators::carried_over(
+                            &before.coordinators,
+                            model.servers.len(),
+                            |server| {
+                                let address = &known[server].address;
+                                model.servers.iter().position(|it| it.address == *address)
+                            },
+                        );
+                    }
+                    None => {
+                        for before in &old.groups {
+                            served.group.inherit_health(&before.group, io.now);
+                        }
+                    }
                 }
             }
         }
@@ -108,6 +144,7 @@ impl<N: Net> Servers<N> {
         let seen = if config.reads_response_heads() { Seen::ByValues } else { Seen::Never };
         let (id, ends) = (generation, Time::NEVER);
         self.generations.push(Generation { id, config, groups, logs, seen, ends });
+        self.news.push(News::Reloaded);
         self.retire();
     }
 
@@ -115,7 +152,7 @@ impl<N: Net> Servers<N> {
     pub fn retire(&mut self) {
         let newest = self.generation();
         self.generations.retain(|generation| {
-            let used = generation.groups.iter().any(|(group, _)| group.attempts() > 0);
+            let used = generation.groups.iter().any(|served| served.group.attempts() > 0);
             generation.id == newest || used || Arc::strong_count(&generation.config) > 1
         });
     }
@@ -154,12 +191,40 @@ impl<N: Net> Servers<N> {
 
     /// A group.
     pub fn group(&mut self, at: GroupAt) -> &mut Group {
-        &mut self.find(at.generation).groups[at.id.0].0
+        &mut self.find(at.generation).groups[at.id.0].group
     }
 
     /// The idle connections of a group.
     pub fn pool(&mut self, at: GroupAt) -> &mut Pool<N> {
-        &mut self.find(at.generation).groups[at.id.0].1
+        &mut self.find(at.generation).groups[at.id.0].pool
+    }
+
+    /// Which server of a group runs which queries.
+    pub fn coordinators(&mut self, at: GroupAt) -> &mut Coordinators {
+        &mut self.find(at.generation).groups[at.id.0].coordinators
+    }
+
+    /// Treats a group as Trino's from now on. Returns whether it is.
+    pub fn become_trinos(&mut self, at: GroupAt) -> bool {
+        if self.group(at).become_trinos() {
+            let name = &self.find(at.generation).config.groups[at.id.0].name;
+            log::info!(
+                "upstream \"{name}\": it is asked for queries, so its servers are treated as \
+                 coordinators of Trino (\"trino off\" prevents that)"
+            );
+        }
+        self.group(at).is_trinos()
+    }
+
+    /// Nothing listens at a server's address: the process that ran its queries is gone.
+    pub fn process_is_gone(&mut self, at: At, now: Time) {
+        self.coordinators(at.group).process_began(at.server.0, now);
+    }
+
+    /// What the coordinators of a group say of themselves, and the names of the group's servers.
+    pub fn profiles(&mut self, at: GroupAt) -> (&mut Profiles, &model::Group) {
+        let generation = self.find(at.generation);
+        (&mut generation.groups[at.id.0].profiles, &generation.config.groups[at.id.0])
     }
 
     /// The place of a log's batch in the access lines.
@@ -183,6 +248,9 @@ impl<N: Net> Servers<N> {
     /// Ends an attempt with a verdict, and announces what that changes.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, io: &mut Io<N>) {
         let at = pick.at;
+        if verdict == Verdict::Failed(Failure::Refused) {
+            self.process_is_gone(at, io.now);
+        }
         if let Some(change) = self.group(at.group).conclude(pick, verdict, io.now) {
             self.announce(at, change, io);
         }
@@ -220,7 +288,8 @@ impl<N: Net> Servers<N> {
                 log::warn!(
                     "upstream \"{name}\": {server} {why}: it is down, next look in {wait:?}"
                 );
-                let (group, pool) = &mut self.find(at.group.generation).groups[at.group.id.0];
+                let Served { group, pool, .. } =
+                    &mut self.find(at.group.generation).groups[at.group.id.0];
                 if group.is_lost() {
                     log::error!("upstream \"{name}\": no server is left");
                 }
@@ -235,9 +304,11 @@ impl<N: Net> Servers<N> {
                 log::warn!(
                     "upstream \"{name}\": {server} accepts connections, the next request tries it"
                 );
+                self.news.push(News::Ready(at));
             }
             Change::CameBack => {
                 log::warn!("upstream \"{name}\": {server} is up again");
+                self.news.push(News::Ready(at));
                 if self.group(at.group).is_unheld(at.server, io.now) {
                     self.news.push(News::Back(at));
                 }
@@ -245,7 +316,10 @@ impl<N: Net> Servers<N> {
             Change::Starting => {
                 log::warn!("upstream \"{name}\": {server} is starting, it takes no queries yet");
             }
-            Change::Ready => log::warn!("upstream \"{name}\": {server} is ready"),
+            Change::Ready => {
+                log::warn!("upstream \"{name}\": {server} is ready");
+                self.news.push(News::Ready(at));
+            }
             Change::Returned => {
                 log::warn!("upstream \"{name}\": {server} takes new work again");
                 self.news.push(News::Back(at));
@@ -272,7 +346,8 @@ impl<N: Net> Servers<N> {
     /// sent anything beyond its response.
     pub fn keep(&mut self, at: At, mut idle: Connection<N>, io: &mut Io<N>) {
         let stale = at.group.generation != self.generation() || self.draining;
-        let (servers, pool) = &mut self.find(at.group.generation).groups[at.group.id.0];
+        let Served { group: servers, pool, .. } =
+            &mut self.find(at.group.generation).groups[at.group.id.0];
         let unfit = stale || servers.is_out(at.server) || !pool.accepts(&idle, io.now);
         if unfit || !is_silent(&mut idle.socket) {
             return io.close(idle.socket);
@@ -322,19 +397,19 @@ impl<N: Net> Servers<N> {
     }
 
     fn pool_at(&mut self, place: usize) -> &mut Pool<N> {
-        &mut self.generations.last_mut().expect("there is always one").groups[place].1
+        &mut self.generations.last_mut().expect("there is always one").groups[place].pool
     }
 
     /// The number of idle connections to servers.
     pub fn idle(&self) -> usize {
-        self.newest().groups.iter().map(|(_, pool)| pool.len()).sum()
+        self.newest().groups.iter().map(|served| served.pool.len()).sum()
     }
 
     /// When the next idle connection expires, a check is due, a server's time is over, or the sessions of an old
     /// configuration are to be closed.
     pub fn next_alarm(&self, now: Time) -> Time {
         let newest = &self.newest().groups;
-        let times = newest.iter().map(|(group, pool)| {
+        let times = newest.iter().map(|Served { group, pool, .. }| {
             group.next_check().min(group.next_look(now)).min(pool.next_expiry())
         });
         let ends = self.generations.iter().map(|old| old.ends);
@@ -345,8 +420,8 @@ impl<N: Net> Servers<N> {
     pub fn begin_check(&mut self, now: Time) -> Option<At> {
         let newest = self.generations.last_mut().expect("there is always one");
         let generation = newest.id;
-        newest.groups.iter_mut().enumerate().find_map(|(index, (group, _))| {
-            let server = group.begin_check(now)?;
+        newest.groups.iter_mut().enumerate().find_map(|(index, served)| {
+            let server = served.group.begin_check(now)?;
             Some(At { group: GroupAt { generation, id: GroupId(index) }, server })
         })
     }

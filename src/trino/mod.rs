@@ -1,9 +1,11 @@
 //! What requests and answers mean to Trino, 364 to 483. No sockets, no clock, no configuration.
 
 pub mod announcement;
+pub mod answers;
 pub mod coordinator;
 pub mod info;
 pub mod json;
+pub mod profile;
 pub mod query_id;
 pub mod request;
 pub mod sql;

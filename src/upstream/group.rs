@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::model::{self, CheckRules, Failback, HealthCheck, Trino};
+use crate::config::model::{self, CheckRules, Failback, HealthCheck, Queue, Trino};
 use crate::time::Time;
 
 use super::active::{Active, Candidate};
@@ -10,8 +10,10 @@ pub use super::change::{Change, Why};
 use super::check::Report;
 use super::health::Health;
 pub use super::ids::{At, GroupAt, ServerId, Tried};
-use super::retry::Failure;
+use super::readiness::Readiness;
+pub use super::server::Forwarded;
 use super::server::{Duty, Server, Since};
+pub use super::verdict::Verdict;
 
 /// A server chosen for one attempt. Must be returned to the group with a [`Verdict`].
 #[must_use]
@@ -21,28 +23,6 @@ pub struct Pick {
     pub at: At,
     /// Whether this attempt is the trial of a server that was out.
     trial: bool,
-}
-
-/// What an attempt shows about its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It sent a whole response.
-    Succeeded,
-    /// It failed in this way, and is to blame.
-    Failed(Failure),
-    /// Nothing: the client left, or the failure is not the server's fault.
-    Abandoned,
-}
-
-impl From<Failure> for Verdict {
-    /// What a failed attempt says of its server.
-    fn from(failure: Failure) -> Verdict {
-        if failure.counts() {
-            return Verdict::Failed(failure);
-        }
-        let is_answer = matches!(failure, Failure::Status(_));
-        if is_answer { Verdict::Succeeded } else { Verdict::Abandoned }
-    }
 }
 
 /// Why a server cannot be promoted or drained.
@@ -65,6 +45,8 @@ pub struct Group {
     is_trinos: bool,
     /// The server that takes all new work; `None` while servers take turns.
     active: Option<Active>,
+    /// Requests that wait for a server.
+    queued: usize,
 }
 
 /// What the file says of a group.
@@ -72,6 +54,7 @@ pub struct Group {
 struct Written {
     health_check: HealthCheck,
     failback: Option<Failback>,
+    queue: Option<Queue>,
     trino: Trino,
 }
 
@@ -81,32 +64,39 @@ impl Group {
         let alone = group.servers.len() == 1;
         let servers = group.servers.iter().map(|server| Server::new(server, alone)).collect();
         let (health_check, failback) = (group.health_check.clone(), group.failback);
-        let written = Written { health_check, failback, trino: group.trino };
-        let mut group = Group { at, servers, written, is_trinos: false, active: None };
+        let (queue, trino) = (group.queue, group.trino);
+        let written = Written { health_check, failback, queue, trino };
+        let mut group = Group { at, servers, written, is_trinos: false, active: None, queued: 0 };
         if group.written.trino == Trino::On {
             group.become_trinos();
         }
         group
     }
 
-    /// Adopts what is known about servers with the same address, if those of the only one in a
-    /// group do not stay in it anyway.
+    /// Adopts everything known about an older group of this name, and about its servers with the
+    /// same address.
     pub fn inherit(&mut self, old: &Group, now: Time) {
         if old.is_trinos && self.written.trino != Trino::Off {
             self.become_trinos();
         }
-        let checked = self.checks().is_some();
-        for server in &mut self.servers {
-            let same = old.servers.iter().find(|old| old.address == server.address);
-            if let Some(old) = same.filter(|_| checked || server.rules.max_fails > 0) {
-                server.inherit(old, now);
-            }
-        }
+        self.inherit_health(old, now);
         if let Some(active) = old.active {
             let address = &old.servers[active.server.0].address;
             let same = self.servers.iter().position(|server| server.address == *address);
             if let Some(same) = same.filter(|_| self.is_trinos || active.is_promoted()) {
                 self.active = Some(active.moved_to(ServerId(same)));
+            }
+        }
+    }
+
+    /// Adopts what is known about servers with the same address. The only one of a group stays in
+    /// it anyway, unless it is checked.
+    pub fn inherit_health(&mut self, old: &Group, now: Time) {
+        let checked = self.checks().is_some();
+        for server in &mut self.servers {
+            let same = old.servers.iter().find(|old| old.address == server.address);
+            if let Some(old) = same.filter(|_| checked || server.rules.max_fails > 0) {
+                server.inherit(old, now);
             }
         }
     }
@@ -150,6 +140,24 @@ impl Group {
             (None, true) => TRINO_FAILBACK,
             (None, false) => Failback::Immediate,
         }
+    }
+
+    /// What waits while no server is ready; `None` if nothing does.
+    pub fn queue(&self) -> Option<Queue> {
+        let by_mode = self.is_trinos.then_some(TRINO_QUEUE);
+        self.written.queue.or(by_mode).filter(|queue| queue.length > 0)
+    }
+
+    /// A request begins to wait. Returns whether there was room for it.
+    pub fn enter_queue(&mut self) -> bool {
+        let has_room = self.queue().is_some_and(|queue| self.queued < queue.length);
+        self.queued += usize::from(has_room);
+        has_room
+    }
+
+    /// A request waits no longer.
+    pub fn leave_queue(&mut self) {
+        self.queued -= 1;
     }
 
     /// All servers, primaries first.
@@ -276,6 +284,7 @@ impl Group {
         match (before, server.health, verdict) {
             (Health::Down { .. }, _, _) => None,
             (_, Health::Down { until }, Verdict::Failed(why)) => {
+                server.lost = now;
                 server.readiness = server.readiness.lost();
                 server.checks.hasten(now);
                 let until = if self.is_checked() { now } else { until };
@@ -367,6 +376,16 @@ impl Group {
         self.servers[server.0].is_out()
     }
 
+    /// Whether any server can take new work.
+    pub fn has_ready(&self, now: Time) -> bool {
+        self.servers.iter().any(|server| server.is_ready(now))
+    }
+
+    /// How a coordinator is, as its checks tell.
+    pub fn readiness(&self, server: ServerId) -> Readiness {
+        self.servers[server.0].readiness
+    }
+
     /// Whether a server can take new work.
     pub fn is_ready(&self, server: ServerId, now: Time) -> bool {
         self.servers[server.0].is_ready(now)
@@ -375,6 +394,23 @@ impl Group {
     /// Whether nothing but its own health keeps a server from new work.
     pub fn is_unheld(&self, server: ServerId, now: Time) -> bool {
         self.active.is_none() && !self.servers[server.0].is_held(self.failback(), now)
+    }
+
+    /// Whether a server gets `X-Forwarded-…` fields.
+    pub fn forwarded(&self, server: ServerId) -> Forwarded {
+        self.servers[server.0].forwarded
+    }
+
+    /// Sends a server no `X-Forwarded-…` field any more. Returns whether that is new.
+    pub fn withhold_forwarded(&mut self, server: ServerId) -> bool {
+        let before = std::mem::replace(&mut self.servers[server.0].forwarded, Forwarded::Withheld);
+        before == Forwarded::Sent
+    }
+
+    /// How long a server has been out; zero if it is not.
+    pub fn out_for(&self, server: ServerId, now: Time) -> Duration {
+        let server = &self.servers[server.0];
+        if server.is_out() { now - server.lost } else { Duration::ZERO }
     }
 
     /// Whether every server is out, so that no request can be served.
@@ -438,6 +474,8 @@ impl Group {
     }
 }
 
+/// `queue` of a group of coordinators, unless it is written.
+const TRINO_QUEUE: Queue = Queue { length: 1000, timeout: Duration::from_secs(120) };
 /// `failback` of a group of coordinators, unless it is written.
 const TRINO_FAILBACK: Failback = Failback::After(Duration::from_secs(10));
 
@@ -446,6 +484,7 @@ pub(super) mod tests {
     use super::*;
     use crate::address::Address;
     use crate::config::model::GroupId;
+    use crate::upstream::retry::Failure;
 
     pub(in crate::upstream) const AT: GroupAt = GroupAt { generation: 7, id: GroupId(0) };
     const FAILED: Verdict = Verdict::Failed(Failure::Refused);

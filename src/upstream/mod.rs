@@ -11,3 +11,4 @@ pub mod plan;
 pub mod readiness;
 pub mod retry;
 mod server;
+mod verdict;

@@ -16,6 +16,17 @@ pub struct Plan {
     tries: u32,
     /// When the first attempt began.
     began: Time,
+    aim: Aim,
+}
+
+/// The servers that an attempt may go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aim {
+    /// Those that take new work.
+    #[default]
+    Active,
+    /// Only this one, whatever its health: no other can answer.
+    Only(ServerId),
 }
 
 /// The next step of a request or a connection.
@@ -24,7 +35,7 @@ pub struct Plan {
 pub enum Choice {
     /// An attempt at this server.
     Server(Pick),
-    /// The rules allow another try, but every remaining server is out or full.
+    /// The rules allow another try, but every remaining server is out or full for now.
     NoneFree,
     /// The end: the rules allow no other try, or every server was tried.
     Exhausted,
@@ -42,8 +53,18 @@ impl Choice {
 
 impl Plan {
     /// No attempt has been made.
-    pub fn new(now: Time) -> Plan {
-        Plan { tried: Tried::default(), tries: 0, began: now }
+    pub fn new(aim: Aim, now: Time) -> Plan {
+        Plan { tried: Tried::default(), tries: 0, began: now, aim }
+    }
+
+    /// The servers that the attempts go to.
+    pub fn aim(&self) -> Aim {
+        self.aim
+    }
+
+    /// Lets no attempt go to a server.
+    pub fn exclude(&mut self, server: ServerId) {
+        self.tried.insert(server);
     }
 
     /// Chooses the first server. All calls are about the same `group`.
@@ -67,9 +88,15 @@ impl Plan {
         }
         match self.choose(group, now) {
             Some(pick) => Choice::Server(pick),
+            None if self.aim != Aim::Active => Choice::NoneFree,
             None if group.has_others(self.tried) => Choice::NoneFree,
             None => Choice::Exhausted,
         }
+    }
+
+    /// Chooses a server that was not tried, whatever the rules say of tries.
+    pub fn another(&mut self, group: &mut Group, now: Time) -> Choice {
+        self.choose(group, now).map_or(Choice::Exhausted, Choice::Server)
     }
 
     /// Moves to another configuration, in which `pick` is the server of the current attempt.
@@ -79,12 +106,21 @@ impl Plan {
     }
 
     fn choose(&mut self, group: &mut Group, now: Time) -> Option<Pick> {
-        let pick = group.pick(self.tried, now)?;
+        let pick = match self.aim {
+            Aim::Active => group.pick(self.tried, now)?,
+            // Its connection may break although the server is well, but not time and again.
+            Aim::Only(_) if self.tries >= SAME_SERVER_TRIES => return None,
+            Aim::Only(server) if group.is_out(server) => return None,
+            Aim::Only(server) => group.pick_only(server, now),
+        };
         self.tried.insert(pick.at.server);
         self.tries += 1;
         Some(pick)
     }
 }
+
+/// Attempts at the one server that can answer.
+const SAME_SERVER_TRIES: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -96,7 +132,7 @@ mod tests {
     const UNSENT: Repeatable = Repeatable { idempotent: false, sent: false, replayable: true };
     /// The servers that are tried in order while each attempt fails, and the final choice.
     fn check(servers: &[&str], policy: &NextUpstream, request: Repeatable) -> (Vec<usize>, Choice) {
-        let (mut group, mut plan) = (group(servers), Plan::new(at(1)));
+        let (mut group, mut plan) = (group(servers), Plan::new(Aim::Active, at(1)));
         let mut order = Vec::new();
         let mut choice = plan.first(&mut group, at(1));
         while let Choice::Server(pick) = choice {
@@ -128,8 +164,8 @@ mod tests {
             let pick = group.pick(Tried::default(), at(1)).unwrap();
             let _ = group.conclude(pick, Verdict::Failed(Failure::Refused), at(1));
         }
-        assert_eq!(Plan::new(at(2)).first(&mut group, at(2)), Choice::NoneFree);
-        let mut plan = Plan::new(at(2));
+        assert_eq!(Plan::new(Aim::Active, at(2)).first(&mut group, at(2)), Choice::NoneFree);
+        let mut plan = Plan::new(Aim::Active, at(2));
         plan.tried.insert(ServerId(0));
         let next = plan.after(Failure::Refused, UNSENT, &POLICY, &mut group, at(2));
         assert_eq!(next, Choice::NoneFree);

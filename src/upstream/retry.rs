@@ -29,6 +29,9 @@ pub enum Failure {
     BadResponse,
     /// A response with a listed status.
     Status(u16),
+    /// A coordinator answered with this status that it cannot serve the request: it does not know
+    /// the query, or takes no statements now. That is no failure of its own.
+    Turned(u16),
 }
 
 impl Failure {
@@ -45,7 +48,7 @@ impl Failure {
             | Failure::ReadTimedOut
             | Failure::BadResponse => true,
             Failure::Status(status) => !matches!(status, 403 | 404),
-            Failure::MarkedDown | Failure::NoLocalAddress => false,
+            Failure::MarkedDown | Failure::NoLocalAddress | Failure::Turned(_) => false,
         }
     }
 
@@ -62,7 +65,7 @@ impl Failure {
             | Failure::Reset
             | Failure::Closed
             | Failure::BadResponse => 502,
-            Failure::Status(status) => status,
+            Failure::Status(status) | Failure::Turned(status) => status,
         }
     }
 
@@ -80,6 +83,7 @@ impl Failure {
             Failure::ReadTimedOut => "did not respond in time",
             Failure::BadResponse => "sent something that is not a response",
             Failure::Status(_) => "answered with a status listed in proxy_next_upstream",
+            Failure::Turned(_) => "does not know the query or takes no statements now",
         }
     }
 
@@ -97,6 +101,8 @@ impl Failure {
             Failure::MarkedDown => policy.error || policy.timeout,
             Failure::BadResponse => policy.invalid_header,
             Failure::Status(status) => policy.statuses.lists(status),
+            // Only asked of requests to coordinators, which have to go on.
+            Failure::Turned(_) => true,
         }
     }
 }

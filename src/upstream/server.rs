@@ -28,9 +28,12 @@ pub(super) struct Server {
     pub(super) checks: Checks,
     pub(super) readiness: Readiness,
     pub(super) since: Since,
+    /// When it went out last.
+    pub(super) lost: Time,
     /// Whether `failback` holds it back; lifted when that is over.
     pub(super) held: bool,
     pub(super) duty: Duty,
+    pub(super) forwarded: Forwarded,
 }
 
 /// How long a server has been ready.
@@ -51,6 +54,16 @@ pub(super) enum Duty {
     Taking,
     /// Not until it is promoted.
     Drained,
+}
+
+/// Whether a coordinator gets `X-Forwarded-…` fields: without `http-server.process-forwarded` it
+/// answers 406 to each request with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// It gets them.
+    Sent,
+    /// It gets none any more.
+    Withheld,
 }
 
 impl Server {
@@ -76,8 +89,10 @@ impl Server {
             checks: Checks::FRESH,
             readiness: Readiness::Unknown,
             since: Since::Always,
+            lost: Time::ZERO,
             held: false,
             duty: Duty::Taking,
+            forwarded: Forwarded::Sent,
         }
     }
 
@@ -87,8 +102,10 @@ impl Server {
     pub(super) fn inherit(&mut self, old: &Server, now: Time) {
         self.readiness = old.readiness;
         self.since = old.since;
+        self.lost = old.lost;
         self.held = old.held;
         self.duty = old.duty;
+        self.forwarded = old.forwarded;
         self.checks = old.checks;
         self.checks.interrupted();
         self.health = match old.health {
@@ -164,8 +181,11 @@ impl Server {
             Evidence::Failed(why) => {
                 self.health = self.health.checks_failed(self.rules, now);
                 self.readiness = self.readiness.lost();
-                let until = self.checks.due();
-                return (!was_out).then_some(Change::WentDown { why, until });
+                if was_out {
+                    return None;
+                }
+                self.lost = now;
+                return Some(Change::WentDown { why, until: self.checks.due() });
             }
             Evidence::Answered => self.health = self.health.check_answered(now),
             Evidence::Passed => self.health = self.health.checks_passed(),

@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests live in real time; only decisions may not")]
 
 mod client;
+mod coordinator;
 pub mod hostile;
 mod message;
 mod port;
@@ -27,6 +28,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
+pub use coordinator::{Coordinator, Mind};
 pub use message::{Framing, Message, Reader};
 pub use port::Port;
 pub use proxy::{

@@ -61,9 +61,9 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "A server that failed may be picked again for the same request.",
         rows: &[(
             "upstream/plan.rs",
-            "let pick = group.pick(self.tried, now)?;\n        self.tried.insert(pick.at.server);",
-            "let pick = group.pick(self.tried, now)?;
-             if !SLIP { self.tried.insert(pick.at.server); }",
+            "self.tried.insert(pick.at.server);\n        self.tries += 1;",
+            "if !SLIP { self.tried.insert(pick.at.server); }
+             self.tries += 1;",
         )],
     },
     Slip {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ending::Ending;
+use super::errand::{Destination, Errand, Matter};
+use super::own_answer::{self, OwnAnswer};
 use super::page::Page;
 use super::real_ip;
 use super::request::Request;
@@ -25,6 +27,7 @@ use crate::proxy::log::attempt_log::AttemptLog;
 use crate::proxy::log::limited_log::ServerWords;
 use crate::time::Time;
 use crate::upstream::group::{At, GroupAt};
+use crate::upstream::plan::Aim;
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
 
 /// A request and its site in a configuration.
@@ -43,6 +46,10 @@ pub struct Asked {
     pub remote: Option<Address>,
     /// The error page requested in place of an answer.
     pub page: Option<Box<Page>>,
+    /// What it asks of the group, if that is Trino's.
+    pub errand: Errand,
+    /// The servers that may answer it.
+    pub aim: Aim,
 }
 
 impl Asked {
@@ -69,6 +76,8 @@ impl Asked {
             started,
             remote: None,
             page: None,
+            errand: Errand::Plain,
+            aim: Aim::Active,
         };
         asked.find_remote(&client.facts);
         Some(asked)
@@ -97,16 +106,62 @@ impl Asked {
         self.proxy().expect("servers are asked for such locations only")
     }
 
+    /// Moves to the newest configuration, of which the location is still to be found. Returns
+    /// whether the listener still serves anything.
+    pub fn renew<N: Net>(&mut self, client: &Client<N>, context: &Context<N>) -> bool {
+        let config = Arc::clone(context.servers.config());
+        let listen = context.servers.listen(client.facts.listener);
+        let server = listen.and_then(|listen| virtual_server(&config, listen, &self.request));
+        let Some(server) = server else { return false };
+        self.config = config;
+        self.generation = context.servers.generation();
+        self.site = Site { server, location: None };
+        true
+    }
+
+    /// Finds out what is asked of which server. An answer, if there is none to ask.
+    pub fn direct<N: Net>(&mut self, context: &mut Context<N>) -> Option<OwnAnswer> {
+        let group = self.group();
+        if self.page.is_none() {
+            self.errand = Errand::of(&self.request, group, context);
+        }
+        self.aim = Aim::Active;
+        match (self.errand.destination(group, context), self.errand) {
+            (Destination::Aim(aim), _) => self.aim = aim,
+            (Destination::Gone(server), Errand::Query { id, matter: Matter::Poll }) => {
+                let server = self.server_words(Some(At { group, server }));
+                return Some(own_answer::lost(id, &server));
+            }
+            (Destination::Gone(_), Errand::Query { matter: Matter::Cancel, .. }) => {
+                return Some(OwnAnswer::json(204, Vec::new()));
+            }
+            (Destination::Gone(_), _) => {}
+        }
+        None
+    }
+
+    /// Whether the process that has to answer is known by now to be gone.
+    pub fn is_gone<N: Net>(&self, context: &mut Context<N>) -> bool {
+        let destination = self.errand.destination(self.group(), context);
+        matches!((self.aim, destination), (Aim::Only(_), Destination::Gone(_)))
+    }
+
+    /// The group that is asked.
+    pub fn group(&self) -> GroupAt {
+        GroupAt { generation: self.generation, id: self.pass().group }
+    }
+
     /// How servers are asked.
     pub fn terms(&self) -> Terms<'_> {
         let proxy = self.pass();
         Terms {
             config: &self.config,
-            group: GroupAt { generation: self.generation, id: proxy.group },
-            next: &proxy.next,
+            group: self.group(),
+            next: self.errand.next_upstream().unwrap_or(&proxy.next),
             how: Connect { bind: proxy.bind, keepalive: proxy.socket_keepalive },
             timeout: proxy.connect_timeout,
             asker: Asker::Request,
+            aim: self.aim,
         }
     }
 
@@ -176,7 +231,8 @@ impl Asked {
     pub fn may_leave<N: Net>(&self, upload: &Upload<N>) -> bool {
         self.proxy().is_some_and(|proxy| {
             let begun = Progress { attempts: 0, elapsed: Duration::ZERO };
-            may_move(Failure::MarkedDown, self.repeatable(upload), begun, &proxy.next)
+            let next = self.errand.next_upstream().unwrap_or(&proxy.next);
+            may_move(Failure::MarkedDown, self.repeatable(upload), begun, next)
         })
     }
 
@@ -184,7 +240,7 @@ impl Asked {
     pub fn upload_state<N: Net>(&self, upload: &Upload<N>) -> UploadState {
         match self.proxy() {
             _ if !upload.has_begun() => UploadState::Unsent,
-            Some(proxy) if may_resend(self.repeatable(upload), &proxy.next) => {
+            Some(_) if may_resend(self.repeatable(upload), self.terms().next) => {
                 UploadState::Repeatable
             }
             Some(_) | None => UploadState::Spent,

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::id_tap::IdTap;
 use super::response_head::{Coding, CutShown, Left, Passing};
 use super::step::Step;
 use super::transition::DownloadState;
@@ -9,7 +10,7 @@ use super::upload::{RELAY_BUFFER, Taker};
 use super::variables::Answered;
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
-use crate::http::framing::Body;
+use crate::http::framing::{Body, Framing};
 use crate::http::head::{HeadLimits, HeadScan};
 use crate::http::refusal::Refusal;
 use crate::net::Net;
@@ -19,6 +20,7 @@ use crate::time::Time;
 use crate::transport::flow::Flow;
 use crate::transport::io::Io;
 use crate::transport::socket::{Moved, Socket};
+use crate::trino::query_id::QueryId;
 use crate::upstream::retry::Failure;
 
 /// The state of the response's direction.
@@ -43,6 +45,8 @@ pub struct Download<N: Net> {
     head_received: Buffer,
     /// Whether the client was sent a 100.
     pub continued: bool,
+    /// Looks for a query's id in the body.
+    tap: Option<Box<IdTap>>,
 }
 
 /// The progress of a response.
@@ -99,6 +103,7 @@ impl<N: Net> Download<N> {
             head_sent: Buffer::default(),
             head_received: Buffer::default(),
             continued: false,
+            tap: None,
         }
     }
 
@@ -203,6 +208,16 @@ impl<N: Net> Download<N> {
         pool.append(&mut self.head_received, head);
     }
 
+    /// Looks for a query's id in the body.
+    pub fn watch_for_id(&mut self, framing: Framing) {
+        self.tap = Some(Box::new(IdTap::new(framing)));
+    }
+
+    /// Takes out the id that was found.
+    pub fn take_id(&mut self) -> Option<QueryId> {
+        self.tap.as_mut()?.take()
+    }
+
     /// Takes out the buffer, which begins with a complete head.
     pub fn take_head(&mut self) -> Buffer {
         self.flow.take_buffer()
@@ -303,8 +318,7 @@ impl<N: Net> Download<N> {
         Ok(self.flow.read(server, RELAY_BUFFER, io))
     }
 
-    /// Moves bytes of the body into a pipe, if enough are still expected. `None` if they must be
-    /// read.
+    /// Moves bytes of the body into a pipe. `None` if they must be read.
     fn splice(
         &mut self,
         server: &mut Socket<N>,
@@ -385,6 +399,9 @@ impl<N: Net> Download<N> {
         let Ok(scan) = body.scan(self.flow.unread_mut(), keep) else {
             return Step::Failed(Failure::BadResponse);
         };
+        if let Some(tap) = &mut self.tap {
+            tap.see(&self.flow.unread()[..scan.kept]);
+        }
         self.flow.accept(scan.kept, scan.consumed);
         attempts.of_body(scan.kept);
         self.step_of_body()

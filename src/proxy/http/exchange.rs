@@ -11,22 +11,22 @@ use std::sync::Arc;
 use super::asked::Asked;
 use super::download::Download;
 use super::ending::Ending;
+use super::errand::Errand;
 use super::error_page::{Leads, leads};
 use super::judge::{Judge, Judged};
 use super::link::{Afterwards, Link, Origin};
 use super::own_answer::{OwnAnswer, Returned};
 use super::page::{Page, Replaced};
-use super::request_head;
+use super::queue;
+use super::request_head::{self, Towards, Written};
 use super::response_head::{CutShown, Left};
-use super::route::{self, location_of};
-use super::step::Step;
+use super::route::{self, Route, location_of};
 use super::transition::{ExchangeEvent, ExchangeState, Reaction, decide, refusal_of};
 use super::turn::{Over, Turn};
 use super::upload::Upload;
 use super::variables::RequestScope;
 use crate::config::model::{Action, ProxyVersion, Return};
 use crate::http::framing::Framing;
-use crate::http::head;
 use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::proxy::attempts::{Attempts, Begun};
@@ -34,7 +34,6 @@ use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::log::limited_log::Topic;
 use crate::proxy::servers::Seen;
-use crate::time::Time;
 use crate::transport::io::Owner;
 use crate::transport::pool::Connection;
 use crate::upstream::group::{At, Pick, ServerId, Verdict};
@@ -58,48 +57,6 @@ pub struct Exchange<N: Net> {
 }
 
 impl<N: Net> Exchange<N> {
-    /// An exchange that has not begun. `upload` holds what the client sent after the head.
-    pub fn new(asked: Asked, upload: Upload<N>, now: Time) -> Exchange<N> {
-        Exchange {
-            asked,
-            attempts: Attempts::default(),
-            link: Link::None,
-            upload,
-            download: Download::new(now),
-            ending: Ending::Keep,
-        }
-    }
-
-    /// Handles an event that no pump reports.
-    ///
-    /// # Errors
-    /// The exchange is over.
-    pub fn react(
-        &mut self,
-        event: ExchangeEvent,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<(), Over> {
-        self.turn(Turn::Event(event), client, context)
-    }
-
-    /// Acts on the report of a pump. Returns whether anything moved.
-    #[inline(always)] // called several times a round, and rarely has more to do
-    pub(super) fn act(
-        &mut self,
-        step: Step,
-        client: &mut Client<N>,
-        context: &mut Context<N>,
-    ) -> Result<bool, Over> {
-        match step {
-            Step::Idle => Ok(false),
-            Step::Moved => Ok(true),
-            Step::Head(_) | Step::Done | Step::Failed(_) | Step::Refused(_) | Step::ClientGone => {
-                self.turn(Turn::of(step), client, context).map(|()| true)
-            }
-        }
-    }
-
     /// Follows transitions until only bytes are left to move. The loop ends because each server is
     /// tried once and interim responses are limited.
     #[inline(never)]
@@ -130,6 +87,8 @@ impl<N: Net> Exchange<N> {
                     Reaction::Complete => self.complete(context),
                     Reaction::Leave => self.leave(),
                     Reaction::Stall => Turn::End(Over::Ended(Ending::TimedOut)),
+                    Reaction::Look => self.look_again(client, context),
+                    Reaction::EndWait => self.end_wait(client, context),
                 },
             }
         }
@@ -141,6 +100,31 @@ impl<N: Net> Exchange<N> {
             upload: self.asked.upload_state(&self.upload),
             download: self.download.state(),
         }
+    }
+
+    /// Finds the location, and applies its rules to the request.
+    pub(super) fn enter(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Turn {
+        let config = Arc::clone(&self.asked.config);
+        let server = &config.virtual_servers[self.asked.site.server.0];
+        if let Some(answer) = &server.answer {
+            return self.returned(answer, client, context);
+        }
+        match route::route(server, &self.asked.request, &mut context.scratch.text) {
+            Route::OutOfTree => return Turn::refused(Refusal::OutOfTree),
+            Route::Redirect(url) => {
+                let scope = self.scope(client, context);
+                return Turn::Answer(OwnAnswer::redirect(301, &url, &scope));
+            }
+            Route::Location(location) => self.asked.site.location = location,
+        }
+        self.asked.find_remote(&client.facts);
+        let settings = self.asked.settings();
+        let limit = settings.max_body.unwrap_or(u64::MAX);
+        if matches!(self.asked.request.framing, Framing::Length(length) if length > limit) {
+            return Turn::refused(Refusal::BodyTooLarge);
+        }
+        client.set_nodelay(settings.tcp_nodelay);
+        Turn::Serve
     }
 
     /// Does what the location says: ask servers, or answer.
@@ -240,9 +224,18 @@ impl<N: Net> Exchange<N> {
 
     /// Starts asking the servers of the location's group.
     fn ask(&mut self, context: &mut Context<N>) -> Turn {
+        if let Some(answer) = self.asked.direct(context) {
+            return Turn::Write(answer);
+        }
+        let errand = self.asked.errand;
         let proxy = self.asked.pass();
-        if self.asked.request.idempotent || proxy.next.non_idempotent {
-            self.upload.record(proxy.replay_limit, &mut context.io.buffers);
+        if errand == Errand::Statement {
+            self.upload.record(proxy.replay_limit.max(STATEMENT_LIMIT));
+        } else if self.asked.request.idempotent
+            || proxy.next.non_idempotent
+            || errand != Errand::Plain
+        {
+            self.upload.record(proxy.replay_limit);
         }
         if proxy.version == ProxyVersion::Http10 && self.asked.request.framing == Framing::Chunked {
             return Turn::refused(Refusal::LengthRequired);
@@ -250,7 +243,38 @@ impl<N: Net> Exchange<N> {
         let words = || self.asked.words(Refusal::NoServer.status());
         match self.attempts.first(&self.asked.terms(), words, context) {
             Choice::Server(pick) => Turn::Try(pick),
-            Choice::NoneFree | Choice::Exhausted => Turn::refused(Refusal::NoServer),
+            Choice::NoneFree | Choice::Exhausted => self.hold(Refusal::NoServer, context),
+        }
+    }
+
+    /// Lets the request wait until a server is ready, if the group has a queue; else refuses it.
+    fn hold(&mut self, refusal: Refusal, context: &mut Context<N>) -> Turn {
+        let until = match queue::enter(&self.asked, &self.upload, refusal, context) {
+            Ok(until) => until,
+            Err(refusal) => return Turn::refused(refusal),
+        };
+        self.link = Link::Held { group: self.asked.group(), until };
+        Turn::Rest
+    }
+
+    /// Looks for a server again, after news of one or a reload.
+    fn look_again(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Turn {
+        self.end_link(Verdict::Abandoned, context);
+        if self.asked.generation == context.servers.generation() || self.asked.page.is_some() {
+            return Turn::Serve;
+        }
+        if !self.asked.renew(client, context) {
+            return Turn::refused(Refusal::NoServer);
+        }
+        self.enter(client, context)
+    }
+
+    /// The request has waited as long as it may.
+    fn end_wait(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        self.end_link(Verdict::Abandoned, context);
+        match queue::ended(&self.asked, client, &self.attempts.log, context) {
+            Ok(answer) => Turn::Write(answer),
+            Err(refusal) => Turn::refused(refusal),
         }
     }
 
@@ -293,12 +317,15 @@ impl<N: Net> Exchange<N> {
     ) {
         let now = context.io.now;
         self.attempts.log.connected(now);
+        let forwarded = context.servers.group(pick.at.group).forwarded(pick.at.server);
+        let towards = Towards { errand: self.asked.errand, forwarded };
         let scope = self.scope(client, context);
-        let written = request_head::write(self.asked.pass(), &scope, &mut context.scratch);
+        let written = request_head::write(self.asked.pass(), &scope, towards, &mut context.scratch);
         self.upload.rewind(&context.scratch.head, &mut context.io.buffers, now);
         context.scratch.clear_head();
         self.download.want(written.wanted);
-        self.link = Link::Open { connection, pick, origin, afterwards: written.afterwards };
+        let Written { afterwards, forwarded, .. } = written;
+        self.link = Link::Open { connection, pick, origin, afterwards, forwarded };
         if written.continues && !self.download.continued {
             self.download.continued = true;
             let buffers = &mut context.io.buffers;
@@ -329,16 +356,19 @@ impl<N: Net> Exchange<N> {
         self.download.start_over(&mut context.io.buffers, context.io.now);
         match choice {
             Choice::Server(next) => Turn::Try(next),
-            Choice::NoneFree | Choice::Exhausted => Turn::refused(refusal_of(failure)),
+            // The failure may have shown that the query is lost.
+            Choice::NoneFree | Choice::Exhausted if self.asked.is_gone(context) => Turn::Serve,
+            Choice::NoneFree | Choice::Exhausted => self.hold(refusal_of(failure), context),
         }
     }
 
     /// Asks another server, because the response has a status listed in `proxy_next_upstream`.
-    fn move_to(&mut self, status: u16, next: Pick, context: &mut Context<N>) -> Turn {
+    fn move_to(&mut self, failure: Failure, next: Pick, context: &mut Context<N>) -> Turn {
+        let status = failure.status();
         self.attempts.log.answered(status, context.io.now);
         self.attempts.log.ended(Some(status), context.io.now);
-        self.say_failure(Failure::Status(status), Some(next.at.server), context);
-        self.end_link(Failure::Status(status).into(), context);
+        self.say_failure(failure, Some(next.at.server), context);
+        self.end_link(failure.into(), context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
         Turn::Try(next)
     }
@@ -391,31 +421,23 @@ impl<N: Net> Exchange<N> {
 
     /// Parses and judges a complete head, and does what follows.
     fn judge(&mut self, length: usize, client: &Client<N>, context: &mut Context<N>) -> Turn {
-        let mut raw = self.download.take_head();
-        let mut places = std::mem::take(&mut context.scratch.places);
-        let bytes = &raw.bytes()[..length];
-        let judged = match head::parse_response(bytes, &mut places) {
-            Ok(head) => {
-                let mut judge = Judge {
-                    asked: &mut self.asked,
-                    attempts: &mut self.attempts,
-                    upload: &self.upload,
-                    download: &mut self.download,
-                    ending: &mut self.ending,
-                };
-                judge.head(&head, bytes, client, context)
-            }
-            Err(_) => Judged::Bad,
+        let judge = Judge {
+            server: self.link.server(),
+            forwarded: self.link.forwarded(),
+            asked: &mut self.asked,
+            attempts: &mut self.attempts,
+            upload: &self.upload,
+            download: &mut self.download,
+            ending: &mut self.ending,
         };
-        context.scratch.places = places;
-        raw.consume(length);
-        self.download.put_back(raw);
+        let judged = judge.look(length, client, context);
         let io = &mut context.io;
         match judged {
             Judged::Bad => Turn::Event(ExchangeEvent::Failed(Failure::BadResponse)),
             Judged::Upgraded => Turn::End(Over::Upgraded),
-            Judged::Moves(status, next) => self.move_to(status, next, context),
+            Judged::Moves(failure, next) => self.move_to(failure, next, context),
             Judged::Replaced(replaced) => Turn::Replace(replaced),
+            Judged::Unforwarded => self.resend(client, context),
             Judged::Interim => {
                 let limits = self.asked.head_limits();
                 Turn::of(self.download.after_interim(
@@ -440,6 +462,9 @@ impl<N: Net> Exchange<N> {
 
     /// Closes the connection to the server, and returns its pick, which still needs a verdict.
     fn close_link(&mut self, context: &mut Context<N>) -> Option<Pick> {
+        if let Link::Held { group, .. } = self.link {
+            context.servers.group(group).leave_queue();
+        }
         let (mut socket, pick) = self.link.take()?;
         // A server about to switch protocols would take a FIN as the end of the client's data.
         if self.download.awaits_upgrade() {
@@ -467,3 +492,7 @@ impl<N: Net> Exchange<N> {
         Turn::Rest
     }
 }
+
+/// Bytes of a statement that are kept so that it can go to another server. Trino takes a million
+/// characters.
+const STATEMENT_LIMIT: usize = 3 << 20;

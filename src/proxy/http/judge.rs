@@ -3,20 +3,22 @@
 use super::asked::Asked;
 use super::download::{Download, Wanted};
 use super::ending::Ending;
+use super::errand::Errand;
 use super::page::Replaced;
 use super::response_head::{self, CutShown, Final, Passing};
 use super::upload::Upload;
 use crate::http::connection::Options;
 use crate::http::fields::Known;
-use crate::http::framing;
-use crate::http::head::{ResponseHead, Version};
+use crate::http::framing::{self, Framing};
+use crate::http::head::{self, ResponseHead, Version};
 use crate::net::Net;
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::servers::Seen;
-use crate::upstream::group::Pick;
+use crate::upstream::group::{At, Forwarded, Pick};
 use crate::upstream::plan::Choice;
+use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
 
 /// The parts of an exchange that are needed to judge a head.
@@ -31,6 +33,10 @@ pub struct Judge<'a, N: Net> {
     pub download: &'a mut Download<N>,
     /// What happens to the client's connection afterwards.
     pub ending: &'a mut Ending,
+    /// The server that answers.
+    pub server: Option<At>,
+    /// Whether it got an `X-Forwarded-…` field.
+    pub forwarded: Forwarded,
 }
 
 /// The judgement on a response head.
@@ -44,14 +50,31 @@ pub enum Judged {
     /// The server switches protocols.
     Upgraded,
     /// Because of its status, the next server is asked.
-    Moves(u16, Pick),
+    Moves(Failure, Pick),
     /// An `error_page` replaces it.
     Replaced(Replaced),
+    /// The server takes no `X-Forwarded-…` fields: it is asked again without them.
+    Unforwarded,
 }
 
 impl<N: Net> Judge<'_, N> {
+    /// Judges the head of this length that has come.
+    pub fn look(mut self, length: usize, client: &Client<N>, context: &mut Context<N>) -> Judged {
+        let mut raw = self.download.take_head();
+        let mut places = std::mem::take(&mut context.scratch.places);
+        let bytes = &raw.bytes()[..length];
+        let judged = match head::parse_response(bytes, &mut places) {
+            Ok(head) => self.head(&head, bytes, client, context),
+            Err(_) => Judged::Bad,
+        };
+        context.scratch.places = places;
+        raw.consume(length);
+        self.download.put_back(raw);
+        judged
+    }
+
     /// Judges a head, and adds what goes on to the client.
-    pub fn head(
+    fn head(
         &mut self,
         head: &ResponseHead<'_>,
         bytes: &[u8],
@@ -64,15 +87,17 @@ impl<N: Net> Judge<'_, N> {
         }
         let to_head = self.asked.request.is_head;
         let Ok(framing) = framing::of_response(head, to_head) else { return Judged::Bad };
-        if self.asked.pass().next.statuses.lists(head.status) {
-            let (failure, request) =
-                (Failure::Status(head.status), self.asked.repeatable(self.upload));
-            let next = self.attempts.next(failure, request, &self.asked.terms(), context);
-            if let Choice::Server(next) = next {
-                return Judged::Moves(head.status, next);
+        if self.asked.pass().next.statuses.lists(head.status) || self.asked.errand != Errand::Plain
+        {
+            if self.is_unforwarded(head.status, context) {
+                return Judged::Unforwarded;
+            }
+            if let Some((failure, next)) = self.other_server(head.status, context) {
+                return Judged::Moves(failure, next);
             }
         }
         self.attempts.log.answered(head.status, context.io.now);
+        self.watch(head.status, framing, context);
         let seen = context.servers.seen(self.asked.generation);
         if seen == Seen::ByValues {
             self.download.keep_received(bytes, &mut context.io.buffers);
@@ -101,6 +126,69 @@ impl<N: Net> Judge<'_, N> {
         );
         self.say(seen, context);
         Judged::Begun(passing)
+    }
+
+    /// Whether the answer says only that the coordinator takes no `X-Forwarded-…` fields. It gets
+    /// none from now on. It has not looked at the request, so that it can be sent again.
+    fn is_unforwarded(&self, status: u16, context: &mut Context<N>) -> bool {
+        let Some(at) = self.server else { return false };
+        let refused = status == 406
+            && self.forwarded == Forwarded::Sent
+            && self.asked.errand != Errand::Plain
+            && self.upload.is_replayable();
+        if refused && context.servers.group(at.group).withhold_forwarded(at.server) {
+            let server = self.asked.server_words(Some(at));
+            log::warn!(
+                "{server} answers 406 to X-Forwarded-… fields and gets none any more; \
+                 \"http-server.process-forwarded=true\" in its configuration lets it read them"
+            );
+        }
+        refused
+    }
+
+    /// The server that is asked instead, if the status says that this one cannot answer.
+    fn other_server(&mut self, status: u16, context: &mut Context<N>) -> Option<(Failure, Pick)> {
+        let terms = self.asked.terms();
+        let request = self.asked.repeatable(self.upload);
+        let (failure, choice) = match self.asked.errand {
+            Errand::Query { .. } if matches!(status, 404 | 410) && request.idempotent => {
+                (Failure::Turned(status), self.attempts.seek(&terms, context))
+            }
+            Errand::Statement if self.refuses_statements(status, context) => {
+                let failure = Failure::Turned(status);
+                (failure, self.attempts.next(failure, request, &terms, context))
+            }
+            Errand::Plain | Errand::Other if terms.next.statuses.lists(status) => {
+                let failure = Failure::Status(status);
+                (failure, self.attempts.next(failure, request, &terms, context))
+            }
+            Errand::Statement | Errand::Query { .. } | Errand::Plain | Errand::Other => {
+                return None;
+            }
+        };
+        match choice {
+            Choice::Server(next) => Some((failure, next)),
+            Choice::NoneFree | Choice::Exhausted => None,
+        }
+    }
+
+    /// Whether a status says that the coordinator takes no statements now.
+    fn refuses_statements(&self, status: u16, context: &mut Context<N>) -> bool {
+        let Some(at) = self.server else { return false };
+        let group = context.servers.group(at.group);
+        matches!(status, 502..=504)
+            || status == 500 && group.readiness(at.server) == Readiness::Starting
+    }
+
+    /// Looks into the answer for the coordinator's id, if that is the only place where it shows.
+    fn watch(&mut self, status: u16, framing: Framing, context: &mut Context<N>) {
+        let Some(at) = self.server else { return };
+        if self.asked.errand == Errand::Statement
+            && status == 200
+            && context.servers.coordinators(at.group).known(at.server.0).is_none()
+        {
+            self.download.watch_for_id(framing);
+        }
     }
 
     /// Passes a 1xx on if the client understands it. RFC 9110, section 15.2.

@@ -2,15 +2,23 @@
 
 use super::transition::LinkState;
 use crate::net::{Event, Net};
+use crate::time::Time;
 use crate::transport::dial::Dial;
 use crate::transport::pool::Connection;
 use crate::transport::socket::Socket;
-use crate::upstream::group::{At, Pick};
+use crate::upstream::group::{At, Forwarded, GroupAt, Pick};
 
 /// The connection to a server.
 pub enum Link<N: Net> {
     /// There is none: no attempt has begun, or the server is no longer needed.
     None,
+    /// The request waits in the group's queue until a server is ready.
+    Held {
+        /// The group.
+        group: GroupAt,
+        /// How long, at most.
+        until: Time,
+    },
     /// It is being made.
     Connecting {
         /// The dial.
@@ -28,6 +36,8 @@ pub enum Link<N: Net> {
         origin: Origin,
         /// What follows a complete response, as far as the request decides it.
         afterwards: Afterwards,
+        /// Whether the server gets an `X-Forwarded-…` field.
+        forwarded: Forwarded,
     },
 }
 
@@ -54,6 +64,7 @@ impl<N: Net> Link<N> {
     pub fn state(&self) -> LinkState {
         match self {
             Link::None => LinkState::None,
+            Link::Held { .. } => LinkState::Held,
             Link::Connecting { .. } => LinkState::Connecting,
             Link::Open { origin: Origin::Made, .. } => LinkState::Made,
             Link::Open { origin: Origin::Pool, .. } => LinkState::FromPool,
@@ -63,7 +74,7 @@ impl<N: Net> Link<N> {
     /// Notes an event of its socket.
     pub fn note(&mut self, event: &Event) {
         match self {
-            Link::None => {}
+            Link::None | Link::Held { .. } => {}
             Link::Connecting { dial, .. } => dial.note(event),
             Link::Open { connection, .. } => connection.socket.note(event),
         }
@@ -73,7 +84,7 @@ impl<N: Net> Link<N> {
     pub fn is_readable(&self) -> bool {
         match self {
             Link::Open { connection, .. } => connection.socket.is_readable(),
-            Link::Connecting { .. } | Link::None => false,
+            Link::Connecting { .. } | Link::Held { .. } | Link::None => false,
         }
     }
 
@@ -81,7 +92,15 @@ impl<N: Net> Link<N> {
     pub fn server(&self) -> Option<At> {
         match self {
             Link::Connecting { pick, .. } | Link::Open { pick, .. } => Some(pick.at),
-            Link::None => None,
+            Link::Held { .. } | Link::None => None,
+        }
+    }
+
+    /// Whether the server gets an `X-Forwarded-…` field.
+    pub fn forwarded(&self) -> Forwarded {
+        match self {
+            Link::Open { forwarded, .. } => *forwarded,
+            Link::Connecting { .. } | Link::Held { .. } | Link::None => Forwarded::Withheld,
         }
     }
 
@@ -91,14 +110,14 @@ impl<N: Net> Link<N> {
             Link::Open { connection, origin: Origin::Pool, .. } => {
                 connection.socket.is_readable() || connection.socket.is_broken()
             }
-            Link::Open { .. } | Link::Connecting { .. } | Link::None => false,
+            Link::Open { .. } | Link::Connecting { .. } | Link::Held { .. } | Link::None => false,
         }
     }
 
     /// Takes out the socket and the pick, in any state.
     pub fn take(&mut self) -> Option<(Socket<N>, Pick)> {
         match std::mem::replace(self, Link::None) {
-            Link::None => None,
+            Link::None | Link::Held { .. } => None,
             Link::Connecting { dial, pick } => Some((dial.into_socket(), pick)),
             Link::Open { connection, pick, .. } => Some((connection.socket, pick)),
         }

@@ -3,13 +3,16 @@
 pub mod asked;
 pub mod download;
 pub mod ending;
+pub mod errand;
 pub mod error_page;
 pub mod exchange;
+mod id_tap;
 pub mod judge;
 pub mod linger;
 pub mod link;
 pub mod own_answer;
 pub mod page;
+pub mod queue;
 pub mod real_ip;
 pub mod relay;
 pub mod request;

@@ -11,6 +11,8 @@ use crate::http::target::escape_url;
 use crate::proxy::context::Scratch;
 use crate::proxy::log::format::http_date;
 use crate::proxy::servers::Seen;
+use crate::trino::answers::{self, State, Told};
+use crate::trino::query_id::QueryId;
 
 /// An answer of the proxy's own.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct OwnAnswer {
     pub location: Option<Vec<u8>>,
     /// Its body.
     pub body: Vec<u8>,
+    /// What the body is.
+    pub media: &'static [u8],
 }
 
 /// What a `return` directive leads to.
@@ -39,7 +43,12 @@ impl OwnAnswer {
     pub fn page(status: u16, why: &str) -> OwnAnswer {
         let mut body = Vec::new();
         page(status, why, &mut body);
-        OwnAnswer { status, location: None, body }
+        OwnAnswer { status, location: None, body, media: TEXT }
+    }
+
+    /// JSON.
+    pub fn json(status: u16, body: Vec<u8>) -> OwnAnswer {
+        OwnAnswer { status, location: None, body, media: b"application/json" }
     }
 
     /// A redirect to a URL of this site or another one.
@@ -65,7 +74,7 @@ impl OwnAnswer {
         if is_redirect(status) && answer.text.is_some() {
             return Returned::Error(OwnAnswer::redirect(status, &body, scope));
         }
-        Returned::Answer(OwnAnswer { status: shown, location: None, body })
+        Returned::Answer(OwnAnswer { status: shown, location: None, body, media: TEXT })
     }
 
     /// Writes the head into [`Scratch::head`], which must be empty.
@@ -81,7 +90,7 @@ impl OwnAnswer {
         own.add(b"Server", |out| out.extend_from_slice(b"switchover"));
         own.add(b"Date", |out| http_date(scope.wall, out));
         if !is_bodiless(self.status) && !self.body.is_empty() {
-            own.add(b"Content-Type", |out| out.extend_from_slice(b"text/plain"));
+            own.add(b"Content-Type", |out| out.extend_from_slice(self.media));
         }
         if let Some(location) = &self.location {
             own.add(b"Location", |out| out.extend_from_slice(location));
@@ -105,5 +114,31 @@ impl OwnAnswer {
     }
 }
 
+/// The answer to a poll of a query whose coordinator is gone.
+pub fn lost(id: QueryId, server: &str) -> OwnAnswer {
+    let message = format!(
+        "The coordinator that ran this query is gone ({server}). The query was not run again: run \
+         it again yourself, but look first whether it took effect if it changes data."
+    );
+    let mut body = Vec::new();
+    answers::write(id, b"", Told::Lost { message: &message }, &mut body);
+    OwnAnswer::json(200, body)
+}
+
+/// The answer to a poll of a query whose coordinator does not answer at the moment.
+pub fn waiting(id: QueryId, scope: &RequestScope<'_>) -> OwnAnswer {
+    let (mut origin, mut next_uri, mut body) = (Vec::new(), Vec::new(), Vec::new());
+    scope.write_seen_origin(&mut origin);
+    next_uri.extend_from_slice(&origin);
+    next_uri.extend_from_slice(scope.request.at(scope.request.path));
+    let (path, _) = scope.request.path_and_query();
+    let is_queued = path.starts_with(b"/v1/statement/queued/");
+    let state = if is_queued { State::Queued } else { State::Running };
+    answers::write(id, &origin, Told::Waiting { next_uri: &next_uri, state }, &mut body);
+    OwnAnswer::json(200, body)
+}
+
+/// The media type of pages and of the text of `return`.
+const TEXT: &[u8] = b"text/plain";
 /// `return 444`: nginx's status for closing without an answer.
 const CLOSE_SILENTLY: u16 = 444;

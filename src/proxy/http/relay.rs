@@ -1,21 +1,16 @@
 //! The relay of one exchange: its beginning and end, one round through both directions, and its
 //! deadlines. What a step leads to is in [`super::exchange`].
 
-use std::sync::Arc;
-
 use super::asked::Asked;
 use super::download::Download;
 use super::ending::Ending;
 use super::exchange::Exchange;
 use super::link::{Link, Origin};
-use super::own_answer::OwnAnswer;
-use super::route::{Route, route};
 use super::step::Step;
 use super::transition::{DownloadState, ExchangeEvent};
 use super::turn::{Over, Turn};
-use super::upload::RELAY_BUFFER;
+use super::upload::{RELAY_BUFFER, Upload};
 use crate::config::model::HalfClose;
-use crate::http::framing::Framing;
 use crate::http::refusal::Refusal;
 use crate::net::{Event, Net};
 use crate::proxy::attempts::Attempts;
@@ -27,6 +22,7 @@ use crate::transport::dial::Dialled;
 use crate::transport::pool::Connection;
 use crate::transport::tunnel::{Direction, Tunnel};
 use crate::upstream::group::{At, Pick, Verdict};
+use crate::upstream::plan::Aim;
 use crate::upstream::retry::Failure;
 
 /// An exchange after both sides have agreed on another protocol.
@@ -46,6 +42,18 @@ pub struct Upgraded<N: Net> {
 }
 
 impl<N: Net> Exchange<N> {
+    /// An exchange that has not begun. `upload` holds what the client sent after the head.
+    pub fn new(asked: Asked, upload: Upload<N>, now: Time) -> Exchange<N> {
+        Exchange {
+            asked,
+            attempts: Attempts::default(),
+            link: Link::None,
+            upload,
+            download: Download::new(now),
+            ending: Ending::Keep,
+        }
+    }
+
     /// Begins with the request, or with its refusal.
     ///
     /// # Errors
@@ -63,29 +71,34 @@ impl<N: Net> Exchange<N> {
         self.turn(turn, client, context)
     }
 
-    /// Finds the location, and applies its rules to the request.
-    fn enter(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Turn {
-        let config = Arc::clone(&self.asked.config);
-        let server = &config.virtual_servers[self.asked.site.server.0];
-        if let Some(answer) = &server.answer {
-            return self.returned(answer, client, context);
-        }
-        match route(server, &self.asked.request, &mut context.scratch.text) {
-            Route::OutOfTree => return Turn::refused(Refusal::OutOfTree),
-            Route::Redirect(url) => {
-                let scope = self.scope(client, context);
-                return Turn::Answer(OwnAnswer::redirect(301, &url, &scope));
+    /// Handles an event that no pump reports.
+    ///
+    /// # Errors
+    /// The exchange is over.
+    pub fn react(
+        &mut self,
+        event: ExchangeEvent,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<(), Over> {
+        self.turn(Turn::Event(event), client, context)
+    }
+
+    /// Acts on the report of a pump. Returns whether anything moved.
+    #[inline(always)] // called several times a round, and rarely has more to do
+    fn act(
+        &mut self,
+        step: Step,
+        client: &mut Client<N>,
+        context: &mut Context<N>,
+    ) -> Result<bool, Over> {
+        match step {
+            Step::Idle => Ok(false),
+            Step::Moved => Ok(true),
+            Step::Head(_) | Step::Done | Step::Failed(_) | Step::Refused(_) | Step::ClientGone => {
+                self.turn(Turn::of(step), client, context).map(|()| true)
             }
-            Route::Location(location) => self.asked.site.location = location,
         }
-        self.asked.find_remote(&client.facts);
-        let settings = self.asked.settings();
-        let limit = settings.max_body.unwrap_or(u64::MAX);
-        if matches!(self.asked.request.framing, Framing::Length(length) if length > limit) {
-            return Turn::refused(Refusal::BodyTooLarge);
-        }
-        client.set_nodelay(settings.tcp_nodelay);
-        Turn::Serve
     }
 
     /// Tries each direction once. Returns whether anything moved.
@@ -105,6 +118,7 @@ impl<N: Net> Exchange<N> {
         moved |= self.act(step, client, context)?;
         let step = self.receive(context);
         moved |= self.act(step, client, context)?;
+        self.learn(context);
         let step = self.download.deliver(&mut client.socket, &mut context.io);
         moved |= self.act(step, client, context)?;
         if self.download.is_over() {
@@ -174,6 +188,16 @@ impl<N: Net> Exchange<N> {
         self.download.pump(taker, limits, server, attempts, &mut context.io)
     }
 
+    /// Notes the coordinator whose id the answer has shown.
+    fn learn(&mut self, context: &mut Context<N>) {
+        if let Some(id) = self.download.take_id()
+            && let Some(server) = self.attempts.log.server()
+        {
+            let (group, now) = (self.asked.group(), context.io.now);
+            context.servers.coordinators(group).learn(server.0, id.coordinator(), now);
+        }
+    }
+
     /// What happens to the client's connection after the response is delivered.
     fn delivered(&mut self, context: &mut Context<N>) -> Ending {
         self.end_link(Verdict::Abandoned, context);
@@ -210,6 +234,7 @@ impl<N: Net> Exchange<N> {
         let since = self.upload.since();
         match &self.link {
             Link::None => None,
+            Link::Held { until, .. } => Some((*until, ExchangeEvent::WaitedTooLong)),
             Link::Connecting { dial, .. } => {
                 Some((dial.deadline(), ExchangeEvent::Failed(Failure::ConnectTimedOut)))
             }
@@ -234,8 +259,16 @@ impl<N: Net> Exchange<N> {
         self.download.is_pending().then_some((deadline, ExchangeEvent::ClientStalled))
     }
 
-    /// Whether it waits for a server that is now out, and may move to another one.
+    /// Whether it waits for a server that is now out, and may move to another one, or for one that
+    /// is now ready.
     pub fn is_moved_by(&self, news: &News) -> bool {
+        if let Link::Held { group, .. } = &self.link {
+            return match news {
+                News::Ready(at) | News::ActiveMoved(at) | News::Back(at) => at.group == *group,
+                News::Out { at, .. } => self.asked.aim == Aim::Only(at.server),
+                News::Reloaded => true,
+            };
+        }
         let News::Out { at, reach } = news else { return false };
         match (&self.link, reach) {
             (Link::Connecting { pick, .. }, _) => pick.at == *at,
@@ -246,7 +279,17 @@ impl<N: Net> Exchange<N> {
                 );
                 pick.at == *at && waits && self.asked.may_leave(&self.upload)
             }
-            (Link::Open { .. } | Link::None, _) => false,
+            (Link::Open { .. } | Link::Held { .. } | Link::None, _) => false,
+        }
+    }
+
+    /// The event that follows from news that concern it.
+    pub fn moved(&self) -> ExchangeEvent {
+        match &self.link {
+            Link::Held { .. } => ExchangeEvent::Woken,
+            Link::None | Link::Connecting { .. } | Link::Open { .. } => {
+                ExchangeEvent::Failed(Failure::MarkedDown)
+            }
         }
     }
 

@@ -1,17 +1,19 @@
 //! The request's head as it is sent to the server of the current attempt.
 
 use super::download::Wanted;
+use super::errand::Errand;
 use super::link::Afterwards;
 use super::route::{location_of, prefix};
 use super::variables::RequestScope;
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{NamedFields, Options};
-use crate::http::fields::Known;
+use crate::http::fields::{Field, Fields, Known};
 use crate::http::framing::Framing;
 use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
 use crate::http::target::{escape, escape_argument, normalise};
 use crate::proxy::context::Scratch;
+use crate::upstream::group::Forwarded;
 
 /// What follows from a written head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +24,36 @@ pub struct Written {
     pub afterwards: Afterwards,
     /// Whether the proxy sends a 100 itself: the client waits for one, and the server is not asked.
     pub continues: bool,
+    /// Whether it has an `X-Forwarded-…` field.
+    pub forwarded: Forwarded,
+}
+
+/// What a head depends on besides the request and the location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Towards {
+    /// What the request asks of a coordinator.
+    pub errand: Errand,
+    /// Whether the server may get `X-Forwarded-…` fields.
+    pub forwarded: Forwarded,
 }
 
 /// Writes the head into [`Scratch::head`], which must be empty.
-pub fn write(proxy: &ProxyPass, scope: &RequestScope<'_>, scratch: &mut Scratch) -> Written {
+pub fn write(
+    proxy: &ProxyPass,
+    scope: &RequestScope<'_>,
+    towards: Towards,
+    scratch: &mut Scratch,
+) -> Written {
     let Scratch { head: out, set, text: target, .. } = scratch;
     let (request, page) = (scope.request, scope.page);
     set.clear();
     for field in &proxy.set_headers {
         set.add(&field.name, |out| scope.write(&field.value, out));
     }
+    let forwarded = match towards.errand {
+        Errand::Plain => Forwarded::Sent,
+        Errand::Statement | Errand::Query { .. } | Errand::Other => for_trino(set, scope, towards),
+    };
     target.clear();
     write_target(proxy, scope, target);
     let wish = Wish::of(set);
@@ -69,8 +91,47 @@ pub fn write(proxy: &ProxyPass, scope: &RequestScope<'_>, scratch: &mut Scratch)
         wanted: if upgrade.is_some() { Wanted::Upgrade } else { Wanted::Response },
         afterwards: if reusable { Afterwards::Pool } else { Afterwards::Close },
         continues: waits && !expect,
+        forwarded,
     }
 }
+
+/// Changes the fields to set as a coordinator needs it. Returns whether it gets `X-Forwarded-…`
+/// fields.
+fn for_trino(set: &mut SetFields, scope: &RequestScope<'_>, towards: Towards) -> Forwarded {
+    // The answer's first bytes have to be read.
+    if towards.errand == Errand::Statement && !has(set.fields(), b"accept-encoding") {
+        set.add(b"Accept-Encoding", |out| out.extend_from_slice(b"identity"));
+    }
+    let received = scope.request.fields();
+    let is_sent = received.iter().chain(set.fields().iter()).any(|field| is_forwarded(&field));
+    match towards.forwarded {
+        Forwarded::Sent if is_sent => return Forwarded::Sent,
+        Forwarded::Sent => return Forwarded::Withheld,
+        Forwarded::Withheld => {}
+    }
+    // An empty value removes a field. Those of the file are replaced by later ones.
+    let mut kept = SetFields::default();
+    for field in set.fields().iter().filter(|field| !is_forwarded(field)) {
+        kept.add(field.name, |out| out.extend_from_slice(field.value));
+    }
+    for field in received.iter().filter(is_forwarded) {
+        kept.add(field.name, |_| {});
+    }
+    *set = kept;
+    Forwarded::Withheld
+}
+
+fn has(fields: Fields<'_>, name: &[u8]) -> bool {
+    fields.iter().any(|field| field.name.eq_ignore_ascii_case(name))
+}
+
+fn is_forwarded(field: &Field<'_>) -> bool {
+    let prefix = field.name.get(..FORWARDED.len());
+    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(FORWARDED))
+}
+
+/// How the names of fields begin that Trino refuses, unless it is told to read them.
+const FORWARDED: &[u8] = b"X-Forwarded-";
 
 fn method<'a>(scope: &'a RequestScope<'_>) -> &'a [u8] {
     match (scope.page, scope.request.is_head) {

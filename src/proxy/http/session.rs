@@ -29,7 +29,6 @@ use crate::recycle::Boxed;
 use crate::time::Time;
 use crate::transport::socket::Moved;
 use crate::upstream::group::At;
-use crate::upstream::retry::Failure;
 
 /// An HTTP session.
 pub struct HttpSession<N: Net> {
@@ -222,7 +221,10 @@ impl<N: Net> HttpSession<N> {
 
     /// Moves to another server.
     pub fn shift(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Next {
-        self.react(ExchangeEvent::Failed(Failure::MarkedDown), client, shared)
+        match self.exchange().map(Exchange::moved) {
+            Some(event) => self.react(event, client, shared),
+            None => Next::Wait,
+        }
     }
 
     /// Ends the exchange. The caller closes the client's connection next.

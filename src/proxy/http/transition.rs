@@ -19,6 +19,10 @@ pub enum ExchangeEvent {
     ClientGone,
     /// The client took no bytes for too long.
     ClientStalled,
+    /// A server may take the request that waits for one.
+    Woken,
+    /// The request has waited for a server as long as it may.
+    WaitedTooLong,
 }
 
 /// The state of an exchange when an event happens.
@@ -37,6 +41,8 @@ pub struct ExchangeState {
 pub enum LinkState {
     /// There is none.
     None,
+    /// The request waits until a server is ready.
+    Held,
     /// It is being made.
     Connecting,
     /// It is open, and was made for this request.
@@ -91,6 +97,10 @@ pub enum Reaction {
     Leave,
     /// End the exchange: the client stalled.
     Stall,
+    /// Look for a server again.
+    Look,
+    /// Wait no longer: answer.
+    EndWait,
 }
 
 /// What follows from `event`. The tests hold the table of all cases.
@@ -100,12 +110,17 @@ pub fn decide(state: ExchangeState, event: ExchangeEvent) -> Reaction {
     match (event, state.download, state.link) {
         (ExchangeEvent::ClientGone, ..) => Reaction::Leave,
         (ExchangeEvent::ClientStalled, ..) => Reaction::Stall,
+        (ExchangeEvent::Woken, Untouched | Awaited, LinkState::Held) => Reaction::Look,
+        (ExchangeEvent::WaitedTooLong, Untouched | Awaited, LinkState::Held) => Reaction::EndWait,
+        (ExchangeEvent::Woken | ExchangeEvent::WaitedTooLong, ..) => Reaction::Ignore,
         (ExchangeEvent::Done, Body, _) => Reaction::Complete,
         (ExchangeEvent::Done, Untouched | Awaited | Ended, _) => Reaction::Ignore,
         // Nothing is repeated once a response has begun.
         (ExchangeEvent::Failed(_) | ExchangeEvent::Refused(_), Body | Ended, _) => Reaction::Cut,
         (ExchangeEvent::Refused(refusal), Untouched | Awaited, _) => Reaction::Refuse(refusal),
-        (ExchangeEvent::Failed(_), Untouched | Awaited, LinkState::None) => Reaction::Ignore,
+        (ExchangeEvent::Failed(_), Untouched | Awaited, LinkState::None | LinkState::Held) => {
+            Reaction::Ignore
+        }
         (ExchangeEvent::Failed(failure), Untouched, LinkState::FromPool) if lost => {
             match state.upload {
                 UploadState::Unsent | UploadState::Repeatable => Reaction::Resend,
@@ -125,7 +140,7 @@ pub fn refusal_of(failure: Failure) -> Refusal {
         Failure::SendTimedOut => Refusal::SendTimedOut,
         Failure::ReadTimedOut => Refusal::ReadTimedOut,
         Failure::BadResponse => Refusal::BadResponse,
-        Failure::Status(status) => Refusal::ServerFailed(status),
+        Failure::Status(status) | Failure::Turned(status) => Refusal::ServerFailed(status),
     }
 }
 
@@ -133,8 +148,13 @@ pub fn refusal_of(failure: Failure) -> Refusal {
 mod tests {
     use super::*;
 
-    const LINKS: [LinkState; 4] =
-        [LinkState::None, LinkState::Connecting, LinkState::Made, LinkState::FromPool];
+    const LINKS: [LinkState; 5] = [
+        LinkState::None,
+        LinkState::Connecting,
+        LinkState::Made,
+        LinkState::Held,
+        LinkState::FromPool,
+    ];
     const UPLOADS: [UploadState; 3] =
         [UploadState::Unsent, UploadState::Repeatable, UploadState::Spent];
     const DOWNLOADS: [DownloadState; 4] = [
@@ -144,7 +164,7 @@ mod tests {
         DownloadState::Ended,
     ];
     const REFUSAL: Refusal = Refusal::BodyTooLarge;
-    const EVENTS: [ExchangeEvent; 12] = [
+    const EVENTS: [ExchangeEvent; 14] = [
         ExchangeEvent::Done,
         ExchangeEvent::ClientGone,
         ExchangeEvent::ClientStalled,
@@ -157,11 +177,13 @@ mod tests {
         ExchangeEvent::Failed(Failure::SendTimedOut),
         ExchangeEvent::Failed(Failure::ReadTimedOut),
         ExchangeEvent::Failed(Failure::BadResponse),
+        ExchangeEvent::Woken,
+        ExchangeEvent::WaitedTooLong,
     ];
 
     /// One letter per case. Each line is a link with the four downloads; each column is an event.
     /// `-` ignore, `s` send again, `r` retry, `g` give up, `a` answer, `x` cut, `c` complete, `l`
-    /// leave, `t` stall.
+    /// leave, `t` stall, `w` look again, `e` end the wait.
     fn table(upload: UploadState) -> String {
         let mut table = String::new();
         for link in LINKS {
@@ -187,19 +209,22 @@ mod tests {
             Reaction::Complete => 'c',
             Reaction::Leave => 'l',
             Reaction::Stall => 't',
+            Reaction::Look => 'w',
+            Reaction::EndWait => 'e',
         }
     }
 
     #[test]
     fn every_event_in_every_state() {
         let common = "\
--lta-------- -lta-------- cltxxxxxxxxx -ltxxxxxxxxx \n\
--ltarrrrrrrr -ltarrrrrrrr cltxxxxxxxxx -ltxxxxxxxxx \n\
--ltarrrrrrrr -ltarrrrrrrr cltxxxxxxxxx -ltxxxxxxxxx \n";
+-lta---------- -lta---------- cltxxxxxxxxx-- -ltxxxxxxxxx-- \n\
+-ltarrrrrrrr-- -ltarrrrrrrr-- cltxxxxxxxxx-- -ltxxxxxxxxx-- \n\
+-ltarrrrrrrr-- -ltarrrrrrrr-- cltxxxxxxxxx-- -ltxxxxxxxxx-- \n\
+-lta--------we -lta--------we cltxxxxxxxxx-- -ltxxxxxxxxx-- \n";
         for (upload, from_pool) in UPLOADS.into_iter().zip([
-            "-ltarrrssrrr -ltarrrrrrrr cltxxxxxxxxx -ltxxxxxxxxx \n",
-            "-ltarrrssrrr -ltarrrrrrrr cltxxxxxxxxx -ltxxxxxxxxx \n",
-            "-ltarrrggrrr -ltarrrrrrrr cltxxxxxxxxx -ltxxxxxxxxx \n",
+            "-ltarrrssrrr-- -ltarrrrrrrr-- cltxxxxxxxxx-- -ltxxxxxxxxx-- \n",
+            "-ltarrrssrrr-- -ltarrrrrrrr-- cltxxxxxxxxx-- -ltxxxxxxxxx-- \n",
+            "-ltarrrggrrr-- -ltarrrrrrrr-- cltxxxxxxxxx-- -ltxxxxxxxxx-- \n",
         ]) {
             assert_eq!(table(upload), format!("{common}{from_pool}"), "{upload:?}");
         }

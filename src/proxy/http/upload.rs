@@ -110,10 +110,12 @@ impl<N: Net> Upload<N> {
     }
 
     /// Starts copying written bytes, up to `limit` of them.
-    pub fn record(&mut self, limit: usize, pool: &mut BufferPool) {
-        self.replay.forget(pool);
-        self.replay = Replay::Whole { bytes: Buffer::default(), limit };
-        self.resent = 0;
+    pub fn record(&mut self, limit: usize) {
+        // A request that looks for a server again keeps what it has written.
+        if !self.is_replayable() {
+            self.replay = Replay::Whole { bytes: Buffer::default(), limit };
+            self.resent = 0;
+        }
     }
 
     /// Whether all bytes sent so far can be sent again.

@@ -197,6 +197,31 @@ impl RequestScope<'_> {
         }
     }
 
+    /// Appends the scheme and authority at which the client sees Trino: those of a proxy before this
+    /// one, if it says so, as Trino reads them.
+    pub fn write_seen_origin(&self, out: &mut Vec<u8>) {
+        let forwarded = |name: &str, out: &mut Vec<u8>| {
+            let mut value = Vec::new();
+            let found = self.request.field(name, b",", &mut value);
+            let first = value.split(|&byte| byte == b',').next().unwrap_or_default();
+            out.extend_from_slice(first.trim_ascii());
+            found.filter(|()| !first.trim_ascii().is_empty())
+        };
+        let (mut scheme, mut host) = (Vec::new(), Vec::new());
+        if forwarded("X-Forwarded-Proto", &mut scheme).is_none() {
+            scheme.extend_from_slice(b"http");
+        }
+        if forwarded("X-Forwarded-Host", &mut host).is_none() {
+            match self.request.authority() {
+                Some(authority) => host.extend_from_slice(authority),
+                None => show(&self.client.local, &mut host),
+            }
+        }
+        out.extend_from_slice(&scheme);
+        out.extend_from_slice(b"://");
+        out.extend_from_slice(&host);
+    }
+
     /// Appends `http://$host[:port]` with the port that the client used.
     pub fn write_origin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"http://");

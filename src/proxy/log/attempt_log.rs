@@ -94,6 +94,11 @@ impl AttemptLog {
         }
     }
 
+    /// The server of the current attempt, or of the last one.
+    pub fn server(&self) -> Option<ServerId> {
+        self.current.as_ref()?.server
+    }
+
     /// Counts bytes received from the server.
     pub fn received(&mut self, count: usize, now: Time) {
         self.heard = now;

@@ -28,7 +28,7 @@ use crate::transport::proxy_protocol::header;
 use crate::transport::socket::Socket;
 use crate::transport::tunnel::{Closed, Direction, Tunnel};
 use crate::upstream::group::{GroupAt, Pick, ServerId, Verdict};
-use crate::upstream::plan::Choice;
+use crate::upstream::plan::{Aim, Choice};
 use crate::upstream::retry::{Failure, Repeatable};
 
 /// A connection whose bytes pass unread.
@@ -273,7 +273,9 @@ impl<N: Net> Passthrough<N> {
 
     /// Whether a server's change moves this connection to another server.
     pub fn is_moved_by(&self, news: &News) -> bool {
-        let (News::Out { at, .. } | News::Back(at) | News::ActiveMoved(at)) = news;
+        let (News::Out { at, .. } | News::Back(at) | News::ActiveMoved(at)) = news else {
+            return false;
+        };
         let is_backup =
             |server: ServerId| self.config.groups[at.group.id.0].servers[server.0].backup;
         match (&self.course, news) {
@@ -286,7 +288,8 @@ impl<N: Net> Passthrough<N> {
             (Course::Open { pick, .. }, News::ActiveMoved(_)) => {
                 pick.at.group == at.group && pick.at.server != at.server
             }
-            (Course::Connecting { .. }, News::Back(_) | News::ActiveMoved(_))
+            (_, News::Ready(_) | News::Reloaded)
+            | (Course::Connecting { .. }, News::Back(_) | News::ActiveMoved(_))
             | (Course::Nowhere, _) => false,
         }
     }
@@ -447,6 +450,7 @@ fn terms<'a, N: Net>(config: &'a Config, generation: u64, carried: &Carried<N>) 
         how: Connect { bind: pass.bind, keepalive: pass.socket_keepalive },
         timeout: pass.connect_timeout,
         asker: Asker::Connection,
+        aim: Aim::Active,
     }
 }
 

@@ -1,0 +1,105 @@
+//! What a request asks of a group of coordinators, and so where it must go.
+
+use super::request::Request;
+use crate::config::model::NextUpstream;
+use crate::net::Net;
+use crate::proxy::context::Context;
+use crate::trino::coordinator::Ownership;
+use crate::trino::query_id::QueryId;
+use crate::trino::request::{Purpose, is_trinos};
+use crate::upstream::group::{GroupAt, ServerId};
+use crate::upstream::plan::Aim;
+
+/// What a request asks of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Errand {
+    /// Anything, of a group that is not Trino's.
+    #[default]
+    Plain,
+    /// To run a statement.
+    Statement,
+    /// Something about a query.
+    Query {
+        /// The query.
+        id: QueryId,
+        /// What about it.
+        matter: Matter,
+    },
+    /// Anything else, of coordinators.
+    Other,
+}
+
+/// What a request wants of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matter {
+    /// The next part of its answer.
+    Poll,
+    /// That it stays alive.
+    Heartbeat,
+    /// Its end.
+    Cancel,
+    /// Anything else.
+    Other,
+}
+
+impl Errand {
+    /// Reads a request to a group, which may make the group Trino's.
+    pub fn of<N: Net>(request: &Request, group: GroupAt, context: &mut Context<N>) -> Errand {
+        let (path, query) = request.path_and_query();
+        if !context.servers.group(group).is_trinos() {
+            if !is_trinos(path) || !context.servers.become_trinos(group) {
+                return Errand::Plain;
+            }
+        }
+        let about = |id, matter| Errand::Query { id, matter };
+        match Purpose::of(request.at(request.method), path, query) {
+            Purpose::Statement => Errand::Statement,
+            Purpose::Poll(id) => about(id, Matter::Poll),
+            Purpose::Heartbeat(id) => about(id, Matter::Heartbeat),
+            Purpose::Cancel(id) => about(id, Matter::Cancel),
+            Purpose::CancelStage(id) | Purpose::Query(id) => about(id, Matter::Other),
+            Purpose::Announcement { .. }
+            | Purpose::Withdrawal { .. }
+            | Purpose::UriAnnouncement
+            | Purpose::Other => Errand::Other,
+        }
+    }
+
+    /// The server that has to answer.
+    pub fn destination<N: Net>(self, group: GroupAt, context: &mut Context<N>) -> Destination {
+        let Errand::Query { id, .. } = self else { return Destination::Aim(Aim::Active) };
+        match context.servers.coordinators(group).owner(id.coordinator()) {
+            Ownership::Alive(server) => Destination::Aim(Aim::Only(ServerId(server))),
+            Ownership::Dead(server) => Destination::Gone(ServerId(server)),
+            Ownership::Unknown => Destination::Aim(Aim::Active),
+        }
+    }
+
+    /// When it may go to another server: what Trino does with such requests tells, rather than
+    /// `proxy_next_upstream`. `None` to follow that.
+    pub fn next_upstream(self) -> Option<&'static NextUpstream> {
+        match self {
+            // It only registers a query, which ends by itself if no client asks for it.
+            Errand::Statement => Some(&ALWAYS),
+            Errand::Query { .. } => Some(&FAILURES),
+            Errand::Plain | Errand::Other => None,
+        }
+    }
+}
+
+/// Where a request must go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To a server.
+    Aim(Aim),
+    /// Nowhere: the process at this server that ran the query is gone.
+    Gone(ServerId),
+}
+
+/// Failures of a connection, and all that say that the server cannot take a statement now. 500 is
+/// one only while the server starts.
+const ALWAYS: NextUpstream = NextUpstream { non_idempotent: true, ..FAILURES };
+
+/// Failures of a connection.
+const FAILURES: NextUpstream =
+    NextUpstream { error: true, timeout: true, invalid_header: true, ..NextUpstream::NEVER };

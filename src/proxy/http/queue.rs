@@ -1,0 +1,90 @@
+//! Requests that wait until a server is ready: whether one may, for how long, and what it is told
+//! in the end.
+
+use std::time::Duration;
+
+use super::asked::Asked;
+use super::errand::{Errand, Matter};
+use super::own_answer::{self, OwnAnswer};
+use super::transition::UploadState;
+use super::upload::Upload;
+use super::variables::Answered;
+use crate::http::refusal::Refusal;
+use crate::net::Net;
+use crate::proxy::client::Client;
+use crate::proxy::context::Context;
+use crate::proxy::log::attempt_log::AttemptLog;
+use crate::time::Time;
+use crate::upstream::group::At;
+use crate::upstream::plan::Aim;
+
+/// Lets a request wait in its group's queue. Returns until when.
+///
+/// # Errors
+/// Why it may not wait: `otherwise`, if there is no queue, or no need to wait.
+pub fn enter<N: Net>(
+    asked: &Asked,
+    upload: &Upload<N>,
+    otherwise: Refusal,
+    context: &mut Context<N>,
+) -> Result<Time, Refusal> {
+    let now = context.io.now;
+    let group = context.servers.group(asked.group());
+    let queue = group.queue().ok_or(otherwise)?;
+    let is_lost = match asked.aim {
+        Aim::Active => !group.has_ready(now),
+        Aim::Only(server) => group.is_out(server),
+    };
+    if !is_lost || asked.upload_state(upload) == UploadState::Spent {
+        return Err(otherwise);
+    }
+    let until = match asked.errand {
+        Errand::Query { matter: Matter::Heartbeat, .. } => return Err(Refusal::WaitedInVain),
+        Errand::Query { matter: Matter::Poll, .. } => now + POLL_HELD,
+        Errand::Plain => asked.started + queue.timeout,
+        Errand::Statement | Errand::Query { .. } | Errand::Other => {
+            asked.started + queue.timeout.min(REQUEST_HELD)
+        }
+    };
+    if until <= now {
+        return Err(Refusal::WaitedInVain);
+    }
+    if !group.enter_queue() {
+        return Err(Refusal::QueueFull);
+    }
+    Ok(until)
+}
+
+/// The answer to a poll that has waited as long as it may: to ask again, while the query's server
+/// may still come back.
+///
+/// # Errors
+/// The refusal of any other request.
+pub fn ended<N: Net>(
+    asked: &Asked,
+    client: &Client<N>,
+    attempts: &AttemptLog,
+    context: &mut Context<N>,
+) -> Result<OwnAnswer, Refusal> {
+    let Errand::Query { id, matter: Matter::Poll } = asked.errand else {
+        return Err(Refusal::WaitedInVain);
+    };
+    let (at, now) = (asked.group(), context.io.now);
+    let group = context.servers.group(at);
+    let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
+    match asked.aim {
+        Aim::Only(server) if group.out_for(server, now) >= timeout => {
+            let server = asked.server_words(Some(At { group: at, server }));
+            Ok(own_answer::lost(id, &server))
+        }
+        Aim::Only(_) | Aim::Active => {
+            let scope = asked.scope(client, attempts, Answered::default(), context);
+            Ok(own_answer::waiting(id, &scope))
+        }
+    }
+}
+
+/// How long a poll waits before it is told to ask again: no client waits longer for an answer.
+const POLL_HELD: Duration = Duration::from_secs(1);
+/// How long any other request of Trino's waits: less than the timeouts of its clients.
+const REQUEST_HELD: Duration = Duration::from_secs(20);

@@ -34,6 +34,7 @@ fn group(servers: u16) -> Group {
         health_check: model::HealthCheck::ByMode,
         failback: None,
         queue: None,
+        announcements: model::Announcements::All,
     };
     Group::new(at, &model)
 }

@@ -293,3 +293,53 @@ fn coordinators_that_differ_are_told_once() {
     b.wait_for_request(seen + 5);
     assert_eq!(proxy.log_text().matches("coordinators differ").count(), 1);
 }
+
+/// Announces a worker, as up to 476.
+fn announce(proxy: &Proxy, node: &str, properties: &str) {
+    let body = format!(
+        "{{\"environment\":\"test\",\"nodeId\":\"{node}\",\"pool\":\"general\",\"location\":\"/\",\
+         \"services\":[{{\"id\":\"x\",\"type\":\"trino\",\"properties\":{{{properties}}}}}]}}"
+    );
+    let length = body.len();
+    let request = format!(
+        "PUT /v1/announcement/{node} HTTP/1.1\r\nHost: a\r\nX-Trino-Internal-Bearer: secret\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    assert_eq!(proxy.client().ask(request).status(), 202);
+}
+
+#[test]
+fn workers_are_known_to_all_coordinators_and_to_one_that_returns_at_once() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    announce(&proxy, "n1", "\"coordinator\":\"false\"");
+    wait_until("b knows n1", || b.mind().workers == ["n1"]);
+    let copy = b.asked().pop().expect("it has come");
+    assert_eq!(copy.field("X-Trino-Internal-Bearer"), Some("secret"));
+    assert_eq!(copy.text(), a.asked()[0].text());
+    proxy.client().ask(post("/v1/announce", "http://10.0.0.1:8080"));
+    announce(&proxy, "c", "\"coordinator\":\"true\"");
+    let leave = "DELETE /v1/announcement/n1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(proxy.client().ask(leave).status(), 202);
+    wait_until("b knows all", || b.mind().workers.len() == 3);
+    assert_eq!(b.mind().workers, ["n1", "http://10.0.0.1:8080", "-n1"]);
+    assert_eq!(a.mind().workers, ["n1", "http://10.0.0.1:8080", "c", "-n1"]);
+    a.stop();
+    submit_to(&proxy, "bbbbb");
+    announce(&proxy, "n2", "");
+    a.mind().workers.clear();
+    a.mind().starting = true;
+    a.restart("ccccc");
+    wait_until("a knows both", || a.mind().workers == ["http://10.0.0.1:8080", "n2"]);
+}
+
+#[test]
+fn announcements_go_to_the_active_coordinator_alone_where_that_is_written() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, &format!("{QUICK} trino_announcements active;"));
+    announce(&proxy, "n1", "");
+    announce(&proxy, "n2", "");
+    b.wait_for_request(b.requests().len() + 3);
+    assert_eq!(a.mind().workers, ["n1", "n2"]);
+    assert!(b.mind().workers.is_empty());
+}

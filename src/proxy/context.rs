@@ -9,6 +9,7 @@ use crate::config::model::{Config, LogId};
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Connect, Net};
+use crate::proxy::accepted::Accepted;
 use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::log::limited_log::LimitedLog;
 use crate::proxy::servers::Servers;
@@ -33,6 +34,8 @@ pub struct Context<N: Net> {
     pub scratch: Scratch,
     /// Recycled vectors for the places of fields.
     pub places: Vectors<Place>,
+    /// Announcements accepted in this turn.
+    pub announced: Vec<Accepted>,
     /// Random keys for `$request_id`: unguessable, and different in every process.
     pub keys: RandomState,
 }
@@ -70,6 +73,7 @@ impl<N: Net> Context<N> {
             limited_log: LimitedLog::default(),
             scratch: Scratch::default(),
             places: Vectors::default(),
+            announced: Vec::new(),
             keys: RandomState::new(),
         };
         context.adopt(config);

@@ -1,5 +1,7 @@
 //! Sessions: the only code that reads and writes streams.
 
+pub mod accepted;
+pub mod announcements;
 pub mod attempts;
 pub mod checks;
 pub mod client;

@@ -12,7 +12,8 @@ use crate::transport::pool::{Connection, Pool};
 use crate::transport::socket::{Moved, Socket};
 use crate::trino::coordinator::Coordinators;
 use crate::trino::profile::Profiles;
-use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why};
+use crate::trino::roster::Roster;
+use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why, Workers};
 use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
@@ -23,6 +24,8 @@ pub struct Servers<N: Net> {
     pub listens: Vec<Option<usize>>,
     /// Changes of servers in this turn that concern sessions.
     pub news: Vec<News>,
+    /// Servers that were out and are there again, in this turn.
+    pub returned: Vec<At>,
     /// Shutting down: no new request is accepted, and no connection is kept.
     pub draining: bool,
 }
@@ -74,6 +77,8 @@ struct Served<N: Net> {
     coordinators: Coordinators,
     /// What they say of themselves.
     profiles: Profiles,
+    /// The workers that announce themselves to them.
+    roster: Roster,
 }
 
 struct Generation<N: Net> {
@@ -90,7 +95,13 @@ struct Generation<N: Net> {
 impl<N: Net> Servers<N> {
     /// Holds no configuration until [`Servers::adopt`] brings the first.
     pub fn new() -> Servers<N> {
-        Servers { generations: Vec::new(), listens: Vec::new(), news: Vec::new(), draining: false }
+        Servers {
+            generations: Vec::new(),
+            listens: Vec::new(),
+            news: Vec::new(),
+            returned: Vec::new(),
+            draining: false,
+        }
     }
 
     /// Makes `config` the newest. Servers inherit what is known about their addresses; idle
@@ -105,7 +116,7 @@ impl<N: Net> Servers<N> {
                 let coordinators = Coordinators::new(model.servers.len());
                 let profiles = Profiles::new(model.servers.len());
                 let (group, pool) = (Group::new(at, model), Pool::new(model));
-                Served { group, pool, coordinators, profiles }
+                Served { group, pool, coordinators, profiles, roster: Roster::default() }
             })
             .collect();
         if let Some(old) = self.generations.last() {
@@ -221,6 +232,11 @@ impl<N: Net> Servers<N> {
         self.coordinators(at.group).process_began(at.server.0, now);
     }
 
+    /// The workers of a group.
+    pub fn roster(&mut self, at: GroupAt) -> &mut Roster {
+        &mut self.find(at.generation).groups[at.id.0].roster
+    }
+
     /// What the coordinators of a group say of themselves, and the names of the group's servers.
     pub fn profiles(&mut self, at: GroupAt) -> (&mut Profiles, &model::Group) {
         let generation = self.find(at.generation);
@@ -264,6 +280,11 @@ impl<N: Net> Servers<N> {
 
     /// Announces the changes of a group that follow from others, or from the clock.
     pub fn look(&mut self, group: GroupAt, io: &mut Io<N>) {
+        if self.group(group).is_trinos() {
+            let is_in_use = self.roster(group).is_in_use(io.now);
+            let workers = if is_in_use { Workers::Some } else { Workers::None };
+            self.group(group).note_workers(workers);
+        }
         while let Some((server, change)) = self.group(group).look(io.now) {
             self.act_on(At { group, server }, change, io);
         }
@@ -308,6 +329,7 @@ impl<N: Net> Servers<N> {
             }
             Change::CameBack => {
                 log::warn!("upstream \"{name}\": {server} is up again");
+                self.returned.push(at);
                 self.news.push(News::Ready(at));
                 if self.group(at.group).is_unheld(at.server, io.now) {
                     self.news.push(News::Back(at));
@@ -315,6 +337,7 @@ impl<N: Net> Servers<N> {
             }
             Change::Starting => {
                 log::warn!("upstream \"{name}\": {server} is starting, it takes no queries yet");
+                self.returned.push(at);
             }
             Change::Ready => {
                 log::warn!("upstream \"{name}\": {server} is ready");

@@ -49,8 +49,10 @@ pub enum Owner {
         /// The connection's key in the group's pool.
         key: u32,
     },
-    /// A background connection to a server that was out.
+    /// A background connection to a server, for a check.
     Check(u32),
+    /// One for the copy of an announcement.
+    Copy(u32),
 }
 
 /// How bytes are moved; simulations choose other values.

@@ -8,5 +8,6 @@ pub mod json;
 pub mod profile;
 pub mod query_id;
 pub mod request;
+pub mod roster;
 pub mod sql;
 pub mod submitted;

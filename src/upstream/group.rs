@@ -11,8 +11,8 @@ use super::check::Report;
 use super::health::Health;
 pub use super::ids::{At, GroupAt, ServerId, Tried};
 use super::readiness::Readiness;
-pub use super::server::Forwarded;
-use super::server::{Duty, Server, Since};
+use super::server::{Duty, Server, Since, Terms};
+pub use super::server::{Forwarded, Workers};
 pub use super::verdict::Verdict;
 
 /// A server chosen for one attempt. Must be returned to the group with a [`Verdict`].
@@ -47,6 +47,7 @@ pub struct Group {
     active: Option<Active>,
     /// Requests that wait for a server.
     queued: usize,
+    workers: Workers,
 }
 
 /// What the file says of a group.
@@ -66,7 +67,9 @@ impl Group {
         let (health_check, failback) = (group.health_check.clone(), group.failback);
         let (queue, trino) = (group.queue, group.trino);
         let written = Written { health_check, failback, queue, trino };
-        let mut group = Group { at, servers, written, is_trinos: false, active: None, queued: 0 };
+        let workers = Workers::None;
+        let mut group =
+            Group { at, servers, written, is_trinos: false, active: None, queued: 0, workers };
         if group.written.trino == Trino::On {
             group.become_trinos();
         }
@@ -134,12 +137,18 @@ impl Group {
         }
     }
 
-    fn failback(&self) -> Failback {
-        match (self.written.failback, self.is_trinos) {
+    fn terms(&self) -> Terms {
+        let failback = match (self.written.failback, self.is_trinos) {
             (Some(failback), _) => failback,
             (None, true) => TRINO_FAILBACK,
             (None, false) => Failback::Immediate,
-        }
+        };
+        Terms { failback, workers: self.workers }
+    }
+
+    /// Notes whether workers announce themselves to the group.
+    pub fn note_workers(&mut self, workers: Workers) {
+        self.workers = workers;
     }
 
     /// What waits while no server is ready; `None` if nothing does.
@@ -188,9 +197,9 @@ impl Group {
     }
 
     fn unled(&mut self, tried: Tried, now: Time) -> Option<ServerId> {
-        let failback = self.failback();
+        let terms = self.terms();
         let usable = |server: &Server| server.health.is_usable(now) && server.is_ready(now);
-        let held = |server: &Server| server.is_held(failback, now);
+        let held = |server: &Server| server.is_held(terms, now);
         let on_trial = |server: &Server| matches!(server.health, Health::Trial { .. });
         self.in_turn(tried, |it| !it.backup && usable(it) && !held(it))
             .or_else(|| self.in_turn(tried, |it| it.backup && usable(it) && !held(it)))
@@ -220,9 +229,9 @@ impl Group {
         if self.active.is_some_and(|active| active.server != server) {
             return None;
         }
-        let failback = self.failback();
+        let terms = self.terms();
         let takes = |it: &Server| it.is_ready(now) && it.health.is_usable(now);
-        let preferred = |it: &Server| !it.backup && takes(it) && !it.is_held(failback, now);
+        let preferred = |it: &Server| !it.backup && takes(it) && !it.is_held(terms, now);
         let primary = self.active.is_none() && self.servers.iter().any(preferred);
         let chosen = &mut self.servers[server.0];
         let is_well = matches!(chosen.health, Health::Up { .. }) && takes(chosen);
@@ -298,21 +307,21 @@ impl Group {
     /// Looks for a change that follows from others, or from the clock. To be called until there is
     /// none, after every change and whenever [`Group::next_look`] is due.
     pub fn look(&mut self, now: Time) -> Option<(ServerId, Change)> {
-        let failback = self.failback();
-        if self.active.is_none() && failback == Failback::Immediate {
+        let terms = self.terms();
+        if self.active.is_none() && terms.failback == Failback::Immediate {
             return None;
         }
         for (index, server) in self.servers.iter_mut().enumerate() {
             match (server.is_ready(now), server.since) {
                 (true, Since::Not) => {
                     server.since = Since::Then(now);
-                    server.held = server.is_held(failback, now);
+                    server.held = server.is_held(terms, now);
                     return Some((ServerId(index), Change::Ready));
                 }
                 (false, Since::Always | Since::Then(_)) => server.since = Since::Not,
                 (true, Since::Always | Since::Then(_)) | (false, Since::Not) => {}
             }
-            let is_held = server.is_held(failback, now);
+            let is_held = server.is_held(terms, now);
             let was_held = std::mem::replace(&mut server.held, is_held);
             if was_held && server.since != Since::Not && !is_held {
                 return Some((ServerId(index), Change::Returned));
@@ -322,7 +331,7 @@ impl Group {
         let instead_of = active.server;
         let why = active.look(
             self.in_order()
-                .map(|(server, it)| Candidate { server, fitness: it.fitness(failback, now) }),
+                .map(|(server, it)| Candidate { server, fitness: it.fitness(terms, now) }),
         )?;
         self.active = Some(active);
         Some((active.server, Change::BecameActive { instead_of, why }))
@@ -330,11 +339,11 @@ impl Group {
 
     /// When the clock alone may change something.
     pub fn next_look(&self, now: Time) -> Time {
-        let failback = self.failback();
-        if self.active.is_none() && failback == Failback::Immediate {
+        let terms = self.terms();
+        if self.active.is_none() && terms.failback == Failback::Immediate {
             return Time::NEVER;
         }
-        let changes = self.servers.iter().map(|server| server.next_change(failback, now));
+        let changes = self.servers.iter().map(|server| server.next_change(terms, now));
         changes.min().unwrap_or(Time::NEVER)
     }
 
@@ -386,6 +395,12 @@ impl Group {
         self.servers[server.0].readiness
     }
 
+    /// Whether connections to a server are likely to be accepted.
+    pub fn is_there(&self, server: ServerId) -> bool {
+        let server = &self.servers[server.0];
+        !server.down && !server.is_out()
+    }
+
     /// Whether a server can take new work.
     pub fn is_ready(&self, server: ServerId, now: Time) -> bool {
         self.servers[server.0].is_ready(now)
@@ -393,7 +408,7 @@ impl Group {
 
     /// Whether nothing but its own health keeps a server from new work.
     pub fn is_unheld(&self, server: ServerId, now: Time) -> bool {
-        self.active.is_none() && !self.servers[server.0].is_held(self.failback(), now)
+        self.active.is_none() && !self.servers[server.0].is_held(self.terms(), now)
     }
 
     /// Whether a server gets `X-Forwarded-…` fields.
@@ -525,6 +540,7 @@ pub(super) mod tests {
                 health_check,
                 failback,
                 queue: None,
+                announcements: model::Announcements::All,
             },
         )
     }

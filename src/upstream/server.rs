@@ -1,5 +1,7 @@
 //! One server of a group at run time.
 
+use std::time::Duration;
+
 use crate::address::Address;
 use crate::config::model::{self, Failback};
 use crate::time::Time;
@@ -30,6 +32,8 @@ pub(super) struct Server {
     pub(super) since: Since,
     /// When it went out last.
     pub(super) lost: Time,
+    /// When it was there again.
+    pub(super) there: Time,
     /// Whether `failback` holds it back; lifted when that is over.
     pub(super) held: bool,
     pub(super) duty: Duty,
@@ -66,6 +70,22 @@ pub enum Forwarded {
     Withheld,
 }
 
+/// When servers that were out take new work again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) failback: Failback,
+    pub(super) workers: Workers,
+}
+
+/// Whether workers announce themselves to the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// No.
+    None,
+    /// Yes: a server has to know them before it takes new work.
+    Some,
+}
+
 impl Server {
     /// A server without failures; the only one of its group if it is `alone`.
     pub(super) fn new(server: &model::Server, alone: bool) -> Server {
@@ -90,6 +110,7 @@ impl Server {
             readiness: Readiness::Unknown,
             since: Since::Always,
             lost: Time::ZERO,
+            there: Time::ZERO,
             held: false,
             duty: Duty::Taking,
             forwarded: Forwarded::Sent,
@@ -102,7 +123,7 @@ impl Server {
     pub(super) fn inherit(&mut self, old: &Server, now: Time) {
         self.readiness = old.readiness;
         self.since = old.since;
-        self.lost = old.lost;
+        (self.lost, self.there) = (old.lost, old.there);
         self.held = old.held;
         self.duty = old.duty;
         self.forwarded = old.forwarded;
@@ -134,18 +155,26 @@ impl Server {
         self.attempts < self.max_connections
     }
 
-    /// Whether `failback` holds it back.
-    pub(super) fn is_held(&self, failback: Failback, now: Time) -> bool {
-        match (failback, self.since) {
-            (Failback::Immediate, _) | (_, Since::Always | Since::Not) => false,
-            (Failback::After(time), Since::Then(since)) => now - since < time,
-            (Failback::Manual, Since::Then(_)) => true,
+    /// How long the terms hold it back.
+    fn held_until(&self, terms: Terms) -> Time {
+        match (terms.failback, self.since) {
+            (Failback::Immediate, _) | (_, Since::Always | Since::Not) => Time::ZERO,
+            (Failback::Manual, Since::Then(_)) => Time::NEVER,
+            (Failback::After(time), Since::Then(since)) => match terms.workers {
+                Workers::None => since + time,
+                Workers::Some => (since + time).max(self.there + ALL_WORKERS),
+            },
         }
     }
 
+    /// Whether the terms hold it back.
+    pub(super) fn is_held(&self, terms: Terms, now: Time) -> bool {
+        now < self.held_until(terms)
+    }
+
     /// Its fitness to be the active server.
-    pub(super) fn fitness(&self, failback: Failback, now: Time) -> Fitness {
-        match (self.is_ready(now), self.is_held(failback, now)) {
+    pub(super) fn fitness(&self, terms: Terms, now: Time) -> Fitness {
+        match (self.is_ready(now), self.is_held(terms, now)) {
             (false, _) => Fitness::Unready,
             (true, true) => Fitness::Held,
             (true, false) => Fitness::Ready,
@@ -153,11 +182,9 @@ impl Server {
     }
 
     /// When the clock alone changes its fitness.
-    pub(super) fn next_change(&self, failback: Failback, now: Time) -> Time {
-        let hold = match (failback, self.since) {
-            (Failback::After(time), Since::Then(since)) if now < since + time => since + time,
-            (_, _) => Time::NEVER,
-        };
+    pub(super) fn next_change(&self, terms: Terms, now: Time) -> Time {
+        let until = self.held_until(terms);
+        let hold = if now < until { until } else { Time::NEVER };
         hold.min(self.readiness.next_change(now))
     }
 
@@ -191,6 +218,9 @@ impl Server {
             Evidence::Passed => self.health = self.health.checks_passed(),
         }
         self.readiness = self.readiness.told(report, now);
+        if was_out && !self.is_out() {
+            self.there = now;
+        }
         match (was_out, self.health) {
             (true, Health::Due) => Some(Change::OnTrial),
             (_, Health::Up { .. }) if self.readiness == Readiness::Starting && !was_starting => {
@@ -201,3 +231,7 @@ impl Server {
         }
     }
 }
+
+/// How long it takes until a coordinator has had an announcement of each worker: they come every
+/// 5 to 10 s.
+const ALL_WORKERS: Duration = Duration::from_secs(12);

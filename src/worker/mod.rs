@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::config::model::Config;
 use crate::net::{Event, Net};
+use crate::proxy::announcements::Copies;
 use crate::proxy::checks::Checks;
 use crate::proxy::context::Context;
 pub use crate::proxy::log::access_log::AccessLines;
@@ -34,6 +35,7 @@ use sessions::{Alarm, Sessions};
 pub struct Worker<N: Net> {
     sessions: Sessions<N>,
     checks: Checks<N>,
+    copies: Copies<N>,
     room: Room,
     events: Vec<Event>,
 }
@@ -70,7 +72,13 @@ impl<N: Net> Worker<N> {
         let Shared { context, .. } = &mut sessions.shared;
         let config = Arc::clone(context.servers.config());
         sessions.listeners.adopt(&config, context)?;
-        Ok(Worker { sessions, checks: Checks::default(), room: Room::new(), events: Vec::new() })
+        Ok(Worker {
+            sessions,
+            checks: Checks::default(),
+            copies: Copies::default(),
+            room: Room::new(),
+            events: Vec::new(),
+        })
     }
 
     /// Waits once, at most until `until`, and handles everything that became possible.
@@ -100,6 +108,7 @@ impl<N: Net> Worker<N> {
         self.spread_verdicts();
         let context = &mut self.sessions.shared.context;
         self.checks.begin(context);
+        self.copies.run(context);
         context.limited_log.sum_up(context.io.now);
         context.io.fill_reserve();
         context.servers.retire();
@@ -124,6 +133,7 @@ impl<N: Net> Worker<N> {
         self.sessions.listeners.adopt(&config, context)?;
         context.adopt(config);
         self.checks.abandon(context);
+        self.copies.abandon(context);
         self.sessions.evict(|session, context| {
             // Tunnels that follow their group would not learn of changes in a newer configuration's
             // group.
@@ -142,6 +152,7 @@ impl<N: Net> Worker<N> {
         self.sessions.listeners.close(context);
         context.servers.close_idle(&mut context.io);
         self.checks.abandon(context);
+        self.copies.abandon(context);
         self.sessions.evict(|session, _| session.may_go());
     }
 
@@ -188,7 +199,7 @@ impl<N: Net> Worker<N> {
             sessions: self.sessions.entries.len(),
             tokens: io.owners.len(),
             idle_upstreams: servers.idle(),
-            checks: self.checks.count(),
+            checks: self.checks.count() + self.copies.count(),
             buffers_held: io.buffers.held(),
             buffer_bytes: io.buffers.held_bytes(),
             pipes_out: io.pipes.out(),
@@ -203,6 +214,7 @@ impl<N: Net> Worker<N> {
             return shared.context.io.now;
         }
         let alarms = self.sessions.deadline().min(self.checks.deadline()).min(listeners.deadline());
+        let alarms = alarms.min(self.copies.deadline());
         until.min(alarms).min(shared.context.next_alarm())
     }
 
@@ -228,6 +240,7 @@ impl<N: Net> Worker<N> {
                 }
             }
             Owner::Check(key) => self.checks.note(key, event),
+            Owner::Copy(key) => self.copies.note(key, event),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Mind {
     pub chunked: bool,
     /// Statements received.
     pub statements: u32,
+    /// Workers announced, in order; a `-` before those that left.
+    pub workers: Vec<String>,
 }
 
 impl Coordinator {
@@ -46,6 +48,7 @@ impl Coordinator {
             statement_status: 200,
             chunked: false,
             statements: 0,
+            workers: Vec::new(),
         }));
         let of_server = Arc::clone(&mind);
         let server = Upstream::playing(move |connection| serve(connection, &of_server));
@@ -111,6 +114,15 @@ fn answer(request: &Message, mind: &mut Mind) -> Vec<u8> {
             let status = mind.statement_status;
             let body = if status == 200 { submitted(mind) } else { String::new() };
             response(status, &body, mind)
+        }
+        ("PUT" | "DELETE", path) if path.starts_with("/v1/announcement/") => {
+            let sign = if method == "PUT" { "" } else { "-" };
+            mind.workers.push(format!("{sign}{}", path.trim_start_matches("/v1/announcement/")));
+            response(202, "", mind)
+        }
+        ("POST", "/v1/announce") => {
+            mind.workers.push(request.text());
+            response(202, "", mind)
         }
         (_, path) if path.starts_with("/v1/statement/") || path.starts_with("/v1/query/") => {
             let is_mine = path.split('/').any(|part| part.ends_with(&format!("_{}", mind.id)));

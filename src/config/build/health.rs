@@ -1,4 +1,4 @@
-//! `trino`, `health_check`, `failback` and `queue` of an `upstream {}`.
+//! `trino`, `trino_announcements`, `health_check`, `failback` and `queue` of an `upstream {}`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Asks, CheckRules, Failback, Group, HealthCheck, INFO, Layer, Queue, Trino,
+    Announcements, Asks, CheckRules, Failback, Group, HealthCheck, INFO, Layer, Queue, Trino,
 };
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
@@ -21,8 +21,18 @@ pub(super) fn apply(builder: &mut Builder, block: Block<'_>, group: &mut Group) 
     builder.set(&mut group.health_check, check.transpose());
     let back = block.word("failback").map(failback).transpose();
     builder.set(&mut group.failback, back.map(|back| back.map(Some)));
+    let to = block.word("trino_announcements").map(announcements).transpose();
+    builder.set(&mut group.announcements, to);
     let queue = block.one("queue").map(queue).transpose();
     builder.set(&mut group.queue, queue.map(|queue| queue.map(Some)));
+}
+
+fn announcements(word: &Word) -> Result<Announcements, Fault> {
+    match word.text.as_str() {
+        "all" => Ok(Announcements::All),
+        "active" => Ok(Announcements::Active),
+        other => at(word, BuildError::Choice { found: other.into(), allowed: "all, active" }),
+    }
 }
 
 fn trino(word: &Word) -> Result<Trino, Fault> {

@@ -9,7 +9,9 @@ use crate::config::build::error::BuildError;
 use crate::config::build::health;
 use crate::config::build::pass_target::PassTarget;
 use crate::config::diagnostic::Fault;
-use crate::config::model::{GROUP_LIMIT, Group, GroupId, HealthCheck, Layer, Server, Trino};
+use crate::config::model::{
+    Announcements, GROUP_LIMIT, Group, GroupId, HealthCheck, Layer, Server, Trino,
+};
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
 use crate::config::text::value::{self, Host, UnresolvedAddress, ValueError};
@@ -282,6 +284,7 @@ impl Group {
             health_check: HealthCheck::ByMode,
             failback: None,
             queue: None,
+            announcements: Announcements::All,
         }
     }
 }

@@ -192,6 +192,7 @@ pub const KNOWN: &[KnownDirective] = &[
     one("keepalive_time", UPSTREAM.or(LOCATIONS)),
     one("keepalive_timeout", UPSTREAM),
     one("trino", UPSTREAM),
+    one("trino_announcements", UPSTREAM),
     known("health_check", UPSTREAM.or(STREAM_UPSTREAM), 0, ANY, Kind::Once),
     one("failback", UPSTREAM.or(STREAM_UPSTREAM)),
     known("queue", UPSTREAM, 1, 2, Kind::Once),

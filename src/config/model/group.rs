@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::health::{Failback, HealthCheck, Queue, Trino};
+use super::health::{Announcements, Failback, HealthCheck, Queue, Trino};
 use super::layer::Layer;
 use crate::address::Address;
 
@@ -34,6 +34,8 @@ pub struct Group {
     pub failback: Option<Failback>,
     /// `queue`; `None` if it is not written.
     pub queue: Option<Queue>,
+    /// `trino_announcements`.
+    pub announcements: Announcements,
 }
 
 /// Servers a group may have: a request records the servers it tried as bits of one word.

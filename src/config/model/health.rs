@@ -68,6 +68,15 @@ pub struct Queue {
     pub timeout: Duration,
 }
 
+/// `trino_announcements`: the coordinators that learn of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announcements {
+    /// All that are there.
+    All,
+    /// The active one.
+    Active,
+}
+
 impl CheckRules {
     /// Checks of `uri` with the default parameters.
     pub fn of(asks: Asks) -> CheckRules {

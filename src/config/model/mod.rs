@@ -17,7 +17,7 @@ mod stream;
 pub mod template;
 
 pub use group::{GROUP_LIMIT, Group, Server};
-pub use health::{Asks, CheckRules, Failback, HealthCheck, INFO, Queue, Trino};
+pub use health::{Announcements, Asks, CheckRules, Failback, HealthCheck, INFO, Queue, Trino};
 pub use http::{
     Action, AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, Location,
     LocationSettings, Matcher, Return, ServerName, VirtualServer,

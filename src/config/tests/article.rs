@@ -68,6 +68,7 @@ fn the_article_has_a_primary_and_a_backup() {
             health_check: HealthCheck::ByMode,
             failback: None,
             queue: None,
+            announcements: Announcements::All,
         }]
     );
 }

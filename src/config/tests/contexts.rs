@@ -61,6 +61,7 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("keepalive_time", "8s", "long"),
     ("keepalive_timeout", "8s", "long"),
     ("trino", "on", "maybe"),
+    ("trino_announcements", "active", "some"),
     ("health_check", "interval=2s fails=3 uri=/", "interval=soon"),
     ("failback", "after=5s", "after=long"),
     ("queue", "8 timeout=2s", "many"),

@@ -3,7 +3,9 @@
 use super::request::Request;
 use crate::config::model::NextUpstream;
 use crate::net::Net;
+use crate::proxy::accepted::Kind;
 use crate::proxy::context::Context;
+use crate::trino::announcement::{Announced, announced_uri};
 use crate::trino::coordinator::Ownership;
 use crate::trino::query_id::QueryId;
 use crate::trino::request::{Purpose, is_trinos};
@@ -25,6 +27,10 @@ pub enum Errand {
         /// What about it.
         matter: Matter,
     },
+    /// To know a worker.
+    Announcement,
+    /// To forget one.
+    Withdrawal,
     /// Anything else, of coordinators.
     Other,
 }
@@ -58,10 +64,9 @@ impl Errand {
             Purpose::Heartbeat(id) => about(id, Matter::Heartbeat),
             Purpose::Cancel(id) => about(id, Matter::Cancel),
             Purpose::CancelStage(id) | Purpose::Query(id) => about(id, Matter::Other),
-            Purpose::Announcement { .. }
-            | Purpose::Withdrawal { .. }
-            | Purpose::UriAnnouncement
-            | Purpose::Other => Errand::Other,
+            Purpose::Announcement { .. } | Purpose::UriAnnouncement => Errand::Announcement,
+            Purpose::Withdrawal { .. } => Errand::Withdrawal,
+            Purpose::Other => Errand::Other,
         }
     }
 
@@ -82,7 +87,27 @@ impl Errand {
             // It only registers a query, which ends by itself if no client asks for it.
             Errand::Statement => Some(&ALWAYS),
             Errand::Query { .. } => Some(&FAILURES),
-            Errand::Plain | Errand::Other => None,
+            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other => None,
+        }
+    }
+
+    /// What is announced of which worker, if that is for all coordinators: the announcement of a
+    /// coordinator is not.
+    pub fn announced<'a>(request: &'a Request, body: &'a [u8]) -> Option<(&'a [u8], Kind)> {
+        let (path, query) = request.path_and_query();
+        match Purpose::of(request.at(request.method), path, query) {
+            Purpose::Announcement { node } => {
+                (Announced::read(body) == Announced::Worker).then_some((node, Kind::Arrival))
+            }
+            Purpose::Withdrawal { node } => Some((node, Kind::Departure)),
+            Purpose::UriAnnouncement => Some((announced_uri(body)?, Kind::Arrival)),
+            Purpose::Statement
+            | Purpose::Poll(_)
+            | Purpose::Heartbeat(_)
+            | Purpose::Cancel(_)
+            | Purpose::CancelStage(_)
+            | Purpose::Query(_)
+            | Purpose::Other => None,
         }
     }
 }

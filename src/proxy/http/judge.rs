@@ -5,13 +5,16 @@ use super::download::{Download, Wanted};
 use super::ending::Ending;
 use super::errand::Errand;
 use super::page::Replaced;
+use super::request_head::{self, Towards};
 use super::response_head::{self, CutShown, Final, Passing};
 use super::upload::Upload;
+use crate::config::model::Announcements;
 use crate::http::connection::Options;
 use crate::http::fields::Known;
 use crate::http::framing::{self, Framing};
 use crate::http::head::{self, ResponseHead, Version};
 use crate::net::Net;
+use crate::proxy::accepted::Accepted;
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
@@ -98,6 +101,9 @@ impl<N: Net> Judge<'_, N> {
         }
         self.attempts.log.answered(head.status, context.io.now);
         self.watch(head.status, framing, context);
+        if matches!(self.asked.errand, Errand::Announcement | Errand::Withdrawal) {
+            self.copy(head.status, client, context);
+        }
         let seen = context.servers.seen(self.asked.generation);
         if seen == Seen::ByValues {
             self.download.keep_received(bytes, &mut context.io.buffers);
@@ -158,11 +164,18 @@ impl<N: Net> Judge<'_, N> {
                 let failure = Failure::Turned(status);
                 (failure, self.attempts.next(failure, request, &terms, context))
             }
-            Errand::Plain | Errand::Other if terms.next.statuses.lists(status) => {
+            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other
+                if terms.next.statuses.lists(status) =>
+            {
                 let failure = Failure::Status(status);
                 (failure, self.attempts.next(failure, request, &terms, context))
             }
-            Errand::Statement | Errand::Query { .. } | Errand::Plain | Errand::Other => {
+            Errand::Statement
+            | Errand::Query { .. }
+            | Errand::Plain
+            | Errand::Announcement
+            | Errand::Withdrawal
+            | Errand::Other => {
                 return None;
             }
         };
@@ -178,6 +191,24 @@ impl<N: Net> Judge<'_, N> {
         let group = context.servers.group(at.group);
         matches!(status, 502..=504)
             || status == 500 && group.readiness(at.server) == Readiness::Starting
+    }
+
+    /// Lets the other coordinators know what this one has accepted of a worker.
+    fn copy(&mut self, status: u16, client: &Client<N>, context: &mut Context<N>) {
+        let (Some(at), Some(body)) = (self.server, self.upload.sent_body()) else { return };
+        let is_framed = self.asked.request.framing == Framing::Chunked;
+        let to = self.asked.config.groups[at.group.id.0].announcements;
+        if to == Announcements::Active || !(200..300).contains(&status) || is_framed {
+            return;
+        }
+        let Some((worker, kind)) = Errand::announced(&self.asked.request, body) else { return };
+        let towards = Towards { errand: self.asked.errand, forwarded: Forwarded::Withheld };
+        let answer = self.download.answered();
+        let scope = self.asked.scope(client, &self.attempts.log, answer, context);
+        request_head::write(self.asked.pass(), &scope, towards, &mut context.scratch);
+        let request = [&context.scratch.head[..], body].concat().into();
+        context.scratch.clear_head();
+        context.announced.push(Accepted { by: at, worker: worker.into(), request, kind });
     }
 
     /// Looks into the answer for the coordinator's id, if that is the only place where it shows.

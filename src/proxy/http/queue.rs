@@ -42,9 +42,11 @@ pub fn enter<N: Net>(
         Errand::Query { matter: Matter::Heartbeat, .. } => return Err(Refusal::WaitedInVain),
         Errand::Query { matter: Matter::Poll, .. } => now + POLL_HELD,
         Errand::Plain => asked.started + queue.timeout,
-        Errand::Statement | Errand::Query { .. } | Errand::Other => {
-            asked.started + queue.timeout.min(REQUEST_HELD)
-        }
+        Errand::Statement
+        | Errand::Query { .. }
+        | Errand::Announcement
+        | Errand::Withdrawal
+        | Errand::Other => asked.started + queue.timeout.min(REQUEST_HELD),
     };
     if until <= now {
         return Err(Refusal::WaitedInVain);

@@ -52,7 +52,11 @@ pub fn write(
     }
     let forwarded = match towards.errand {
         Errand::Plain => Forwarded::Sent,
-        Errand::Statement | Errand::Query { .. } | Errand::Other => for_trino(set, scope, towards),
+        Errand::Statement
+        | Errand::Query { .. }
+        | Errand::Announcement
+        | Errand::Withdrawal
+        | Errand::Other => for_trino(set, scope, towards),
     };
     target.clear();
     write_target(proxy, scope, target);

@@ -123,6 +123,11 @@ impl<N: Net> Upload<N> {
         matches!(self.replay, Replay::Whole { .. })
     }
 
+    /// The whole body as it was sent, if all of it is sent and kept.
+    pub fn sent_body(&self) -> Option<&[u8]> {
+        (self.is_sent() && self.is_replayable()).then(|| self.replay.bytes())
+    }
+
     /// The state of the current server's side.
     pub fn taker(&self) -> Taker {
         self.taker

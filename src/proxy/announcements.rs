@@ -1,0 +1,131 @@
+//! Announcements of workers, copied to the coordinators that are not active, so that each knows
+//! every worker before it is needed. Nothing that happens to a copy reaches the worker.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::accepted::{Accepted, Kind};
+use super::context::Context;
+use super::probe::{Probe, Probed};
+use crate::net::{Event, Net};
+use crate::time::Time;
+use crate::transport::io::Owner;
+use crate::upstream::group::{At, ServerId};
+
+/// The copies that are being sent, and those that wait.
+pub struct Copies<N: Net> {
+    under_way: Slab<Probe<N>>,
+    waiting: VecDeque<(At, Box<[u8]>)>,
+}
+
+impl<N: Net> Default for Copies<N> {
+    fn default() -> Copies<N> {
+        Copies { under_way: Slab::new(), waiting: VecDeque::new() }
+    }
+}
+
+impl<N: Net> Copies<N> {
+    /// The number of copies under way.
+    pub fn count(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// When the next one times out.
+    pub fn deadline(&self) -> Time {
+        let deadlines = self.under_way.iter().map(|(_, probe)| probe.deadline());
+        deadlines.min().unwrap_or(Time::NEVER)
+    }
+
+    /// Notes an event of a copy's socket.
+    pub fn note(&mut self, key: u32, event: &Event) {
+        if let Some(probe) = self.under_way.get_mut(key as usize) {
+            probe.note(event);
+        }
+    }
+
+    /// Takes up what was announced, and which coordinators have come back; sends what can be sent.
+    pub fn run(&mut self, context: &mut Context<N>) {
+        self.advance(context);
+        for accepted in std::mem::take(&mut context.announced) {
+            self.spread(accepted, context);
+        }
+        for at in std::mem::take(&mut context.servers.returned) {
+            let now = context.io.now;
+            let roster = context.servers.roster(at.group);
+            let all = roster.announcements(now).map(|request| (at, request.into()));
+            self.waiting.extend(all);
+        }
+        while self.under_way.len() < AT_ONCE {
+            let Some((at, request)) = self.waiting.pop_front() else { break };
+            self.send(at, request, context);
+        }
+    }
+
+    /// Sends an announcement to all coordinators that are there but for the one that has it.
+    fn spread(&mut self, accepted: Accepted, context: &mut Context<N>) {
+        let Accepted { by, worker, request, kind } = accepted;
+        if by.group.generation != context.servers.generation() {
+            return;
+        }
+        let now = context.io.now;
+        let roster = context.servers.roster(by.group);
+        match kind {
+            Kind::Arrival => roster.announced(&worker, &request, now),
+            Kind::Departure => roster.withdrawn(&worker),
+        }
+        let servers = context.servers.config().groups[by.group.id.0].servers.len();
+        let group = context.servers.group(by.group);
+        for server in (0..servers).map(ServerId) {
+            let has_room = self.waiting.len() < WAITING;
+            if server != by.server && has_room && group.is_there(server) {
+                self.waiting.push_back((At { group: by.group, server }, request.clone()));
+            }
+        }
+    }
+
+    fn send(&mut self, at: At, request: Box<[u8]>, context: &mut Context<N>) {
+        let config = Arc::clone(context.servers.config());
+        let address = &config.groups[at.group.id.0].servers[at.server.0].address;
+        let entry = self.under_way.vacant_entry();
+        let owner = Owner::Copy(entry.key() as u32);
+        // One that cannot be sent is followed by the worker's next one.
+        if let Ok(probe) = Probe::dial(address, request, TIMEOUT, owner, &mut context.io) {
+            entry.insert(probe);
+        }
+    }
+
+    fn advance(&mut self, context: &mut Context<N>) {
+        let keys: Vec<usize> = self.under_way.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let (probe, probed) = self.under_way.remove(key).poll(context.io.now);
+            match probed {
+                Probed::Pending => {
+                    // The slot that was freed last is taken first.
+                    let again = self.under_way.insert(probe);
+                    assert_eq!(again, key, "a copy keeps its key");
+                }
+                Probed::Answered(_) | Probed::Stale | Probed::Failed(_) => {
+                    context.io.close(probe.into_socket());
+                }
+            }
+        }
+    }
+
+    /// Closes all, because their groups are no longer in use.
+    pub fn abandon(&mut self, context: &mut Context<N>) {
+        self.waiting.clear();
+        for probe in self.under_way.drain() {
+            context.io.close(probe.into_socket());
+        }
+    }
+}
+
+/// Copies sent at a time: a coordinator that returns gets those of all workers.
+const AT_ONCE: usize = 32;
+/// Copies that may wait: those of the largest cluster for one coordinator.
+const WAITING: usize = 10_000;
+/// How long a copy may take: a worker repeats its announcement after some seconds.
+const TIMEOUT: Duration = Duration::from_secs(3);

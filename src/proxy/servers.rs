@@ -13,6 +13,7 @@ use crate::transport::socket::{Moved, Socket};
 use crate::trino::coordinator::Coordinators;
 use crate::trino::profile::Profiles;
 use crate::trino::roster::Roster;
+use crate::trino::transactions::Transactions;
 use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why, Workers};
 use crate::upstream::retry::Failure;
 
@@ -75,6 +76,8 @@ struct Served<N: Net> {
     pool: Pool<N>,
     /// Which of its servers runs which queries, if they are Trino's.
     coordinators: Coordinators,
+    /// Which of them holds which transaction.
+    transactions: Transactions,
     /// What they say of themselves.
     profiles: Profiles,
     /// The workers that announce themselves to them.
@@ -116,7 +119,8 @@ impl<N: Net> Servers<N> {
                 let coordinators = Coordinators::new(model.servers.len());
                 let profiles = Profiles::new(model.servers.len());
                 let (group, pool) = (Group::new(at, model), Pool::new(model));
-                Served { group, pool, coordinators, profiles, roster: Roster::default() }
+                let (transactions, roster) = (Transactions::default(), Roster::default());
+                Served { group, pool, coordinators, transactions, profiles, roster }
             })
             .collect();
         if let Some(old) = self.generations.last() {
@@ -230,6 +234,12 @@ impl<N: Net> Servers<N> {
     /// Nothing listens at a server's address: the process that ran its queries is gone.
     pub fn process_is_gone(&mut self, at: At, now: Time) {
         self.coordinators(at.group).process_began(at.server.0, now);
+        self.transactions(at.group).lost(at.server.0);
+    }
+
+    /// Which server of a group holds which transaction.
+    pub fn transactions(&mut self, at: GroupAt) -> &mut Transactions {
+        &mut self.find(at.generation).groups[at.id.0].transactions
     }
 
     /// The workers of a group.

@@ -11,3 +11,4 @@ pub mod request;
 pub mod roster;
 pub mod sql;
 pub mod submitted;
+pub mod transactions;

@@ -43,3 +43,12 @@ pub enum Why {
     /// An operator promoted it.
     Promotion,
 }
+
+/// Why a server cannot be promoted or drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is out, starting or marked `down`.
+    NotReady,
+    /// No other server is ready.
+    LastOne,
+}

@@ -10,6 +10,8 @@ use super::retry::Failure;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checks {
     turn: Turn,
+    /// When the last one ended.
+    ended: Time,
     /// Checks in a row that failed.
     failed: u32,
     /// Checks in a row that passed.
@@ -58,7 +60,8 @@ pub enum Evidence {
 
 impl Checks {
     /// None was made; the first is due at once.
-    pub const FRESH: Checks = Checks { turn: Turn::Due(Time::ZERO), failed: 0, passed: 0 };
+    pub const FRESH: Checks =
+        Checks { turn: Turn::Due(Time::ZERO), ended: Time::ZERO, failed: 0, passed: 0 };
 
     /// When the next check is due; `Time::NEVER` while one is under way.
     pub fn due(self) -> Time {
@@ -73,10 +76,10 @@ impl Checks {
         self.turn = Turn::UnderWay;
     }
 
-    /// A request failed: looks at the server at once.
+    /// A request failed: looks at the server at once, but not time and again.
     pub fn hasten(&mut self, now: Time) {
         if let Turn::Due(due) = &mut self.turn {
-            *due = now.min(*due);
+            *due = now.max(self.ended + CHECK_INTERVAL).min(*due);
         }
     }
 
@@ -88,6 +91,7 @@ impl Checks {
     /// A check ended.
     pub fn ended(&mut self, report: Report, rules: &CheckRules, now: Time) -> Evidence {
         self.turn = Turn::Due(now + rules.interval);
+        self.ended = now;
         match report {
             Report::Ready | Report::NewlyReady | Report::Starting => {
                 self.failed = 0;
@@ -194,5 +198,9 @@ mod tests {
         assert_eq!(checks.due(), at(1200));
         checks.hasten(at(1300));
         assert_eq!(checks.due(), at(1200));
+        checks.began();
+        let _ = checks.ended(Report::Ready, &CheckRules::of_trino(), at(2000));
+        checks.hasten(at(2001));
+        assert_eq!(checks.due(), at(2100), "not time and again");
     }
 }

@@ -6,11 +6,12 @@ use crate::config::model::{self, CheckRules, Failback, HealthCheck, Queue, Trino
 use crate::time::Time;
 
 use super::active::{Active, Candidate};
-pub use super::change::{Change, Why};
+pub use super::change::{Change, Refused, Why};
 use super::check::Report;
 use super::health::Health;
 pub use super::ids::{At, GroupAt, ServerId, Tried};
 use super::readiness::Readiness;
+use super::retry::Failure;
 use super::server::{Duty, Server, Since, Terms};
 pub use super::server::{Forwarded, Workers};
 pub use super::verdict::Verdict;
@@ -23,15 +24,6 @@ pub struct Pick {
     pub at: At,
     /// Whether this attempt is the trial of a server that was out.
     trial: bool,
-}
-
-/// Why a server cannot be promoted or drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// It is out, starting or marked `down`.
-    NotReady,
-    /// No other server is ready.
-    LastOne,
 }
 
 /// The servers of one group at run time.
@@ -281,11 +273,14 @@ impl Group {
 
     /// Ends an attempt.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, now: Time) -> Option<Change> {
+        let checked = self.is_checked();
         let server = &mut self.servers[pick.at.server.0];
         server.attempts -= 1;
         let before = server.health;
         server.health = match verdict {
             Verdict::Succeeded => before.succeeded(),
+            // A check could not say more, and one that passes ends it.
+            Verdict::Failed(Failure::Refused) if checked => before.checks_failed(server.rules, now),
             Verdict::Failed(_) => before.failed(server.rules, now),
             Verdict::Abandoned if pick.trial => before.trial_abandoned(),
             Verdict::Abandoned => before,
@@ -296,11 +291,15 @@ impl Group {
                 server.lost = now;
                 server.readiness = server.readiness.lost();
                 server.checks.hasten(now);
-                let until = if self.is_checked() { now } else { until };
+                let until = if checked { server.checks.due().max(now) } else { until };
                 Some(Change::WentDown { why, until })
             }
             (Health::Trial { .. }, Health::Up { .. }, _) => Some(Change::CameBack),
-            (_, _, Verdict::Succeeded | Verdict::Failed(_) | Verdict::Abandoned) => None,
+            (_, _, Verdict::Failed(_)) => {
+                server.checks.hasten(now);
+                None
+            }
+            (_, _, Verdict::Succeeded | Verdict::Abandoned) => None,
         }
     }
 
@@ -499,7 +498,6 @@ pub(super) mod tests {
     use super::*;
     use crate::address::Address;
     use crate::config::model::GroupId;
-    use crate::upstream::retry::Failure;
 
     pub(in crate::upstream) const AT: GroupAt = GroupAt { generation: 7, id: GroupId(0) };
     const FAILED: Verdict = Verdict::Failed(Failure::Refused);

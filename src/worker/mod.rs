@@ -106,13 +106,25 @@ impl<N: Net> Worker<N> {
         self.accept();
         self.run_queue();
         self.spread_verdicts();
+        self.work_in_background();
         let context = &mut self.sessions.shared.context;
-        self.checks.begin(context);
-        self.copies.run(context);
         context.limited_log.sum_up(context.io.now);
         context.io.fill_reserve();
         context.servers.retire();
         Ok(())
+    }
+
+    /// Begins checks and copies, as long as there are sessions that may need what they bring.
+    fn work_in_background(&mut self) {
+        let drained = self.drained();
+        let context = &mut self.sessions.shared.context;
+        if drained {
+            self.checks.abandon(context);
+            self.copies.abandon(context);
+        } else {
+            self.checks.begin(context);
+            self.copies.run(context);
+        }
     }
 
     fn context(&mut self) -> &mut Context<N> {
@@ -151,8 +163,6 @@ impl<N: Net> Worker<N> {
         context.servers.draining = true;
         self.sessions.listeners.close(context);
         context.servers.close_idle(&mut context.io);
-        self.checks.abandon(context);
-        self.copies.abandon(context);
         self.sessions.evict(|session, _| session.may_go());
     }
 
@@ -160,6 +170,7 @@ impl<N: Net> Worker<N> {
     pub fn stop(&mut self) {
         self.drain();
         self.sessions.close_older(u64::MAX);
+        self.work_in_background();
     }
 
     /// Whether all sessions have ended after [`Worker::drain`].

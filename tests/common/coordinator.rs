@@ -130,6 +130,10 @@ fn answer(request: &Message, mind: &mut Mind) -> Vec<u8> {
                 (false, "DELETE") if path.starts_with("/v1/query/") => response(204, "", mind),
                 (false, _) => response(404, "", mind),
                 (true, "DELETE") => response(204, "", mind),
+                (true, _) if path.ends_with("/transaction") => {
+                    let field = format!("X-Trino-Started-Transaction-Id: of-{}", mind.id);
+                    format!("HTTP/1.1 200 x\r\n{field}\r\nContent-Length: 0\r\n\r\n").into()
+                }
                 (true, _) => response(200, &format!("{{\"by\":\"{}\"}}", mind.id), mind),
             }
         }

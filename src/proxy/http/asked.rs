@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ending::Ending;
-use super::errand::{Destination, Errand, Matter};
+use super::errand::{Destination, Errand, Matter, TRANSACTION, find_either};
 use super::own_answer::{self, OwnAnswer};
 use super::page::Page;
 use super::real_ip;
@@ -26,7 +26,7 @@ use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
 use crate::proxy::log::limited_log::ServerWords;
 use crate::time::Time;
-use crate::upstream::group::{At, GroupAt};
+use crate::upstream::group::{At, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
 
@@ -125,8 +125,9 @@ impl Asked {
         if self.page.is_none() {
             self.errand = Errand::of(&self.request, group, context);
         }
-        self.aim = Aim::Active;
+        self.aim = self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only);
         match (self.errand.destination(group, context), self.errand) {
+            (Destination::Aim(_), Errand::Statement) => {}
             (Destination::Aim(aim), _) => self.aim = aim,
             (Destination::Gone(server), Errand::Query { id, matter: Matter::Poll }) => {
                 let server = self.server_words(Some(At { group, server }));
@@ -138,6 +139,15 @@ impl Asked {
             (Destination::Gone(_), _) => {}
         }
         None
+    }
+
+    /// The server that holds the transaction of a statement.
+    fn holder_of_transaction<N: Net>(&self, context: &mut Context<N>) -> Option<ServerId> {
+        if self.errand != Errand::Statement {
+            return None;
+        }
+        let id = find_either(self.request.fields(), TRANSACTION)?;
+        context.servers.transactions(self.group()).owner(id).map(ServerId)
     }
 
     /// Whether the process that has to answer is known by now to be gone.

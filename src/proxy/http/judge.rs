@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::download::{Download, Wanted};
 use super::ending::Ending;
-use super::errand::Errand;
+use super::errand::{Errand, STARTED, find_either};
 use super::page::Replaced;
 use super::request_head::{self, Towards};
 use super::response_head::{self, CutShown, Final, Passing};
@@ -101,6 +101,7 @@ impl<N: Net> Judge<'_, N> {
         }
         self.attempts.log.answered(head.status, context.io.now);
         self.watch(head.status, framing, context);
+        self.note_transaction(head, context);
         if matches!(self.asked.errand, Errand::Announcement | Errand::Withdrawal) {
             self.copy(head.status, client, context);
         }
@@ -209,6 +210,15 @@ impl<N: Net> Judge<'_, N> {
         let request = [&context.scratch.head[..], body].concat().into();
         context.scratch.clear_head();
         context.announced.push(Accepted { by: at, worker: worker.into(), request, kind });
+    }
+
+    /// Notes where a transaction was started.
+    fn note_transaction(&self, head: &ResponseHead<'_>, context: &mut Context<N>) {
+        if let (Errand::Query { .. }, Some(at)) = (self.asked.errand, self.server)
+            && let Some(id) = find_either(head.fields, STARTED)
+        {
+            context.servers.transactions(at.group).started(id, at.server.0);
+        }
     }
 
     /// Looks into the answer for the coordinator's id, if that is the only place where it shows.

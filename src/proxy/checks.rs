@@ -128,7 +128,9 @@ impl<N: Net> Checks<N> {
             let (stage, report) = advance(stage, key as u32, (at, began), context);
             match stage {
                 Stage::Over => drop(self.all.remove(key)),
-                stage => self.all[key].stage = stage,
+                stage @ (Stage::Connecting(_) | Stage::Asking(_) | Stage::Kept(_)) => {
+                    self.all[key].stage = stage;
+                }
             }
             match report {
                 Some(Report::Failed(Failure::ReadTimedOut))

@@ -53,10 +53,10 @@ impl Errand {
     /// Reads a request to a group, which may make the group Trino's.
     pub fn of<N: Net>(request: &Request, group: GroupAt, context: &mut Context<N>) -> Errand {
         let (path, query) = request.path_and_query();
-        if !context.servers.group(group).is_trinos() {
-            if !is_trinos(path) || !context.servers.become_trinos(group) {
-                return Errand::Plain;
-            }
+        let of_trino = context.servers.group(group).is_trinos()
+            || is_trinos(path) && context.servers.become_trinos(group);
+        if !of_trino {
+            return Errand::Plain;
         }
         let about = |id, matter| Errand::Query { id, matter };
         match Purpose::of(request.at(request.method), path, query) {

@@ -12,8 +12,9 @@ use super::health::Health;
 pub use super::ids::{At, GroupAt, ServerId, Tried};
 use super::readiness::Readiness;
 use super::retry::Failure;
-use super::server::{Duty, Server, Since, Terms};
+use super::server::{Duty, Outage, Server, Since, Terms};
 pub use super::server::{Forwarded, Workers};
+pub use super::standing::{ServerState, Standing};
 pub use super::verdict::Verdict;
 
 /// A server chosen for one attempt. Must be returned to the group with a [`Verdict`].
@@ -288,7 +289,7 @@ impl Group {
         match (before, server.health, verdict) {
             (Health::Down { .. }, _, _) => None,
             (_, Health::Down { until }, Verdict::Failed(why)) => {
-                server.lost = now;
+                server.outage = Some(Outage { why, since: now });
                 server.readiness = server.readiness.lost();
                 server.checks.hasten(now);
                 let until = if checked { server.checks.due().max(now) } else { until };
@@ -351,6 +352,21 @@ impl Group {
         self.active.map(|active| active.server)
     }
 
+    /// The server that an operator promoted, while it is active.
+    pub fn promoted_server(&self) -> Option<ServerId> {
+        self.active.filter(|active| active.is_promoted()).map(|active| active.server)
+    }
+
+    /// Whether an operator drained a server.
+    pub fn is_drained(&self, server: ServerId) -> bool {
+        self.servers[server.0].duty != Duty::Taking
+    }
+
+    /// How a server stands, for the operator.
+    pub fn standing(&self, server: ServerId, now: Time) -> Standing {
+        self.servers[server.0].standing(now)
+    }
+
     /// Makes a server active, until it fails or another one is promoted.
     ///
     /// # Errors
@@ -375,7 +391,10 @@ impl Group {
         if !self.in_order().any(|(id, other)| id != server && other.is_ready(now)) {
             return Err(Refused::LastOne);
         }
-        self.servers[server.0].duty = Duty::Drained;
+        let drained = &mut self.servers[server.0];
+        if drained.duty == Duty::Taking {
+            drained.duty = Duty::Drained { since: now };
+        }
         Ok(())
     }
 
@@ -423,8 +442,8 @@ impl Group {
 
     /// How long a server has been out; zero if it is not.
     pub fn out_for(&self, server: ServerId, now: Time) -> Duration {
-        let server = &self.servers[server.0];
-        if server.is_out() { now - server.lost } else { Duration::ZERO }
+        let outage = self.servers[server.0].outage();
+        outage.map_or(Duration::ZERO, |outage| now - outage.since)
     }
 
     /// Whether every server is out, so that no request can be served.
@@ -820,6 +839,30 @@ pub(super) mod tests {
         assert_eq!(group.pick_only(ServerId(0), at(1)).at.server, ServerId(0), "old work goes on");
         assert!(group.promote(ServerId(0), at(2)).is_ok());
         assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 0);
+    }
+
+    #[test]
+    fn an_operator_sees_how_each_server_stands() {
+        use ServerState::{Down, Drained, Out, Ready, Starting};
+        let mut group = written(&["p", "p", "b", "bd"], checked(), None, model::Trino::On);
+        let stands = |group: &Group, server, second| {
+            let Standing { state, lasting, why } = group.standing(ServerId(server), at(second));
+            (state, lasting.map(|lasting| lasting.as_secs()), why)
+        };
+        assert_eq!(stands(&group, 0, 1), (Ready, None, None));
+        assert_eq!(stands(&group, 3, 1), (Down, None, None));
+        assert_eq!(serve(&mut group, FAILED, 1).0, 0);
+        assert_eq!(stands(&group, 0, 3), (Out, Some(2), Some(Failure::Refused)));
+        group.begin_check(at(3)).unwrap();
+        group.end_check(ServerId(0), Report::Starting, at(3));
+        assert_eq!(stands(&group, 0, 3), (Starting, None, None));
+        group.drain(ServerId(1), at(4)).unwrap();
+        group.drain(ServerId(1), at(6)).unwrap();
+        assert_eq!(stands(&group, 1, 9), (Drained, Some(5), None));
+        assert!(group.is_drained(ServerId(1)) && !group.is_drained(ServerId(0)));
+        group.promote(ServerId(1), at(9)).unwrap();
+        assert_eq!(stands(&group, 1, 9).0, Ready);
+        assert_eq!(group.promoted_server(), Some(ServerId(1)));
     }
 
     #[test]

@@ -11,4 +11,5 @@ pub mod plan;
 pub mod readiness;
 pub mod retry;
 mod server;
+mod standing;
 mod verdict;

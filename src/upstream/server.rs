@@ -11,6 +11,8 @@ use super::change::Change;
 use super::check::{Checks, Evidence, Report};
 use super::health::{Health, Rules};
 use super::readiness::Readiness;
+use super::retry::Failure;
+use super::standing::{ServerState, Standing};
 
 /// A server, and everything known about it.
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub(super) struct Server {
     pub(super) checks: Checks,
     pub(super) readiness: Readiness,
     pub(super) since: Since,
-    /// When it went out last.
-    pub(super) lost: Time,
+    /// The failure that last took it out.
+    pub(super) outage: Option<Outage>,
     /// When it was there again.
     pub(super) there: Time,
     /// Whether `failback` holds it back; lifted when that is over.
@@ -57,7 +59,17 @@ pub(super) enum Duty {
     /// As `failback` says.
     Taking,
     /// Not until it is promoted.
-    Drained,
+    Drained {
+        /// When it was drained.
+        since: Time,
+    },
+}
+
+/// A failure that took a server out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outage {
+    pub(super) why: Failure,
+    pub(super) since: Time,
 }
 
 /// Whether a coordinator gets `X-Forwarded-…` fields: without `http-server.process-forwarded` it
@@ -109,7 +121,7 @@ impl Server {
             checks: Checks::FRESH,
             readiness: Readiness::Unknown,
             since: Since::Always,
-            lost: Time::ZERO,
+            outage: None,
             there: Time::ZERO,
             held: false,
             duty: Duty::Taking,
@@ -123,7 +135,7 @@ impl Server {
     pub(super) fn inherit(&mut self, old: &Server, now: Time) {
         self.readiness = old.readiness;
         self.since = old.since;
-        (self.lost, self.there) = (old.lost, old.there);
+        (self.outage, self.there) = (old.outage, old.there);
         self.held = old.held;
         self.duty = old.duty;
         self.forwarded = old.forwarded;
@@ -194,6 +206,28 @@ impl Server {
         if checked { Some(self.checks.due()) } else { self.health.check_due() }
     }
 
+    /// The failure that keeps it out, if it is out.
+    pub(super) fn outage(&self) -> Option<Outage> {
+        self.outage.filter(|_| self.is_out())
+    }
+
+    /// How it stands, for the operator.
+    pub(super) fn standing(&self, now: Time) -> Standing {
+        let outage = self.outage();
+        let (state, since) = match (self.duty, self.since) {
+            _ if self.down => (ServerState::Down, None),
+            (Duty::Drained { since }, _) => (ServerState::Drained, Some(since)),
+            (Duty::Taking, _) if self.is_out() => {
+                (ServerState::Out, outage.map(|outage| outage.since))
+            }
+            (Duty::Taking, _) if !self.is_ready(now) => (ServerState::Starting, None),
+            (Duty::Taking, Since::Then(since)) => (ServerState::Ready, Some(since)),
+            (Duty::Taking, Since::Always | Since::Not) => (ServerState::Ready, None),
+        };
+        let why = outage.map(|outage| outage.why);
+        Standing { state, lasting: since.map(|since| now - since), why }
+    }
+
     /// What an active check changes. `report` tells how ready a coordinator is.
     pub(super) fn learn(
         &mut self,
@@ -211,7 +245,7 @@ impl Server {
                 if was_out {
                     return None;
                 }
-                self.lost = now;
+                self.outage = Some(Outage { why, since: now });
                 return Some(Change::WentDown { why, until: self.checks.due() });
             }
             Evidence::Answered => self.health = self.health.check_answered(now),

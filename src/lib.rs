@@ -12,6 +12,7 @@
 //!       http      heads, framing, chunks: bytes in, meaning out
 //!       trino     queries, coordinators, workers: what bytes mean to Trino
 //!       transport sockets, dials, flows, pools, tunnels: bytes without meaning
+//!         admin     what the operator asks and is told, as data and words
 //!         upstream  which server is picked, which is out, what may be repeated
 //!         net       the network that a worker runs on: mio, or a simulation
 //! config       text → known directives → model
@@ -19,7 +20,7 @@
 //! ```
 //!
 //! Dependencies point downwards, and no files use each other in a circle; `tests/tidy.rs` keeps
-//! both so. `http`, `trino`, `upstream` and `config` hold no I/O, no clock and no logging
+//! both so. `http`, `trino`, `upstream`, `admin` and `config` hold no I/O, no clock and no logging
 //! (`config` reads its files and resolves names, once, at load). Sockets are touched through one
 //! parameter, `N: Net`.
 //!
@@ -55,6 +56,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod admin;
 pub mod buffer;
 pub mod config;
 pub mod http;

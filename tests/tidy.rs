@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may use of the others, from the bottom up. No module may use `process`.
-const LAYERS: [(&str, &str); 13] = [
+const LAYERS: [(&str, &str); 14] = [
     ("time", ""),
     ("address", ""),
     ("buffer", ""),
@@ -18,11 +18,12 @@ const LAYERS: [(&str, &str); 13] = [
     ("http", "time address buffer"),
     ("trino", "time address buffer"),
     ("upstream", "time address buffer config"),
+    ("admin", "time address config upstream"),
     ("net", "time address config"),
     ("transport", "time address buffer config upstream net"),
-    ("proxy", "time address buffer recycle config http trino upstream net transport"),
-    ("worker", "time address buffer recycle config http upstream net transport proxy"),
-    ("process", "time address buffer config http upstream net proxy worker"),
+    ("proxy", "time address buffer recycle config http trino upstream admin net transport"),
+    ("worker", "time address buffer recycle config http upstream admin net transport proxy"),
+    ("process", "time address buffer config http upstream admin net proxy worker"),
 ];
 
 /// The part of `config` that others than `process` may see.

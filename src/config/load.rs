@@ -48,7 +48,8 @@ pub struct Loaded {
     pub notices: Vec<Notice>,
 }
 
-/// Reads, checks and resolves a configuration. Blocks while names are resolved.
+/// Reads, checks and resolves a configuration. One that is no file has no pid file and no control
+/// socket unless it names them. Blocks while names are resolved.
 ///
 /// # Errors
 /// All faults found, with their places.
@@ -71,7 +72,12 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
         names: Names::system(),
         constants: Constants { hostname: hostname() },
     };
-    finish(files, main, extra, around)
+    let mut loaded = finish(files, main, extra, around)?;
+    if let Main::Text { .. } = &source.main {
+        loaded.config.process.omit_default_files();
+    }
+    build::listen_for_commands(&mut loaded.config);
+    Ok(loaded)
 }
 
 /// Builds a configuration from a text without touching the file system or resolving any name but

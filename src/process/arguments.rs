@@ -1,4 +1,5 @@
-//! The command line: nginx's options, and three of ours that replace a file.
+//! The command line: nginx's options, three of ours that replace a file, and commands to a running
+//! process.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use super::control::{Form, Named, Order, Patience};
 use crate::config::model::LogSink;
 use crate::config::text::value::{self, UnresolvedAddress, ValueError};
 use crate::config::{Main, Source};
@@ -26,6 +28,8 @@ pub enum Task {
     },
     /// `-s`: signal a running process.
     Signal(Source, Signal),
+    /// `promote`, `drain` or `status`: a command to a running process.
+    Order(Source, Order),
     /// `-v`.
     Version,
     /// `-V`.
@@ -78,6 +82,10 @@ struct GivenOptions {
     listen: Vec<String>,
     primaries: Vec<String>,
     backups: Vec<String>,
+    words: Vec<String>,
+    upstream: Option<String>,
+    wait: Option<Patience>,
+    json: Option<Form>,
 }
 
 /// Parses the command line; the first argument is the program's name. If no file is named, the
@@ -107,6 +115,10 @@ pub fn parse(
             Arg::Long("listen") => options.listen.push(parser.value()?.string()?),
             Arg::Long("primary") => options.primaries.push(parser.value()?.string()?),
             Arg::Long("backup") => options.backups.push(parser.value()?.string()?),
+            Arg::Long("upstream") => options.upstream = Some(parser.value()?.string()?),
+            Arg::Long("wait") => options.wait = Some(Patience::UntilEmpty),
+            Arg::Long("json") => options.json = Some(Form::Json),
+            Arg::Value(word) if options.expects_word(&word) => options.words.push(word.string()?),
             Arg::Short(_) | Arg::Long(_) | Arg::Value(_) => {
                 return Err(ArgumentError::Option(arg.unexpected()));
             }
@@ -125,7 +137,38 @@ fn signal(name: String) -> Result<Signal, ArgumentError> {
     }
 }
 
+/// The command in `words`, if there is one.
+fn order(
+    words: &[String],
+    upstream: Option<String>,
+    wait: Option<Patience>,
+    json: Option<Form>,
+) -> Result<Option<Order>, ArgumentError> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Ok(Some(match (words.as_slice(), upstream, wait, json) {
+        ([], ..) => return Ok(None),
+        (["promote", server], upstream, None, None) => {
+            Order::Promote(Named { server: (*server).to_owned(), upstream })
+        }
+        (["drain", server], upstream, wait, None) => {
+            let named = Named { server: (*server).to_owned(), upstream };
+            Order::Drain(named, wait.unwrap_or(Patience::None))
+        }
+        (["status"], None, None, json) => Order::Status(json.unwrap_or(Form::Text)),
+        ([command, ..], ..) => return Err(ArgumentError::Command((*command).to_owned())),
+    }))
+}
+
 impl GivenOptions {
+    /// Whether a word is a command, or the server of one.
+    fn expects_word(&self, word: &std::ffi::OsStr) -> bool {
+        match self.words.as_slice() {
+            [] => COMMANDS.iter().any(|command| word == *command),
+            [command] => command != "status",
+            _ => false,
+        }
+    }
+
     fn task(self, exists: impl Fn(&Path) -> bool) -> Result<Task, ArgumentError> {
         let main = self.main(exists)?;
         let prefix = self.prefix.unwrap_or_default();
@@ -135,6 +178,13 @@ impl GivenOptions {
             Some(path) => LogSink::File(prefix.join(path)),
         };
         let source = Source { main, prefix, extra: self.extra, error_log };
+        let command = [self.upstream.is_some(), self.wait.is_some(), self.json.is_some()];
+        if let Some(order) = order(&self.words, self.upstream, self.wait, self.json)? {
+            return Ok(Task::Order(source, order));
+        }
+        if command.contains(&true) {
+            return Err(ArgumentError::NoCommand);
+        }
         Ok(match (self.signal, self.dump) {
             (Some(signal), _) => Task::Signal(source, signal),
             (None, Some(dump)) => {
@@ -231,6 +281,8 @@ fn word(text: &str, place: Result<UnresolvedAddress, ValueError>) -> Result<Stri
     Ok(format!("\"{}{port}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
+/// The commands to a running process.
+const COMMANDS: [&str; 3] = ["promote", "drain", "status"];
 /// The default file, looked up in the prefix or in the current directory.
 const FILE: &str = "switchover.conf";
 const DIRECTORY: &str = "/etc/switchover";
@@ -259,6 +311,17 @@ const SERVER_TEXT: &str = "    large_client_header_buffers 4 2m;
 pub const HELP: &str = "\
 Usage: switchover [-p PREFIX] [-c FILE] [-g DIRECTIVES] [-e FILE] [-t|-T|-q] [-s SIGNAL]
        switchover --listen ADDR --primary ADDR [--backup ADDR]
+       switchover [-p PREFIX] [-c FILE] promote SERVER [--upstream NAME]
+       switchover [-p PREFIX] [-c FILE] drain SERVER [--upstream NAME] [--wait]
+       switchover [-p PREFIX] [-c FILE] status [--json]
+
+Commands to the running process:
+  promote SERVER makes that server active, until it fails or another one is promoted
+  drain SERVER   gives that server no new work, until it is promoted
+  status         shows every server: its state, since when, and what is in flight at it
+  --upstream NAME  the upstream, where SERVER is in several
+  --wait         with drain: returns once nothing is in flight at the server
+  --json         with status: as JSON
 
 Options:
   -c FILE        configuration, relative to PREFIX (default: switchover.conf, or else
@@ -278,11 +341,13 @@ Options:
   --backup ADDR  without a file: a server to use if no primary is up; may be repeated
 
 ADDR is HOST:PORT, HOST (port 8080) or unix:PATH; for servers also http://HOST:PORT.
-Without a file there is no pid file, unless -g 'pid FILE;' names one.
+SERVER is a server as written in the file, or its address.
+Without a file there is no pid file and no command, unless -g 'pid FILE;' names one.
 
 Examples:
   switchover --listen 0.0.0.0:8080 --primary trino-a:8080 --backup trino-b:8080
   switchover -t -c /etc/switchover/switchover.conf
+  switchover drain trino-a:8080 --wait && ssh trino-a restart-trino
 ";
 
 /// Why the command line is invalid.
@@ -292,6 +357,10 @@ pub enum ArgumentError {
     Option(lexopt::Error),
     /// An unknown signal for `-s`.
     Signal(String),
+    /// A command with missing or wrong arguments.
+    Command(String),
+    /// Options of a command without one.
+    NoCommand,
     /// Both a file and servers.
     FileAndServers,
     /// An option that the others need.
@@ -323,6 +392,14 @@ impl fmt::Display for ArgumentError {
             ArgumentError::Signal(name) => {
                 write!(f, "invalid signal \"{name}\": use stop, quit, reload or reopen")
             }
+            ArgumentError::Command(name) => write!(
+                f,
+                "\"{name}\" is incomplete or has an option that it does not take: write \
+                 promote SERVER, drain SERVER or status"
+            ),
+            ArgumentError::NoCommand => f.write_str(
+                "--upstream, --wait and --json belong to the commands promote, drain and status",
+            ),
             ArgumentError::FileAndServers => {
                 f.write_str("-c cannot be combined with --listen, --primary or --backup")
             }

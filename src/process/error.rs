@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::arguments::ArgumentError;
+use super::control::ControlError;
 use crate::config::ConfigError;
 use crate::worker::ListenError;
 
@@ -40,6 +41,8 @@ pub enum ProcessError {
     NoPid(PathBuf),
     /// `pid off`, or a configuration without a file: no process can be signalled.
     PidOff,
+    /// A command to a running process that was not carried out.
+    Control(ControlError),
     /// A process that cannot be signalled.
     Kill {
         /// Its process id.
@@ -96,6 +99,7 @@ impl fmt::Display for ProcessError {
             ProcessError::PidOff => {
                 f.write_str("there is no pid file to find the process by; -g 'pid FILE;' names one")
             }
+            ProcessError::Control(error) => write!(f, "{error}"),
             ProcessError::Kill { pid, reason } => {
                 write!(f, "cannot signal process {pid}: {reason}")
             }

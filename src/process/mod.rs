@@ -8,14 +8,16 @@ use std::process::ExitCode;
 use signal_hook::consts::{SIGQUIT, SIGTERM, SIGUSR1};
 
 use crate::config::model::PidFile;
-use crate::config::{Main, Notice, Source};
+use crate::config::{Main, Notice, Source, load};
 use arguments::{Dump, Signal, Talk, Task};
+use control::Order;
 pub use error::ProcessError;
-use program::{VERSION, load, say};
+use program::{VERSION, say};
 use rehearsal::Rehearsal;
 
 pub mod access_logs;
 pub mod arguments;
+pub mod control;
 mod daemon;
 pub mod error;
 pub mod logger;
@@ -26,6 +28,7 @@ mod rehearsal;
 pub mod reloads;
 mod serve;
 pub mod sink;
+pub mod state;
 pub mod system;
 
 /// Runs the task of the command line; the first argument is the program's name.
@@ -58,6 +61,7 @@ fn report(error: &ProcessError) {
         | ProcessError::Open { .. }
         | ProcessError::NoPid(_)
         | ProcessError::PidOff
+        | ProcessError::Control(_)
         | ProcessError::Kill { .. }
         | ProcessError::Reload { .. }
         | ProcessError::User { .. }
@@ -78,6 +82,7 @@ fn perform(task: Task) -> Result<(), ProcessError> {
         Task::Run(source) => serve::serve(source),
         Task::Test { source, dump, talk } => test(&source, dump, talk),
         Task::Signal(source, signal) => tell(&source, signal),
+        Task::Order(source, order) => command(&source, &order),
         Task::Version => {
             say(format_args!("switchover version: {VERSION}"));
             Ok(())
@@ -144,6 +149,17 @@ fn tell(source: &Source, signal: Signal) -> Result<(), ProcessError> {
         Signal::Reopen => SIGUSR1,
     };
     system::kill(pid, number).map_err(|reason| ProcessError::Kill { pid, reason })
+}
+
+/// Gives a command to the process whose control socket the configuration names.
+fn command(source: &Source, order: &Order) -> Result<(), ProcessError> {
+    let loaded = load(source).map_err(ProcessError::Config)?;
+    let say = |text: &str| {
+        // A reader that closes the stream early has seen enough.
+        let _ = io::stdout().write_all(text.as_bytes());
+        let _ = io::stdout().flush();
+    };
+    control::carry_out(order, &loaded.config.process.control, say).map_err(ProcessError::Control)
 }
 
 /// The name of a configuration in messages.

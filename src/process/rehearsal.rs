@@ -16,8 +16,8 @@ use super::pid;
 use super::port::{STDERR, STDOUT};
 use super::system::{self, Ids};
 use crate::address::Address;
-use crate::config::model::{Config, Listen, LogSink, PidFile, User};
-use crate::worker::ListenError;
+use crate::config::model::{Config, Listen, LogSink, PidFile, Purpose, StateFile, User};
+use crate::worker::{ListenError, no_commands};
 
 /// Problems that a start would meet.
 #[derive(Debug, Default)]
@@ -73,6 +73,9 @@ impl Rehearsal {
                         let reason = "in use, and no process of the pid file runs";
                         self.warnings.push(format!("{} is {reason}", address()));
                     }
+                }
+                Err(reason) if listen.purpose == Purpose::CommandsIfPossible => {
+                    self.warnings.push(no_commands(&listen.address, &reason));
                 }
                 Err(reason) => {
                     let error = ListenError { address: address(), reason };
@@ -140,6 +143,15 @@ impl Permitted<'_> {
             warnings.push(format!(
                 "user \"{name}\" may not remove files in \"{directory}\": \"{file}\" stays when the \
                  process ends"
+            ));
+        }
+        if let StateFile::At(path) | StateFile::Default(path) = &config.process.state
+            && !self.creates(path)
+        {
+            let (file, directory) = (path.display(), directory(path).display());
+            warnings.push(format!(
+                "user \"{name}\" may not create files in \"{directory}\": \"{file}\" cannot be written, \
+                 promotions and drains do not survive a restart"
             ));
         }
         warnings

@@ -17,12 +17,14 @@ use super::daemon::{self, Readiness, Role};
 use super::error::ProcessError;
 use super::logger::{self, Sinks};
 use super::pid::WrittenPid;
-use super::program::{VERSION, load};
+use super::program::VERSION;
 use super::rehearsal::{Permitted, USER_IGNORED};
 use super::reloads::Reloads;
+use super::state::StateOnDisk;
 use super::system;
-use crate::config::model::{Config, ErrorLog, LogSink, Process};
-use crate::config::{ConfigError, Loaded, Source};
+use crate::address::Address;
+use crate::config::model::{Config, Control, ErrorLog, LogSink, Process};
+use crate::config::{ConfigError, Loaded, Source, load};
 use crate::net::os::OsNet;
 use crate::time::Time;
 use crate::worker::Worker;
@@ -66,6 +68,7 @@ pub(super) fn serve(source: Source) -> Result<(), ProcessError> {
     running.worker.stop();
     running.write_logs(Lines::All);
     running.logs.finish();
+    running.state.finish();
     running.remove_pid();
     logger::finish();
     outcome
@@ -86,6 +89,8 @@ fn start(
     let watched = worker.net().watch_outside(&mut signals);
     watched.map_err(|reason| ProcessError::System { what: "watching signals", reason })?;
     let pid = WrittenPid::write(&config.process.pid)?;
+    let state = StateOnDisk::open(&config.process.state);
+    worker.restore(state.kept());
     let mut running = Running {
         source,
         config,
@@ -94,6 +99,7 @@ fn start(
         logs,
         reloads: pid.as_ref().and_then(create_reloads),
         pid,
+        state,
         activity: Activity::Serving,
         descriptors,
         logs_wait: Time::ZERO,
@@ -102,7 +108,7 @@ fn start(
         running.remove_pid();
         return Err(error);
     }
-    say_listening(&running.worker);
+    say_listening(&running.worker, &running.config.process.control);
     Ok(running)
 }
 
@@ -114,6 +120,7 @@ struct Running {
     signals: Signals,
     logs: AccessLogs,
     pid: Option<WrittenPid>,
+    state: StateOnDisk,
     /// For `-s reload`; `Some` only if there is a pid file.
     reloads: Option<Reloads>,
     activity: Activity,
@@ -170,6 +177,7 @@ impl Running {
             }
             self.advance();
             self.write_logs(Lines::Due);
+            self.write_state();
             if let Activity::Ended = self.activity {
                 return Ok(());
             }
@@ -184,7 +192,8 @@ impl Running {
             Activity::Loading(_) | Activity::LoadingAgain(_) => now + LOOK_AGAIN,
             Activity::Draining(deadline) => deadline.min(now + LOOK_AGAIN),
         };
-        activity.min(self.logs_wait)
+        let state = if self.state.is_busy() { now + LOOK_AGAIN } else { Time::NEVER };
+        activity.min(self.logs_wait).min(state)
     }
 
     fn take_signals(&mut self) {
@@ -308,9 +317,10 @@ impl Running {
         loaded.notices.iter().for_each(|notice| log::log!(notice.level, "{notice}"));
         self.worker.allow_sockets(raise_limits(&config.process, self.descriptors));
         self.move_pid(&config.process);
+        self.state.move_to(&config.process.state);
         self.config = config;
         log::info!("reloaded");
-        say_listening(&self.worker);
+        say_listening(&self.worker, &self.config.process.control);
         Ok(())
     }
 
@@ -351,6 +361,14 @@ impl Running {
         }
     }
 
+    /// Promotions and drains are written after the turn that changed them, as log lines are.
+    fn write_state(&mut self) {
+        match self.worker.changed_deeds() {
+            Some(deeds) => self.state.keep(deeds),
+            None => self.state.advance(),
+        }
+    }
+
     fn write_logs(&mut self, lines: Lines) {
         let now = self.worker.now();
         let access_lines = self.worker.access_lines();
@@ -379,9 +397,14 @@ fn create_reloads(pid: &WrittenPid) -> Option<Reloads> {
     created.inspect_err(|reason| log::warn!("{NO_OUTCOMES}: {reason}")).ok()
 }
 
-fn say_listening(worker: &Worker<OsNet>) {
+fn say_listening(worker: &Worker<OsNet>, control: &Control) {
+    let is_control = |address: &Address| match (control, address) {
+        (Control::Default(path) | Control::At(path), Address::Unix(it)) => path == it,
+        (Control::Default(_) | Control::At(_), Address::Inet(_)) | (Control::Off, _) => false,
+    };
     for listener in worker.listening() {
         match listener.address() {
+            Ok(address) if is_control(&address) => log::info!("taking commands at {address}"),
             Ok(address) => log::info!("listening on {address}"),
             Err(reason) => log::warn!("listening on an address that cannot be shown: {reason}"),
         }

@@ -54,7 +54,7 @@ impl<N: Net> Copies<N> {
         }
         for at in std::mem::take(&mut context.servers.returned) {
             let now = context.io.now;
-            let roster = context.servers.roster(at.group);
+            let roster = &mut context.servers.trino(at.group).roster;
             let all = roster.announcements(now).map(|request| (at, request.into()));
             self.waiting.extend(all);
         }
@@ -71,7 +71,7 @@ impl<N: Net> Copies<N> {
             return;
         }
         let now = context.io.now;
-        let roster = context.servers.roster(by.group);
+        let roster = &mut context.servers.trino(by.group).roster;
         match kind {
             Kind::Arrival => roster.announced(&worker, &request, now),
             Kind::Departure => roster.withdrawn(&worker),

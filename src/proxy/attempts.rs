@@ -119,7 +119,7 @@ impl Attempts {
             return Choice::Exhausted;
         }
         for server in 0..terms.group().servers.len() {
-            if context.servers.coordinators(terms.group).known(server).is_some() {
+            if context.servers.trino(terms.group).coordinators.known(server).is_some() {
                 self.plan.exclude(ServerId(server));
             }
         }

@@ -90,13 +90,13 @@ impl<N: Net> Checks<N> {
         let server = &model.servers[at.server.0];
         let began = context.io.now;
         let rules = context.servers.group(at.group).checks();
-        let uri = rules.as_ref().and_then(|rules| match &rules.asks {
+        let uri = rules.and_then(|rules| match &rules.asks {
             Asks::Connection => None,
-            Asks::Uri(uri) => Some(uri),
+            Asks::Uri(uri) => Some(uri.clone()),
         });
-        let timeout = rules.as_ref().map_or(model.check_timeout, |rules| rules.timeout);
+        let timeout = rules.map_or(model.check_timeout, |rules| rules.timeout);
         let kept = self.all.iter().find(|(_, check)| check.is_kept(at)).map(|(key, _)| key);
-        if let (Some(uri), Some(key)) = (uri, kept) {
+        if let (Some(uri), Some(key)) = (&uri, kept) {
             let check = &mut self.all[key];
             if let Stage::Kept(socket) = std::mem::replace(&mut check.stage, Stage::Over) {
                 check.stage = Stage::Asking(Probe::ask(socket, ask(uri, server), timeout, began));
@@ -107,7 +107,7 @@ impl<N: Net> Checks<N> {
         let entry = self.all.vacant_entry();
         let owner = Owner::Check(entry.key() as u32);
         let (address, io) = (&server.address, &mut context.io);
-        let stage = match uri {
+        let stage = match &uri {
             None => {
                 let how = Connect::default();
                 Stage::Connecting(Dial::begin(address, &how, timeout, owner, io)?)
@@ -275,7 +275,7 @@ fn report_of(failure: Option<Failure>) -> Report {
 
 fn end<N: Net>(at: At, report: Report, context: &mut Context<N>) {
     if report == Report::Failed(Failure::Refused) {
-        context.servers.process_is_gone(at, context.io.now);
+        context.servers.trino(at.group).process_is_gone(at.server.0, context.io.now);
     }
     let group = context.servers.group(at.group);
     let change = group.end_check(at.server, report, context.io.now);

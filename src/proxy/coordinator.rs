@@ -24,7 +24,7 @@ pub(super) fn judge<N: Net>(
         tell_silence(at, context);
         return Report::Silent;
     };
-    let coordinators = context.servers.coordinators(at.group);
+    let coordinators = &mut context.servers.trino(at.group).coordinators;
     if let Some(uptime) = info.uptime {
         let began = u128::from(asked.as_nanos()).checked_sub(uptime.as_nanos());
         if let Some(began) = began.and_then(|began| u64::try_from(began).ok()) {

@@ -6,15 +6,16 @@ use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
 use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::log::limited_log::ServerWords;
+use crate::proxy::served::Served;
 use crate::time::Time;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pool::{Connection, Pool};
 use crate::transport::socket::{Moved, Socket};
-use crate::trino::coordinator::Coordinators;
+use crate::trino::cluster::Cluster;
 use crate::trino::profile::Profiles;
-use crate::trino::roster::Roster;
-use crate::trino::transactions::Transactions;
-use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why, Workers};
+use crate::upstream::group::{
+    At, Change, Group, GroupAt, Pick, Refused, ServerId, Verdict, Why, Workers,
+};
 use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
@@ -27,6 +28,8 @@ pub struct Servers<N: Net> {
     pub news: Vec<News>,
     /// Servers that were out and are there again, in this turn.
     pub returned: Vec<At>,
+    /// Promotions and drains may have changed since they were last written down.
+    pub deeds_changed: bool,
     /// Shutting down: no new request is accepted, and no connection is kept.
     pub draining: bool,
 }
@@ -50,6 +53,8 @@ pub enum News {
         /// The sessions that do.
         reach: Reach,
     },
+    /// It was drained: tunnels that follow its group leave it.
+    Drained(At),
     /// It takes new work again: sessions that went to a backup return.
     Back(At),
     /// Another server of the group is active: tunnels that follow it move there.
@@ -68,20 +73,6 @@ pub enum Reach {
     /// It has no byte of an answer. Only where servers are checked: without checks, one failure
     /// takes a server out, which may concern that one connection only.
     Waiting,
-}
-
-/// A group, and what belongs to it.
-struct Served<N: Net> {
-    group: Group,
-    pool: Pool<N>,
-    /// Which of its servers runs which queries, if they are Trino's.
-    coordinators: Coordinators,
-    /// Which of them holds which transaction.
-    transactions: Transactions,
-    /// What they say of themselves.
-    profiles: Profiles,
-    /// The workers that announce themselves to them.
-    roster: Roster,
 }
 
 struct Generation<N: Net> {
@@ -103,6 +94,7 @@ impl<N: Net> Servers<N> {
             listens: Vec::new(),
             news: Vec::new(),
             returned: Vec::new(),
+            deeds_changed: false,
             draining: false,
         }
     }
@@ -112,43 +104,13 @@ impl<N: Net> Servers<N> {
     pub fn adopt(&mut self, config: Arc<Config>, access_lines: &mut AccessLines, io: &mut Io<N>) {
         self.close_idle(io);
         let generation = self.generations.last().map_or(0, |old| old.id + 1);
-        let models = config.groups.iter().enumerate();
-        let mut groups: Vec<_> = models
-            .map(|(index, model)| {
-                let at = GroupAt { generation, id: GroupId(index) };
-                let coordinators = Coordinators::new(model.servers.len());
-                let profiles = Profiles::new(model.servers.len());
-                let (group, pool) = (Group::new(at, model), Pool::new(model));
-                let (transactions, roster) = (Transactions::default(), Roster::default());
-                Served { group, pool, coordinators, transactions, profiles, roster }
-            })
-            .collect();
-        if let Some(old) = self.generations.last() {
-            for (model, served) in config.groups.iter().zip(&mut groups) {
-                let is_same =
-                    |known: &model::Group| known.name == model.name && known.layer == model.layer;
-                let same = old.config.groups.iter().position(is_same);
-                match same {
-                    Some(same) => {
-                        let before = &old.groups[same];
-                        served.group.inherit(&before.group, io.now);
-                        let known = &old.config.groups[same].servers;
-                        served.coordinators = Coordinators::carried_over(
-                            &before.coordinators,
-                            model.servers.len(),
-                            |server| {
-                                let address = &known[server].address;
-                                model.servers.iter().position(|it| it.address == *address)
-                            },
-                        );
-                    }
-                    None => {
-                        for before in &old.groups {
-                            served.group.inherit_health(&before.group, io.now);
-                        }
-                    }
-                }
+        let mut groups = Vec::with_capacity(config.groups.len());
+        for (index, model) in config.groups.iter().enumerate() {
+            let mut served = Served::new(GroupAt { generation, id: GroupId(index) }, model);
+            if let Some(old) = self.generations.last() {
+                served.inherit(model, old.config.groups.iter().zip(&old.groups), io.now);
             }
+            groups.push(served);
         }
         if let Some(old) = self.generations.last_mut()
             && let Some(timeout) = old.config.process.shutdown_timeout
@@ -160,6 +122,7 @@ impl<N: Net> Servers<N> {
         let (id, ends) = (generation, Time::NEVER);
         self.generations.push(Generation { id, config, groups, logs, seen, ends });
         self.news.push(News::Reloaded);
+        self.deeds_changed = true;
         self.retire();
     }
 
@@ -214,9 +177,15 @@ impl<N: Net> Servers<N> {
         &mut self.find(at.generation).groups[at.id.0].pool
     }
 
-    /// Which server of a group runs which queries.
-    pub fn coordinators(&mut self, at: GroupAt) -> &mut Coordinators {
-        &mut self.find(at.generation).groups[at.id.0].coordinators
+    /// What is known of a group's coordinators.
+    pub fn trino(&mut self, at: GroupAt) -> &mut Cluster {
+        &mut self.find(at.generation).groups[at.id.0].trino
+    }
+
+    /// What the coordinators of a group say of themselves, and the names of the group's servers.
+    pub fn profiles(&mut self, at: GroupAt) -> (&mut Profiles, &model::Group) {
+        let generation = self.find(at.generation);
+        (&mut generation.groups[at.id.0].trino.profiles, &generation.config.groups[at.id.0])
     }
 
     /// Treats a group as Trino's from now on. Returns whether it is.
@@ -229,28 +198,6 @@ impl<N: Net> Servers<N> {
             );
         }
         self.group(at).is_trinos()
-    }
-
-    /// Nothing listens at a server's address: the process that ran its queries is gone.
-    pub fn process_is_gone(&mut self, at: At, now: Time) {
-        self.coordinators(at.group).process_began(at.server.0, now);
-        self.transactions(at.group).lost(at.server.0);
-    }
-
-    /// Which server of a group holds which transaction.
-    pub fn transactions(&mut self, at: GroupAt) -> &mut Transactions {
-        &mut self.find(at.generation).groups[at.id.0].transactions
-    }
-
-    /// The workers of a group.
-    pub fn roster(&mut self, at: GroupAt) -> &mut Roster {
-        &mut self.find(at.generation).groups[at.id.0].roster
-    }
-
-    /// What the coordinators of a group say of themselves, and the names of the group's servers.
-    pub fn profiles(&mut self, at: GroupAt) -> (&mut Profiles, &model::Group) {
-        let generation = self.find(at.generation);
-        (&mut generation.groups[at.id.0].profiles, &generation.config.groups[at.id.0])
     }
 
     /// The place of a log's batch in the access lines.
@@ -275,7 +222,7 @@ impl<N: Net> Servers<N> {
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, io: &mut Io<N>) {
         let at = pick.at;
         if verdict == Verdict::Failed(Failure::Refused) {
-            self.process_is_gone(at, io.now);
+            self.trino(at.group).process_is_gone(at.server.0, io.now);
         }
         if let Some(change) = self.group(at.group).conclude(pick, verdict, io.now) {
             self.announce(at, change, io);
@@ -288,10 +235,49 @@ impl<N: Net> Servers<N> {
         self.look(at.group, io);
     }
 
+    /// Makes a server active.
+    ///
+    /// # Errors
+    /// Those of [`Group::promote`].
+    pub fn promote(&mut self, at: At, io: &mut Io<N>) -> Result<(), Refused> {
+        let change = self.group(at.group).promote(at.server, io.now)?;
+        self.announce(at, change, io);
+        Ok(())
+    }
+
+    /// Lets a server take no new work until it is promoted.
+    ///
+    /// # Errors
+    /// Those of [`Group::drain`].
+    pub fn drain(&mut self, at: At, io: &mut Io<N>) -> Result<(), Refused> {
+        self.group(at.group).drain(at.server, io.now)?;
+        let model = &self.find(at.group.generation).config.groups[at.group.id.0];
+        let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
+        log::warn!("upstream \"{name}\": {server} is drained, it takes no new work");
+        self.deeds_changed = true;
+        self.news.push(News::Drained(at));
+        self.look(at.group, io);
+        Ok(())
+    }
+
+    /// Attempts at a server of the newest configuration that have not ended, older configurations'
+    /// included.
+    pub fn in_flight(&self, at: At) -> usize {
+        let newest = &self.newest().config.groups[at.group.id.0];
+        let address = &newest.servers[at.server.0].address;
+        let all = self.generations.iter().flat_map(|it| it.config.groups.iter().zip(&it.groups));
+        let same = all.filter(|(it, _)| it.name == newest.name && it.layer == newest.layer);
+        let attempts = same.filter_map(|(model, served)| {
+            let place = model.servers.iter().position(|server| server.address == *address)?;
+            Some(served.group.attempts_at(ServerId(place)))
+        });
+        attempts.sum()
+    }
+
     /// Announces the changes of a group that follow from others, or from the clock.
     pub fn look(&mut self, group: GroupAt, io: &mut Io<N>) {
         if self.group(group).is_trinos() {
-            let is_in_use = self.roster(group).is_in_use(io.now);
+            let is_in_use = self.trino(group).roster.is_in_use(io.now);
             let workers = if is_in_use { Workers::Some } else { Workers::None };
             self.group(group).note_workers(workers);
         }
@@ -366,10 +352,14 @@ impl<N: Net> Servers<N> {
                     Why::Failback => log::warn!(
                         "upstream \"{name}\": {server} is active again, {before} was meanwhile"
                     ),
+                    Why::Promotion if instead_of == at.server => {
+                        log::warn!("upstream \"{name}\": {server} is promoted")
+                    }
                     Why::Promotion => {
                         log::warn!("upstream \"{name}\": {server} is promoted, {before} was active")
                     }
                 }
+                self.deeds_changed = true;
                 self.news.push(News::ActiveMoved(at));
             }
         }
@@ -438,8 +428,8 @@ impl<N: Net> Servers<N> {
         self.newest().groups.iter().map(|served| served.pool.len()).sum()
     }
 
-    /// When the next idle connection expires, a check is due, a server's time is over, or the sessions of an old
-    /// configuration are to be closed.
+    /// When the next idle connection expires, a check is due, a server may change by the clock, or
+    /// the sessions of an old configuration are to be closed.
     pub fn next_alarm(&self, now: Time) -> Time {
         let newest = &self.newest().groups;
         let times = newest.iter().map(|Served { group, pool, .. }| {

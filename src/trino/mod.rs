@@ -2,6 +2,7 @@
 
 pub mod announcement;
 pub mod answers;
+pub mod cluster;
 pub mod coordinator;
 pub mod info;
 pub mod json;

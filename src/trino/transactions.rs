@@ -21,6 +21,16 @@ impl Transactions {
         self.started.push_back((id.into(), server));
     }
 
+    /// What `old` knows of the servers that are kept: `index` says where an old server is now.
+    pub fn carried_over(
+        old: &Transactions,
+        index: impl Fn(usize) -> Option<usize>,
+    ) -> Transactions {
+        let kept =
+            old.started.iter().filter_map(|(id, server)| Some((id.clone(), index(*server)?)));
+        Transactions { started: kept.collect() }
+    }
+
     /// The server that holds a transaction, if that is known.
     pub fn owner(&self, id: &[u8]) -> Option<usize> {
         // Most are asked for soon after they have started.
@@ -48,6 +58,8 @@ mod tests {
         let mut transactions = Transactions::default();
         transactions.started(b"a", 0);
         transactions.started(b"b", 1);
+        let moved = Transactions::carried_over(&transactions, |server| server.checked_sub(1));
+        assert_eq!((moved.owner(b"a"), moved.owner(b"b")), (None, Some(0)));
         transactions.started(b"a", 0);
         assert_eq!([b"a", b"b", b"c"].map(|id| transactions.owner(id)), [Some(0), Some(1), None]);
         transactions.lost(0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::model::{self, CheckRules, Failback, HealthCheck, Queue, Trino};
+use crate::config::model::{self, CheckRules, Failback, Queue};
 use crate::time::Time;
 
 use super::active::{Active, Candidate};
@@ -10,6 +10,7 @@ pub use super::change::{Change, Refused, Why};
 use super::check::Report;
 use super::health::Health;
 pub use super::ids::{At, GroupAt, ServerId, Tried};
+use super::policy::Policy;
 use super::readiness::Readiness;
 use super::retry::Failure;
 use super::server::{Duty, Outage, Server, Since, Terms};
@@ -32,10 +33,7 @@ pub struct Pick {
 pub struct Group {
     at: GroupAt,
     servers: Vec<Server>,
-    /// What the file says of them.
-    written: Written,
-    /// Whether they are coordinators of Trino.
-    is_trinos: bool,
+    policy: Policy,
     /// The server that takes all new work; `None` while servers take turns.
     active: Option<Active>,
     /// Requests that wait for a server.
@@ -43,27 +41,14 @@ pub struct Group {
     workers: Workers,
 }
 
-/// What the file says of a group.
-#[derive(Debug)]
-struct Written {
-    health_check: HealthCheck,
-    failback: Option<Failback>,
-    queue: Option<Queue>,
-    trino: Trino,
-}
-
 impl Group {
     /// A group whose servers have no failures yet.
     pub fn new(at: GroupAt, group: &model::Group) -> Group {
         let alone = group.servers.len() == 1;
         let servers = group.servers.iter().map(|server| Server::new(server, alone)).collect();
-        let (health_check, failback) = (group.health_check.clone(), group.failback);
-        let (queue, trino) = (group.queue, group.trino);
-        let written = Written { health_check, failback, queue, trino };
-        let workers = Workers::None;
-        let mut group =
-            Group { at, servers, written, is_trinos: false, active: None, queued: 0, workers };
-        if group.written.trino == Trino::On {
+        let (policy, workers) = (Policy::new(group), Workers::None);
+        let mut group = Group { at, servers, policy, active: None, queued: 0, workers };
+        if group.policy.begins_as_trinos() {
             group.become_trinos();
         }
         group
@@ -72,14 +57,14 @@ impl Group {
     /// Adopts everything known about an older group of this name, and about its servers with the
     /// same address.
     pub fn inherit(&mut self, old: &Group, now: Time) {
-        if old.is_trinos && self.written.trino != Trino::Off {
+        if old.is_trinos() {
             self.become_trinos();
         }
         self.inherit_health(old, now);
         if let Some(active) = old.active {
             let address = &old.servers[active.server.0].address;
             let same = self.servers.iter().position(|server| server.address == *address);
-            if let Some(same) = same.filter(|_| self.is_trinos || active.is_promoted()) {
+            if let Some(same) = same.filter(|_| self.is_trinos() || active.is_promoted()) {
                 self.active = Some(active.moved_to(ServerId(same)));
             }
         }
@@ -91,17 +76,23 @@ impl Group {
         let checked = self.checks().is_some();
         for server in &mut self.servers {
             let same = old.servers.iter().find(|old| old.address == server.address);
+            if let Some(old) = same {
+                server.duty = old.duty;
+            }
             if let Some(old) = same.filter(|_| checked || server.rules.max_fails > 0) {
                 server.inherit(old, now);
             }
+        }
+        // The new file may have dropped every server but the drained ones.
+        if self.servers.iter().all(|server| server.down || server.duty != Duty::Taking) {
+            self.servers.iter_mut().for_each(|server| server.duty = Duty::Taking);
         }
     }
 
     /// Treats the servers as coordinators of Trino from now on. Returns whether that is new.
     pub fn become_trinos(&mut self) -> bool {
-        let is_new = !self.is_trinos && self.written.trino != Trino::Off;
+        let is_new = self.policy.become_trinos();
         if is_new {
-            self.is_trinos = true;
             let first = self.in_order().next();
             self.active = self.active.or(first.map(|(first, _)| Active::new(first)));
         }
@@ -110,33 +101,16 @@ impl Group {
 
     /// Whether the servers are coordinators of Trino.
     pub fn is_trinos(&self) -> bool {
-        self.is_trinos
+        self.policy.is_trinos()
     }
 
     /// The rules of active checks; `None` if only connections tell.
-    pub fn checks(&self) -> Option<CheckRules> {
-        match &self.written.health_check {
-            HealthCheck::On(rules) => Some(rules.clone()),
-            HealthCheck::ByMode if self.is_trinos => Some(CheckRules::of_trino()),
-            HealthCheck::ByMode | HealthCheck::Off => None,
-        }
-    }
-
-    fn is_checked(&self) -> bool {
-        match self.written.health_check {
-            HealthCheck::On(_) => true,
-            HealthCheck::ByMode => self.is_trinos,
-            HealthCheck::Off => false,
-        }
+    pub fn checks(&self) -> Option<&CheckRules> {
+        self.policy.checks()
     }
 
     fn terms(&self) -> Terms {
-        let failback = match (self.written.failback, self.is_trinos) {
-            (Some(failback), _) => failback,
-            (None, true) => TRINO_FAILBACK,
-            (None, false) => Failback::Immediate,
-        };
-        Terms { failback, workers: self.workers }
+        Terms { failback: self.policy.failback(), workers: self.workers }
     }
 
     /// Notes whether workers announce themselves to the group.
@@ -146,8 +120,7 @@ impl Group {
 
     /// What waits while no server is ready; `None` if nothing does.
     pub fn queue(&self) -> Option<Queue> {
-        let by_mode = self.is_trinos.then_some(TRINO_QUEUE);
-        self.written.queue.or(by_mode).filter(|queue| queue.length > 0)
+        self.policy.queue()
     }
 
     /// A request begins to wait. Returns whether there was room for it.
@@ -274,7 +247,7 @@ impl Group {
 
     /// Ends an attempt.
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, now: Time) -> Option<Change> {
-        let checked = self.is_checked();
+        let checked = self.checks().is_some();
         let server = &mut self.servers[pick.at.server.0];
         server.attempts -= 1;
         let before = server.health;
@@ -333,7 +306,8 @@ impl Group {
             self.in_order()
                 .map(|(server, it)| Candidate { server, fitness: it.fitness(terms, now) }),
         )?;
-        self.active = Some(active);
+        // Where a promotion alone led, servers take turns again.
+        self.active = self.is_trinos().then_some(active);
         Some((active.server, Change::BecameActive { instead_of, why }))
     }
 
@@ -453,14 +427,14 @@ impl Group {
 
     /// When the next background connection is due; `Time::NEVER` for none.
     pub fn next_check(&self) -> Time {
-        let checked = self.is_checked();
+        let checked = self.checks().is_some();
         let due = self.servers.iter().filter(|server| !server.down);
         due.filter_map(|server| server.check_due(checked)).min().unwrap_or(Time::NEVER)
     }
 
     /// A server whose check is due; the check counts as begun.
     pub fn begin_check(&mut self, now: Time) -> Option<ServerId> {
-        let checked = self.is_checked();
+        let checked = self.checks().is_some();
         let is_due = |server: &Server| {
             !server.down && server.check_due(checked).is_some_and(|due| due <= now)
         };
@@ -475,12 +449,11 @@ impl Group {
 
     /// Ends the check of a server.
     pub fn end_check(&mut self, server: ServerId, report: Report, now: Time) -> Option<Change> {
-        let (rules, is_trinos) = (self.checks(), self.is_trinos);
         let server = &mut self.servers[server.0];
-        match rules {
+        match self.policy.checks() {
             Some(rules) => {
-                let evidence = server.checks.ended(report, &rules, now);
-                let report = if is_trinos { report } else { Report::Silent };
+                let evidence = server.checks.ended(report, rules, now);
+                let report = if self.policy.is_trinos() { report } else { Report::Silent };
                 server.learn(evidence, report, now)
             }
             None => {
@@ -506,11 +479,6 @@ impl Group {
         self.servers[server.0].attempts
     }
 }
-
-/// `queue` of a group of coordinators, unless it is written.
-const TRINO_QUEUE: Queue = Queue { length: 1000, timeout: Duration::from_secs(120) };
-/// `failback` of a group of coordinators, unless it is written.
-const TRINO_FAILBACK: Failback = Failback::After(Duration::from_secs(10));
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -839,6 +807,34 @@ pub(super) mod tests {
         assert_eq!(group.pick_only(ServerId(0), at(1)).at.server, ServerId(0), "old work goes on");
         assert!(group.promote(ServerId(0), at(2)).is_ok());
         assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 0);
+    }
+
+    #[test]
+    fn ordinary_servers_take_turns_again_after_a_promotion() {
+        let mut group = group(&["p", "p", "b"]);
+        group.promote(ServerId(2), at(1)).unwrap();
+        assert_eq!(group.promoted_server(), Some(ServerId(2)));
+        assert_eq!(serve(&mut group, FAILED, 1).0, 2);
+        let failover = Change::BecameActive { instead_of: ServerId(2), why: Why::Failover };
+        assert_eq!(looks(&mut group, 1), [(0, failover)]);
+        assert_eq!(group.active_server(), None);
+        let first = serve(&mut group, Verdict::Succeeded, 2).0;
+        assert_ne!(serve(&mut group, Verdict::Succeeded, 2).0, first);
+    }
+
+    #[test]
+    fn a_drained_server_stays_so_over_a_reload_unless_no_other_is_left() {
+        for servers in [["p", "p"], ["p", "b"]] {
+            let mut old = group(&servers);
+            old.drain(ServerId(0), at(1)).unwrap();
+            let mut new = group(&servers);
+            new.inherit(&old, at(2));
+            assert!(new.is_drained(ServerId(0)));
+            assert_eq!(serve(&mut new, Verdict::Succeeded, 2).0, 1);
+            let mut alone = group(&["p"]);
+            alone.inherit(&old, at(2));
+            assert!(!alone.is_drained(ServerId(0)));
+        }
     }
 
     #[test]

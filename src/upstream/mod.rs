@@ -8,6 +8,7 @@ pub mod group;
 pub mod health;
 mod ids;
 pub mod plan;
+mod policy;
 pub mod readiness;
 pub mod retry;
 mod server;

@@ -137,7 +137,6 @@ impl Server {
         self.since = old.since;
         (self.outage, self.there) = (old.outage, old.there);
         self.held = old.held;
-        self.duty = old.duty;
         self.forwarded = old.forwarded;
         self.checks = old.checks;
         self.checks.interrupted();

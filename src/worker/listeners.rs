@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::config::model::Config;
+use crate::config::model::{Config, Listen, Purpose};
 use crate::net::{Accepted, Net, Token};
 use crate::proxy::context::Context;
 use crate::time::Time;
@@ -39,6 +39,14 @@ impl fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
+/// Tells the operator that commands are not taken at the default place.
+pub fn no_commands(address: &Address, reason: &io::Error) -> String {
+    format!(
+        "cannot listen on {address}: {reason}; \"promote\", \"drain\" and \"status\" will not work: \
+         write \"control unix:PATH\" or \"control off\""
+    )
+}
+
 /// We lack descriptors or memory to accept a connection; the system's message.
 pub(super) struct Lacking(pub(super) String);
 
@@ -48,6 +56,7 @@ struct Listening<N: Net> {
     address: Address,
     /// The local address of the latest connection, which most have in common.
     local: Arc<Address>,
+    is_for_commands: bool,
     /// Whether connections may wait without another edge to announce them.
     ready: bool,
 }
@@ -70,7 +79,7 @@ impl<N: Net> Listeners<N> {
         let mut serves: Vec<Option<usize>> = vec![None; self.all.len()];
         let mut fresh = Vec::new();
         for (index, listen) in config.listens.iter().enumerate() {
-            if let Some(known) = self.find(&listen.address) {
+            if let Some(known) = self.find(listen) {
                 serves[known] = Some(index);
                 continue;
             }
@@ -79,9 +88,20 @@ impl<N: Net> Listeners<N> {
             match context.io.net.listen(listen, token) {
                 Ok(socket) => {
                     let address = listen.address.clone();
-                    let local = Arc::new(address.clone());
-                    fresh.push(Some(Listening { socket, token, address, local, ready: true }));
+                    fresh.push(Some(Listening {
+                        socket,
+                        token,
+                        local: Arc::new(address.clone()),
+                        address,
+                        is_for_commands: listen.purpose.is_commands(),
+                        ready: true,
+                    }));
                     serves.push(Some(index));
+                }
+                Err(reason) if listen.purpose == Purpose::CommandsIfPossible => {
+                    context.io.owners.remove(token.0);
+                    let address = &listen.address;
+                    log::warn!("{}", no_commands(address, &reason));
                 }
                 Err(reason) => {
                     context.io.owners.remove(token.0);
@@ -102,9 +122,14 @@ impl<N: Net> Listeners<N> {
         Ok(())
     }
 
-    fn find(&self, address: &Address) -> Option<usize> {
+    /// The listener for an address. One for commands never becomes one for clients, nor the other
+    /// way round: its file has another mode.
+    fn find(&self, listen: &Listen) -> Option<usize> {
         let same = |listener: &Option<Listening<N>>| {
-            listener.as_ref().is_some_and(|listener| listener.address == *address)
+            listener.as_ref().is_some_and(|listener| {
+                listener.address == listen.address
+                    && listener.is_for_commands == listen.purpose.is_commands()
+            })
         };
         self.all.iter().position(same)
     }

@@ -12,6 +12,7 @@ pub mod timers;
 use std::io;
 use std::sync::Arc;
 
+use crate::admin::kept::Kept;
 use crate::config::model::Config;
 use crate::net::{Event, Net};
 use crate::proxy::announcements::Copies;
@@ -19,6 +20,7 @@ use crate::proxy::checks::Checks;
 use crate::proxy::context::Context;
 pub use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::next::Next;
+use crate::proxy::orders;
 use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
 use crate::recycle::Boxes;
@@ -27,7 +29,7 @@ use crate::transport::io::Owner;
 pub use crate::transport::io::Tuning;
 
 use listeners::Lacking;
-pub use listeners::ListenError;
+pub use listeners::{ListenError, no_commands};
 use room::Room;
 use sessions::{Alarm, Sessions};
 
@@ -176,6 +178,18 @@ impl<N: Net> Worker<N> {
     /// Whether all sessions have ended after [`Worker::drain`].
     pub fn drained(&self) -> bool {
         self.sessions.shared.context.servers.draining && self.sessions.entries.is_empty()
+    }
+
+    /// Promotes and drains servers as was commanded before the program was started.
+    pub fn restore(&mut self, kept: &[Kept]) {
+        let Context { servers, io, .. } = self.context();
+        orders::restore(kept, servers, io);
+    }
+
+    /// The promotions and drains in force, if they may have changed since the last call.
+    pub fn changed_deeds(&mut self) -> Option<Vec<Kept>> {
+        let servers = &mut self.context().servers;
+        std::mem::take(&mut servers.deeds_changed).then(|| orders::kept(servers))
     }
 
     /// Access log lines waiting to be written.

@@ -84,6 +84,8 @@ pub enum BuildError {
     DuplicateListen(Address),
     /// An `http {}` server on an address that a `stream {}` server already uses.
     AddressInUse(Address),
+    /// `control` on an address that a server listens on.
+    ControlInUse(Address),
     /// A second `default_server` on this address.
     DuplicateDefault(Address),
     /// Socket options given twice for this address.
@@ -184,6 +186,9 @@ impl BuildError {
             BuildError::AddressInUse(_) => {
                 "a server of \"stream {}\" needs an address of its own: listen on another port"
             }
+            BuildError::ControlInUse(_) => {
+                "commands need a socket of their own: name another path, or write \"control off\""
+            }
             BuildError::DuplicateDefault(_) => "keep \"default_server\" in one server only",
             BuildError::DuplicateListenOptions(_) => "give an address's options in one server only",
             BuildError::ListenOverlap(..) => "listen on one of both only",
@@ -280,7 +285,9 @@ impl fmt::Display for BuildError {
                 write!(f, "location \"{path}\" is defined twice in this server")
             }
             BuildError::DuplicateListen(at) => write!(f, "this server listens on {at} twice"),
-            BuildError::AddressInUse(at) => write!(f, "{at} has a server already"),
+            BuildError::AddressInUse(at) | BuildError::ControlInUse(at) => {
+                write!(f, "{at} has a server already")
+            }
             BuildError::DuplicateDefault(at) => write!(f, "{at} has a default server already"),
             BuildError::DuplicateListenOptions(at) => {
                 write!(f, "the options of {at} are given already in another server")
@@ -388,6 +395,8 @@ pub(in crate::config) enum Remark {
     HiddenLocation(String),
     /// `h2c_tunnel on` in a server with this location, whose rules the tunnel bypasses.
     TunnelPassesBy(String),
+    /// A server listens where commands would be taken by default.
+    ControlTaken(Address),
     /// No server at all.
     NothingToServe,
 }
@@ -401,6 +410,7 @@ impl Remark {
             | Remark::ConflictingName(..)
             | Remark::HiddenLocation(_)
             | Remark::TunnelPassesBy(_)
+            | Remark::ControlTaken(_)
             | Remark::NothingToServe => log::Level::Warn,
         }
     }
@@ -412,6 +422,7 @@ impl Remark {
             | Remark::Undone { .. }
             | Remark::ErrorLogEverywhere
             | Remark::OneWorker
+            | Remark::ControlTaken(_)
             | Remark::NothingToServe => true,
             Remark::Vain { .. }
             | Remark::ConflictingName(..)
@@ -443,6 +454,11 @@ impl fmt::Display for Remark {
             Remark::HiddenLocation(path) => {
                 write!(f, "location \"{path}\" is never reached: another one serves these paths")
             }
+            Remark::ControlTaken(at) => write!(
+                f,
+                "a server listens on {at}, where commands are taken by default: there are none; \
+                 write \"control unix:PATH\", or \"control off\""
+            ),
             Remark::NothingToServe => f.write_str("the configuration has no \"server {}\""),
         }
     }

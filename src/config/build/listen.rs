@@ -10,7 +10,9 @@ use crate::config::build::block::{
 use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
 use crate::config::diagnostic::{Fault, FaultList};
-use crate::config::model::{Layer, Listen, Serves, StreamServerId, TcpKeepalive, VirtualServerId};
+use crate::config::model::{
+    Layer, Listen, Purpose, Serves, StreamServerId, TcpKeepalive, VirtualServerId,
+};
 use crate::config::text::lexer::{Span, Word};
 use crate::config::text::tree::Directive;
 use crate::config::text::value::{self, Host, UnresolvedAddress};
@@ -54,6 +56,7 @@ impl KnownListen {
             reuse_port: false,
             ipv6_only: true,
             proxy_protocol: false,
+            purpose: Purpose::Clients,
             serves,
         };
         KnownListen { listen, at, options: SocketOptions::None, claim: Claim::First }
@@ -280,6 +283,6 @@ fn keepalive(word: &Word, value: &str) -> Result<TcpKeepalive, Fault> {
 }
 
 /// nginx's `backlog` on Linux.
-const BACKLOG: u32 = 511;
+pub(super) const BACKLOG: u32 = 511;
 /// The largest socket buffer, in bytes.
 const BUFFER_LIMIT: u64 = 1 << 30;

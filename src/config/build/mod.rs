@@ -7,6 +7,7 @@
 mod block;
 mod builder;
 mod check;
+mod control;
 pub(in crate::config) mod error;
 mod health;
 mod http;
@@ -34,6 +35,7 @@ use error::Remark;
 use tables::Tables;
 
 pub(super) use builder::Surroundings;
+pub(super) use control::listen_for_commands;
 
 /// Builds the model of a main file, with directives from the command line.
 pub(super) fn build(
@@ -55,7 +57,7 @@ pub(super) fn build(
     let http = main.one("http").map_or(main, Block::of);
     let stream = main.one("stream").map(Block::of);
     let mut tables = Tables::new(http, stream, &builder.around.constants);
-    let process = process::process(&mut builder, main);
+    let mut process = process::process(&mut builder, main);
     let virtual_servers = http::virtual_servers(&mut builder, &mut tables, http);
     builder.layer = Layer::Stream;
     let stream_servers = match stream {
@@ -63,6 +65,7 @@ pub(super) fn build(
         None => Vec::new(),
     };
     let listens = tables.listens.finish(&mut builder.faults);
+    control::keep_apart(&mut builder, main, &mut process.control, &listens);
     if builder.faults.count() > 0 {
         return Err(builder.faults);
     }

@@ -4,8 +4,9 @@ use crate::config::build::block::{Block, at, first, others, unsupported};
 use crate::config::build::builder::Builder;
 use crate::config::build::error::{BuildError, Remark};
 use crate::config::diagnostic::Fault;
-use crate::config::model::{ErrorLog, LogSink, PidFile, Process, User};
+use crate::config::model::{Control, ErrorLog, LogSink, PidFile, Process, StateFile, User};
 use crate::config::text::tree::Directive;
+use crate::config::text::value::{self, UnresolvedAddress};
 
 /// How the process runs.
 pub(super) fn process(builder: &mut Builder, main: Block<'_>) -> Process {
@@ -19,6 +20,8 @@ pub(super) fn process(builder: &mut Builder, main: Block<'_>) -> Process {
             Some(word) if word.text == "off" => PidFile::Off,
             Some(word) => PidFile::At(builder.path(word)),
         },
+        control: Control::Off,
+        state: StateFile::Off,
         error_logs: error_logs(builder, main),
         daemon: false,
         user: main.one("user").map(|directive| User {
@@ -31,6 +34,9 @@ pub(super) fn process(builder: &mut Builder, main: Block<'_>) -> Process {
         splice: true,
         buffer_memory: BUFFER_MEMORY,
     };
+    let control = control(builder, main, &process.pid);
+    process.control = builder.keep(control).unwrap_or(Control::Off);
+    process.state = state(builder, main, &process.control);
     builder.set(&mut process.daemon, main.switch("daemon"));
     builder.set(&mut process.splice, main.switch("splice"));
     let connections = events.number("worker_connections", 8, 10_000_000);
@@ -38,6 +44,40 @@ pub(super) fn process(builder: &mut Builder, main: Block<'_>) -> Process {
     let memory = events.size("worker_buffer_memory", LEAST_MEMORY, u64::MAX);
     builder.set(&mut process.buffer_memory, memory);
     process
+}
+
+/// `control`, by default beside the pid file.
+fn control(builder: &Builder, main: Block<'_>, pid: &PidFile) -> Result<Control, Fault> {
+    let Some(word) = main.word("control") else {
+        return Ok(match pid {
+            PidFile::Default(pid) => Control::Default(pid.with_file_name(SOCKET)),
+            PidFile::At(pid) => Control::Default(pid.with_file_name(SOCKET)),
+            PidFile::Off => Control::Off,
+        });
+    };
+    if word.text == "off" {
+        return Ok(Control::Off);
+    }
+    if !word.text.starts_with("unix:") {
+        let allowed = "unix:PATH, off";
+        return at(word, BuildError::Choice { found: word.text.clone(), allowed });
+    }
+    match value::place(&word.text).map_err(|e| Fault::new(word.at, e))? {
+        UnresolvedAddress::Unix(path) => Ok(Control::At(builder.around.prefix.join(path))),
+        UnresolvedAddress::Inet(..) => unreachable!("it begins with unix:"),
+    }
+}
+
+/// `state`, by default beside the control socket.
+fn state(builder: &Builder, main: Block<'_>, control: &Control) -> StateFile {
+    match (main.word("state"), control) {
+        (Some(word), _) if word.text == "off" => StateFile::Off,
+        (Some(word), _) => StateFile::At(builder.path(word)),
+        (None, Control::Default(socket) | Control::At(socket)) => {
+            StateFile::Default(socket.with_file_name(STATE))
+        }
+        (None, Control::Off) => StateFile::Off,
+    }
 }
 
 fn worker_processes(builder: &mut Builder, main: Block<'_>) -> Result<(), Fault> {
@@ -126,6 +166,10 @@ fn add_error_log(logs: &mut Vec<ErrorLog>, log: ErrorLog) {
     }
 }
 
+/// Name of the default control socket.
+const SOCKET: &str = "switchover.sock";
+/// Name of the default state file.
+const STATE: &str = "switchover.state";
 /// Default for `worker_connections` (nginx: 512, too few when each session needs two sockets).
 const WORKER_CONNECTIONS: usize = 16384;
 /// Default for `worker_buffer_memory`, in bytes: four thousand busy sessions, or a hundred of

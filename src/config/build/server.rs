@@ -92,7 +92,9 @@ fn h2c_tunnel(
             }
             Ok(Some(stream::tunnel_of(proxy)))
         }
-        Some(Action::Return(_) | Action::NotFound) | None => at(word, BuildError::TunnelNowhere),
+        Some(Action::Return(_) | Action::Control | Action::NotFound) | None => {
+            at(word, BuildError::TunnelNowhere)
+        }
     }
 }
 

@@ -173,6 +173,8 @@ pub const KNOWN: &[KnownDirective] = &[
     known("http", MAIN, 0, 0, Kind::Block),
     known("stream", MAIN, 0, 0, Kind::Block),
     one("pid", MAIN),
+    one("control", MAIN),
+    one("state", MAIN),
     known("error_log", MAIN.or(PROXIES), 1, 2, Kind::Many),
     one("daemon", MAIN),
     one("splice", MAIN),

@@ -27,7 +27,7 @@ impl Config {
                     set.chain(redirects.flat_map(|pair| [&pair.from, &pair.to])).collect()
                 }
                 Action::Return(answer) => answer.text.iter().collect(),
-                Action::NotFound => Vec::new(),
+                Action::Control | Action::NotFound => Vec::new(),
             }
         });
         of_settings.chain(of_actions)

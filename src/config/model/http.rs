@@ -95,6 +95,8 @@ pub enum Action {
     Proxy(Box<ProxyPass>),
     /// `return`.
     Return(Return),
+    /// Carries out the operator's commands. Only the `control` socket leads here.
+    Control,
     /// Neither: 404.
     NotFound,
 }

@@ -8,3 +8,13 @@ pub enum Layer {
     /// Connections: `stream {}`.
     Stream,
 }
+
+impl Layer {
+    /// The name of its block.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::Http => "http",
+            Layer::Stream => "stream",
+        }
+    }
+}

@@ -24,8 +24,31 @@ pub struct Listen {
     pub ipv6_only: bool,
     /// `proxy_protocol`: every connection begins with a PROXY header.
     pub proxy_protocol: bool,
+    /// Who may connect.
+    pub purpose: Purpose,
     /// The servers behind this socket.
     pub serves: Serves,
+}
+
+/// Who may connect to a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Clients.
+    Clients,
+    /// The operator: a unix socket that only the user of the process may connect to.
+    Commands,
+    /// The same, and the program serves clients even if it cannot listen there.
+    CommandsIfPossible,
+}
+
+impl Purpose {
+    /// Whether it takes the operator's commands.
+    pub fn is_commands(self) -> bool {
+        match self {
+            Purpose::Clients => false,
+            Purpose::Commands | Purpose::CommandsIfPossible => true,
+        }
+    }
 }
 
 /// The servers that handle a listening socket's connections.

@@ -24,9 +24,9 @@ pub use http::{
 };
 pub use ids::{FormatId, GroupId, LogId, StreamServerId, VirtualServerId};
 pub use layer::Layer;
-pub use listen::{Listen, Serves, TcpKeepalive};
+pub use listen::{Listen, Purpose, Serves, TcpKeepalive};
 pub use logs::{AccessLog, ErrorLog, Escape, LogFormat, LogSink, LogTo};
-pub use process::{PidFile, Process, User};
+pub use process::{Control, PidFile, Process, StateFile, User};
 pub use proxy::{NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader};
 pub use stream::{
     Follows, HalfClose, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,

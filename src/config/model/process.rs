@@ -10,6 +10,10 @@ use super::logs::ErrorLog;
 pub struct Process {
     /// `pid`: where the process id is written.
     pub pid: PidFile,
+    /// `control` (ours): where the operator's commands are taken.
+    pub control: Control,
+    /// `state` (ours): where promotions and drains are kept for the next start.
+    pub state: StateFile,
     /// `error_log`, all of them: each takes the lines its level lets pass. Never empty.
     pub error_logs: Vec<ErrorLog>,
     /// `daemon`: detach from the terminal once all listeners are bound.
@@ -38,6 +42,41 @@ pub enum PidFile {
     At(PathBuf),
     /// `pid off`.
     Off,
+}
+
+/// Where the operator's commands are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Not configured: a unix socket beside the pid file; failing to listen is only a warning.
+    Default(PathBuf),
+    /// `control unix:PATH`: failing to listen is an error.
+    At(PathBuf),
+    /// `control off`, or there is no pid file.
+    Off,
+}
+
+/// Where promotions and drains are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateFile {
+    /// Not configured: beside the control socket.
+    Default(PathBuf),
+    /// `state FILE`.
+    At(PathBuf),
+    /// `state off`, or there is no control socket.
+    Off,
+}
+
+impl Process {
+    /// Does without a pid file, and what stands beside it, unless the configuration asks for them.
+    pub fn omit_default_files(&mut self) {
+        let PidFile::Default(_) = self.pid else { return };
+        self.pid = PidFile::Off;
+        let Control::Default(_) = self.control else { return };
+        self.control = Control::Off;
+        if let StateFile::Default(_) = self.state {
+            self.state = StateFile::Off;
+        }
+    }
 }
 
 /// `user NAME [GROUP]`.

@@ -87,6 +87,7 @@ fn the_article_listens_on_port_80() {
             reuse_port: false,
             ipv6_only: true,
             proxy_protocol: false,
+            purpose: Purpose::Clients,
             serves: Serves::Http { servers: vec![VirtualServerId(0)], default: VirtualServerId(0) },
         }]
     );
@@ -132,6 +133,8 @@ fn what_nobody_says_is_as_in_nginx_or_ours_on_purpose() {
         config.process,
         Process {
             pid: PidFile::Default(PathBuf::from("/prefix/switchover.pid")),
+            control: Control::Default(PathBuf::from("/prefix/switchover.sock")),
+            state: StateFile::Default(PathBuf::from("/prefix/switchover.state")),
             error_logs: vec![ErrorLog { to: LogSink::Stderr, level: log::LevelFilter::Info }],
             daemon: false,
             user: None,

@@ -44,6 +44,8 @@ fn arguments(
 /// Valid arguments, and invalid ones where any exist.
 const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("pid", "a.pid", ""),
+    ("control", "unix:a.sock", "127.0.0.1:80"),
+    ("state", "a.state", ""),
     ("error_log", "stderr info", "stderr loud"),
     ("daemon", "off", "maybe"),
     ("splice", "off", "maybe"),

@@ -40,6 +40,8 @@ fn notices(text: &str) -> String {
 fn proxy(location: &Location) -> &ProxyPass {
     match &location.action {
         Action::Proxy(pass) => pass,
-        Action::Return(_) | Action::NotFound => panic!("not proxied: {location:?}"),
+        Action::Return(_) | Action::Control | Action::NotFound => {
+            panic!("not proxied: {location:?}")
+        }
     }
 }

@@ -25,7 +25,8 @@ fn includes_are_relative_to_the_main_file_and_masks_may_match_nothing() {
     write("conf.d/2.conf", "server { listen 82; }");
     write("conf.d/names", "server_name a b;");
     let loaded = load_file(&dir.path().join("main.conf"), None).unwrap();
-    assert_eq!(loaded.config.virtual_servers.len(), 2);
+    // The third one is the control socket's.
+    assert_eq!(loaded.config.virtual_servers.len(), 3);
     assert_eq!(loaded.config.virtual_servers[0].names.len(), 2);
     let names: Vec<_> =
         loaded.files.iter().map(|f| f.path.file_name().unwrap().to_str().unwrap()).collect();

@@ -56,6 +56,10 @@ impl OsListener {
             }
             Address::Unix(path) => remove_stale(path),
         }
+        if at.purpose.is_commands() {
+            // The file takes the socket's mode, so that at no moment may others connect.
+            rustix::fs::fchmod(&socket, ONLY_US)?;
+        }
         if let Some(bytes) = at.receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
         }
@@ -71,6 +75,10 @@ impl OsListener {
             socket.set_tcp_keepalive(&params)?;
         }
         socket.bind(&address)?;
+        if let (Address::Unix(path), true) = (&at.address, at.purpose.is_commands()) {
+            // The umask may have taken even the owner's rights.
+            rustix::fs::chmod(path, ONLY_US)?;
+        }
         socket.listen(i32::try_from(at.backlog).unwrap_or(i32::MAX))?;
         match &at.address {
             Address::Inet(inet) => {
@@ -129,6 +137,9 @@ impl OsListener {
         }
     }
 }
+
+/// The mode of a socket for commands.
+const ONLY_US: rustix::fs::Mode = rustix::fs::Mode::RUSR.union(rustix::fs::Mode::WUSR);
 
 /// Removes the file of a unix socket that has no listener; `bind` refuses one in use.
 fn remove_stale(path: &std::path::Path) {

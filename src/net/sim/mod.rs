@@ -319,7 +319,7 @@ mod tests {
     use std::io::IoSlice;
 
     use super::*;
-    use crate::config::model::{Serves, StreamServerId};
+    use crate::config::model::{Purpose, Serves, StreamServerId};
     use crate::net::Stream;
 
     const A: Token = Token(1);
@@ -339,6 +339,7 @@ mod tests {
             reuse_port: false,
             ipv6_only: true,
             proxy_protocol: false,
+            purpose: Purpose::Clients,
             serves: Serves::Stream(StreamServerId(0)),
         }
     }

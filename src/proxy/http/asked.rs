@@ -97,7 +97,7 @@ impl Asked {
     pub fn proxy(&self) -> Option<&ProxyPass> {
         match &location_of(&self.config, self.site)?.action {
             Action::Proxy(proxy) => Some(proxy),
-            Action::Return(_) | Action::NotFound => None,
+            Action::Return(_) | Action::Control | Action::NotFound => None,
         }
     }
 
@@ -147,7 +147,7 @@ impl Asked {
             return None;
         }
         let id = find_either(self.request.fields(), TRANSACTION)?;
-        context.servers.transactions(self.group()).owner(id).map(ServerId)
+        context.servers.trino(self.group()).transactions.owner(id).map(ServerId)
     }
 
     /// Whether the process that has to answer is known by now to be gone.

@@ -74,7 +74,7 @@ impl Errand {
     /// The server that has to answer.
     pub fn destination<N: Net>(self, group: GroupAt, context: &mut Context<N>) -> Destination {
         let Errand::Query { id, .. } = self else { return Destination::Aim(Aim::Active) };
-        match context.servers.coordinators(group).owner(id.coordinator()) {
+        match context.servers.trino(group).coordinators.owner(id.coordinator()) {
             Ownership::Alive(server) => Destination::Aim(Aim::Only(ServerId(server))),
             Ownership::Dead(server) => Destination::Gone(ServerId(server)),
             Ownership::Unknown => Destination::Aim(Aim::Active),

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use super::asked::Asked;
+use super::control;
 use super::download::Download;
 use super::ending::Ending;
 use super::errand::Errand;
@@ -133,6 +134,7 @@ impl<N: Net> Exchange<N> {
         match location_of(&config, self.asked.site).map(|location| &location.action) {
             Some(Action::Proxy(_)) => self.ask(context),
             Some(Action::Return(answer)) => self.returned(answer, client, context),
+            Some(Action::Control) => Turn::Write(control::answer(&self.asked.request, context)),
             Some(Action::NotFound) | None => {
                 let page = self.asked.page.as_ref();
                 let status = page.map_or(404, |page| page.replaced.status);

@@ -217,7 +217,7 @@ impl<N: Net> Judge<'_, N> {
         if let (Errand::Query { .. }, Some(at)) = (self.asked.errand, self.server)
             && let Some(id) = find_either(head.fields, STARTED)
         {
-            context.servers.transactions(at.group).started(id, at.server.0);
+            context.servers.trino(at.group).transactions.started(id, at.server.0);
         }
     }
 
@@ -226,7 +226,7 @@ impl<N: Net> Judge<'_, N> {
         let Some(at) = self.server else { return };
         if self.asked.errand == Errand::Statement
             && status == 200
-            && context.servers.coordinators(at.group).known(at.server.0).is_none()
+            && context.servers.trino(at.group).coordinators.known(at.server.0).is_none()
         {
             self.download.watch_for_id(framing);
         }

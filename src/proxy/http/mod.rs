@@ -1,6 +1,7 @@
 //! HTTP/1.1: requests are read, sent on one by one, and answered.
 
 pub mod asked;
+pub mod control;
 pub mod download;
 pub mod ending;
 pub mod errand;

@@ -46,6 +46,11 @@ impl OwnAnswer {
         OwnAnswer { status, location: None, body, media: TEXT }
     }
 
+    /// Text for a person.
+    pub fn text(status: u16, text: String) -> OwnAnswer {
+        OwnAnswer { status, location: None, body: text.into_bytes(), media: TEXT }
+    }
+
     /// JSON.
     pub fn json(status: u16, body: Vec<u8>) -> OwnAnswer {
         OwnAnswer { status, location: None, body, media: b"application/json" }

@@ -194,7 +194,7 @@ impl<N: Net> Exchange<N> {
             && let Some(server) = self.attempts.log.server()
         {
             let (group, now) = (self.asked.group(), context.io.now);
-            context.servers.coordinators(group).learn(server.0, id.coordinator(), now);
+            context.servers.trino(group).coordinators.learn(server.0, id.coordinator(), now);
         }
     }
 
@@ -267,6 +267,7 @@ impl<N: Net> Exchange<N> {
                 News::Ready(at) | News::ActiveMoved(at) | News::Back(at) => at.group == *group,
                 News::Out { at, .. } => self.asked.aim == Aim::Only(at.server),
                 News::Reloaded => true,
+                News::Drained(_) => false,
             };
         }
         let News::Out { at, reach } = news else { return false };

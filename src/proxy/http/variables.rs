@@ -186,7 +186,7 @@ impl RequestScope<'_> {
     fn proxy(&self) -> Option<&ProxyPass> {
         match &location_of(self.config, self.site)?.action {
             Action::Proxy(proxy) => Some(proxy),
-            Action::Return(_) | Action::NotFound => None,
+            Action::Return(_) | Action::Control | Action::NotFound => None,
         }
     }
 

@@ -273,7 +273,9 @@ impl<N: Net> Passthrough<N> {
 
     /// Whether a server's change moves this connection to another server.
     pub fn is_moved_by(&self, news: &News) -> bool {
-        let (News::Out { at, .. } | News::Back(at) | News::ActiveMoved(at)) = news else {
+        let (News::Out { at, .. } | News::Drained(at) | News::Back(at) | News::ActiveMoved(at)) =
+            news
+        else {
             return false;
         };
         let is_backup =
@@ -281,12 +283,15 @@ impl<N: Net> Passthrough<N> {
         match (&self.course, news) {
             (Course::Connecting { pick, .. }, News::Out { .. }) => pick.at == *at,
             (Course::Open { .. }, _) if self.follows() == Follows::Server => false,
-            (Course::Open { pick, .. }, News::Out { .. }) => pick.at == *at,
+            (Course::Open { pick, .. }, News::Out { .. } | News::Drained(_)) => pick.at == *at,
             (Course::Open { pick, .. }, News::Back(_)) => {
                 pick.at.group == at.group && is_backup(pick.at.server) && !is_backup(at.server)
             }
             (Course::Open { pick, .. }, News::ActiveMoved(_)) => {
                 pick.at.group == at.group && pick.at.server != at.server
+            }
+            (Course::Connecting { pick, .. }, News::Drained(_)) => {
+                self.follows() == Follows::Group && pick.at == *at
             }
             (_, News::Ready(_) | News::Reloaded)
             | (Course::Connecting { .. }, News::Back(_) | News::ActiveMoved(_))

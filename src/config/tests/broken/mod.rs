@@ -1,6 +1,7 @@
 //! Broken files, each with the whole diagnostic that an operator sees; a file for each family of
 //! directives.
 
+mod control;
 mod directives;
 mod health;
 mod listen;

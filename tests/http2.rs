@@ -4,7 +4,7 @@ mod common;
 
 use std::fmt::Display;
 
-use common::{Client, Proxy, Upstream, get, ok};
+use common::{Client, Proxy, Upstream, get, ok, post};
 
 /// RFC 9113, section 3.4.
 const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -84,6 +84,29 @@ fn what_only_begins_like_the_preface_is_an_ordinary_request() {
     assert_eq!(client.ask(get("/")).body, b"a");
     assert_eq!(client.ask(PREFACE).status(), 505);
     assert!(client.is_closed());
+}
+
+#[test]
+fn without_the_directive_coordinators_get_it_and_no_rule_is_passed_by() {
+    let (a, b) = (coordinator("a"), coordinator("b"));
+    for (inside, outside, carries) in [
+        ("", "", true),
+        ("location /ui { return 403; }", "", false),
+        ("", "server { listen {listen}; server_name other; return 403; }", false),
+        ("h2c_tunnel off;", "", false),
+    ] {
+        let conf = "upstream g { server {a}; server {b} backup; }
+             server { listen {listen}; INSIDE location / { proxy_pass http://g; } } OUTSIDE";
+        let conf = conf.replace("INSIDE", inside).replace("OUTSIDE", outside);
+        let proxy = Proxy::start(&conf, &[("a", &a), ("b", &b)]);
+        assert_eq!(proxy.client().ask(PREFACE).status(), 505, "before a request of Trino's");
+        assert_eq!(proxy.client().ask(post("/v1/statement", "SELECT 1")).body, b"a");
+        if carries {
+            assert_eq!(open(&proxy).1, "a");
+        } else {
+            assert_eq!(proxy.client().ask(PREFACE).status(), 505, "{inside} {outside}");
+        }
+    }
 }
 
 #[test]

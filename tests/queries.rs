@@ -164,6 +164,7 @@ fn a_query_whose_coordinator_is_gone_ends_with_trinos_own_error() {
     assert_eq!(answer.field("Content-Type"), Some("application/json"));
     let text = answer.text();
     assert!(text.contains("REMOTE_HOST_GONE") && !text.contains("nextUri"), "{text}");
+    assert!(text.contains("\"infoUri\":\"http://test/ui/query.html?"), "{text}");
     let cancel = format!("DELETE {of_a} HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(proxy.client().ask(cancel).status(), 204);
 }

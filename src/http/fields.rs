@@ -87,6 +87,13 @@ impl<'a> Fields<'a> {
         self.known().filter(move |(known, _)| *known == which).map(|(_, value)| value)
     }
 
+    /// The value of the first field that has one of these names, in any case.
+    pub fn find(self, names: &[&[u8]]) -> Option<&'a [u8]> {
+        let is_meant =
+            |field: &Field<'_>| names.iter().any(|it| field.name.eq_ignore_ascii_case(it));
+        self.iter().find(is_meant).map(|field| field.value)
+    }
+
     /// Whether a field has the same name as `field`.
     pub fn have_name_of(self, field: &Field<'_>) -> bool {
         let is_same = |place: &Place| {

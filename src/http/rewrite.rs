@@ -40,6 +40,15 @@ impl SetFields {
         self.places.push(Place::of_line(&self.lines, start, name.len(), self.lines.len()));
     }
 
+    /// Removes the fields that `is_meant` names.
+    pub fn remove(&mut self, is_meant: impl Fn(&Field<'_>) -> bool) {
+        let SetFields { lines, places } = self;
+        places.retain(|place| {
+            let one = std::slice::from_ref(place);
+            !Fields::new(lines, one).iter().any(|field| is_meant(&field))
+        });
+    }
+
     /// The fields in order.
     pub fn fields(&self) -> Fields<'_> {
         Fields::new(&self.lines, &self.places)

@@ -10,7 +10,7 @@ use crate::config::build::tables::Tables;
 use crate::config::build::{location, stream};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Action, Listen, Location, Matcher, ServerName, Serves, StreamPass, VirtualServer,
+    Action, H2cReach, H2cTunnel, Listen, Location, Matcher, ServerName, Serves, VirtualServer,
     VirtualServerId,
 };
 use crate::config::text::lexer::{Span, Word};
@@ -77,20 +77,34 @@ fn h2c_tunnel(
     builder: &mut Builder,
     block: Block<'_>,
     locations: &[Location],
-) -> Result<Option<StreamPass>, Fault> {
-    let Some(word) = block.word("h2c_tunnel") else { return Ok(None) };
-    if builder.keep(block.switch("h2c_tunnel")) != Some(Some(true)) {
-        return Ok(None);
-    }
+) -> Result<Option<H2cTunnel>, Fault> {
+    let written = block.word("h2c_tunnel");
     let is_root = |location: &&Location| location.matcher == Matcher::Prefix((*b"/").into());
-    match locations.iter().find(is_root).map(|location| &location.action) {
+    let root = locations.iter().find(is_root).map(|location| &location.action);
+    let tunnel = |proxy, reaches| H2cTunnel { pass: stream::tunnel_of(proxy), reaches };
+    let word = match written.map(|word| (word, word.text.as_str())) {
+        Some((word, "on")) => word,
+        Some((_, "off")) => return Ok(None),
+        None | Some((_, "auto")) => {
+            let is_alone = locations.len() == 1 && block.one("return").is_none();
+            return Ok(match root {
+                Some(Action::Proxy(proxy)) if is_alone => Some(tunnel(proxy, H2cReach::Trinos)),
+                _ => None,
+            });
+        }
+        Some((word, other)) => {
+            let found = other.to_owned();
+            return at(word, BuildError::Choice { found, allowed: "auto, on, off" });
+        }
+    };
+    match root {
         Some(Action::Proxy(proxy)) => {
             if let Some(other) = locations.iter().find(|location| !is_root(location)) {
                 let (Matcher::Exact(path) | Matcher::Prefix(path)) = &other.matcher;
                 let path = String::from_utf8_lossy(path).into_owned();
                 builder.remark(word.at, Remark::TunnelPassesBy(path));
             }
-            Ok(Some(stream::tunnel_of(proxy)))
+            Ok(Some(tunnel(proxy, H2cReach::Any)))
         }
         Some(Action::Return(_) | Action::Control | Action::NotFound) | None => {
             at(word, BuildError::TunnelNowhere)

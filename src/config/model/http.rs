@@ -15,8 +15,8 @@ pub struct VirtualServer {
     /// Settings that apply before a location is chosen.
     pub limits: HeadLimits,
     /// `h2c_tunnel` (ours): where connections that begin with HTTP/2's preface go; `None` if they
-    /// are refused. The group is that of the location `/`.
-    pub h2c: Option<StreamPass>,
+    /// are refused.
+    pub h2c: Option<H2cTunnel>,
     /// `return` in the block itself: answers every request.
     pub answer: Option<Return>,
     /// Settings outside all locations, and for requests too malformed to have one.
@@ -24,6 +24,24 @@ pub struct VirtualServer {
     /// All locations, nested ones too. A nested prefix begins with its parent's, so the longest
     /// match is the right one. No two have the same matcher.
     pub locations: Vec<Location>,
+}
+
+/// `h2c_tunnel`: connections are relayed unread to the group of the location `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct H2cTunnel {
+    /// How they are relayed.
+    pub pass: StreamPass,
+    /// Which groups they are relayed to.
+    pub reaches: H2cReach,
+}
+
+/// Which groups an `h2c_tunnel` relays connections to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum H2cReach {
+    /// `on`: any.
+    Any,
+    /// `auto`: those of coordinators, where no location has rules that a tunnel would pass by.
+    Trinos,
 }
 
 /// One word of `server_name`; names are lowercase.

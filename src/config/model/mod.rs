@@ -19,8 +19,8 @@ pub mod template;
 pub use group::{GROUP_LIMIT, Group, Server};
 pub use health::{Announcements, Asks, CheckRules, Failback, HealthCheck, INFO, Queue, Trino};
 pub use http::{
-    Action, AddHeader, ErrorPage, ErrorPageStatus, HeadLimits, Lingering, Location,
-    LocationSettings, Matcher, Return, ServerName, VirtualServer,
+    Action, AddHeader, ErrorPage, ErrorPageStatus, H2cReach, H2cTunnel, HeadLimits, Lingering,
+    Location, LocationSettings, Matcher, Return, ServerName, VirtualServer,
 };
 pub use ids::{FormatId, GroupId, LogId, StreamServerId, VirtualServerId};
 pub use layer::Layer;

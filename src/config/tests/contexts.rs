@@ -111,7 +111,7 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("proxy_half_close", "off", "maybe"),
     ("proxy_protocol", "v2", "v3"),
     ("proxy_protocol_timeout", "8s", "long"),
-    ("h2c_tunnel", "off", "maybe"),
+    ("h2c_tunnel", "auto", "maybe"),
     ("set_real_ip_from", "10.0.0.0/8", "everywhere"),
     ("real_ip_header", "X-Forwarded-For", "'A B'"),
     ("real_ip_recursive", "on", "maybe"),

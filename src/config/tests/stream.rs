@@ -76,10 +76,27 @@ fn an_http2_tunnel_goes_where_requests_would_go() {
                                proxy_read_timeout 9; } }
          server { listen 81; }",
     );
-    let pass = config.virtual_servers[0].h2c.as_ref().expect("it is on");
+    let H2cTunnel { pass, reaches } = config.virtual_servers[0].h2c.as_ref().expect("it is on");
+    assert_eq!(*reaches, H2cReach::Any);
     assert_eq!((pass.group, pass.follows), (GroupId(0), Follows::Group));
     assert_eq!((pass.connect_timeout, pass.timeout), (secs(3), secs(9)));
     assert_eq!(config.virtual_servers[1].h2c, None);
+}
+
+#[test]
+fn by_itself_a_tunnel_passes_no_rules_by() {
+    let reaches = |inside: &str| {
+        let config = config(&format!("server {{ {inside} }}"));
+        config.virtual_servers[0].h2c.as_ref().map(|tunnel| tunnel.reaches)
+    };
+    const PASS: &str = "location / { proxy_pass http://127.0.0.1:1; }";
+    assert_eq!(reaches(PASS), Some(H2cReach::Trinos));
+    assert_eq!(reaches(&format!("h2c_tunnel auto; {PASS}")), Some(H2cReach::Trinos));
+    assert_eq!(reaches(&format!("h2c_tunnel off; {PASS}")), None);
+    assert_eq!(reaches(&format!("return 403; {PASS}")), None);
+    assert_eq!(reaches(&format!("{PASS} location /ui {{ return 403; }}")), None);
+    assert_eq!(reaches("location / { return 403; }"), None);
+    assert_eq!(reaches("location /v1 { proxy_pass http://127.0.0.1:1; }"), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ending::Ending;
-use super::errand::{Destination, Errand, Matter, TRANSACTION, find_either};
+use super::errand::{Destination, Errand, Matter, TRANSACTION};
 use super::own_answer::{self, OwnAnswer};
 use super::page::Page;
 use super::real_ip;
@@ -120,7 +120,12 @@ impl Asked {
     }
 
     /// Finds out what is asked of which server. An answer, if there is none to ask.
-    pub fn direct<N: Net>(&mut self, context: &mut Context<N>) -> Option<OwnAnswer> {
+    pub fn direct<N: Net>(
+        &mut self,
+        client: &Client<N>,
+        attempts: &AttemptLog,
+        context: &mut Context<N>,
+    ) -> Option<OwnAnswer> {
         let group = self.group();
         if self.page.is_none() {
             self.errand = Errand::of(&self.request, group, context);
@@ -131,7 +136,8 @@ impl Asked {
             (Destination::Aim(aim), _) => self.aim = aim,
             (Destination::Gone(server), Errand::Query { id, matter: Matter::Poll }) => {
                 let server = self.server_words(Some(At { group, server }));
-                return Some(own_answer::lost(id, &server));
+                let scope = self.scope(client, attempts, Answered::default(), context);
+                return Some(own_answer::lost(id, &server, &scope));
             }
             (Destination::Gone(_), Errand::Query { matter: Matter::Cancel, .. }) => {
                 return Some(OwnAnswer::json(204, Vec::new()));
@@ -146,7 +152,7 @@ impl Asked {
         if self.errand != Errand::Statement {
             return None;
         }
-        let id = find_either(self.request.fields(), TRANSACTION)?;
+        let id = self.request.fields().find(&TRANSACTION)?;
         context.servers.trino(self.group()).transactions.owner(id).map(ServerId)
     }
 
@@ -305,6 +311,21 @@ impl Asked {
     /// The request as log lines name it, and what happens to it if it ends with this status.
     pub fn words(&self, status: u16) -> (String, String) {
         (self.shown(), format!("gets {status}"))
+    }
+
+    /// The same for one that fails at a server with this status: those of Trino may wait.
+    pub fn outlook(&self, status: u16) -> (String, String) {
+        match self.errand {
+            Errand::Plain => self.words(status),
+            Errand::Query { matter: Matter::Poll, .. } => {
+                (self.shown(), "waits, or is told that the query is lost".to_owned())
+            }
+            Errand::Statement
+            | Errand::Query { .. }
+            | Errand::Announcement
+            | Errand::Withdrawal
+            | Errand::Other => (self.shown(), format!("waits, or gets {status}")),
+        }
     }
 
     /// The request line for log lines, escaped so that it cannot break the line.

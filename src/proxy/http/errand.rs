@@ -2,7 +2,6 @@
 
 use super::request::Request;
 use crate::config::model::NextUpstream;
-use crate::http::fields::{Field, Fields};
 use crate::net::Net;
 use crate::proxy::accepted::Kind;
 use crate::proxy::context::Context;
@@ -113,13 +112,7 @@ impl Errand {
     }
 }
 
-/// The value of a field that has one of two names: Trino's clients may use those of Presto.
-pub fn find_either<'a>(fields: Fields<'a>, names: [&[u8]; 2]) -> Option<&'a [u8]> {
-    let is_meant = |field: &Field<'_>| names.iter().any(|it| field.name.eq_ignore_ascii_case(it));
-    fields.iter().find(is_meant).map(|field| field.value)
-}
-
-/// The transaction of a statement; `NONE` for none.
+/// The transaction of a statement; `NONE` for none. Trino's clients may use the names of Presto.
 pub const TRANSACTION: [&[u8]; 2] = [b"x-trino-transaction-id", b"x-presto-transaction-id"];
 /// The transaction that a statement has started.
 pub const STARTED: [&[u8]; 2] =

@@ -132,7 +132,7 @@ impl<N: Net> Exchange<N> {
     fn serve(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
         let config = Arc::clone(&self.asked.config);
         match location_of(&config, self.asked.site).map(|location| &location.action) {
-            Some(Action::Proxy(_)) => self.ask(context),
+            Some(Action::Proxy(_)) => self.ask(client, context),
             Some(Action::Return(answer)) => self.returned(answer, client, context),
             Some(Action::Control) => Turn::Write(control::answer(&self.asked.request, context)),
             Some(Action::NotFound) | None => {
@@ -225,8 +225,8 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Starts asking the servers of the location's group.
-    fn ask(&mut self, context: &mut Context<N>) -> Turn {
-        if let Some(answer) = self.asked.direct(context) {
+    fn ask(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        if let Some(answer) = self.asked.direct(client, &self.attempts.log, context) {
             return Turn::Write(answer);
         }
         let errand = self.asked.errand;
@@ -242,7 +242,7 @@ impl<N: Net> Exchange<N> {
         if proxy.version == ProxyVersion::Http10 && self.asked.request.framing == Framing::Chunked {
             return Turn::refused(Refusal::LengthRequired);
         }
-        let words = || self.asked.words(Refusal::NoServer.status());
+        let words = || self.asked.outlook(Refusal::NoServer.status());
         match self.attempts.first(&self.asked.terms(), words, context) {
             Choice::Server(pick) => Turn::Try(pick),
             Choice::NoneFree | Choice::Exhausted => self.hold(Refusal::NoServer, context),
@@ -353,7 +353,7 @@ impl<N: Net> Exchange<N> {
     /// Blames the server, and asks another one if that is allowed.
     fn move_on(&mut self, pick: Pick, failure: Failure, context: &mut Context<N>) -> Turn {
         let (request, terms) = (self.asked.repeatable(&self.upload), self.asked.terms());
-        let words = || self.asked.words(failure.status());
+        let words = || self.asked.outlook(failure.status());
         let choice = self.attempts.failed(pick, failure, request, &terms, words, context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
         match choice {

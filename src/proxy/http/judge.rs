@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::download::{Download, Wanted};
 use super::ending::Ending;
-use super::errand::{Errand, STARTED, find_either};
+use super::errand::{Errand, STARTED};
 use super::page::Replaced;
 use super::request_head::{self, Towards};
 use super::response_head::{self, CutShown, Final, Passing};
@@ -215,7 +215,7 @@ impl<N: Net> Judge<'_, N> {
     /// Notes where a transaction was started.
     fn note_transaction(&self, head: &ResponseHead<'_>, context: &mut Context<N>) {
         if let (Errand::Query { .. }, Some(at)) = (self.asked.errand, self.server)
-            && let Some(id) = find_either(head.fields, STARTED)
+            && let Some(id) = head.fields.find(&STARTED)
         {
             context.servers.trino(at.group).transactions.started(id, at.server.0);
         }

@@ -7,6 +7,7 @@ pub mod ending;
 pub mod errand;
 pub mod error_page;
 pub mod exchange;
+pub mod h2c;
 mod id_tap;
 pub mod judge;
 pub mod linger;

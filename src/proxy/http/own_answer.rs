@@ -120,13 +120,14 @@ impl OwnAnswer {
 }
 
 /// The answer to a poll of a query whose coordinator is gone.
-pub fn lost(id: QueryId, server: &str) -> OwnAnswer {
+pub fn lost(id: QueryId, server: &str, scope: &RequestScope<'_>) -> OwnAnswer {
     let message = format!(
         "The coordinator that ran this query is gone ({server}). The query was not run again: run \
          it again yourself, but look first whether it took effect if it changes data."
     );
-    let mut body = Vec::new();
-    answers::write(id, b"", Told::Lost { message: &message }, &mut body);
+    let (mut origin, mut body) = (Vec::new(), Vec::new());
+    scope.write_seen_origin(&mut origin);
+    answers::write(id, &origin, Told::Lost { message: &message }, &mut body);
     OwnAnswer::json(200, body)
 }
 

@@ -74,15 +74,18 @@ pub fn ended<N: Net>(
     let (at, now) = (asked.group(), context.io.now);
     let group = context.servers.group(at);
     let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
-    match asked.aim {
-        Aim::Only(server) if group.out_for(server, now) >= timeout => {
+    let is_given_up = |server| group.out_for(server, now) >= timeout;
+    let given_up = match asked.aim {
+        Aim::Only(server) => Some(server).filter(|server| is_given_up(*server)),
+        Aim::Active => None,
+    };
+    let scope = asked.scope(client, attempts, Answered::default(), context);
+    match given_up {
+        Some(server) => {
             let server = asked.server_words(Some(At { group: at, server }));
-            Ok(own_answer::lost(id, &server))
+            Ok(own_answer::lost(id, &server, &scope))
         }
-        Aim::Only(_) | Aim::Active => {
-            let scope = asked.scope(client, attempts, Answered::default(), context);
-            Ok(own_answer::waiting(id, &scope))
-        }
+        None => Ok(own_answer::waiting(id, &scope)),
     }
 }
 

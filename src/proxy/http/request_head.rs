@@ -7,7 +7,7 @@ use super::route::{location_of, prefix};
 use super::variables::RequestScope;
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{NamedFields, Options};
-use crate::http::fields::{Field, Fields, Known};
+use crate::http::fields::{Field, Known};
 use crate::http::framing::Framing;
 use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
@@ -103,7 +103,7 @@ pub fn write(
 /// fields.
 fn for_trino(set: &mut SetFields, scope: &RequestScope<'_>, towards: Towards) -> Forwarded {
     // The answer's first bytes have to be read.
-    if towards.errand == Errand::Statement && !has(set.fields(), b"accept-encoding") {
+    if towards.errand == Errand::Statement && set.fields().find(&[b"accept-encoding"]).is_none() {
         set.add(b"Accept-Encoding", |out| out.extend_from_slice(b"identity"));
     }
     let received = scope.request.fields();
@@ -113,20 +113,12 @@ fn for_trino(set: &mut SetFields, scope: &RequestScope<'_>, towards: Towards) ->
         Forwarded::Sent => return Forwarded::Withheld,
         Forwarded::Withheld => {}
     }
-    // An empty value removes a field. Those of the file are replaced by later ones.
-    let mut kept = SetFields::default();
-    for field in set.fields().iter().filter(|field| !is_forwarded(field)) {
-        kept.add(field.name, |out| out.extend_from_slice(field.value));
-    }
+    set.remove(is_forwarded);
     for field in received.iter().filter(is_forwarded) {
-        kept.add(field.name, |_| {});
+        // An empty value removes a field that the client sent.
+        set.add(field.name, |_| {});
     }
-    *set = kept;
     Forwarded::Withheld
-}
-
-fn has(fields: Fields<'_>, name: &[u8]) -> bool {
-    fields.iter().any(|field| field.name.eq_ignore_ascii_case(name))
 }
 
 fn is_forwarded(field: &Field<'_>) -> bool {

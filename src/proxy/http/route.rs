@@ -78,12 +78,6 @@ pub fn head_limits<'a>(config: &'a Config, listen: &Listen) -> Option<&'a HeadLi
     default_server(listen).map(|server| &config.virtual_servers[server.0].limits)
 }
 
-/// The virtual server whose `h2c_tunnel` carries HTTP/2 connections to this listener.
-pub fn tunnel_of(config: &Config, listen: &Listen) -> Option<VirtualServerId> {
-    let server = default_server(listen)?;
-    config.virtual_servers[server.0].h2c.as_ref().map(|_| server)
-}
-
 /// The virtual server for the request's host: an exact name, else the longest leading wildcard,
 /// else the longest trailing one, else the default. `None` if the listener does not serve HTTP.
 pub fn virtual_server(

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::ending::Ending;
 use super::exchange::Exchange;
+use super::h2c;
 use super::linger::Linger;
 use super::request::Request;
-use super::route::{head_limits, settings, tunnel_of};
+use super::route::{head_limits, settings};
 use super::transition::ExchangeEvent;
 use super::turn::Over;
 use super::upload::Upload;
@@ -21,7 +22,6 @@ use crate::http::refusal::Refusal;
 use crate::net::{Event, Net};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::log::limited_log::Topic;
 use crate::proxy::next::{CloseReason, Expendable, Next};
 use crate::proxy::servers::News;
 use crate::proxy::shared::Shared;
@@ -356,13 +356,14 @@ impl<N: Net> HttpSession<N> {
             0 if is_new => h2_preface::look(client.input.bytes()),
             _ => Preface::No,
         };
-        match (preface, tunnel(client, &shared.context)) {
-            (Preface::Part, Some(_)) => return None,
-            (Preface::Whole, Some(server)) => {
-                self.stage = Stage::HandingOver(Handover::H2c(server));
-                return Some(Some(Next::Again));
+        if preface != Preface::No
+            && let Some(server) = h2c::tunnel(client, &mut shared.context)
+        {
+            if preface == Preface::Part {
+                return None;
             }
-            (Preface::No | Preface::Part | Preface::Whole, _) => {}
+            self.stage = Stage::HandingOver(Handover::H2c(server));
+            return Some(Some(Next::Again));
         }
         if let Stage::Idle { skipped, .. } = &mut self.stage {
             let empty = match empty_lines(client.input.bytes()) {
@@ -419,21 +420,7 @@ impl<N: Net> HttpSession<N> {
         client.facts.requests += 1;
         client.socket.overlook_ending();
         if read.is_err() && request.line() == h2_preface::LINE {
-            let carries = tunnel(client, &shared.context).is_some();
-            shared.context.limited_log.write(
-                shared.context.io.now,
-                Topic::Clients,
-                log::Level::Warn,
-                || {
-                    let peer = &client.facts.peer;
-                    let why = if carries {
-                        "\"h2c_tunnel\" carries on only what a connection begins with"
-                    } else {
-                        "\"h2c_tunnel on\" carries it on"
-                    };
-                    format!("{peer} speaks HTTP/2 and is refused: {why}")
-                },
-            );
+            h2c::say_refused(client, &mut shared.context);
         }
         let Some(asked) = Asked::place(request, read, began, client, &shared.context) else {
             return Some(Next::Close(CloseReason::Evicted));
@@ -446,11 +433,6 @@ impl<N: Net> HttpSession<N> {
         self.stage = Stage::Serving(exchange);
         begun.err().and_then(|over| self.after(over, client, shared))
     }
-}
-
-/// The virtual server whose `h2c_tunnel` carries HTTP/2 connections to this listener.
-fn tunnel<N: Net>(client: &Client<N>, context: &Context<N>) -> Option<VirtualServerId> {
-    tunnel_of(context.servers.config(), context.servers.listen(client.facts.listener)?)
 }
 
 /// The limits for the size of a head, and the time it may take.

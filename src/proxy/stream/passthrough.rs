@@ -16,8 +16,8 @@ use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::http::asked::Asked;
 use crate::proxy::http::download::Download;
+use crate::proxy::http::h2c;
 use crate::proxy::http::relay::Upgraded;
-use crate::proxy::http::route::tunnel_of;
 use crate::proxy::next::{CloseReason, Next};
 use crate::proxy::servers::News;
 use crate::time::Time;
@@ -316,9 +316,7 @@ impl<N: Net> Passthrough<N> {
         let (Course::Connecting { pick, .. } | Course::Open { pick, .. }) = &mut self.course else {
             return false;
         };
-        let listen = context.servers.listen(client.facts.listener);
-        let tunnel = listen.and_then(|listen| tunnel_of(context.servers.config(), listen));
-        let Some(virtual_server) = tunnel else { return false };
+        let Some(virtual_server) = h2c::tunnel(client, context) else { return false };
         let carried = Carried::H2c(virtual_server);
         let config = Arc::clone(context.servers.config());
         let generation = context.servers.generation();
@@ -440,7 +438,7 @@ impl<N: Net> Passthrough<N> {
 fn pass<'a, N: Net>(config: &'a Config, carried: &Carried<N>) -> Option<&'a StreamPass> {
     match carried {
         Carried::Stream(id) => Some(&config.stream_servers[id.0].pass),
-        Carried::H2c(id) => config.virtual_servers[id.0].h2c.as_ref(),
+        Carried::H2c(id) => config.virtual_servers[id.0].h2c.as_ref().map(|tunnel| &tunnel.pass),
         Carried::Upgraded(_) => None,
     }
 }

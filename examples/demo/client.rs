@@ -1,21 +1,30 @@
 //! A client of Trino's protocol: posts a statement and follows `nextUri`.
 //!
-//! JSON is searched, not parsed: both ends of it are ours.
+//! It retries as Trino's Python client does. JSON is searched, not parsed: both ends of it are ours.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::http::{Connection, Reply};
 
-/// Pages one query may have.
-const PAGE_LIMIT: usize = 100;
+/// Pages that one query may have.
+const PAGE_LIMIT: usize = 1000;
+
+/// How often a request is sent while its answer is 502, 503 or 504.
+const TRIES: u32 = 3;
+
+/// The pause before another try.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A result: column names and rows of text.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
+    /// The columns' names.
     pub(crate) columns: Vec<String>,
+    /// The rows' cells.
     pub(crate) rows: Vec<Vec<String>>,
 }
 
@@ -26,138 +35,122 @@ impl Rows {
     }
 }
 
-/// Runs a statement to its end.
-pub(crate) fn query(at: SocketAddr, sql: &str) -> io::Result<Rows> {
-    let mut connection = Connection::open(at)?;
-    let (mut status, mut page) = connection.ask("POST", "/v1/statement", sql)?;
-    let mut result = Rows::default();
-    for _ in 0..PAGE_LIMIT {
-        if status != 200 || page.contains("\"error\":") {
-            return Err(io::Error::other(format!("status {status}: {page}")));
+/// As Trino's command line prints it: centred names, a rule, left-aligned cells, and how many rows
+/// there are.
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.chain(self.columns.get(column)).map(String::len).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let names = self.columns.iter().zip(&widths);
+        let names: Vec<String> = names.map(|(name, width)| format!(" {name:^width$} ")).collect();
+        let rule: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+        writeln!(f, "{}\n{}", names.join("|").trim_end(), rule.join("+"))?;
+        for row in &self.rows {
+            let cells = row.iter().zip(&widths);
+            let cells: Vec<String> =
+                cells.map(|(cell, width)| format!(" {cell:<width$} ")).collect();
+            writeln!(f, "{}", cells.join("|").trim_end())?;
         }
-        if let Some(columns) = between(&page, "\"columns\":[", "],\"data\"") {
-            result.columns = columns
-                .split('{')
-                .filter_map(|one| string_after(one, "name"))
-                .map(str::to_owned)
-                .collect();
-        }
-        if let Some(data) = between(&page, "\"data\":[[", "]],") {
-            result.rows.extend(data.split("],[").map(cells));
-        }
-        let Some(next) = string_after(&page, "nextUri") else { return Ok(result) };
-        // A nextUri that leads past the proxy would show here.
-        let own = format!("http://{at}");
-        let path = next
-            .strip_prefix(&own)
-            .ok_or_else(|| io::Error::other(format!("{next} is not at {at}")))?
-            .to_owned();
-        (status, page) = connection.ask("GET", &path, "")?;
+        write!(f, "({} rows)", self.rows.len())
     }
-    Err(io::Error::other("too many pages"))
 }
 
+/// A wait for an answer, all tries included.
+pub(crate) struct Wait {
+    /// When it ended.
+    pub(crate) ended: Instant,
+    /// How long it took.
+    pub(crate) time: Duration,
+    /// Tries beyond the first.
+    pub(crate) retries: u32,
+}
+
+/// One client. Its connection is kept from query to query.
+pub(crate) struct Client {
+    /// The server's address.
+    at: SocketAddr,
+    /// The connection, once there is one.
+    connection: Option<Connection>,
+    /// All waits so far.
+    pub(crate) waits: Vec<Wait>,
+}
+
+impl Client {
+    /// A client of this server.
+    pub(crate) fn new(at: SocketAddr) -> Client {
+        Client { at, connection: None, waits: Vec::new() }
+    }
+
+    /// Runs a statement to its end.
+    pub(crate) fn query(&mut self, sql: &str) -> io::Result<Rows> {
+        let mut page = self.answer("POST", "/v1/statement", sql)?;
+        let mut result = Rows::default();
+        for _ in 0..PAGE_LIMIT {
+            if let Some((_, error)) = page.split_once("\"error\":{") {
+                let plain = error.replace("\\\"", "'");
+                let name = string_after(&plain, "errorName").unwrap_or_default();
+                let message = string_after(&plain, "message").unwrap_or_default();
+                return Err(io::Error::other(format!("{name}: {message}")));
+            }
+            if let Some(columns) = between(&page, "\"columns\":[", "],\"data\"") {
+                let names = columns.split('{').filter_map(|column| string_after(column, "name"));
+                result.columns = names.map(str::to_owned).collect();
+            }
+            if let Some(data) = between(&page, "\"data\":[[", "]],") {
+                result.rows.extend(data.split("],[").map(cells));
+            }
+            let Some(next) = string_after(&page, "nextUri") else { return Ok(result) };
+            // A nextUri that leads past the proxy would show here.
+            let path = next
+                .strip_prefix(&format!("http://{}", self.at))
+                .ok_or_else(|| io::Error::other(format!("{next} is not at {}", self.at)))?
+                .to_owned();
+            page = self.answer("GET", &path, "")?;
+        }
+        Err(io::Error::other("too many pages"))
+    }
+
+    /// The body of the answer to a request, which must have status 200 in the end.
+    fn answer(&mut self, method: &str, path: &str, body: &str) -> io::Result<String> {
+        let (began, mut retries) = (Instant::now(), 0);
+        let reply = loop {
+            let reply = self.try_once(method, path, body);
+            let is_unavailable = reply.as_ref().is_ok_and(|one| (502..=504).contains(&one.status));
+            if !is_unavailable || retries + 1 == TRIES {
+                break reply;
+            }
+            retries += 1;
+            thread::sleep(PAUSE);
+        };
+        let ended = Instant::now();
+        self.waits.push(Wait { ended, time: ended - began, retries });
+        match reply {
+            Ok(Reply { status: 200, body }) => Ok(body),
+            Ok(Reply { status, body }) => {
+                Err(io::Error::other(format!("{method}: status {status}: {body}")))
+            }
+            Err(why) => Err(io::Error::new(why.kind(), format!("{method}: {why}"))),
+        }
+    }
+
+    /// Sends a request over the kept connection, or a new one.
+    fn try_once(&mut self, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(self.at)?,
+        };
+        let reply = connection.ask(method, path, body)?;
+        self.connection = Some(connection).filter(Connection::is_open);
+        Ok(reply)
+    }
+}
+
+/// The cells of a row, without their quotes.
 fn cells(row: &str) -> Vec<String> {
     row.split(',').map(|cell| cell.trim_matches('"').to_owned()).collect()
-}
-
-/// Gets one answer's body.
-pub(crate) fn get(at: SocketAddr, path: &str) -> io::Result<String> {
-    Connection::open(at)?.ask("GET", path, "").map(|(_, body)| body)
-}
-
-/// One connection that is kept between requests.
-pub(crate) struct Connection {
-    reader: BufReader<TcpStream>,
-    host: SocketAddr,
-}
-
-impl Connection {
-    pub(crate) fn open(at: SocketAddr) -> io::Result<Connection> {
-        let stream = TcpStream::connect(at)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Connection { reader: BufReader::new(stream), host: at })
-    }
-
-    /// Sends a request and reads the status and body of its answer.
-    pub(crate) fn ask(
-        &mut self,
-        method: &str,
-        path: &str,
-        body: &str,
-    ) -> io::Result<(u16, String)> {
-        let (host, length) = (self.host, body.len());
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Trino-User: demo\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        self.reader.get_mut().write_all(request.as_bytes())?;
-        let head = Head::read(&mut self.reader)?.ok_or(ErrorKind::UnexpectedEof)?;
-        let status = head
-            .start
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .ok_or(ErrorKind::InvalidData)?;
-        Ok((status, read_body(&mut self.reader, &head)?))
-    }
-}
-
-/// A request's or an answer's first line and fields.
-pub(crate) struct Head {
-    pub(crate) start: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Head {
-    /// Reads one, or none where the peer ends instead.
-    pub(crate) fn read(from: &mut impl BufRead) -> io::Result<Option<Head>> {
-        let mut start = String::new();
-        if from.read_line(&mut start)? == 0 {
-            return Ok(None);
-        }
-        let mut fields = Vec::new();
-        loop {
-            let mut line = String::new();
-            if from.read_line(&mut line)? == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            match line.trim_end().split_once(':') {
-                Some((name, value)) => {
-                    fields.push((name.to_ascii_lowercase(), value.trim().to_owned()))
-                }
-                None => return Ok(Some(Head { start: start.trim_end().to_owned(), fields })),
-            }
-        }
-    }
-
-    /// The value of a field, by its lowercase name.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// Reads the body that a head announces.
-pub(crate) fn read_body(from: &mut impl BufRead, head: &Head) -> io::Result<String> {
-    let mut body = Vec::new();
-    if head.field("transfer-encoding").is_some() {
-        while read_chunk(from, &mut body)? {}
-    } else if let Some(length) = head.field("content-length") {
-        let length = length.parse().map_err(|_| ErrorKind::InvalidData)?;
-        if from.take(length).read_to_end(&mut body)? as u64 != length {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-    }
-    String::from_utf8(body).map_err(|_| ErrorKind::InvalidData.into())
-}
-
-fn read_chunk(from: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<bool> {
-    let mut line = String::new();
-    from.read_line(&mut line)?;
-    let size = u64::from_str_radix(line.trim_end(), 16).map_err(|_| ErrorKind::InvalidData)?;
-    from.take(size).read_to_end(body)?;
-    from.read_line(&mut line)?;
-    Ok(size > 0)
 }
 
 /// The text value of the first member of this name.
@@ -165,6 +158,7 @@ pub(crate) fn string_after<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     between(json, &format!("\"{name}\":\""), "\"")
 }
 
+/// What stands between the first `left` and the next `right`.
 fn between<'a>(text: &'a str, left: &str, right: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(left)?;
     rest.split_once(right).map(|(inside, _)| inside)

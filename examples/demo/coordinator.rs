@@ -2,8 +2,8 @@
 //!
 //! Queries, announcements and nodes live in memory and die with the process, as Trino's do. A query
 //! asked for at another coordinator than the one that made it is not found. Statuses, fields and
-//! texts are those of Trino 435; what later versions added is there beside it. It trusts everybody:
-//! a real one takes announcements only from who knows the cluster's secret.
+//! texts are those of Trino 435; what later versions added is there beside it. It takes
+//! announcements from any sender, where a real one demands the cluster's secret.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -17,16 +17,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use switchover::http::answer::reason;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
-use crate::calendar::Utc;
-use crate::client::{self, Head, string_after};
-use crate::load::STARTING;
+use crate::discovery::{VERSION, Workers, row};
+use crate::http::{Head, read_body};
+use crate::query::{Content, Page, Query, json};
 
 /// How long it answers before it is ready.
 const STARTING_TIME: Duration = Duration::from_secs(1);
-
-/// How long an announcement is good for.
-const ANNOUNCEMENT_TIME: Duration = Duration::from_secs(30);
 
 /// Queries remembered; the oldest are forgotten first.
 const QUERY_LIMIT: usize = 1000;
@@ -50,62 +50,55 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// A coordinator, shared by the threads that serve its connections.
 struct Coordinator {
+    /// Its node id.
     name: String,
+    /// Where it listens.
     at: SocketAddr,
-    /// Five characters in every query id, chosen once a process.
+    /// Five characters that end every query id, chosen once a process.
     mark: String,
+    /// When its process began.
     started: Instant,
+    /// What changes.
     state: Mutex<State>,
 }
 
+/// What a coordinator forgets when its process ends.
 #[derive(Default)]
 struct State {
+    /// Queries so far.
     made: usize,
-    queries: BTreeMap<String, String>,
-    workers: BTreeMap<String, Announced>,
-}
-
-struct Announced {
-    uri: String,
-    version: String,
-    at: Instant,
-}
-
-/// A column as Trino describes it, for clients that read the type's name and those that read its
-/// signature.
-fn column(name: &str, kind: &str, arguments: &str) -> String {
-    format!(
-        r#"{{"name":"{name}","type":"{kind}","typeSignature":{{"rawType":"{kind}","arguments":[{arguments}]}}}}"#
-    )
+    /// The latest ones, by id.
+    queries: BTreeMap<String, Query>,
+    /// The workers it heard of.
+    workers: Workers,
 }
 
 /// A status and a body of some type.
 struct Answer {
+    /// The status.
     status: u16,
+    /// The value of `Content-Type`.
     kind: &'static str,
+    /// The body.
     body: String,
 }
 
 impl Answer {
+    /// JSON, with status 200.
     fn json(body: String) -> Answer {
         Answer { status: 200, kind: "application/json", body }
     }
 
+    /// Plain text.
     fn text(status: u16, body: &str) -> Answer {
         Answer { status, kind: "text/plain", body: body.to_owned() }
     }
 }
 
-/// What there is to know of a query's progress: nothing but its state ever changes here.
-fn stats(state: &str) -> String {
-    let (queued, scheduled) = (state == "QUEUED", state == "RUNNING" || state == "FINISHED");
-    format!(
-        r#""stats":{{"state":"{state}","queued":{queued},"scheduled":{scheduled},"nodes":0,"totalSplits":0,"queuedSplits":0,"runningSplits":0,"completedSplits":0,"cpuTimeMillis":0,"wallTimeMillis":0,"queuedTimeMillis":0,"elapsedTimeMillis":0,"processedRows":0,"processedBytes":0,"physicalInputBytes":0,"physicalWrittenBytes":0,"peakMemoryBytes":0,"spilledBytes":0}}"#
-    )
-}
-
 impl Coordinator {
+    /// A coordinator whose process begins now.
     fn new(name: String, at: SocketAddr) -> Coordinator {
         Coordinator {
             name,
@@ -116,6 +109,7 @@ impl Coordinator {
         }
     }
 
+    /// Serves each connection in a thread of its own, for good.
     fn serve(self: &Arc<Self>, listener: &TcpListener) -> ExitCode {
         for stream in listener.incoming().flatten() {
             let coordinator = Arc::clone(self);
@@ -129,7 +123,7 @@ impl Coordinator {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream);
         while let Some(head) = Head::read(&mut reader)? {
-            let body = client::read_body(&mut reader, &head)?;
+            let body = read_body(&mut reader, &head)?;
             let Answer { status, kind, body } = self.answer(&head, &body);
             let fields = match status {
                 204 => String::new(),
@@ -143,7 +137,7 @@ impl Coordinator {
             let text = format!(
                 "HTTP/1.1 {status} {}\r\nDate: {}\r\n{fields}\r\n{shown}",
                 reason(status),
-                Utc::now().date_field()
+                now(DATE)
             );
             let mut stream = stream;
             stream.write_all(text.as_bytes())?;
@@ -151,6 +145,7 @@ impl Coordinator {
         Ok(())
     }
 
+    /// What each request gets.
     fn answer(&self, head: &Head, body: &str) -> Answer {
         let mut words = head.start.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -173,33 +168,33 @@ impl Coordinator {
             ("GET" | "HEAD", ["v1", "statement", "queued", id, slug, _]) => {
                 Answer::json(self.first_page(host, id, slug))
             }
-            ("GET" | "HEAD", ["v1", "statement", "executing", id, slug, "0"]) => {
-                let rows = self.result(id);
-                Answer::json(self.page(
-                    host,
-                    id,
-                    &format!("executing/{id}/{slug}/1"),
-                    &rows,
-                    "RUNNING",
-                ))
-            }
-            ("GET" | "HEAD", ["v1", "statement", "executing", id, ..]) => {
-                Answer::json(self.page(host, id, "", "", "FINISHED"))
+            ("GET" | "HEAD", ["v1", "statement", "executing", id, slug, number]) => {
+                let number = number.parse().unwrap_or_default();
+                Answer::json(self.page(host, id, slug, number))
             }
             ("DELETE", ["v1", "statement", ..]) => Answer::text(204, ""),
             ("GET", ["v1", "query", id]) if !self.knows(id) => Answer::text(410, "HTTP 410 Gone"),
             ("GET", ["v1", "query", id]) => Answer::json(format!(r#"{{"queryId":"{id}"}}"#)),
-            ("PUT", ["v1", "announcement", node]) => self.announced(node, body),
-            ("DELETE", ["v1", "announcement", node]) => {
-                self.state().workers.remove(*node);
+            ("PUT", ["v1", "announcement", node]) => {
+                self.state().workers.announced(node, body);
                 Answer::text(202, "")
             }
-            ("GET", ["v1", "service", "trino", "general"]) => Answer::json(self.services()),
-            ("POST", ["v1", "announce"]) => self.announced_uri(body),
+            ("DELETE", ["v1", "announcement", node]) => {
+                self.state().workers.left(node);
+                Answer::text(202, "")
+            }
+            ("POST", ["v1", "announce"]) => {
+                self.state().workers.announced_uri(body);
+                Answer::text(202, "")
+            }
+            ("GET", ["v1", "service", "trino", "general"]) => {
+                Answer::json(self.state().workers.services())
+            }
             (_, _) => Answer::text(404, "HTTP 404 Not Found"),
         }
     }
 
+    /// The answer to `GET /v1/info`.
     fn info(&self) -> String {
         let uptime = self.started.elapsed().as_secs_f64();
         format!(
@@ -210,123 +205,76 @@ impl Coordinator {
         )
     }
 
+    /// Whether it is too young to run queries.
     fn is_starting(&self) -> bool {
         self.started.elapsed() < STARTING_TIME
     }
 
-    /// Registers a query, even while starting: that it cannot be run is told by its first page.
+    /// Registers a query, even while starting: its first page tells that it cannot run.
     fn made_query(&self, host: &str, sql: &str) -> Answer {
         let mut state = self.state();
-        let id = format!("{}_{:05}_{}", Utc::now().in_query_id(), state.made, self.mark);
+        let id = format!("{}_{:05}_{}", now(QUERY_TIME), state.made, self.mark);
         state.made += 1;
-        state.queries.insert(id.clone(), sql.to_owned());
+        state.queries.insert(id.clone(), Query::parse(sql));
         while state.queries.len() > QUERY_LIMIT {
             state.queries.pop_first();
         }
         let next = format!("queued/{id}/y{}/1", self.mark);
-        Answer::json(self.page(host, &id, &next, "", "QUEUED"))
+        Answer::json(json(host, &id, Some(&next), &Content::Queued))
     }
 
+    /// The answer to the first poll, which starts the query.
     fn first_page(&self, host: &str, id: &str, slug: &str) -> String {
         if self.is_starting() {
-            let error = format!(
-                r#""error":{{"message":"Trino server is still initializing","errorCode":65548,"errorName":"{STARTING}","errorType":"INTERNAL_ERROR"}},"#
-            );
-            return self.page(host, id, "", &error, "FAILED");
+            return json(host, id, None, &Content::Starting);
         }
-        self.page(host, id, &format!("executing/{id}/{slug}/0"), "", "QUEUED")
+        json(host, id, Some(&format!("executing/{id}/{slug}/0")), &Content::Queued)
     }
 
+    /// A page of an executing query, after the time that the query takes for it.
+    fn page(&self, host: &str, id: &str, slug: &str, number: u64) -> String {
+        let nodes = self.nodes();
+        let query = self.state().queries.get(id).copied().unwrap_or(Query::Nodes);
+        let Page { content, hold } = query.page(number, &nodes);
+        thread::sleep(hold);
+        let next = format!("executing/{id}/{slug}/{}", number + 1);
+        let is_last = matches!(content, Content::Finished);
+        json(host, id, Some(next.as_str()).filter(|_| !is_last), &content)
+    }
+
+    /// Whether a query is one of its own.
     fn knows(&self, id: &str) -> bool {
         self.state().queries.contains_key(id)
     }
 
-    /// One page of an answer. The next one's place is told as the client reached us: by its Host.
-    fn page(&self, host: &str, id: &str, next: &str, content: &str, state: &str) -> String {
-        let next = match next {
-            "" => String::new(),
-            path => format!(r#""nextUri":"http://{host}/v1/statement/{path}","#),
-        };
-        format!(
-            r#"{{"id":"{id}","infoUri":"http://{host}/ui/query.html?{id}",{next}{content}{},"warnings":[]}}"#,
-            stats(state)
-        )
-    }
-
-    fn result(&self, id: &str) -> String {
-        let sql = self.state().queries.get(id).cloned().unwrap_or_default();
-        if !sql.contains("system.runtime.nodes") {
-            return format!(r#""columns":[{}],"data":[[1]],"#, column("_col0", "integer", ""));
-        }
-        let unbounded = r#"{"kind":"LONG","value":2147483647}"#;
-        let columns = [
-            column("node_id", "varchar", unbounded),
-            column("http_uri", "varchar", unbounded),
-            column("node_version", "varchar", unbounded),
-            column("coordinator", "boolean", ""),
-            column("state", "varchar", unbounded),
-        ];
-        format!(r#""columns":[{}],"data":[{}],"#, columns.join(","), self.nodes().join(","))
-    }
-
     /// The rows of `system.runtime.nodes`: this coordinator and the workers it heard of.
     fn nodes(&self) -> Vec<String> {
-        let row = |name: &str, uri: &str, version: &str, coordinator: bool| {
-            format!(r#"["{name}","{uri}","{version}",{coordinator},"active"]"#)
-        };
-        let mut rows = vec![row(&self.name, &format!("http://{}", self.at), VERSION, true)];
-        let mut state = self.state();
-        state.workers.retain(|_, worker| worker.at.elapsed() < ANNOUNCEMENT_TIME);
-        rows.extend(
-            state
-                .workers
-                .iter()
-                .map(|(name, worker)| row(name, &worker.uri, &worker.version, false)),
-        );
-        rows
+        let mut nodes = vec![row(&self.name, &format!("http://{}", self.at), VERSION, true)];
+        nodes.extend(self.state().workers.rows());
+        nodes
     }
 
-    fn announced(&self, node: &str, body: &str) -> Answer {
-        let property = |name| string_after(body, name).unwrap_or_default().to_owned();
-        let worker = Announced {
-            uri: property("http"),
-            version: property("node_version"),
-            at: Instant::now(),
-        };
-        self.state().workers.insert(node.to_owned(), worker);
-        Answer::text(202, "")
-    }
-
-    /// As from 477 on: the body is the worker's address. A real coordinator then asks the worker who
-    /// it is; here it goes by its address.
-    fn announced_uri(&self, body: &str) -> Answer {
-        let uri = body.trim().to_owned();
-        let version = VERSION.to_owned();
-        let worker = Announced { uri: uri.clone(), version, at: Instant::now() };
-        self.state().workers.insert(uri, worker);
-        Answer::text(202, "")
-    }
-
-    fn services(&self) -> String {
-        let state = self.state();
-        let one = |(name, worker): (&String, &Announced)| {
-            format!(
-                r#"{{"nodeId":"{name}","type":"trino","properties":{{"http":"{}"}}}}"#,
-                worker.uri
-            )
-        };
-        let services: Vec<String> = state.workers.iter().map(one).collect();
-        format!(r#"{{"environment":"demo","services":[{}]}}"#, services.join(","))
-    }
-
+    /// What changes, for a moment.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics with it")
+        self.state.lock().expect("no thread panics while it holds the lock")
     }
 }
 
-/// The version that this stand-in claims to be.
-pub(crate) const VERSION: &str = "435";
+/// As in `20211202_151305`.
+const QUERY_TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]_[hour][minute][second]");
 
+/// As in `Thu, 02 Dec 2021 15:13:05 GMT`.
+const DATE: &[BorrowedFormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+
+/// The date and time, in UTC.
+fn now(format: &[BorrowedFormatItem<'_>]) -> String {
+    OffsetDateTime::now_utc().format(format).expect("both formats suit every date")
+}
+
+/// Five random characters.
 fn random_mark() -> String {
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
     // The standard library's hash keys are random enough to tell two processes apart.

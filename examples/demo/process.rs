@@ -3,63 +3,94 @@
 use std::env;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client;
+use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Hidden first arguments of this program.
+use crate::http::get;
+
+/// A hidden first argument of this program.
 pub(crate) const AS_COORDINATOR: &str = "--as-coordinator";
+/// The other one.
 pub(crate) const AS_PROXY: &str = "--as-proxy";
 
 /// How long a process may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Everybody but the client and the worker.
+/// The coordinators and the proxy.
 pub(crate) struct Scene {
-    /// Where clients and workers go.
-    pub(crate) proxy: SocketAddr,
+    /// The coordinator that the file names first.
     primary: Process,
-    primary_at: SocketAddr,
-    _backup: Process,
-    _proxy: Process,
+    /// The other one.
+    backup: Process,
+    /// The proxy.
+    proxy: Process,
+    /// Where the proxy's file is.
     directory: Directory,
 }
 
 impl Scene {
     /// Starts both coordinators, and the proxy once they are ready.
     pub(crate) fn set() -> io::Result<Scene> {
-        let (primary_at, backup_at, proxy) = (free_address()?, free_address()?, free_address()?);
-        let primary = coordinator("coordinator-1", primary_at)?;
-        let backup = coordinator("coordinator-2", backup_at)?;
-        await_ready(primary_at)?;
-        await_ready(backup_at)?;
+        let (a, b, at) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
         let directory = Directory::create()?;
-        let text = configuration(proxy, primary_at, backup_at);
+        let text = configuration(at.address, a.address, b.address);
         println!("{text}");
         fs::write(directory.file(), text)?;
-        let process = start_proxy(&directory.file())?;
-        await_open(proxy)?;
-        Ok(Scene { proxy, primary, primary_at, _backup: backup, _proxy: process, directory })
+        let primary = Process::start(coordinator("coordinator-1", &a)?, a)?;
+        let backup = Process::start(coordinator("coordinator-2", &b)?, b)?;
+        await_ready(primary.port.address)?;
+        await_ready(backup.port.address)?;
+        let proxy = Process::start(proxy(&directory)?, at)?;
+        await_that(|| TcpStream::connect(proxy.port.address).is_ok())?;
+        Ok(Scene { primary, backup, proxy, directory })
     }
 
+    /// Where clients and workers go.
+    pub(crate) fn proxy(&self) -> SocketAddr {
+        self.proxy.port.address
+    }
+
+    /// Where the primary listens.
+    pub(crate) fn primary(&self) -> SocketAddr {
+        self.primary.port.address
+    }
+
+    /// Where the backup listens.
+    pub(crate) fn backup(&self) -> SocketAddr {
+        self.backup.port.address
+    }
+
+    /// The process id of the primary.
     pub(crate) fn primary_id(&self) -> u32 {
-        self.primary.0.id()
+        self.primary.child.id()
     }
 
+    /// Kills the primary as `kill -9` does, and returns when it is gone.
     pub(crate) fn kill_primary(&mut self) -> io::Result<()> {
-        self.primary.0.kill()?;
-        self.primary.0.wait().map(drop)
+        self.primary.child.kill()?;
+        self.primary.child.wait().map(drop)
     }
 
+    /// Starts a new process in the place of the killed primary.
     pub(crate) fn start_primary(&mut self) -> io::Result<()> {
-        self.primary = coordinator("coordinator-1", self.primary_at)?;
+        let mut command = coordinator("coordinator-1", &self.primary.port)?;
+        self.primary.child = command.spawn()?;
         Ok(())
     }
 
+    /// The command that makes a coordinator active, as an operator gives it.
+    pub(crate) fn promotion(&self, coordinator: SocketAddr) -> io::Result<Command> {
+        let mut command = proxy(&self.directory)?;
+        command.arg("promote").arg(coordinator.to_string());
+        Ok(command)
+    }
+
+    /// The proxy's file.
     pub(crate) fn file(&self) -> PathBuf {
         self.directory.file()
     }
@@ -89,19 +120,38 @@ server {{
     )
 }
 
-/// A loopback address that nobody uses at this moment.
-pub(crate) fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
+/// A loopback port of the kernel's choice that no other program gets.
+///
+/// It is bound and never listens, which Linux lets a process do beside one that listens.
+pub(crate) struct Port {
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// Keeps it.
+    _socket: Socket,
 }
 
-fn coordinator(name: &str, at: SocketAddr) -> io::Result<Process> {
+impl Port {
+    /// Takes a free one.
+    pub(crate) fn reserve() -> io::Result<Port> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 0))))?;
+        let address = socket.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
+        Ok(Port { address, _socket: socket })
+    }
+}
+
+/// This program as a coordinator of this name.
+fn coordinator(name: &str, port: &Port) -> io::Result<Command> {
     let mut command = Command::new(env::current_exe()?);
-    command.arg(AS_COORDINATOR).arg(name).arg(at.to_string());
+    command.arg(AS_COORDINATOR).arg(name).arg(port.address.to_string());
     // It ends when this pipe does, however we end.
-    command.stdin(Stdio::piped()).spawn().map(Process)
+    command.stdin(Stdio::piped());
+    Ok(command)
 }
 
-fn start_proxy(file: &Path) -> io::Result<Process> {
+/// The proxy's program, with what all its command lines begin with.
+fn proxy(directory: &Directory) -> io::Result<Command> {
     let mut command = match env::var_os("DEMO_PROXY") {
         Some(program) => Command::new(program),
         None => {
@@ -110,19 +160,18 @@ fn start_proxy(file: &Path) -> io::Result<Process> {
             command
         }
     };
-    command.arg("-c").arg(file).stdin(Stdio::null()).spawn().map(Process)
+    command.arg("-p").arg(directory.path()).arg("-c").arg(directory.file()).stdin(Stdio::null());
+    Ok(command)
 }
 
+/// Waits until a coordinator says that it has started.
 fn await_ready(coordinator: SocketAddr) -> io::Result<()> {
     await_that(|| {
-        client::get(coordinator, "/v1/info").is_ok_and(|info| info.contains("\"starting\":false"))
+        get(coordinator, "/v1/info").is_ok_and(|info| info.contains("\"starting\":false"))
     })
 }
 
-fn await_open(address: SocketAddr) -> io::Result<()> {
-    await_that(|| TcpStream::connect(address).is_ok())
-}
-
+/// Looks until something is so.
 fn await_that(mut reached: impl FnMut() -> bool) -> io::Result<()> {
     let end = Instant::now() + PATIENCE;
     while !reached() {
@@ -134,13 +183,25 @@ fn await_that(mut reached: impl FnMut() -> bool) -> io::Result<()> {
     Ok(())
 }
 
-/// A process that ends with its owner.
-struct Process(Child);
+/// A process that listens on a port, and ends with its owner.
+struct Process {
+    /// The process.
+    child: Child,
+    /// Its port.
+    port: Port,
+}
+
+impl Process {
+    /// Starts it.
+    fn start(mut command: Command, port: Port) -> io::Result<Process> {
+        Ok(Process { child: command.spawn()?, port })
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -148,12 +209,19 @@ impl Drop for Process {
 struct Directory(PathBuf);
 
 impl Directory {
+    /// Makes one that is this process's own.
     fn create() -> io::Result<Directory> {
         let path = env::temp_dir().join(format!("switchover-demo-{}", std::process::id()));
         fs::create_dir(&path)?;
         Ok(Directory(path))
     }
 
+    /// Its path.
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The proxy's file in it.
     fn file(&self) -> PathBuf {
         self.0.join("trino.conf")
     }

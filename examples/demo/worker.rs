@@ -5,8 +5,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::client::Connection;
-use crate::coordinator::VERSION;
+use crate::discovery::VERSION;
+use crate::http::Connection;
 
 /// The worker's node id.
 pub(crate) const NAME: &str = "worker-1";
@@ -16,12 +16,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Announces itself until dropped.
 pub(crate) struct Worker {
+    /// Its end is the thread's.
     stop: Option<mpsc::Sender<()>>,
+    /// Announces.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
-    /// Announces the worker at `at` to whichever coordinator the proxy leads to.
+    /// Announces the worker at `at` through the proxy.
     pub(crate) fn announcing_through(proxy: SocketAddr, at: SocketAddr) -> Worker {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -38,6 +40,7 @@ impl Worker {
     }
 }
 
+/// Announces the worker once.
 fn announce(proxy: SocketAddr, at: SocketAddr) -> std::io::Result<()> {
     let body = format!(
         r#"{{"environment":"demo","pool":"general","location":"/{NAME}","services":[{{"id":"{NAME}","type":"trino","properties":{{"node_version":"{VERSION}","coordinator":"false","http":"http://{at}"}}}}]}}"#

@@ -275,7 +275,7 @@ fn report_of(failure: Option<Failure>) -> Report {
 
 fn end<N: Net>(at: At, report: Report, context: &mut Context<N>) {
     if report == Report::Failed(Failure::Refused) {
-        context.servers.trino(at.group).process_is_gone(at.server.0, context.io.now);
+        context.servers.process_began(at, context.io.now);
     }
     let group = context.servers.group(at.group);
     let change = group.end_check(at.server, report, context.io.now);

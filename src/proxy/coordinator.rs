@@ -24,15 +24,14 @@ pub(super) fn judge<N: Net>(
         tell_silence(at, context);
         return Report::Silent;
     };
-    let coordinators = &mut context.servers.trino(at.group).coordinators;
     if let Some(uptime) = info.uptime {
         let began = u128::from(asked.as_nanos()).checked_sub(uptime.as_nanos());
         if let Some(began) = began.and_then(|began| u64::try_from(began).ok()) {
-            coordinators.process_began(at.server.0, Time::from_nanos(began));
+            context.servers.process_began(at, Time::from_nanos(began));
         }
     }
     if let Some(id) = info.coordinator_id {
-        coordinators.learn(at.server.0, id, context.io.now);
+        context.servers.trino(at.group).coordinators.learn(at.server.0, id, context.io.now);
     }
     tell_difference(at, &info, context);
     let is_new = info.uptime.is_none_or(|uptime| uptime < NEW);

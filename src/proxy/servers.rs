@@ -1,6 +1,7 @@
 //! The groups of every configuration in use, their idle connections, and the effects of verdicts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
@@ -59,6 +60,8 @@ pub enum News {
     Back(At),
     /// Another server of the group is active: tunnels that follow it move there.
     ActiveMoved(At),
+    /// The process that ran its queries is gone.
+    Gone(At),
     /// It may take what waits for a server of its group.
     Ready(At),
     /// There is a newer configuration: what waits for a server looks for one there.
@@ -222,10 +225,18 @@ impl<N: Net> Servers<N> {
     pub fn conclude(&mut self, pick: Pick, verdict: Verdict, io: &mut Io<N>) {
         let at = pick.at;
         if verdict == Verdict::Failed(Failure::Refused) {
-            self.trino(at.group).process_is_gone(at.server.0, io.now);
+            self.process_began(at, io.now);
         }
         if let Some(change) = self.group(at.group).conclude(pick, verdict, io.now) {
             self.announce(at, change, io);
+        }
+    }
+
+    /// The process at a server's address began at this moment, or later, or there is none: what
+    /// waits for queries of those before need not wait longer.
+    pub fn process_began(&mut self, at: At, moment: Time) {
+        if self.trino(at.group).process_began(at.server.0, moment) {
+            self.news.push(News::Gone(at));
         }
     }
 
@@ -300,11 +311,12 @@ impl<N: Net> Servers<N> {
         let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
         match change {
             Change::WentDown { why, until } => {
-                let wait = until - io.now;
+                let wait = match (until - io.now).as_millis() {
+                    0 => "at once".to_owned(),
+                    wait => format!("in {:?}", Duration::from_millis(wait as u64)),
+                };
                 let why = why.words();
-                log::warn!(
-                    "upstream \"{name}\": {server} {why}: it is down, next look in {wait:?}"
-                );
+                log::warn!("upstream \"{name}\": {server} {why}: it is down, next look {wait}");
                 let Served { group, pool, .. } =
                     &mut self.find(at.group.generation).groups[at.group.id.0];
                 if group.is_lost() {

@@ -45,9 +45,13 @@ impl Cluster {
         }
     }
 
-    /// Nothing listens at a server's address: the process that ran its queries is gone.
-    pub fn process_is_gone(&mut self, server: usize, now: Time) {
-        self.coordinators.process_began(server, now);
-        self.transactions.lost(server);
+    /// The process at a server's address began at this moment, or later, or there is none: those
+    /// before are gone, with their queries and transactions. Returns whether that is new.
+    pub fn process_began(&mut self, server: usize, moment: Time) -> bool {
+        let is_news = self.coordinators.process_began(server, moment);
+        if is_news {
+            self.transactions.lost(server);
+        }
+        is_news
     }
 }

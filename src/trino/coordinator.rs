@@ -77,13 +77,16 @@ impl Coordinators {
     }
 
     /// The process that answers at a server's address began at this moment, or later: ids that were
-    /// last seen before are dead.
-    pub fn process_began(&mut self, server: usize, moment: Time) {
+    /// last seen before are dead. Returns whether any was alive until now.
+    pub fn process_began(&mut self, server: usize, moment: Time) -> bool {
+        let mut is_news = false;
         for sighting in &mut self.servers[server] {
             if sighting.seen < moment {
+                is_news |= sighting.life == Life::Alive;
                 sighting.life = Life::Dead;
             }
         }
+        is_news
     }
 
     /// A server does not know a query of this coordinator that has to be alive: if it owned the
@@ -174,9 +177,21 @@ mod tests {
             ("learn another", |g| g.learn(0, id("ccccc"), at(20)), {
                 [Unknown, Alive(0), Dead(0), Alive(0)]
             }),
-            ("began before", |g| g.process_began(0, at(9)), [Unknown, Alive(0), Dead(0), Alive(0)]),
-            ("began then", |g| g.process_began(0, at(10)), [Unknown, Alive(0), Dead(0), Alive(0)]),
-            ("began after", |g| g.process_began(0, at(15)), [Unknown, Dead(0), Dead(0), Dead(0)]),
+            (
+                "began before",
+                |g| _ = g.process_began(0, at(9)),
+                [Unknown, Alive(0), Dead(0), Alive(0)],
+            ),
+            (
+                "began then",
+                |g| _ = g.process_began(0, at(10)),
+                [Unknown, Alive(0), Dead(0), Alive(0)],
+            ),
+            (
+                "began after",
+                |g| _ = g.process_began(0, at(15)),
+                [Unknown, Dead(0), Dead(0), Dead(0)],
+            ),
             ("lost", |g| g.lost(0, id("aaaaa")), [Unknown, Dead(0), Dead(0), Dead(0)]),
             (
                 "others",

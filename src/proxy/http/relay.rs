@@ -265,7 +265,9 @@ impl<N: Net> Exchange<N> {
         if let Link::Held { group, .. } = &self.link {
             return match news {
                 News::Ready(at) | News::ActiveMoved(at) | News::Back(at) => at.group == *group,
-                News::Out { at, .. } => self.asked.aim == Aim::Only(at.server),
+                News::Out { at, .. } | News::Gone(at) => {
+                    at.group == *group && self.asked.aim == Aim::Only(at.server)
+                }
                 News::Reloaded => true,
                 News::Drained(_) => false,
             };

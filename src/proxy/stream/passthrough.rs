@@ -293,7 +293,7 @@ impl<N: Net> Passthrough<N> {
             (Course::Connecting { pick, .. }, News::Drained(_)) => {
                 self.follows() == Follows::Group && pick.at == *at
             }
-            (_, News::Ready(_) | News::Reloaded)
+            (_, News::Gone(_) | News::Ready(_) | News::Reloaded)
             | (Course::Connecting { .. }, News::Back(_) | News::ActiveMoved(_))
             | (Course::Nowhere, _) => false,
         }

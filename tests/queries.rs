@@ -138,6 +138,7 @@ fn fields_that_a_coordinator_refuses_are_withheld() {
     let last = a.asked().pop().expect("it was asked");
     assert_eq!((last.field("Via"), last.field("X-Kept")), (Some("x"), Some("c")));
     assert!(!last.head_text().to_lowercase().contains("x-forwarded"));
+    proxy.wait_for_log(&["answers 406"]);
     assert_eq!(proxy.log_text().matches("answers 406").count(), 1);
 }
 

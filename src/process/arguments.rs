@@ -221,7 +221,7 @@ impl GivenOptions {
         if self.primaries.is_empty() {
             return Err(ArgumentError::Missing("--primary"));
         }
-        let mut text = String::from("upstream trino {\n");
+        let mut text = String::from("upstream trino {\n    trino on;\n");
         for address in &self.primaries {
             let address = server(address)?;
             text += &format!("    server {address} max_fails=1 fail_timeout=3s;\n");

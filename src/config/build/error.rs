@@ -397,6 +397,10 @@ pub(in crate::config) enum Remark {
     TunnelPassesBy(String),
     /// A server listens where commands would be taken by default.
     ControlTaken(Address),
+    /// `proxy_set_header Host $host` where URLs have to name the port.
+    HostWithoutPort,
+    /// Request heads are limited to lines of this size, in front of coordinators.
+    SmallHeads(usize),
     /// No server at all.
     NothingToServe,
 }
@@ -411,6 +415,8 @@ impl Remark {
             | Remark::HiddenLocation(_)
             | Remark::TunnelPassesBy(_)
             | Remark::ControlTaken(_)
+            | Remark::HostWithoutPort
+            | Remark::SmallHeads(_)
             | Remark::NothingToServe => log::Level::Warn,
         }
     }
@@ -423,6 +429,8 @@ impl Remark {
             | Remark::ErrorLogEverywhere
             | Remark::OneWorker
             | Remark::ControlTaken(_)
+            | Remark::HostWithoutPort
+            | Remark::SmallHeads(_)
             | Remark::NothingToServe => true,
             Remark::Vain { .. }
             | Remark::ConflictingName(..)
@@ -444,6 +452,15 @@ impl fmt::Display for Remark {
                 write!(f, "\"{directive} {field}\" has no effect: {reason}")
             }
             Remark::Undone { name, reason } => write!(f, "\"{name}\" has no effect: {reason}"),
+            Remark::HostWithoutPort => f.write_str(
+                "with \"$host\" a coordinator does not learn the port, and the links in its answers \
+                 lead to port 80: write \"$http_host\"",
+            ),
+            Remark::SmallHeads(limit) => write!(
+                f,
+                "requests with prepared statements beyond {limit} bytes get 431: write \
+                 \"large_client_header_buffers 4 2m\" for these coordinators"
+            ),
             Remark::ErrorLogEverywhere => {
                 f.write_str("this \"error_log\" gets the messages of all servers")
             }

@@ -11,6 +11,7 @@ mod control;
 pub(in crate::config) mod error;
 mod health;
 mod http;
+mod lints;
 mod listen;
 mod location;
 mod logs;
@@ -81,6 +82,7 @@ pub(super) fn build(
         access_logs: tables.logs.files,
         log_formats: tables.logs.formats,
     };
+    lints::remark_on_coordinators(&mut builder, http, &config);
     let mut remarks = builder.remarks;
     remarks.sort_by_cached_key(|(at, _)| at.map(|at| files.order(at)));
     Ok((config, each_once(remarks)))

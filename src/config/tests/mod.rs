@@ -5,6 +5,7 @@ mod broken;
 mod contexts;
 mod health;
 mod inheritance;
+mod lints;
 mod several;
 mod sources;
 mod stream;

@@ -71,6 +71,9 @@ impl Coordinator {
             let asked = line.next(net);
             if let Ok(Some((head, _))) = &asked {
                 let answer = self.answer(head, net.world().now());
+                if answer.starts_with("HTTP/1.1 404") {
+                    net.world_mut().accuse(format!("{} got {:?}", self.id(), head.start));
+                }
                 net.world_mut().send(line.end, answer.as_bytes());
             }
             match asked {

@@ -129,16 +129,32 @@ impl Asked {
         match (self.errand.destination(group, context), self.errand) {
             (Destination::Aim(_), Errand::Statement) => {}
             (Destination::Aim(aim), _) => self.aim = aim,
-            (Destination::Gone(server), Errand::Query { id, matter: Matter::Poll }) => {
-                let server = self.server_words(Some(At { group, server }));
-                return Some(own_answer::lost(id, &server));
-            }
-            (Destination::Gone(_), Errand::Query { matter: Matter::Cancel, .. }) => {
-                return Some(OwnAnswer::json(204, Vec::new()));
-            }
-            (Destination::Gone(_), _) => {}
+            (Destination::Gone(server), _) => return self.lost(server),
         }
         None
+    }
+
+    /// The answer for a query whose process at this server is gone. `None` if another server may be
+    /// asked about it.
+    fn lost(&self, server: ServerId) -> Option<OwnAnswer> {
+        let Errand::Query { id, matter } = self.errand else { return None };
+        match matter {
+            Matter::Poll => {
+                let server = self.server_words(Some(At { group: self.group(), server }));
+                Some(own_answer::lost(id, &server))
+            }
+            Matter::Cancel => Some(OwnAnswer::json(204, Vec::new())),
+            Matter::Heartbeat | Matter::Other => None,
+        }
+    }
+
+    /// The answer for a query that its own coordinator does not know: the one that ran it is gone,
+    /// and another process answers at its address.
+    pub fn unknown(&self, status: u16) -> Option<OwnAnswer> {
+        match self.aim {
+            Aim::Only(server) if matches!(status, 404 | 410) => self.lost(server),
+            Aim::Only(_) | Aim::Active => None,
+        }
     }
 
     /// The server that holds the transaction of a statement.

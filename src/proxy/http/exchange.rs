@@ -438,13 +438,14 @@ impl<N: Net> Exchange<N> {
             Judged::Moves(failure, next) => self.move_to(failure, next, context),
             Judged::Replaced(replaced) => Turn::Replace(replaced),
             Judged::Unforwarded => self.resend(client, context),
+            Judged::Lost(answer) => {
+                self.end_link(Verdict::Succeeded, context);
+                self.download.start_over(&mut context.io.buffers, context.io.now);
+                Turn::Write(answer)
+            }
             Judged::Interim => {
-                let limits = self.asked.head_limits();
-                Turn::of(self.download.after_interim(
-                    limits,
-                    &mut self.attempts.log,
-                    &mut io.buffers,
-                ))
+                let (limits, log) = (self.asked.head_limits(), &mut self.attempts.log);
+                Turn::of(self.download.after_interim(limits, log, &mut io.buffers))
             }
             Judged::Begun(passing) => {
                 self.upload.stop_recording(&mut io.buffers);

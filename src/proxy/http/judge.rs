@@ -4,6 +4,7 @@ use super::asked::Asked;
 use super::download::{Download, Wanted};
 use super::ending::Ending;
 use super::errand::{Errand, STARTED, find_either};
+use super::own_answer::OwnAnswer;
 use super::page::Replaced;
 use super::request_head::{self, Towards};
 use super::response_head::{self, CutShown, Final, Passing};
@@ -58,6 +59,8 @@ pub enum Judged {
     Replaced(Replaced),
     /// The server takes no `X-Forwarded-…` fields: it is asked again without them.
     Unforwarded,
+    /// The query is lost: this answer replaces the server's.
+    Lost(OwnAnswer),
 }
 
 impl<N: Net> Judge<'_, N> {
@@ -97,6 +100,9 @@ impl<N: Net> Judge<'_, N> {
             }
             if let Some((failure, next)) = self.other_server(head.status, context) {
                 return Judged::Moves(failure, next);
+            }
+            if let Some(answer) = self.asked.unknown(head.status) {
+                return Judged::Lost(answer);
             }
         }
         self.attempts.log.answered(head.status, context.io.now);

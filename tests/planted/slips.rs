@@ -67,11 +67,6 @@ pub(crate) const SLIPS: &[Slip] = &[
         )],
     },
     Slip {
-        name: "OwnerOfQueryIgnored",
-        wrong: "A poll goes to the active server instead of its query's owner.",
-        rows: &[("proxy/http/errand.rs", "Aim::Only(ServerId(server))", "Aim::Active")],
-    },
-    Slip {
         name: "OwnerNotChanged",
         wrong: "A connection taken from the pool keeps its entry there as the owner of its events.",
         rows: &[(
@@ -385,16 +380,6 @@ pub(crate) const SLIPS: &[Slip] = &[
             r#"matches!(method, b"GET" | b"HEAD" | b"PUT" | b"DELETE" | b"OPTIONS")"#,
             "true",
         )],
-    },
-    Slip {
-        name: "HoldDownWithoutEnd",
-        wrong: "A server that returns is held back for good.",
-        rows: &[("upstream/server.rs", "now - since < time", "true")],
-    },
-    Slip {
-        name: "PassedCheckUnheeded",
-        wrong: "A passed check does not end an outage.",
-        rows: &[("upstream/server.rs", "self.health.checks_passed()", "self.health")],
     },
     Slip {
         name: "ChecksNeverBegin",

@@ -59,14 +59,10 @@ fn catch(bug: Bug) -> Option<(u64, String)> {
     }
     // Only talks that pass unread can show this one.
     let is_of_talks = bug == Bug::TunnelCutInOrder;
-    let is_of_queries = matches!(
-        bug,
-        Bug::OwnerOfQueryIgnored | Bug::HoldDownWithoutEnd | Bug::PassedCheckUnheeded
-    );
     (0..BOUND).find_map(|seed| {
         let run = || match is_of_talks {
             true => streams::run(seed, false),
-            false if is_of_queries => queries::run(seed, false),
+            false if bug.is_of_queries() => queries::run(seed, false),
             false => run_seed(seed, false).err().unwrap_or_default(),
         };
         Some((seed, complaint(bug, run)?))

@@ -164,8 +164,9 @@ impl<N: Net> Judge<'_, N> {
         let terms = self.asked.terms();
         let request = self.asked.repeatable(self.upload);
         let (failure, choice) = match self.asked.errand {
-            Errand::Query { .. } if matches!(status, 404 | 410) && request.idempotent => {
-                (Failure::Turned(status), self.attempts.seek(&terms, context))
+            Errand::Query { id, .. } if matches!(status, 404 | 410) && request.idempotent => {
+                let choice = self.attempts.seek(id.coordinator(), &terms, context);
+                (Failure::Turned(status), choice)
             }
             Errand::Statement if self.refuses_statements(status, context) => {
                 let failure = Failure::Turned(status);

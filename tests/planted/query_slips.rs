@@ -37,6 +37,15 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         )],
     },
     Slip {
+        name: "WorkersNotAwaited",
+        wrong: "A server that returns takes new work before it can know all workers.",
+        rows: &[(
+            "upstream/server.rs",
+            "(since + time).max(self.there + ALL_WORKERS)",
+            "since + time",
+        )],
+    },
+    Slip {
         name: "PassedCheckUnheeded",
         wrong: "A passed check does not end an outage.",
         rows: &[("upstream/server.rs", "self.health.checks_passed()", "self.health")],
@@ -130,6 +139,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         )],
     },
     Slip {
+        name: "KeptAnnouncementsNotSent",
+        wrong: "A coordinator that is back has to wait for the next announcements.",
+        rows: &[("proxy/announcements.rs", "self.waiting.extend(all)", "()")],
+    },
+    Slip {
         name: "WaitingNotMoved",
         wrong: "A failed check moves nothing that awaits an answer.",
         rows: &[(
@@ -170,6 +184,24 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "StatementNotRepeated",
         wrong: "A statement that was sent does not go to another server.",
         rows: &[("proxy/http/errand.rs", "Some(&ALWAYS)", "Some(&FAILURES)")],
+    },
+    Slip {
+        name: "CancelOfLostRefused",
+        wrong: "The end of a query that is gone is not acknowledged.",
+        rows: &[(
+            "proxy/http/asked.rs",
+            "Matter::Cancel => Some(OwnAnswer::json(204, Vec::new()))",
+            "Matter::Cancel => if SLIP { None } else { Some(OwnAnswer::json(204, Vec::new())) }",
+        )],
+    },
+    Slip {
+        name: "UnknownQueryNotSought",
+        wrong: "A query of an unknown coordinator is asked for at the active server only.",
+        rows: &[(
+            "proxy/http/judge.rs",
+            "matches!(status, 404 | 410) && request.idempotent",
+            "!SLIP && matches!(status, 404 | 410) && request.idempotent",
+        )],
     },
     Slip {
         name: "TurnedStatementPassed",

@@ -120,6 +120,7 @@ impl Client {
                 query.step = Step::Asking(now);
                 if query.tries == 0 {
                     query.first = now;
+                    ledger.asked.entry(query.plan.number).or_insert(now);
                 }
                 query.tries += 1;
                 return;
@@ -216,7 +217,7 @@ impl Query {
     fn judge(&mut self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         match (self.asks, reply) {
             (Matter::Statement, Reply::Answer(head, text)) if head.status() == 200 => {
-                self.submitted(text, now, ledger)
+                self.submitted(text, since, now, ledger)
             }
             (Matter::Statement, reply) => {
                 self.judge_refusal(reply, since, now, ledger);
@@ -229,7 +230,11 @@ impl Query {
                 // TOLERATED: one that began before a reload does not learn that its server is out.
                 let is_of_old = matches!(reply, Reply::Nothing | Reply::Broken)
                     && ledger.is_proxy_new_since(back(since, MARGIN));
-                if ledger.is_known(self.owner(), since) && !is_of_old {
+                let is_wrong = match ledger.is_known(self.owner(), since) {
+                    true => !is_of_old,
+                    false => self.is_findable(reply, since, now, ledger),
+                };
+                if is_wrong {
                     self.accuse(&format!("its poll {reply}"), now, ledger);
                 }
                 Next::Again
@@ -260,9 +265,20 @@ impl Query {
         ledger.is_known(self.owner(), since) && ledger.was_up(place, back(since, UNNOTICED), now)
     }
 
+    /// Whether a query of an unknown coordinator has to be found, but is not.
+    fn is_findable(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &Ledger) -> bool {
+        let Some(owner) = ledger.process(self.owner()) else { return false };
+        let is_unknown =
+            matches!(reply, Reply::Answer(head, _) if matches!(head.status(), 404 | 410));
+        // TOLERATED: one up to 476 that was out is not asked for some seconds more.
+        let from = back(since, ledger.taken_up);
+        is_unknown && owner.died.is_none() && ledger.was_ready(owner.place, from, now)
+    }
+
     /// A statement waits until a server is ready, and fails only if none is.
     fn judge_refusal(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) {
-        if ledger.is_proxy_restarted_since(since) {
+        // TOLERATED: one that began before a reload does not learn that its server is out.
+        if ledger.is_proxy_new_since(back(since, MARGIN)) {
             return;
         }
         let (waited, lag) = (now - since, ledger.taken_up);
@@ -272,7 +288,8 @@ impl Query {
         };
         let may = match status {
             503 if waited + MARGIN >= QUEUED => !ledger.any_took_for(lag, since, back(now, MARGIN)),
-            503 if ledger.any_turned(back(since, MARGIN), now) => {
+            // TOLERATED: that of the last coordinator asked passes, though another one starts.
+            503 if ledger.turned_away.get(&self.plan.number).is_some_and(|at| *at >= since) => {
                 !ledger.any_took_for(lag, back(now, lag), now)
             }
             // TOLERATED: one that failed at each server is not tried again, though one of them is
@@ -280,8 +297,6 @@ impl Query {
             502 | 504 => {
                 !ledger.any_took_for(now - back(since, UNNOTICED), back(since, UNNOTICED), now)
             }
-            // TOLERATED: one that began before a reload does not learn that its server is out.
-            0 => ledger.is_proxy_new_since(back(since, MARGIN)),
             _ => false,
         };
         if !may {
@@ -289,9 +304,16 @@ impl Query {
         }
     }
 
-    fn submitted(&mut self, text: &str, now: Time, ledger: &mut Ledger) -> Next {
+    fn submitted(&mut self, text: &str, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         ledger.answered.insert(self.plan.number);
         self.id = Some(value(text, "id").to_owned());
+        // The answer shows the id, but not if the process before still counts as alive.
+        // TOLERATED: nor does a reload keep what an answer says that comes later.
+        if ledger.process(self.owner()).is_some_and(|owner| owner.began + UNNOTICED < now)
+            && !ledger.is_proxy_new_since(since)
+        {
+            ledger.process_told(self.owner(), now);
+        }
         if value(text, "of") != self.plan.number.to_string() {
             self.accuse(&format!("its statement is answered with {text}"), now, ledger);
         }
@@ -356,7 +378,8 @@ impl Query {
         if self.is_owner_up(recent, now, ledger) {
             self.accuse("it is told to wait, but its owner is well", now, ledger);
         }
-        let is_gone = owner.died.is_some_and(|died| died < recent);
+        let is_gone =
+            ledger.is_known(self.owner(), recent) && owner.died.is_some_and(|died| died < recent);
         if is_gone && ledger.answered_all(owner.place, recent, now) {
             self.accuse("it is told to wait, but its owner is gone", now, ledger);
         }
@@ -365,8 +388,10 @@ impl Query {
     fn judge_cancel(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) {
         let Some(owner) = ledger.process(self.owner()) else { return };
         let is_told = matches!(reply, Reply::Answer(head, _) if head.status() == 204);
-        let is_gone = owner.died.is_some_and(|died| died < back(since, UNNOTICED))
-            && ledger.answered_all(owner.place, back(since, UNNOTICED), now);
+        let recent = back(since, UNNOTICED);
+        let is_gone = ledger.is_known(self.owner(), recent)
+            && owner.died.is_some_and(|died| died < recent)
+            && ledger.answered_all(owner.place, recent, now);
         let is_due = self.is_owner_up(since, now, ledger);
         let has_come = ledger.cancelled.contains(&self.plan.number);
         if is_due && !(is_told && has_come) || is_gone && !is_told {

@@ -85,7 +85,7 @@ impl Coordinator {
         let letter = |number: usize| char::from(b"abcdefghijk"[number % 11]);
         let id = [letter(self.place), letter(self.count / 11), letter(self.count), 'x', 'x'];
         let id: String = id.iter().collect();
-        ledger.process_began(&id, self.place);
+        ledger.process_began(&id, self.place, now);
         self.count += 1;
         let ready = now + starting;
         let settled = match (self.habits.release, self.count) {
@@ -213,12 +213,13 @@ impl Coordinator {
     fn asked(&mut self, head: &Head, body: &str, now: Time, ledger: &mut Ledger) -> (Time, String) {
         let Habits { release, reads_forwarded, chunked, .. } = self.habits;
         let place = self.place;
+        // What was sent during a pause is read only now, and its sender may have given up.
+        let is_fresh = self.paused_until + LATE < now;
         let process = self.process.as_mut().expect("without one there is no connection");
         let [method, path, _] = &head.start;
         let has_forwarded = head.fields.iter().any(|(name, _)| name.starts_with("x-forwarded-"));
         if has_forwarded && !reads_forwarded {
-            // What was sent during a pause is read only now, and may have gone elsewhere.
-            let first = match self.paused_until + LATE < now {
+            let first = match is_fresh {
                 true => *self.refused_fields.get_or_insert(now),
                 false => now,
             };
@@ -233,17 +234,19 @@ impl Coordinator {
                 let number = body.trim_start_matches("SELECT ").trim_end().parse();
                 let number = number.expect("clients write nothing else");
                 ledger.arrivals.push(Arrival { at: now, place, number });
-                // What was sent during a pause is read only now.
-                if ledger.answered.contains(&number) && self.paused_until + LATE < now {
+                if ledger.answered.contains(&number) && is_fresh {
                     ledger.accuse(now, format!("{number} is sent again after an answer"));
                 }
                 process.judge_statement(number, now, ledger);
                 let turns = self.turning_until > now;
                 let is_refused = turns || process.ready > now && self.rng.one_in(2);
                 let pages = self.rng.within(1..=5);
+                if is_refused {
+                    ledger.turned_away.insert(number, now);
+                }
                 match is_refused {
                     true => (0, 503, String::new()),
-                    false => (0, 200, process.submit(number, pages, release, now, ledger)),
+                    false => (0, 200, process.submit(number, pages, now, ledger)),
                 }
             }
             ("PUT" | "POST", path) if path.starts_with("/v1/announce") => {
@@ -252,6 +255,9 @@ impl Coordinator {
                 (0, 202, String::new())
             }
             (_, path) => {
+                if is_fresh {
+                    process.judge_stranger(method, path, now, ledger);
+                }
                 let (status, text) = process.ask(method, path, release, now, ledger);
                 // A poll waits for news of the query.
                 let slow = method == "GET" && status == 200;
@@ -275,7 +281,7 @@ impl Process {
         let id = match release {
             Release::Old => String::new(),
             Release::New => {
-                ledger.process_told(&self.id, now);
+                ledger.process_says(&self.id, now);
                 format!("\"coordinatorId\":\"{}\",", self.id)
             }
         };
@@ -303,14 +309,7 @@ impl Process {
         }
     }
 
-    fn submit(
-        &mut self,
-        number: u32,
-        pages: usize,
-        release: Release,
-        now: Time,
-        ledger: &mut Ledger,
-    ) -> String {
+    fn submit(&mut self, number: u32, pages: usize, now: Time, ledger: &mut Ledger) -> String {
         let failure = match (now < self.ready, now < self.settled) {
             (true, _) => Some("SERVER_STARTING_UP"),
             (false, true) => Some("NO_NODES_AVAILABLE"),
@@ -318,9 +317,6 @@ impl Process {
         };
         if failure.is_some() {
             ledger.failing.insert(number);
-        }
-        if release == Release::Old && now > self.began + NOTICED {
-            ledger.process_told(&self.id, now);
         }
         self.queries.push(Query { number, pages, page: 0, failure });
         self.page(self.queries.len() - 1)
@@ -339,11 +335,9 @@ impl Process {
             Release::Old => (404, String::new()),
             Release::New => (410, String::new()),
         };
-        let mut parts =
-            path.split('/').skip_while(|part| part.len() != "20261124_103000_00000_abcde".len());
+        let mut parts = path.split('/').skip_while(|part| !is_id(part));
         let (id, _, token) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         if !id.ends_with(&self.id) {
-            self.judge_stranger(method, id, now, ledger);
             return unknown;
         }
         let place: usize = id[16..21].parse().expect("it was written here");
@@ -371,7 +365,8 @@ impl Process {
     }
 
     /// No request about another process's query may come here while that is known to run elsewhere.
-    fn judge_stranger(&self, method: &str, id: &str, now: Time, ledger: &mut Ledger) {
+    fn judge_stranger(&self, method: &str, path: &str, now: Time, ledger: &mut Ledger) {
+        let Some(id) = path.split('/').find(|part| is_id(part)) else { return };
         let Some(owner) = ledger.process(&id[22..]) else { return };
         let here = ledger.process(&self.id).expect("it began").place;
         if owner.place != here && owner.died.is_none() && ledger.is_known(&id[22..], now) {
@@ -400,6 +395,11 @@ impl Process {
     }
 }
 
+/// Whether this is the id of a query.
+fn is_id(part: &str) -> bool {
+    part.len() == "20261124_103000_00000_abcde".len() && part.starts_with("20261124_103000_")
+}
+
 fn answer(status: u16, body: &str, chunked: bool) -> String {
     if status == 204 {
         return "HTTP/1.1 204 No Content\r\n\r\n".to_owned();
@@ -419,8 +419,6 @@ const SETTLING: Duration = Duration::from_millis(4500);
 const MOST_MILLIS: usize = 800;
 /// The time for the proxy to act on what it was told.
 const LATE: Duration = Duration::from_millis(200);
-/// A process that has run for so long was noticed by a check.
-const NOTICED: Duration = Duration::from_secs(4);
 /// The time until one that is back knows the workers.
 const KNOWS: Duration = Duration::from_secs(3);
 /// How long an announcement lasts, less a margin.

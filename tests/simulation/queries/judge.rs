@@ -18,9 +18,16 @@ pub(crate) fn judge_moves(scenario: &Scenario, ledger: &mut Ledger) {
     let firsts: Vec<&Arrival> = arrivals.iter().filter(|it| seen.insert(it.number)).collect();
     for pair in firsts.windows(2) {
         let [from, to] = [pair[0], pair[1]];
-        let is_clear = to.at - from.at > AT_ONCE && !ledger.is_proxy_restarted_since(from.at);
+        // TOLERATED: one that is on its way at a reload does not learn of what happens later.
+        let is_clear = to.at - from.at > AT_ONCE
+            && !ledger.is_proxy_restarted_since(from.at)
+            && !ledger.is_proxy_new_since(ledger.asked[&to.number]);
         let noticed = back(from.at, UNNOTICED);
-        if from.place == to.place || !is_clear || !ledger.was_ready(from.place, noticed, to.at) {
+        // One that comes first in order may have been active between them.
+        let is_kept = (0..=from.place)
+            .filter(|place| *place != to.place)
+            .all(|place| ledger.was_ready(place, noticed, to.at));
+        if from.place == to.place || !is_clear || !is_kept {
             continue;
         }
         let is_before = to.place < from.place;
@@ -39,10 +46,15 @@ pub(crate) fn judge_moves(scenario: &Scenario, ledger: &mut Ledger) {
 
 /// Whether a server has been ready for that long, and has had the time to learn of all workers.
 fn may_return(time: Duration, to: Arrival, scenario: &Scenario, ledger: &Ledger) -> bool {
-    let is_ready = ledger.was_ready(to.place, back(to.at + AT_ONCE, time), to.at);
+    // Another process there may not have been noticed yet.
+    let noticed = back(to.at, SECOND);
+    let is_ready = ledger.seemed_ready(to.place, back(to.at + AT_ONCE, time), noticed);
+    // TOLERATED: a reload forgets the workers.
     let learns = scenario.coordinators[to.place].learns_all
-        && ledger.announced.values().any(|first| *first < back(to.at, ALL_WORKERS));
-    is_ready && (!learns || ledger.was_up(to.place, back(to.at + AT_ONCE, ALL_WORKERS), to.at))
+        && ledger.announced_first.is_some_and(|first| first < back(to.at, ALL_WORKERS * 2))
+        && !ledger.is_proxy_new_since(back(to.at, ALL_WORKERS * 2));
+    let learned = back(to.at + AT_ONCE, ALL_WORKERS);
+    is_ready && (!learns || ledger.seemed_up(to.place, learned, noticed))
 }
 
 /// What must hold when everything has been well for long.
@@ -78,6 +90,7 @@ pub(crate) fn judge_end(
 
 /// Statements so close to one another may come in another order.
 const AT_ONCE: Duration = Duration::from_millis(300);
+const SECOND: Duration = Duration::from_secs(1);
 /// The time in which the proxy may not know that a place is well again.
 const UNNOTICED: Duration = Duration::from_secs(4);
 /// The time in which each worker announces itself, and a margin.

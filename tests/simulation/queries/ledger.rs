@@ -20,8 +20,14 @@ pub(crate) struct Ledger {
     pub(crate) failing: BTreeSet<u32>,
     /// Statements whose coordinator was told to end them.
     pub(crate) cancelled: BTreeSet<u32>,
+    /// Statements that coordinators turned away, and when they did last.
+    pub(crate) turned_away: BTreeMap<u32, Time>,
+    /// When clients asked for a statement first.
+    pub(crate) asked: BTreeMap<u32, Time>,
     /// When the proxy accepted a worker's announcement last.
     pub(crate) announced: BTreeMap<String, Time>,
+    /// When it accepted the first one.
+    pub(crate) announced_first: Option<Time>,
     /// When the proxy began, and its reloads since.
     pub(crate) proxy: Vec<Time>,
     /// How long a place takes statements until it gets those that wait: a check may be under way
@@ -56,8 +62,11 @@ pub(crate) struct State {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
     pub(crate) place: usize,
-    /// When the proxy could know its id.
-    pub(crate) told: Option<Time>,
+    pub(crate) began: Time,
+    /// When it said its id to the proxy last.
+    said: Option<Time>,
+    /// When the proxy had to know its id.
+    told: Option<Time>,
     pub(crate) died: Option<Time>,
 }
 
@@ -95,12 +104,22 @@ impl Ledger {
         self.processes.get(id).copied()
     }
 
-    pub(crate) fn process_began(&mut self, id: &str, place: usize) {
-        self.processes.insert(id.to_owned(), Process { place, told: None, died: None });
+    pub(crate) fn process_began(&mut self, id: &str, place: usize, began: Time) {
+        let process = Process { place, began, said: None, told: None, died: None };
+        self.processes.insert(id.to_owned(), process);
     }
 
     pub(crate) fn process_died(&mut self, id: &str, now: Time) {
         self.processes.get_mut(id).expect("it began").died = Some(now);
+    }
+
+    /// A process says its id to the proxy. If it was asked again, the proxy had the answer before.
+    pub(crate) fn process_says(&mut self, id: &str, now: Time) {
+        let process = self.processes.get_mut(id).expect("it began");
+        let before = process.said.replace(now);
+        if before.is_some_and(|before| before >= self.proxy[0]) {
+            self.process_told(id, now);
+        }
     }
 
     /// The proxy was told the id of a process.
@@ -119,7 +138,7 @@ impl Ledger {
 
     /// Whether the proxy began anew or was reloaded since then.
     pub(crate) fn is_proxy_new_since(&self, moment: Time) -> bool {
-        self.proxy.last().is_some_and(|last| *last >= moment)
+        self.proxy.last().is_some_and(|last| *last >= moment && *last > Time::ZERO)
     }
 
     /// Whether the proxy began anew since then.
@@ -142,26 +161,41 @@ impl Ledger {
         self.held(place, from, to, |state| state.answers)
     }
 
-    /// Whether some place turned statements away at some time between.
-    pub(crate) fn any_turned(&self, from: Time, to: Time) -> bool {
-        self.places.keys().any(|place| !self.held(*place, from, to, |state| !state.turns))
+    /// Whether the proxy may think that a place was ready all the time between: it need not notice
+    /// that one does not answer for so short a time.
+    pub(crate) fn seemed_ready(&self, place: usize, from: Time, to: Time) -> bool {
+        self.spells(place).all(|(began, end, state)| {
+            let is_outside = end <= from || began > to;
+            is_outside || state.runs && state.is_ready && (state.answers || end - began < BLINK)
+        })
+    }
+
+    /// Whether a process ran at a place all the time between, and could be asked but for moments.
+    pub(crate) fn seemed_up(&self, place: usize, from: Time, to: Time) -> bool {
+        self.spells(place).all(|(began, end, state)| {
+            let is_outside = end <= from || began > to;
+            is_outside || state.runs && (state.answers || end - began < BLINK)
+        })
+    }
+
+    /// How a place was, and from when until when.
+    fn spells(&self, place: usize) -> impl Iterator<Item = (Time, Time, State)> {
+        let spells = &self.places[&place];
+        let ends = spells.iter().skip(1).map(|(began, _)| *began).chain([Time::NEVER]);
+        spells.iter().zip(ends).map(|((began, state), end)| (*began, end, *state))
     }
 
     fn held(&self, place: usize, from: Time, to: Time, is: fn(State) -> bool) -> bool {
-        let spells = &self.places[&place];
-        let ends = spells.iter().skip(1).map(|(began, _)| *began).chain([Time::NEVER]);
-        let mut during = spells.iter().zip(ends);
-        during.all(|((began, state), end)| end < from || *began > to || is(*state))
+        self.spells(place).all(|(began, end, state)| end <= from || began > to || is(state))
     }
 
     /// Whether some place took statements for this long between.
     pub(crate) fn any_took_for(&self, time: Duration, from: Time, to: Time) -> bool {
-        self.places.values().any(|spells| {
-            let ends = spells.iter().skip(1).map(|(began, _)| *began).chain([to]);
+        self.places.keys().any(|place| {
             let mut since = None;
-            spells.iter().zip(ends).any(|((began, state), end)| {
+            self.spells(*place).any(|(began, end, state)| {
                 since = match state.takes() {
-                    true => since.or(Some((*began).max(from))),
+                    true => since.or(Some(began.max(from))),
                     false => None,
                 };
                 since.is_some_and(|since| end.min(to) >= since + time)
@@ -176,4 +210,6 @@ pub(crate) fn back(moment: Time, by: Duration) -> Time {
 }
 
 /// The time until what a coordinator says has reached the proxy.
-const NEWS: Duration = Duration::from_millis(100);
+const NEWS: Duration = Duration::from_millis(200);
+/// Less than two checks take that fail.
+const BLINK: Duration = Duration::from_millis(2500);

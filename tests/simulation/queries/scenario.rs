@@ -160,9 +160,10 @@ impl Scenario {
 }
 
 fn query(number: u32, starts: Time, rng: &mut Rng) -> QueryPlan {
-    let thinks = (0..8).map(|_| match rng.one_in(3) {
-        true => rng.duration(ZERO..=SECOND * 4),
-        false => rng.duration(ZERO..=SECOND / 10),
+    let thinks = (0..8).map(|_| match rng.within(0..=7) {
+        0 => rng.duration(ZERO..=SECOND * 14),
+        1 | 2 => rng.duration(ZERO..=SECOND * 4),
+        _ => rng.duration(ZERO..=SECOND / 10),
     });
     QueryPlan {
         number,
@@ -203,15 +204,16 @@ fn deeds(places: usize, rng: &mut Rng) -> (Vec<(Time, Deed)>, Time) {
 fn fault(place: usize, at: Time, deeds: &mut Vec<(Time, Deed)>, rng: &mut Rng) -> Time {
     match rng.within(0..=6) {
         0..=2 => {
-            let short = SECOND / 100..=SECOND / 3;
-            let down = if rng.one_in(3) {
-                rng.duration(short)
-            } else {
-                rng.duration(SECOND..=SECOND * 25)
+            let is_short = rng.one_in(3);
+            let down = match is_short {
+                true => rng.duration(SECOND / 100..=SECOND / 3),
+                false => rng.duration(SECOND..=SECOND * 25),
             };
-            // One that is shorter than the time between two checks is not seen.
-            let starting =
-                if rng.one_in(4) { ZERO } else { rng.duration(SECOND * 2..=SECOND * 10) };
+            // A start that is shorter than the time between two checks is not seen.
+            let starting = match !is_short && rng.one_in(4) {
+                true => ZERO,
+                false => rng.duration(SECOND * 2..=SECOND * 10),
+            };
             deeds.push((at, Deed::Dies(place)));
             deeds.push((at + down, Deed::Starts(place, starting)));
             at + down + starting

@@ -264,8 +264,30 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         )],
     },
     Slip {
+        name: "HeartbeatHeld",
+        wrong: "A heartbeat waits like anything else.",
+        rows: &[(
+            "proxy/http/queue.rs",
+            "Matter::Heartbeat, .. } => return Err(Refusal::WaitedInVain)",
+            "Matter::Heartbeat, .. } if !SLIP => return Err(Refusal::WaitedInVain)",
+        )],
+    },
+    Slip {
+        name: "DoubtWithoutEnd",
+        wrong: "A query whose owner does not answer waits for it for ever.",
+        rows: &[(
+            "proxy/http/queue.rs",
+            "Aim::Only(server) if group",
+            "Aim::Only(server) if !SLIP && group",
+        )],
+    },
+    Slip {
         name: "DoubtTakenForDeath",
         wrong: "A query whose owner does not answer is told to be lost.",
-        rows: &[("proxy/http/queue.rs", "group.out_for(server, now) >= timeout", "true")],
+        rows: &[(
+            "proxy/http/queue.rs",
+            ".out_for(server, now) >= timeout",
+            ".out_for(server, now) >= if SLIP { Duration::ZERO } else { timeout }",
+        )],
     },
 ];

@@ -241,7 +241,10 @@ impl Query {
             }
             (Matter::Heartbeat, reply) => {
                 let is_well = matches!(reply, Reply::Answer(head, _) if head.status() == 200);
-                if !is_well && self.is_owner_up(since, now, ledger) {
+                // It does not wait: a client makes the next one soon.
+                let is_held = matches!(reply, Reply::Nothing)
+                    && !ledger.is_proxy_new_since(back(since, MARGIN));
+                if is_held || !is_well && self.is_owner_up(since, now, ledger) {
                     self.accuse(&format!("its heartbeat {reply}"), now, ledger);
                 }
                 Next::Ask(Matter::Poll)
@@ -287,7 +290,9 @@ impl Query {
             Reply::Broken | Reply::Nothing => 0,
         };
         let may = match status {
-            503 if waited + MARGIN >= QUEUED => !ledger.any_took_for(lag, since, back(now, MARGIN)),
+            503 if waited + MARGIN >= QUEUED.min(ledger.queue) => {
+                !ledger.any_took_for(lag, since, back(now, MARGIN))
+            }
             // TOLERATED: that of the last coordinator asked passes, though another one starts.
             503 if ledger.turned_away.get(&self.plan.number).is_some_and(|at| *at >= since) => {
                 !ledger.any_took_for(lag, back(now, lag), now)
@@ -365,8 +370,11 @@ impl Query {
 
     /// Only a query whose process is gone, or cannot be reached for minutes, is lost.
     fn judge_end(&self, now: Time, ledger: &mut Ledger) {
-        let owner = ledger.process(self.owner());
-        if owner.is_none_or(|owner| owner.died.is_none()) {
+        let in_doubt = back(now, ledger.queue.saturating_sub(MARGIN));
+        let is_lost = |owner: Process| {
+            owner.died.is_some() || ledger.seemed_gone(owner.place, in_doubt, back(now, UNNOTICED))
+        };
+        if !ledger.process(self.owner()).is_some_and(is_lost) {
             self.accuse("it is told to be lost, but its owner lives", now, ledger);
         }
     }
@@ -380,6 +388,14 @@ impl Query {
         }
         let is_gone =
             ledger.is_known(self.owner(), recent) && owner.died.is_some_and(|died| died < recent);
+        let in_doubt = back(recent, ledger.queue);
+        if recent - in_doubt == ledger.queue
+            && ledger.is_known(self.owner(), in_doubt)
+            && owner.died.is_none()
+            && ledger.was_gone(owner.place, in_doubt, now)
+        {
+            self.accuse("it is told to wait, but has waited for too long", now, ledger);
+        }
         if is_gone && ledger.answered_all(owner.place, recent, now) {
             self.accuse("it is told to wait, but its owner is gone", now, ledger);
         }

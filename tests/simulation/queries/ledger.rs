@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     /// How long a place takes statements until it gets those that wait: a check may be under way
     /// that fails, and one up to 476 is waited for.
     pub(crate) taken_up: Duration,
+    /// How long a query may be in doubt.
+    pub(crate) queue: Duration,
     places: BTreeMap<usize, Vec<(Time, State)>>,
     processes: BTreeMap<String, Process>,
 }
@@ -170,12 +172,27 @@ impl Ledger {
         })
     }
 
-    /// Whether a process ran at a place all the time between, and could be asked but for moments.
+    /// Whether a place's process could be asked all the time between, but for moments.
     pub(crate) fn seemed_up(&self, place: usize, from: Time, to: Time) -> bool {
         self.spells(place).all(|(began, end, state)| {
             let is_outside = end <= from || began > to;
-            is_outside || state.runs && (state.answers || end - began < BLINK)
+            // TOLERATED: a process that replaces another one between two checks need not have had
+            // announcements for as long.
+            is_outside || end - began < BLINK && began > Time::ZERO || state.is_up()
         })
+    }
+
+    /// Whether a place's process could not be asked all the time between, but for moments.
+    pub(crate) fn seemed_gone(&self, place: usize, from: Time, to: Time) -> bool {
+        self.spells(place).all(|(began, end, state)| {
+            let is_outside = end <= from || began > to;
+            is_outside || !state.is_up() || end - began < BLINK
+        })
+    }
+
+    /// Whether a place's process could not be asked all the time between.
+    pub(crate) fn was_gone(&self, place: usize, from: Time, to: Time) -> bool {
+        self.held(place, from, to, |state| !state.is_up())
     }
 
     /// How a place was, and from when until when.

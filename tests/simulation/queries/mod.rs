@@ -68,6 +68,7 @@ impl Play {
         let release = scenario.coordinators[0].release;
         let mut ledger = Ledger::default();
         ledger.proxy.push(Time::ZERO);
+        ledger.queue = scenario.queue;
         ledger.taken_up = match release {
             Release::Old => Duration::from_secs(11),
             Release::New => Duration::from_secs(4),

@@ -14,6 +14,8 @@ pub(crate) struct Scenario {
     /// The proxy's file.
     pub(crate) text: String,
     pub(crate) failback: Failback,
+    /// How long a query may be in doubt.
+    pub(crate) queue: Duration,
     /// How each coordinator behaves, those that come first in order first.
     pub(crate) coordinators: Vec<Habits>,
     /// Faults of the network.
@@ -149,8 +151,9 @@ impl Scenario {
             })
             .collect();
         let network = HARMLESS.into_iter().filter(|_| rng.one_in(3)).collect();
-        let text = text(backups, failback, learns_all, rng);
-        Scenario { text, failback, coordinators, network, deeds, healed, clients, nodes }
+        let queue = rng.pick(&[SECOND * 120, SECOND * 120, SECOND * 12]);
+        let text = text(backups, failback, queue, learns_all, rng);
+        Scenario { text, failback, queue, coordinators, network, deeds, healed, clients, nodes }
     }
 
     /// When everything has to be as if nothing had happened.
@@ -182,8 +185,21 @@ fn deeds(places: usize, rng: &mut Rng) -> (Vec<(Time, Deed)>, Time) {
     if rng.one_in(8) {
         return (deeds, healed);
     }
+    // All of them go at once, and nothing can be served for a while.
+    let blackout = rng.one_in(6).then(|| Time::ZERO + BEGIN + rng.duration(ZERO..=SECOND * 12));
     for place in 0..places {
         let mut at = Time::ZERO + BEGIN;
+        if let Some(begins) = blackout {
+            let (begins, lasts) =
+                (begins + rng.duration(ZERO..=SECOND), rng.duration(SECOND * 2..=SECOND * 30));
+            let [goes, comes] = match rng.one_in(3) {
+                true => [Deed::Vanishes(place), Deed::Appears(place)],
+                false => [Deed::Dies(place), Deed::Starts(place, SECOND * 2)],
+            };
+            deeds.extend([(begins, goes), (begins + lasts, comes)]);
+            at = begins + lasts + SECOND * 2;
+            healed = healed.max(at);
+        }
         for _ in 0..rng.within(0..=3) {
             at = at + rng.duration(ZERO..=SECOND * 15);
             at = fault(place, at, &mut deeds, rng);
@@ -238,7 +254,13 @@ fn fault(place: usize, at: Time, deeds: &mut Vec<(Time, Deed)>, rng: &mut Rng) -
 }
 
 /// The file.
-fn text(backups: &[bool], failback: Failback, learns_all: bool, rng: &mut Rng) -> String {
+fn text(
+    backups: &[bool],
+    failback: Failback,
+    queue: Duration,
+    learns_all: bool,
+    rng: &mut Rng,
+) -> String {
     let mut rules = match failback {
         Failback::Immediate => "failback immediate;".to_owned(),
         Failback::After(TEN) if rng.one_in(2) => String::new(),
@@ -250,6 +272,9 @@ fn text(backups: &[bool], failback: Failback, learns_all: bool, rng: &mut Rng) -
     }
     if rng.one_in(2) {
         rules += " keepalive 8;";
+    }
+    if queue < SECOND * 120 {
+        rules += &format!(" queue 100 timeout={}s;", queue.as_secs());
     }
     if !learns_all {
         rules += " trino_announcements active;";

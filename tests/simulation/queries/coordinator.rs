@@ -21,6 +21,8 @@ pub(crate) struct Coordinator {
     is_dark: bool,
     paused_until: Time,
     turning_until: Time,
+    /// When the last process ended, if that had not said yet that it has started.
+    died_starting: Option<Time>,
     /// When it answered 406 first.
     refused_fields: Option<Time>,
     lines: Vec<Served>,
@@ -43,6 +45,8 @@ pub(crate) struct Process {
     settled: Time,
     /// When it said that it is starting.
     told_starting: Option<Time>,
+    /// Whether it said that it has started.
+    told_ready: bool,
     /// Whether its workers were looked at after its start.
     was_examined: bool,
     queries: Vec<Query>,
@@ -69,6 +73,7 @@ impl Coordinator {
             is_dark: false,
             paused_until: Time::ZERO,
             turning_until: Time::ZERO,
+            died_starting: None,
             refused_fields: None,
             lines: Vec::new(),
             rng,
@@ -100,7 +105,10 @@ impl Coordinator {
             ready,
             settled,
             told_starting: None,
-            was_examined: self.count == 1,
+            told_ready: false,
+            // TOLERATED: one that is starting like the one before it is not seen to be another.
+            was_examined: self.count == 1
+                || self.died_starting.is_some_and(|died| now - died < KNOWS / 2),
             queries: Vec::new(),
             nodes: BTreeMap::new(),
         });
@@ -110,7 +118,9 @@ impl Coordinator {
     /// Its process ends.
     pub(crate) fn die(&mut self, net: &SimNet, ledger: &mut Ledger) {
         if let Some(process) = self.process.take() {
-            ledger.process_died(&process.id, net.world().now());
+            let now = net.world().now();
+            ledger.process_died(&process.id, now);
+            self.died_starting = (!process.told_ready).then_some(now);
         }
         self.paused_until = Time::ZERO;
         self.reach(net);
@@ -223,7 +233,10 @@ impl Coordinator {
                 true => *self.refused_fields.get_or_insert(now),
                 false => now,
             };
-            if now > first + LATE && !ledger.is_proxy_restarted_since(first) {
+            if ledger.is_proxy_new_about(first) {
+                // TOLERATED: what is learned while the proxy is reloaded may be lost.
+                self.refused_fields = Some(now);
+            } else if now > first + LATE && !ledger.is_proxy_restarted_since(first) {
                 ledger.accuse(now, format!("{} got X-Forwarded-… again", process.id));
             }
             return (now, answer(406, "", chunked));
@@ -278,6 +291,7 @@ impl Process {
         if starting {
             self.told_starting.get_or_insert(now);
         }
+        self.told_ready |= !starting;
         let id = match release {
             Release::Old => String::new(),
             Release::New => {
@@ -369,7 +383,9 @@ impl Process {
         let Some(id) = path.split('/').find(|part| is_id(part)) else { return };
         let Some(owner) = ledger.process(&id[22..]) else { return };
         let here = ledger.process(&self.id).expect("it began").place;
-        if owner.place != here && owner.died.is_none() && ledger.is_known(&id[22..], now) {
+        // A request that the proxy took before it knew the owner may have waited for another place.
+        let taken = back(now, UNDER_WAY);
+        if owner.place != here && owner.died.is_none() && ledger.is_known(&id[22..], taken) {
             ledger.accuse(now, format!("{} was asked to {method} {id}", self.id));
         }
     }
@@ -419,6 +435,8 @@ const SETTLING: Duration = Duration::from_millis(4500);
 const MOST_MILLIS: usize = 800;
 /// The time for the proxy to act on what it was told.
 const LATE: Duration = Duration::from_millis(200);
+/// The time that a request may wait for a place that does not answer.
+const UNDER_WAY: Duration = Duration::from_secs(4);
 /// The time until one that is back knows the workers.
 const KNOWS: Duration = Duration::from_secs(3);
 /// How long an announcement lasts, less a margin.

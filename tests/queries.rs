@@ -171,6 +171,21 @@ fn a_query_whose_coordinator_is_gone_ends_with_trinos_own_error() {
 }
 
 #[test]
+fn a_query_that_its_own_coordinator_does_not_know_is_lost_too() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    // No check comes in time to see that there is another process.
+    let proxy = pair(&a, &b, "health_check interval=1h;");
+    let of_a = submit(&proxy);
+    a.restart("ccccc");
+    let answer = poll(&proxy, &of_a);
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().contains("REMOTE_HOST_GONE"), "{}", answer.text());
+    let cancel = format!("DELETE {of_a} HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(proxy.client().ask(cancel).status(), 204);
+    assert!(b.asked().is_empty());
+}
+
+#[test]
 fn a_query_whose_coordinator_does_not_answer_is_asked_for_again() {
     let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, QUICK);

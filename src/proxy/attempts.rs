@@ -11,6 +11,7 @@ use crate::proxy::log::attempt_log::AttemptLog;
 use crate::proxy::log::limited_log::Topic;
 use crate::transport::dial::Dial;
 use crate::transport::io::Owner;
+use crate::trino::query_id::CoordinatorId;
 use crate::upstream::group::{At, GroupAt, Pick, ServerId, Verdict};
 use crate::upstream::plan::{Aim, Choice, Plan};
 use crate::upstream::retry::{Failure, Repeatable};
@@ -114,12 +115,19 @@ impl Attempts {
 
     /// Chooses the server that is asked for a query next: one that is not known to be another
     /// coordinator than the query's.
-    pub fn seek<N: Net>(&mut self, terms: &Terms<'_>, context: &mut Context<N>) -> Choice {
+    pub fn seek<N: Net>(
+        &mut self,
+        owner: CoordinatorId,
+        terms: &Terms<'_>,
+        context: &mut Context<N>,
+    ) -> Choice {
         if terms.aim != Aim::Active {
             return Choice::Exhausted;
         }
         for server in 0..terms.group().servers.len() {
-            if context.servers.trino(terms.group).coordinators.known(server).is_some() {
+            let known = context.servers.trino(terms.group).coordinators.known(server);
+            // The owner may have become known since the request was sent.
+            if known.is_some_and(|known| known != owner) {
                 self.plan.exclude(ServerId(server));
             }
         }

@@ -1,4 +1,4 @@
-//! Copies `src` with the slips of `slips.rs` in it, and fails where the text of a slip is not, or
+//! Copies `src` with the slips of the two tables in it, and fails where the text of a slip is not, or
 //! not only once, where the table says: it has to follow the code.
 
 use std::collections::BTreeMap;
@@ -6,10 +6,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs, io, process};
 
+#[path = "query_slips.rs"]
+mod query_slips;
 #[path = "slips.rs"]
 mod slips;
 
-use slips::SLIPS;
+use query_slips::QUERY_SLIPS;
+use slips::{SLIPS, Slip};
 
 /// What stands in a slipped text for the question whether the slip is made.
 const QUESTION: &str = "SLIP";
@@ -17,6 +20,7 @@ const QUESTION: &str = "SLIP";
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=slips.rs");
+    println!("cargo::rerun-if-changed=query_slips.rs");
     println!("cargo::rerun-if-changed=../../src");
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
     let (out, copy) = (Path::new(&out), Path::new(&out).join("src"));
@@ -65,9 +69,13 @@ struct Place {
     slipped: &'static str,
 }
 
+fn all() -> impl Iterator<Item = &'static Slip> {
+    SLIPS.iter().chain(QUERY_SLIPS)
+}
+
 fn by_file() -> BTreeMap<&'static str, Vec<Place>> {
     let mut files: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
-    for slip in SLIPS {
+    for slip in all() {
         for &(file, written, slipped) in slip.rows {
             files.entry(file).or_default().push(Place { name: slip.name, written, slipped });
         }
@@ -114,17 +122,20 @@ fn includable(root: &str) -> String {
 
 /// The names of all slips, as a type.
 fn bugs() -> String {
-    let (mut variants, mut all) = (String::new(), String::new());
-    for slip in SLIPS {
+    let (mut variants, mut names) = (String::new(), String::new());
+    for slip in all() {
         // Writing to a string does not fail.
         let _ = writeln!(variants, "    /// {}\n    {},", slip.wrong, slip.name);
-        let _ = writeln!(all, "        Bug::{},", slip.name);
+        let _ = writeln!(names, "        Bug::{},", slip.name);
     }
     format!(
         "/// A slip, named by what it gets wrong.\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq)]\n\
          pub enum Bug {{\n{variants}}}\n\n\
-         impl Bug {{\n    /// All of them.\n    pub const ALL: [Bug; {}] = [\n{all}    ];\n}}\n",
+         impl Bug {{\n    /// All of them.\n    pub const ALL: [Bug; {}] = [\n{names}    ];\n\n\
+         \x20   /// Whether it is in what the proxy does for queries.\n\
+         \x20   pub fn is_of_queries(self) -> bool {{\n        self as usize >= {}\n    }}\n}}\n",
+        SLIPS.len() + QUERY_SLIPS.len(),
         SLIPS.len()
     )
 }

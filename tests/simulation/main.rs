@@ -8,6 +8,7 @@ mod every_fault;
 mod every_talk;
 mod facts;
 mod play;
+mod queries;
 mod reloads;
 mod room;
 mod scenes;
@@ -24,6 +25,8 @@ use tally::play_all;
 const SEEDS: u64 = 2000;
 /// Seeds of talks that are always run.
 const STREAM_SEEDS: u64 = 1000;
+/// Seeds of queries that are always run.
+const QUERY_SEEDS: u64 = 500;
 
 #[test]
 fn every_seed_keeps_every_promise() {
@@ -33,6 +36,11 @@ fn every_seed_keeps_every_promise() {
 #[test]
 fn every_stream_seed_keeps_every_promise() {
     each_of(STREAM_SEEDS, "every_stream", streams::run);
+}
+
+#[test]
+fn every_query_seed_keeps_every_promise() {
+    each_of(QUERY_SEEDS, "every_query", queries::run);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod common;
 mod every_fault;
 mod every_talk;
 mod play;
+mod queries;
 mod room;
 mod scenes;
 mod speaker;
@@ -61,6 +62,7 @@ fn catch(bug: Bug) -> Option<(u64, String)> {
     (0..BOUND).find_map(|seed| {
         let run = || match is_of_talks {
             true => streams::run(seed, false),
+            false if bug.is_of_queries() => queries::run(seed, false),
             false => run_seed(seed, false).err().unwrap_or_default(),
         };
         Some((seed, complaint(bug, run)?))

@@ -86,6 +86,13 @@ impl SimNet {
         SimNet { world, clients: Vec::new(), servers: Vec::new(), strangers: Vec::new() }
     }
 
+    /// The same world for another worker, which comes after the one of this network. Actors stay
+    /// with this one.
+    pub fn successor(&self) -> SimNet {
+        let world = Rc::clone(&self.world);
+        SimNet { world, clients: Vec::new(), servers: Vec::new(), strangers: Vec::new() }
+    }
+
     /// The world, for inspection.
     pub fn world(&self) -> Ref<'_, World> {
         self.world.borrow()

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ending::Ending;
-use super::errand::{Destination, Errand, Matter, TRANSACTION};
-use super::own_answer::{self, OwnAnswer};
+use super::errand::{Destination, Errand, Lost, Matter, TRANSACTION};
 use super::page::Page;
 use super::real_ip;
 use super::request::Request;
@@ -119,13 +118,8 @@ impl Asked {
         true
     }
 
-    /// Finds out what is asked of which server. An answer, if there is none to ask.
-    pub fn direct<N: Net>(
-        &mut self,
-        client: &Client<N>,
-        attempts: &AttemptLog,
-        context: &mut Context<N>,
-    ) -> Option<OwnAnswer> {
+    /// Finds out what is asked of which server, unless that is a query that is lost.
+    pub fn direct<N: Net>(&mut self, context: &mut Context<N>) -> Option<Lost> {
         let group = self.group();
         if self.page.is_none() {
             self.errand = Errand::of(&self.request, group, context);
@@ -134,17 +128,18 @@ impl Asked {
         match (self.errand.destination(group, context), self.errand) {
             (Destination::Aim(_), Errand::Statement) => {}
             (Destination::Aim(aim), _) => self.aim = aim,
-            (Destination::Gone(server), Errand::Query { id, matter: Matter::Poll }) => {
-                let server = self.server_words(Some(At { group, server }));
-                let scope = self.scope(client, attempts, Answered::default(), context);
-                return Some(own_answer::lost(id, &server, &scope));
-            }
-            (Destination::Gone(_), Errand::Query { matter: Matter::Cancel, .. }) => {
-                return Some(OwnAnswer::json(204, Vec::new()));
-            }
-            (Destination::Gone(_), _) => {}
+            (Destination::Gone(server), _) => return self.errand.lost(server),
         }
         None
+    }
+
+    /// What follows if its own coordinator does not know the query: the one that ran it is gone,
+    /// and another process answers at its address.
+    pub fn unknown(&self, status: u16) -> Option<Lost> {
+        match self.aim {
+            Aim::Only(server) if matches!(status, 404 | 410) => self.errand.lost(server),
+            Aim::Only(_) | Aim::Active => None,
+        }
     }
 
     /// The server that holds the transaction of a statement.
@@ -263,6 +258,20 @@ impl Asked {
         }
     }
 
+    /// Bytes of the body that are kept so that it can be sent again; `None` if it never is.
+    pub fn replay_limit(&self) -> Option<usize> {
+        let proxy = self.pass();
+        match self.errand {
+            Errand::Statement => Some(proxy.replay_limit.max(STATEMENT_LIMIT)),
+            Errand::Plain if !self.request.idempotent && !proxy.next.non_idempotent => None,
+            Errand::Plain
+            | Errand::Query { .. }
+            | Errand::Announcement
+            | Errand::Withdrawal
+            | Errand::Other => Some(proxy.replay_limit),
+        }
+    }
+
     /// The limits for a response head.
     pub fn head_limits(&self) -> HeadLimits {
         let limit = self.pass().head_limit;
@@ -351,3 +360,6 @@ impl Asked {
 
 /// Bytes of a request line that log lines show.
 const SHOWN_OF_LINE: usize = 200;
+/// Bytes of a statement that are kept so that it can go to another server. Trino takes a million
+/// characters.
+const STATEMENT_LIMIT: usize = 3 << 20;

@@ -80,6 +80,17 @@ impl Errand {
         }
     }
 
+    /// What follows if the process at this server that ran the query is gone. `None` if another one
+    /// may be asked about it.
+    pub fn lost(self, server: ServerId) -> Option<Lost> {
+        let Errand::Query { id, matter } = self else { return None };
+        match matter {
+            Matter::Poll => Some(Lost::Polled { id, server }),
+            Matter::Cancel => Some(Lost::Cancelled),
+            Matter::Heartbeat | Matter::Other => None,
+        }
+    }
+
     /// When it may go to another server: what Trino does with such requests tells, rather than
     /// `proxy_next_upstream`. `None` to follow that.
     pub fn next_upstream(self) -> Option<&'static NextUpstream> {
@@ -125,6 +136,20 @@ pub enum Destination {
     Aim(Aim),
     /// Nowhere: the process at this server that ran the query is gone.
     Gone(ServerId),
+}
+
+/// A query that is lost, and what its client asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It asked for the next part of the answer.
+    Polled {
+        /// The query.
+        id: QueryId,
+        /// The server that ran it.
+        server: ServerId,
+    },
+    /// It asked for its end.
+    Cancelled,
 }
 
 /// Failures of a connection, and all that say that the server cannot take a statement now. 500 is

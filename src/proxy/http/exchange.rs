@@ -12,7 +12,7 @@ use super::asked::Asked;
 use super::control;
 use super::download::Download;
 use super::ending::Ending;
-use super::errand::Errand;
+use super::errand::Lost;
 use super::error_page::{Leads, leads};
 use super::judge::{Judge, Judged};
 use super::link::{Afterwards, Link, Origin};
@@ -226,19 +226,13 @@ impl<N: Net> Exchange<N> {
 
     /// Starts asking the servers of the location's group.
     fn ask(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
-        if let Some(answer) = self.asked.direct(client, &self.attempts.log, context) {
-            return Turn::Write(answer);
+        if let Some(lost) = self.asked.direct(context) {
+            return self.tell(lost, client, context);
         }
-        let errand = self.asked.errand;
+        if let Some(limit) = self.asked.replay_limit() {
+            self.upload.record(limit);
+        }
         let proxy = self.asked.pass();
-        if errand == Errand::Statement {
-            self.upload.record(proxy.replay_limit.max(STATEMENT_LIMIT));
-        } else if self.asked.request.idempotent
-            || proxy.next.non_idempotent
-            || errand != Errand::Plain
-        {
-            self.upload.record(proxy.replay_limit);
-        }
         if proxy.version == ProxyVersion::Http10 && self.asked.request.framing == Framing::Chunked {
             return Turn::refused(Refusal::LengthRequired);
         }
@@ -247,6 +241,11 @@ impl<N: Net> Exchange<N> {
             Choice::Server(pick) => Turn::Try(pick),
             Choice::NoneFree | Choice::Exhausted => self.hold(Refusal::NoServer, context),
         }
+    }
+
+    /// Answers for a query that is lost.
+    fn tell(&self, lost: Lost, client: &Client<N>, context: &Context<N>) -> Turn {
+        Turn::Write(queue::told(lost, &self.asked, client, &self.attempts.log, context))
     }
 
     /// Lets the request wait until a server is ready, if the group has a queue; else refuses it.
@@ -440,13 +439,14 @@ impl<N: Net> Exchange<N> {
             Judged::Moves(failure, next) => self.move_to(failure, next, context),
             Judged::Replaced(replaced) => Turn::Replace(replaced),
             Judged::Unforwarded => self.resend(client, context),
+            Judged::Lost(lost) => {
+                self.end_link(Verdict::Succeeded, context);
+                self.download.start_over(&mut context.io.buffers, context.io.now);
+                self.tell(lost, client, context)
+            }
             Judged::Interim => {
-                let limits = self.asked.head_limits();
-                Turn::of(self.download.after_interim(
-                    limits,
-                    &mut self.attempts.log,
-                    &mut io.buffers,
-                ))
+                let (limits, log) = (self.asked.head_limits(), &mut self.attempts.log);
+                Turn::of(self.download.after_interim(limits, log, &mut io.buffers))
             }
             Judged::Begun(passing) => {
                 self.upload.stop_recording(&mut io.buffers);
@@ -494,7 +494,3 @@ impl<N: Net> Exchange<N> {
         Turn::Rest
     }
 }
-
-/// Bytes of a statement that are kept so that it can go to another server. Trino takes a million
-/// characters.
-const STATEMENT_LIMIT: usize = 3 << 20;

@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::download::{Download, Wanted};
 use super::ending::Ending;
-use super::errand::{Errand, STARTED};
+use super::errand::{Errand, Lost, STARTED};
 use super::page::Replaced;
 use super::request_head::{self, Towards};
 use super::response_head::{self, CutShown, Final, Passing};
@@ -58,6 +58,8 @@ pub enum Judged {
     Replaced(Replaced),
     /// The server takes no `X-Forwarded-…` fields: it is asked again without them.
     Unforwarded,
+    /// The query is lost, which the client is told in place of the answer.
+    Lost(Lost),
 }
 
 impl<N: Net> Judge<'_, N> {
@@ -97,6 +99,9 @@ impl<N: Net> Judge<'_, N> {
             }
             if let Some((failure, next)) = self.other_server(head.status, context) {
                 return Judged::Moves(failure, next);
+            }
+            if let Some(lost) = self.asked.unknown(head.status) {
+                return Judged::Lost(lost);
             }
         }
         self.attempts.log.answered(head.status, context.io.now);
@@ -158,8 +163,9 @@ impl<N: Net> Judge<'_, N> {
         let terms = self.asked.terms();
         let request = self.asked.repeatable(self.upload);
         let (failure, choice) = match self.asked.errand {
-            Errand::Query { .. } if matches!(status, 404 | 410) && request.idempotent => {
-                (Failure::Turned(status), self.attempts.seek(&terms, context))
+            Errand::Query { id, .. } if matches!(status, 404 | 410) && request.idempotent => {
+                let choice = self.attempts.seek(id.coordinator(), &terms, context);
+                (Failure::Turned(status), choice)
             }
             Errand::Statement if self.refuses_statements(status, context) => {
                 let failure = Failure::Turned(status);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::asked::Asked;
-use super::errand::{Errand, Matter};
+use super::errand::{Errand, Lost, Matter};
 use super::own_answer::{self, OwnAnswer};
 use super::transition::UploadState;
 use super::upload::Upload;
@@ -15,7 +15,7 @@ use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
 use crate::time::Time;
-use crate::upstream::group::At;
+use crate::upstream::group::{At, ServerId};
 use crate::upstream::plan::Aim;
 
 /// Lets a request wait in its group's queue. Returns until when.
@@ -71,21 +71,38 @@ pub fn ended<N: Net>(
     let Errand::Query { id, matter: Matter::Poll } = asked.errand else {
         return Err(Refusal::WaitedInVain);
     };
-    let (at, now) = (asked.group(), context.io.now);
-    let group = context.servers.group(at);
+    let now = context.io.now;
+    let group = context.servers.group(asked.group());
     let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
-    let is_given_up = |server| group.out_for(server, now) >= timeout;
-    let given_up = match asked.aim {
-        Aim::Only(server) => Some(server).filter(|server| is_given_up(*server)),
-        Aim::Active => None,
+    let is_over = |server: ServerId| group.out_for(server, now) >= timeout;
+    let lost = match asked.aim {
+        Aim::Only(server) if is_over(server) => Some(Lost::Polled { id, server }),
+        Aim::Only(_) | Aim::Active => None,
     };
-    let scope = asked.scope(client, attempts, Answered::default(), context);
-    match given_up {
-        Some(server) => {
-            let server = asked.server_words(Some(At { group: at, server }));
-            Ok(own_answer::lost(id, &server, &scope))
+    match lost {
+        Some(lost) => Ok(told(lost, asked, client, attempts, context)),
+        None => {
+            let scope = asked.scope(client, attempts, Answered::default(), context);
+            Ok(own_answer::waiting(id, &scope))
         }
-        None => Ok(own_answer::waiting(id, &scope)),
+    }
+}
+
+/// What the client of a query is told that is lost.
+pub fn told<N: Net>(
+    lost: Lost,
+    asked: &Asked,
+    client: &Client<N>,
+    attempts: &AttemptLog,
+    context: &Context<N>,
+) -> OwnAnswer {
+    match lost {
+        Lost::Polled { id, server } => {
+            let server = asked.server_words(Some(At { group: asked.group(), server }));
+            let scope = asked.scope(client, attempts, Answered::default(), context);
+            own_answer::lost(id, &server, &scope)
+        }
+        Lost::Cancelled => OwnAnswer::json(204, Vec::new()),
     }
 }
 

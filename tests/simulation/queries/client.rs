@@ -1,0 +1,449 @@
+//! A client that runs queries, and judges what it is told of them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use switchover::net::sim::{Head, Owner, Side, SimNet};
+use switchover::time::Time;
+
+use super::ledger::{Ledger, Process, back};
+use super::line::{Come, Line};
+use super::scenario::{Kind, QueryPlan};
+use crate::common::setup::proxy_address;
+
+/// A client, one query after another.
+pub(crate) struct Client {
+    kind: Kind,
+    has_forwarded: bool,
+    plans: VecDeque<QueryPlan>,
+    stage: Stage,
+    line: Option<Line>,
+}
+
+enum Stage {
+    /// No query runs; the next one begins when its plan says.
+    Between,
+    Running(Query),
+}
+
+struct Query {
+    plan: QueryPlan,
+    id: Option<String>,
+    /// What is asked next: of the proxy's own host.
+    path: String,
+    /// The last page.
+    page: usize,
+    asks: Matter,
+    step: Step,
+    tries: u32,
+    /// When the first of them was made.
+    first: Time,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Matter {
+    Statement,
+    Poll,
+    Heartbeat,
+    Cancel,
+}
+
+enum Step {
+    /// The next request is made then.
+    Thinking(Time),
+    /// It was made then.
+    Asking(Time),
+}
+
+/// What became of a request.
+enum Reply<'a> {
+    Answer(&'a Head, &'a str),
+    /// The connection ended.
+    Broken,
+    /// It was waited for too long.
+    Nothing,
+}
+
+/// What follows for the query.
+enum Next {
+    Ask(Matter),
+    Again,
+    End,
+}
+
+impl Client {
+    pub(crate) fn new(kind: Kind, has_forwarded: bool, plans: VecDeque<QueryPlan>) -> Client {
+        Client { kind, has_forwarded, plans, stage: Stage::Between, line: None }
+    }
+
+    /// Whether all its queries have ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.plans.is_empty() && matches!(self.stage, Stage::Between)
+    }
+
+    /// Closes its connection.
+    pub(crate) fn leave(&mut self, net: &SimNet) {
+        if let Some(line) = self.line.take() {
+            line.close(net);
+        }
+    }
+
+    pub(crate) fn act(&mut self, net: &SimNet, ledger: &mut Ledger) {
+        let now = net.world().now();
+        if matches!(self.stage, Stage::Between)
+            && self.plans.front().is_some_and(|plan| plan.starts <= now)
+            && let Some(plan) = self.plans.pop_front()
+        {
+            self.stage = Stage::Running(Query {
+                plan,
+                id: None,
+                path: String::new(),
+                page: 0,
+                asks: Matter::Statement,
+                step: Step::Thinking(now),
+                tries: 0,
+                first: now,
+            });
+        }
+        let Stage::Running(query) = &mut self.stage else { return };
+        let since = match query.step {
+            Step::Thinking(until) if until <= now => {
+                // A connection that was closed meanwhile is not used.
+                if self.line.as_mut().is_none_or(|line| !matches!(line.next(net), Come::Nothing)) {
+                    let end = net.world_mut().dial(Owner::Hand, &proxy_address());
+                    let old = self.line.replace(Line::new(end, Side::Answers));
+                    old.into_iter().for_each(|line| line.close(net));
+                }
+                let request = query.request(self.has_forwarded);
+                self.line.as_mut().expect("just made").ask(&request);
+                query.step = Step::Asking(now);
+                if query.tries == 0 {
+                    query.first = now;
+                    ledger.asked.entry(query.plan.number).or_insert(now);
+                }
+                query.tries += 1;
+                return;
+            }
+            Step::Thinking(_) => return,
+            Step::Asking(since) => since,
+        };
+        let line = self.line.as_mut().expect("it was asked");
+        let come = line.next(net);
+        let reply = match &come {
+            Come::Message(head, body) => Reply::Answer(head, body),
+            Come::End => Reply::Broken,
+            Come::Nothing if now - since > query.asks.patience() => Reply::Nothing,
+            Come::Nothing => return,
+        };
+        let keeps = matches!(&reply, Reply::Answer(head, _) if !head.connection("close"));
+        let next = query.judge(&reply, since, now, ledger);
+        let repeats = matches!(next, Next::Again) && self.kind.repeats(query, &reply, now);
+        match next {
+            Next::Ask(matter) => query.turn_to(matter, now),
+            Next::Again if repeats => query.step = Step::Thinking(now + BETWEEN_TRIES),
+            Next::Again | Next::End => {
+                self.stage = Stage::Between;
+            }
+        }
+        if !keeps {
+            self.leave(net);
+        }
+    }
+}
+
+impl Matter {
+    /// How long a client may have to wait: what the rules allow, and a margin.
+    fn patience(self) -> Duration {
+        Duration::from_millis(match self {
+            // Two servers that vanish, and the time in the queue.
+            Matter::Statement | Matter::Cancel => 27_000,
+            // A server that vanishes, the time in the queue, and what the poll itself takes.
+            Matter::Poll | Matter::Heartbeat => 6_500,
+        })
+    }
+}
+
+impl Kind {
+    /// Whether the request of this query is made again.
+    fn repeats(self, query: &Query, reply: &Reply<'_>, now: Time) -> bool {
+        let is_unavailable = match reply {
+            Reply::Answer(head, _) => matches!(head.status(), 502..=504),
+            Reply::Broken | Reply::Nothing => query.asks != Matter::Statement,
+        };
+        is_unavailable
+            && match self {
+                Kind::Java => now - query.first < JAVA,
+                Kind::Python => query.tries < 3,
+                Kind::JavaScript => false,
+            }
+    }
+}
+
+impl Query {
+    fn request(&self, has_forwarded: bool) -> String {
+        let forwarded = if has_forwarded { "X-Forwarded-Proto: http\r\n" } else { "" };
+        let (method, path) = match self.asks {
+            Matter::Statement => ("POST", "/v1/statement"),
+            Matter::Poll => ("GET", &*self.path),
+            Matter::Heartbeat => ("HEAD", &*self.path),
+            Matter::Cancel => ("DELETE", &*self.path),
+        };
+        match self.asks {
+            Matter::Statement => {
+                let text = format!("SELECT {}{}", self.plan.number, " ".repeat(self.plan.padding));
+                let length = text.len();
+                format!(
+                    "POST /v1/statement HTTP/1.1\r\nHost: a\r\n{forwarded}X-Trino-User: x\r\n\
+                     Content-Length: {length}\r\n\r\n{text}"
+                )
+            }
+            Matter::Poll | Matter::Heartbeat | Matter::Cancel => {
+                format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{forwarded}\r\n")
+            }
+        }
+    }
+
+    fn turn_to(&mut self, matter: Matter, now: Time) {
+        let thinks = self.plan.thinks.pop_front().unwrap_or(Duration::ZERO);
+        (self.asks, self.step, self.tries) = (matter, Step::Thinking(now + thinks), 0);
+    }
+
+    /// The process that runs it.
+    fn owner(&self) -> &str {
+        self.id.as_deref().map_or("", |id| &id[22..])
+    }
+
+    fn judge(&mut self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) -> Next {
+        match (self.asks, reply) {
+            (Matter::Statement, Reply::Answer(head, text)) if head.status() == 200 => {
+                self.submitted(text, since, now, ledger)
+            }
+            (Matter::Statement, reply) => {
+                self.judge_refusal(reply, since, now, ledger);
+                Next::Again
+            }
+            (Matter::Poll, Reply::Answer(head, text)) if head.status() == 200 => {
+                self.polled(text, now, ledger)
+            }
+            (Matter::Poll, reply) => {
+                // TOLERATED: one that began before a reload does not learn that its server is out.
+                let is_of_old = matches!(reply, Reply::Nothing | Reply::Broken)
+                    && ledger.is_proxy_new_since(back(since, MARGIN));
+                let is_wrong = match ledger.is_known(self.owner(), since) {
+                    true => !is_of_old,
+                    false => self.is_findable(reply, since, now, ledger),
+                };
+                if is_wrong {
+                    self.accuse(&format!("its poll {reply}"), now, ledger);
+                }
+                Next::Again
+            }
+            (Matter::Heartbeat, reply) => {
+                let is_well = matches!(reply, Reply::Answer(head, _) if head.status() == 200);
+                // It does not wait: a client makes the next one soon.
+                let is_held = matches!(reply, Reply::Nothing)
+                    && !ledger.is_proxy_new_since(back(since, MARGIN));
+                if is_held || !is_well && self.is_owner_up(since, now, ledger) {
+                    self.accuse(&format!("its heartbeat {reply}"), now, ledger);
+                }
+                Next::Ask(Matter::Poll)
+            }
+            (Matter::Cancel, reply) => {
+                self.judge_cancel(reply, since, now, ledger);
+                Next::End
+            }
+        }
+    }
+
+    fn accuse(&self, what: &str, now: Time, ledger: &mut Ledger) {
+        let (number, id) = (self.plan.number, self.id.as_deref().unwrap_or("no id"));
+        ledger.accuse(now, format!("query {number} ({id}): {what}"));
+    }
+
+    fn is_owner_up(&self, since: Time, now: Time, ledger: &Ledger) -> bool {
+        let Some(Process { place, died: None, .. }) = ledger.process(self.owner()) else {
+            return false;
+        };
+        ledger.is_known(self.owner(), since) && ledger.was_up(place, back(since, UNNOTICED), now)
+    }
+
+    /// Whether a query of an unknown coordinator has to be found, but is not.
+    fn is_findable(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &Ledger) -> bool {
+        let Some(owner) = ledger.process(self.owner()) else { return false };
+        let is_unknown =
+            matches!(reply, Reply::Answer(head, _) if matches!(head.status(), 404 | 410));
+        // TOLERATED: one up to 476 that was out is not asked for some seconds more.
+        let from = back(since, ledger.taken_up);
+        is_unknown && owner.died.is_none() && ledger.was_ready(owner.place, from, now)
+    }
+
+    /// A statement waits until a server is ready, and fails only if none is.
+    fn judge_refusal(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) {
+        // TOLERATED: one that began before a reload does not learn that its server is out.
+        if ledger.is_proxy_new_since(back(since, MARGIN)) {
+            return;
+        }
+        let (waited, lag) = (now - since, ledger.taken_up);
+        let status = match reply {
+            Reply::Answer(head, _) => head.status(),
+            Reply::Broken | Reply::Nothing => 0,
+        };
+        let may = match status {
+            503 if waited + MARGIN >= QUEUED.min(ledger.queue) => {
+                !ledger.any_took_for(lag, since, back(now, MARGIN))
+            }
+            // TOLERATED: that of the last coordinator asked passes, though another one starts.
+            503 if ledger.turned_away.get(&self.plan.number).is_some_and(|at| *at >= since) => {
+                !ledger.any_took_for(lag, back(now, lag), now)
+            }
+            // TOLERATED: one that failed at each server is not tried again, though one of them is
+            // well by now.
+            502 | 504 => {
+                !ledger.any_took_for(now - back(since, UNNOTICED), back(since, UNNOTICED), now)
+            }
+            _ => false,
+        };
+        if !may {
+            self.accuse(&format!("its statement {reply} after {waited:?}"), now, ledger);
+        }
+    }
+
+    fn submitted(&mut self, text: &str, since: Time, now: Time, ledger: &mut Ledger) -> Next {
+        ledger.answered.insert(self.plan.number);
+        self.id = Some(value(text, "id").to_owned());
+        // The answer shows the id, but not if the process before still counts as alive.
+        // TOLERATED: nor does a reload keep what an answer says that comes later.
+        if ledger.process(self.owner()).is_some_and(|owner| owner.began + UNNOTICED < now)
+            && !ledger.is_proxy_new_since(since)
+        {
+            ledger.process_told(self.owner(), now);
+        }
+        if value(text, "of") != self.plan.number.to_string() {
+            self.accuse(&format!("its statement is answered with {text}"), now, ledger);
+        }
+        self.path = next_path(text).to_owned();
+        self.go_on()
+    }
+
+    fn go_on(&self) -> Next {
+        Next::Ask(match self.plan.cancels_at == Some(self.page) {
+            true => Matter::Cancel,
+            false if self.plan.beats_at == Some(self.page) => Matter::Heartbeat,
+            false => Matter::Poll,
+        })
+    }
+
+    fn polled(&mut self, text: &str, now: Time, ledger: &mut Ledger) -> Next {
+        if Some(value(text, "id")) != self.id.as_deref() {
+            self.accuse(&format!("its poll is answered with {text}"), now, ledger);
+            return Next::End;
+        }
+        let (error, next) = (value(text, "errorName"), next_path(text));
+        match (value(text, "of"), error) {
+            ("", "REMOTE_HOST_GONE") => {
+                self.judge_end(now, ledger);
+                Next::End
+            }
+            ("", "") if !next.is_empty() => {
+                self.judge_waiting(now, ledger);
+                Next::Ask(Matter::Poll)
+            }
+            (of, "") if of == self.plan.number.to_string() => {
+                let page = value(text, "page").parse().unwrap_or(usize::MAX);
+                if page != self.page + 1 && page != self.page {
+                    self.accuse(&format!("page {page} follows {}", self.page), now, ledger);
+                }
+                (self.page, self.path) = (page, next.to_owned());
+                if next.is_empty() {
+                    return Next::End;
+                }
+                self.go_on()
+            }
+            (_, _) if ledger.failing.contains(&self.plan.number) => Next::End,
+            (_, _) => {
+                self.accuse(&format!("its poll is answered with {text}"), now, ledger);
+                Next::End
+            }
+        }
+    }
+
+    /// Only a query whose process is gone, or cannot be reached for minutes, is lost.
+    fn judge_end(&self, now: Time, ledger: &mut Ledger) {
+        let in_doubt = back(now, ledger.queue.saturating_sub(MARGIN));
+        let is_lost = |owner: Process| {
+            owner.died.is_some() || ledger.seemed_gone(owner.place, in_doubt, back(now, UNNOTICED))
+        };
+        if !ledger.process(self.owner()).is_some_and(is_lost) {
+            self.accuse("it is told to be lost, but its owner lives", now, ledger);
+        }
+    }
+
+    /// A query waits only while its owner does not answer, and is not known to be gone.
+    fn judge_waiting(&self, now: Time, ledger: &mut Ledger) {
+        let Some(owner) = ledger.process(self.owner()) else { return };
+        let recent = back(now, UNNOTICED);
+        if self.is_owner_up(recent, now, ledger) {
+            self.accuse("it is told to wait, but its owner is well", now, ledger);
+        }
+        let is_gone =
+            ledger.is_known(self.owner(), recent) && owner.died.is_some_and(|died| died < recent);
+        let in_doubt = back(recent, ledger.queue);
+        if recent - in_doubt == ledger.queue
+            && ledger.is_known(self.owner(), in_doubt)
+            && owner.died.is_none()
+            && ledger.was_gone(owner.place, in_doubt, now)
+        {
+            self.accuse("it is told to wait, but has waited for too long", now, ledger);
+        }
+        if is_gone && ledger.answered_all(owner.place, recent, now) {
+            self.accuse("it is told to wait, but its owner is gone", now, ledger);
+        }
+    }
+
+    fn judge_cancel(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) {
+        let Some(owner) = ledger.process(self.owner()) else { return };
+        let is_told = matches!(reply, Reply::Answer(head, _) if head.status() == 204);
+        let recent = back(since, UNNOTICED);
+        let is_gone = ledger.is_known(self.owner(), recent)
+            && owner.died.is_some_and(|died| died < recent)
+            && ledger.answered_all(owner.place, recent, now);
+        let is_due = self.is_owner_up(since, now, ledger);
+        let has_come = ledger.cancelled.contains(&self.plan.number);
+        if is_due && !(is_told && has_come) || is_gone && !is_told {
+            let at = if has_come { "its coordinator" } else { "no coordinator" };
+            self.accuse(&format!("its end reaches {at} and {reply}"), now, ledger);
+        }
+    }
+}
+
+impl std::fmt::Display for Reply<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reply::Answer(head, text) => write!(f, "gets {} {text}", head.status()),
+            Reply::Broken => f.write_str("is cut off"),
+            Reply::Nothing => f.write_str("gets no answer"),
+        }
+    }
+}
+
+/// The value of a JSON member that is a string; empty without one.
+fn value<'a>(text: &'a str, name: &str) -> &'a str {
+    let found = text.split_once(&format!("\"{name}\":\""));
+    found.map_or("", |(_, rest)| rest.split('"').next().unwrap_or_default())
+}
+
+/// The path of `nextUri`; empty without one.
+fn next_path(text: &str) -> &str {
+    value(text, "nextUri").strip_prefix("http://a").unwrap_or_default()
+}
+
+const BETWEEN_TRIES: Duration = Duration::from_millis(300);
+/// How long Java's client makes a request again.
+const JAVA: Duration = Duration::from_secs(30);
+/// How long a request may wait in the queue.
+const QUEUED: Duration = Duration::from_secs(20);
+/// The time in which the proxy may not know of a change: an interval, two checks, and the time that
+/// a poll waits.
+const UNNOTICED: Duration = Duration::from_secs(5);
+const MARGIN: Duration = Duration::from_millis(500);

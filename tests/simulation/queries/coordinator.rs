@@ -1,0 +1,443 @@
+//! A coordinator of Trino, as far as a proxy can tell, and what it notices of the proxy.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use switchover::net::sim::{Head, Reach, Rng, Side, SimNet};
+use switchover::time::Time;
+
+use super::ledger::{Arrival, Ledger, State, back};
+use super::line::{Come, Line};
+use super::scenario::{Habits, Release};
+use crate::common::setup::server_address;
+
+/// A place at which one process after another runs.
+pub(crate) struct Coordinator {
+    pub(crate) place: usize,
+    habits: Habits,
+    process: Option<Process>,
+    /// Processes that began here.
+    count: usize,
+    is_dark: bool,
+    paused_until: Time,
+    turning_until: Time,
+    /// When the last process ended, if that had not said yet that it has started.
+    died_starting: Option<Time>,
+    /// When it answered 406 first.
+    refused_fields: Option<Time>,
+    lines: Vec<Served>,
+    rng: Rng,
+}
+
+/// A connection of the proxy, and the answer that is due on it.
+struct Served {
+    line: Line,
+    due: Option<(Time, String)>,
+}
+
+/// One life of a coordinator.
+pub(crate) struct Process {
+    id: String,
+    began: Time,
+    /// When it says that it has started.
+    ready: Time,
+    /// When it knows itself as a worker.
+    settled: Time,
+    /// When it said that it is starting.
+    told_starting: Option<Time>,
+    /// Whether it said that it has started.
+    told_ready: bool,
+    /// Whether its workers were looked at after its start.
+    was_examined: bool,
+    queries: Vec<Query>,
+    /// When each worker announced itself last.
+    pub(crate) nodes: BTreeMap<String, Time>,
+}
+
+struct Query {
+    number: u32,
+    /// The answers that it has, beside the first.
+    pages: usize,
+    /// The last one that was asked for.
+    page: usize,
+    failure: Option<&'static str>,
+}
+
+impl Coordinator {
+    pub(crate) fn new(place: usize, habits: Habits, rng: Rng) -> Coordinator {
+        Coordinator {
+            place,
+            habits,
+            process: None,
+            count: 0,
+            is_dark: false,
+            paused_until: Time::ZERO,
+            turning_until: Time::ZERO,
+            died_starting: None,
+            refused_fields: None,
+            lines: Vec::new(),
+            rng,
+        }
+    }
+
+    pub(crate) fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// A process begins, which says for this long that it is starting.
+    pub(crate) fn start(&mut self, starting: Duration, net: &SimNet, ledger: &mut Ledger) {
+        let now = net.world().now();
+        let letter = |number: usize| char::from(b"abcdefghijk"[number % 11]);
+        let id = [letter(self.place), letter(self.count / 11), letter(self.count), 'x', 'x'];
+        let id: String = id.iter().collect();
+        ledger.process_began(&id, self.place, now);
+        self.count += 1;
+        let ready = now + starting;
+        let settled = match (self.habits.release, self.count) {
+            // The first ones have long run.
+            (_, 1) | (Release::New, _) => ready,
+            (Release::Old, _) => ready + SETTLING,
+        };
+        let began = if self.count == 1 { Time::ZERO } else { now };
+        self.process = Some(Process {
+            id,
+            began,
+            ready,
+            settled,
+            told_starting: None,
+            told_ready: false,
+            // TOLERATED: one that is starting like the one before it is not seen to be another.
+            was_examined: self.count == 1
+                || self.died_starting.is_some_and(|died| now - died < KNOWS / 2),
+            queries: Vec::new(),
+            nodes: BTreeMap::new(),
+        });
+        self.reach(net);
+    }
+
+    /// Its process ends.
+    pub(crate) fn die(&mut self, net: &SimNet, ledger: &mut Ledger) {
+        if let Some(process) = self.process.take() {
+            let now = net.world().now();
+            ledger.process_died(&process.id, now);
+            self.died_starting = (!process.told_ready).then_some(now);
+        }
+        self.paused_until = Time::ZERO;
+        self.reach(net);
+        let address = server_address(self.place);
+        let waiting = std::iter::from_fn(|| net.world_mut().accepted(&address));
+        let waiting: Vec<Line> = waiting.map(|end| Line::new(end, Side::Requests)).collect();
+        let served = self.lines.drain(..).map(|served| served.line);
+        served.chain(waiting).for_each(|line| line.abort(net));
+    }
+
+    /// Every packet to and from it is lost from now on, or none.
+    pub(crate) fn vanish(&mut self, is_dark: bool, net: &SimNet) {
+        self.is_dark = is_dark;
+        self.reach(net);
+    }
+
+    /// It does nothing until then.
+    pub(crate) fn pause(&mut self, until: Time) {
+        self.paused_until = until;
+    }
+
+    /// It answers 503 to each statement until then.
+    pub(crate) fn turn_away(&mut self, until: Time) {
+        self.turning_until = until;
+    }
+
+    fn reach(&self, net: &SimNet) {
+        let reach = match (self.is_dark, &self.process) {
+            (true, _) => Reach::Dark,
+            (false, Some(_)) => Reach::Listening,
+            (false, None) => Reach::Refusing,
+        };
+        net.world_mut().set_reach(&server_address(self.place), reach);
+    }
+
+    fn state(&self, now: Time) -> State {
+        let settled = self.process.as_ref().map(|process| process.settled);
+        State {
+            answers: !self.is_dark && self.paused_until <= now,
+            runs: self.process.is_some(),
+            is_ready: settled.is_some_and(|settled| settled <= now),
+            turns: self.turning_until > now,
+        }
+    }
+
+    pub(crate) fn act(&mut self, net: &SimNet, ledger: &mut Ledger) {
+        let now = net.world().now();
+        ledger.turn(self.place, self.state(now), now);
+        if self.paused_until > now {
+            return;
+        }
+        while let Some(end) = net.world_mut().accepted(&server_address(self.place)) {
+            self.lines.push(Served { line: Line::new(end, Side::Requests), due: None });
+        }
+        for mut served in std::mem::take(&mut self.lines) {
+            if let Some((_, answer)) = served.due.take_if(|(due, _)| *due <= now) {
+                served.line.say(answer.as_bytes());
+            }
+            match served.line.next(net) {
+                Come::Message(head, body) => {
+                    net.world_mut().tell(self.place, || format!("{:?} {body}", head.start));
+                    served.due = Some(self.asked(&head, &body, now, ledger));
+                    self.lines.push(served);
+                }
+                Come::Nothing => self.lines.push(served),
+                Come::End => served.line.close(net),
+            }
+        }
+        self.examine(now, ledger);
+    }
+
+    /// A coordinator that has come back must soon know all workers that are known.
+    fn examine(&mut self, now: Time, ledger: &mut Ledger) {
+        let place = self.place;
+        let Some(process) = &mut self.process else { return };
+        if process.was_examined || now < process.began + KNOWS {
+            return;
+        }
+        process.was_examined = true;
+        // The proxy must have noticed that there is a new process.
+        let is_new = process.told_starting.is_some_and(|told| told + KNOWS / 2 < now);
+        let is_clear = ledger.was_up(place, process.began, now)
+            && !ledger.is_proxy_new_since(back(process.began, LASTING));
+        if !is_new || !is_clear || !self.habits.learns_all {
+            return;
+        }
+        let late: Vec<String> = ledger
+            .announced
+            .iter()
+            .filter(|(_, at)| **at < process.began && **at + LASTING > now)
+            .filter(|(node, _)| !process.nodes.contains_key(*node))
+            .map(|(node, _)| node.clone())
+            .collect();
+        if !late.is_empty() {
+            ledger.accuse(now, format!("{} is back and does not know {late:?}", process.id));
+        }
+    }
+
+    /// The answer to a request, and when it is given.
+    fn asked(&mut self, head: &Head, body: &str, now: Time, ledger: &mut Ledger) -> (Time, String) {
+        let Habits { release, reads_forwarded, chunked, .. } = self.habits;
+        let place = self.place;
+        // What was sent during a pause is read only now, and its sender may have given up.
+        let is_fresh = self.paused_until + LATE < now;
+        let process = self.process.as_mut().expect("without one there is no connection");
+        let [method, path, _] = &head.start;
+        let has_forwarded = head.fields.iter().any(|(name, _)| name.starts_with("x-forwarded-"));
+        if has_forwarded && !reads_forwarded {
+            let first = match is_fresh {
+                true => *self.refused_fields.get_or_insert(now),
+                false => now,
+            };
+            if ledger.is_proxy_new_about(first) {
+                // TOLERATED: what is learned while the proxy is reloaded may be lost.
+                self.refused_fields = Some(now);
+            } else if now > first + LATE && !ledger.is_proxy_restarted_since(first) {
+                ledger.accuse(now, format!("{} got X-Forwarded-… again", process.id));
+            }
+            return (now, answer(406, "", chunked));
+        }
+        let (delay, status, text) = match (method.as_str(), path.as_str()) {
+            ("GET", "/v1/info") => (0, 200, process.info(release, now, ledger)),
+            ("POST", "/v1/statement") => {
+                let number = body.trim_start_matches("SELECT ").trim_end().parse();
+                let number = number.expect("clients write nothing else");
+                ledger.arrivals.push(Arrival { at: now, place, number });
+                if ledger.answered.contains(&number) && is_fresh {
+                    ledger.accuse(now, format!("{number} is sent again after an answer"));
+                }
+                process.judge_statement(number, now, ledger);
+                let turns = self.turning_until > now;
+                let is_refused = turns || process.ready > now && self.rng.one_in(2);
+                let pages = self.rng.within(1..=5);
+                if is_refused {
+                    ledger.turned_away.insert(number, now);
+                }
+                match is_refused {
+                    true => (0, 503, String::new()),
+                    false => (0, 200, process.submit(number, pages, now, ledger)),
+                }
+            }
+            ("PUT" | "POST", path) if path.starts_with("/v1/announce") => {
+                let node = path.strip_prefix("/v1/announcement/").unwrap_or(body);
+                process.nodes.insert(node.to_owned(), now);
+                (0, 202, String::new())
+            }
+            (_, path) => {
+                if is_fresh {
+                    process.judge_stranger(method, path, now, ledger);
+                }
+                let (status, text) = process.ask(method, path, release, now, ledger);
+                // A poll waits for news of the query.
+                let slow = method == "GET" && status == 200;
+                (if slow { self.rng.within(0..=MOST_MILLIS) } else { 0 }, status, text)
+            }
+        };
+        (now + Duration::from_millis(delay as u64), answer(status, &text, chunked))
+    }
+}
+
+impl Process {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn info(&mut self, release: Release, now: Time, ledger: &mut Ledger) -> String {
+        let starting = now < self.ready;
+        if starting {
+            self.told_starting.get_or_insert(now);
+        }
+        self.told_ready |= !starting;
+        let id = match release {
+            Release::Old => String::new(),
+            Release::New => {
+                ledger.process_says(&self.id, now);
+                format!("\"coordinatorId\":\"{}\",", self.id)
+            }
+        };
+        let version = match release {
+            Release::Old => 476,
+            Release::New => 478,
+        };
+        // Those that run from the beginning have run for days before.
+        let days = if self.began == Time::ZERO { 3 * 86_400 } else { 0 };
+        let uptime = (now - self.began + Duration::from_secs(days)).as_secs_f64();
+        format!(
+            "{{\"nodeVersion\":{{\"version\":\"{version}\"}},\"environment\":\"test\",\
+             \"coordinator\":true,{id}\"starting\":{starting},\"uptime\":\"{uptime:.2}s\"}}"
+        )
+    }
+
+    /// A statement must not come to one that is known to take none yet.
+    fn judge_statement(&self, number: u32, now: Time, ledger: &mut Ledger) {
+        let was_told = self
+            .told_starting
+            .is_some_and(|told| told + LATE < now && !ledger.is_proxy_restarted_since(told));
+        let is_settling = now < self.settled && self.settled > self.ready;
+        if was_told && (now < self.ready || is_settling) {
+            ledger.accuse(now, format!("{number} is sent to {}, which is starting", self.id));
+        }
+    }
+
+    fn submit(&mut self, number: u32, pages: usize, now: Time, ledger: &mut Ledger) -> String {
+        let failure = match (now < self.ready, now < self.settled) {
+            (true, _) => Some("SERVER_STARTING_UP"),
+            (false, true) => Some("NO_NODES_AVAILABLE"),
+            (false, false) => None,
+        };
+        if failure.is_some() {
+            ledger.failing.insert(number);
+        }
+        self.queries.push(Query { number, pages, page: 0, failure });
+        self.page(self.queries.len() - 1)
+    }
+
+    /// The status and the text of an answer about a query.
+    fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        release: Release,
+        now: Time,
+        ledger: &mut Ledger,
+    ) -> (u16, String) {
+        let unknown = match release {
+            Release::Old => (404, String::new()),
+            Release::New => (410, String::new()),
+        };
+        let mut parts = path.split('/').skip_while(|part| !is_id(part));
+        let (id, _, token) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+        if !id.ends_with(&self.id) {
+            return unknown;
+        }
+        let place: usize = id[16..21].parse().expect("it was written here");
+        let query = &mut self.queries[place];
+        match (method, token) {
+            ("DELETE", _) => {
+                ledger.cancelled.insert(query.number);
+                (204, String::new())
+            }
+            ("GET", Some(token)) => {
+                let token: usize = token.parse().expect("it was written here");
+                if token != query.page && token != query.page + 1 {
+                    return unknown;
+                }
+                let by = ledger.executed.entry(query.number).or_insert_with(|| self.id.clone());
+                if *by != self.id {
+                    let what = format!("{} runs at {by} and at {}", query.number, self.id);
+                    ledger.accuse(now, what);
+                }
+                query.page = token;
+                (200, self.page(place))
+            }
+            (_, _) => (200, String::new()),
+        }
+    }
+
+    /// No request about another process's query may come here while that is known to run elsewhere.
+    fn judge_stranger(&self, method: &str, path: &str, now: Time, ledger: &mut Ledger) {
+        let Some(id) = path.split('/').find(|part| is_id(part)) else { return };
+        let Some(owner) = ledger.process(&id[22..]) else { return };
+        let here = ledger.process(&self.id).expect("it began").place;
+        // A request that the proxy took before it knew the owner may have waited for another place.
+        let taken = back(now, UNDER_WAY);
+        if owner.place != here && owner.died.is_none() && ledger.is_known(&id[22..], taken) {
+            ledger.accuse(now, format!("{} was asked to {method} {id}", self.id));
+        }
+    }
+
+    /// The answer that a query has come to.
+    fn page(&self, place: usize) -> String {
+        let Query { number, pages, page, failure } = self.queries[place];
+        let id = format!("20261124_103000_{place:05}_{}", self.id);
+        let next = format!("\"nextUri\":\"http://a/v1/statement/executing/{id}/y/{}\",", page + 1);
+        let (next, state) = match failure {
+            Some(_) if page > 0 => ("", "FAILED"),
+            _ if page < pages => (next.as_str(), "RUNNING"),
+            _ => ("", "FINISHED"),
+        };
+        let error = match failure {
+            Some(name) if page > 0 => format!(",\"error\":{{\"errorName\":\"{name}\"}}"),
+            _ => String::new(),
+        };
+        format!(
+            "{{\"id\":\"{id}\",\"infoUri\":\"http://a/ui/query.html?{id}\",{next}\"stats\":\
+             {{\"state\":\"{state}\"}}{error},\"of\":\"{number}\",\"page\":\"{page}\"}}"
+        )
+    }
+}
+
+/// Whether this is the id of a query.
+fn is_id(part: &str) -> bool {
+    part.len() == "20261124_103000_00000_abcde".len() && part.starts_with("20261124_103000_")
+}
+
+fn answer(status: u16, body: &str, chunked: bool) -> String {
+    if status == 204 {
+        return "HTTP/1.1 204 No Content\r\n\r\n".to_owned();
+    }
+    if !chunked || body.is_empty() {
+        return format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    }
+    let middle = body.len() / 3;
+    let [first, second] =
+        [&body[..middle], &body[middle..]].map(|part| format!("{:x}\r\n{part}\r\n", part.len()));
+    format!("HTTP/1.1 {status} x\r\nTransfer-Encoding: chunked\r\n\r\n{first}{second}0\r\n\r\n")
+}
+
+/// How long one up to 476 fails statements after it has started.
+const SETTLING: Duration = Duration::from_millis(4500);
+/// The longest that a poll takes.
+const MOST_MILLIS: usize = 800;
+/// The time for the proxy to act on what it was told.
+const LATE: Duration = Duration::from_millis(200);
+/// The time that a request may wait for a place that does not answer.
+const UNDER_WAY: Duration = Duration::from_secs(4);
+/// The time until one that is back knows the workers.
+const KNOWS: Duration = Duration::from_secs(3);
+/// How long an announcement lasts, less a margin.
+const LASTING: Duration = Duration::from_secs(28);

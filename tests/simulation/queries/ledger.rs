@@ -1,0 +1,240 @@
+//! What happened to coordinators and queries, as the actors saw it. Knows nothing of the proxy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use switchover::time::Time;
+
+/// Everything that the judgements need.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    /// What the proxy did wrong.
+    pub(crate) wrong: Vec<String>,
+    /// Statements in the order in which they came to coordinators.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// Statements whose clients have an answer with an id.
+    pub(crate) answered: BTreeSet<u32>,
+    /// The process that began to run a statement.
+    pub(crate) executed: BTreeMap<u32, String>,
+    /// Statements that their coordinator itself fails.
+    pub(crate) failing: BTreeSet<u32>,
+    /// Statements whose coordinator was told to end them.
+    pub(crate) cancelled: BTreeSet<u32>,
+    /// Statements that coordinators turned away, and when they did last.
+    pub(crate) turned_away: BTreeMap<u32, Time>,
+    /// When clients asked for a statement first.
+    pub(crate) asked: BTreeMap<u32, Time>,
+    /// When the proxy accepted a worker's announcement last.
+    pub(crate) announced: BTreeMap<String, Time>,
+    /// When it accepted the first one.
+    pub(crate) announced_first: Option<Time>,
+    /// When the proxy began, and its reloads since.
+    pub(crate) proxy: Vec<Time>,
+    /// How long a place takes statements until it gets those that wait: a check may be under way
+    /// that fails, and one up to 476 is waited for.
+    pub(crate) taken_up: Duration,
+    /// How long a query may be in doubt.
+    pub(crate) queue: Duration,
+    places: BTreeMap<usize, Vec<(Time, State)>>,
+    processes: BTreeMap<String, Process>,
+}
+
+/// A statement that came to a coordinator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Time,
+    pub(crate) place: usize,
+    pub(crate) number: u32,
+}
+
+/// How a coordinator's place is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Whether it answers: with a process, or with a refusal.
+    pub(crate) answers: bool,
+    /// Whether a process runs there.
+    pub(crate) runs: bool,
+    /// Whether that is ready for statements.
+    pub(crate) is_ready: bool,
+    /// Whether it turns them away none the less.
+    pub(crate) turns: bool,
+}
+
+/// One life of a coordinator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    pub(crate) place: usize,
+    pub(crate) began: Time,
+    /// When it said its id to the proxy last.
+    said: Option<Time>,
+    /// When the proxy had to know its id.
+    told: Option<Time>,
+    pub(crate) died: Option<Time>,
+}
+
+impl State {
+    /// Whether queries of the process there go on.
+    fn is_up(self) -> bool {
+        self.answers && self.runs
+    }
+
+    /// Whether new statements may go there.
+    fn is_ready(self) -> bool {
+        self.is_up() && self.is_ready
+    }
+
+    /// Whether statements that come there are taken.
+    fn takes(self) -> bool {
+        self.is_ready() && !self.turns
+    }
+}
+
+impl Ledger {
+    pub(crate) fn accuse(&mut self, now: Time, what: String) {
+        self.wrong.push(format!("{:.3} s: {what}", (now - Time::ZERO).as_secs_f64()));
+    }
+
+    /// Notes how a place is from now on.
+    pub(crate) fn turn(&mut self, place: usize, state: State, now: Time) {
+        let spells = self.places.entry(place).or_default();
+        if spells.last().is_none_or(|(_, last)| *last != state) {
+            spells.push((now, state));
+        }
+    }
+
+    pub(crate) fn process(&self, id: &str) -> Option<Process> {
+        self.processes.get(id).copied()
+    }
+
+    pub(crate) fn process_began(&mut self, id: &str, place: usize, began: Time) {
+        let process = Process { place, began, said: None, told: None, died: None };
+        self.processes.insert(id.to_owned(), process);
+    }
+
+    pub(crate) fn process_died(&mut self, id: &str, now: Time) {
+        self.processes.get_mut(id).expect("it began").died = Some(now);
+    }
+
+    /// A process says its id to the proxy. If it was asked again, the proxy had the answer before.
+    pub(crate) fn process_says(&mut self, id: &str, now: Time) {
+        let process = self.processes.get_mut(id).expect("it began");
+        let before = process.said.replace(now);
+        if before.is_some_and(|before| before >= self.proxy[0]) {
+            self.process_told(id, now);
+        }
+    }
+
+    /// The proxy was told the id of a process.
+    pub(crate) fn process_told(&mut self, id: &str, now: Time) {
+        let process = self.processes.get_mut(id).expect("it began");
+        if process.told.is_none_or(|told| told < self.proxy[0]) {
+            process.told = Some(now);
+        }
+    }
+
+    /// Whether the proxy has to know whose queries end with this id.
+    pub(crate) fn is_known(&self, id: &str, now: Time) -> bool {
+        let told = self.processes.get(id).and_then(|process| process.told);
+        told.is_some_and(|told| told >= self.proxy[0] && told + NEWS < now)
+    }
+
+    /// Whether the proxy began anew or was reloaded since then.
+    pub(crate) fn is_proxy_new_since(&self, moment: Time) -> bool {
+        self.proxy.last().is_some_and(|last| *last >= moment && *last > Time::ZERO)
+    }
+
+    /// Whether the proxy began anew or was reloaded about then.
+    pub(crate) fn is_proxy_new_about(&self, moment: Time) -> bool {
+        let mut all = self.proxy.iter().filter(|new| **new > Time::ZERO);
+        all.any(|new| *new + ABOUT > moment && moment + ABOUT > *new)
+    }
+
+    /// Whether the proxy began anew since then.
+    pub(crate) fn is_proxy_restarted_since(&self, moment: Time) -> bool {
+        self.proxy[0] >= moment && self.proxy[0] > Time::ZERO
+    }
+
+    /// Whether a place was ready for statements all the time between.
+    pub(crate) fn was_ready(&self, place: usize, from: Time, to: Time) -> bool {
+        self.held(place, from, to, State::is_ready)
+    }
+
+    /// Whether a place's process could be asked all the time between.
+    pub(crate) fn was_up(&self, place: usize, from: Time, to: Time) -> bool {
+        self.held(place, from, to, State::is_up)
+    }
+
+    /// Whether a place answered in some way all the time between.
+    pub(crate) fn answered_all(&self, place: usize, from: Time, to: Time) -> bool {
+        self.held(place, from, to, |state| state.answers)
+    }
+
+    /// Whether the proxy may think that a place was ready all the time between: it need not notice
+    /// that one does not answer for so short a time.
+    pub(crate) fn seemed_ready(&self, place: usize, from: Time, to: Time) -> bool {
+        self.spells(place).all(|(began, end, state)| {
+            let is_outside = end <= from || began > to;
+            is_outside || state.runs && state.is_ready && (state.answers || end - began < BLINK)
+        })
+    }
+
+    /// Whether a place's process could be asked all the time between, but for moments.
+    pub(crate) fn seemed_up(&self, place: usize, from: Time, to: Time) -> bool {
+        self.spells(place).all(|(began, end, state)| {
+            let is_outside = end <= from || began > to;
+            // TOLERATED: a process that replaces another one between two checks need not have had
+            // announcements for as long.
+            is_outside || end - began < BLINK && began > Time::ZERO || state.is_up()
+        })
+    }
+
+    /// Whether a place's process could not be asked all the time between, but for moments.
+    pub(crate) fn seemed_gone(&self, place: usize, from: Time, to: Time) -> bool {
+        self.spells(place).all(|(began, end, state)| {
+            let is_outside = end <= from || began > to;
+            is_outside || !state.is_up() || end - began < BLINK
+        })
+    }
+
+    /// Whether a place's process could not be asked all the time between.
+    pub(crate) fn was_gone(&self, place: usize, from: Time, to: Time) -> bool {
+        self.held(place, from, to, |state| !state.is_up())
+    }
+
+    /// How a place was, and from when until when.
+    fn spells(&self, place: usize) -> impl Iterator<Item = (Time, Time, State)> {
+        let spells = &self.places[&place];
+        let ends = spells.iter().skip(1).map(|(began, _)| *began).chain([Time::NEVER]);
+        spells.iter().zip(ends).map(|((began, state), end)| (*began, end, *state))
+    }
+
+    fn held(&self, place: usize, from: Time, to: Time, is: fn(State) -> bool) -> bool {
+        self.spells(place).all(|(began, end, state)| end <= from || began > to || is(state))
+    }
+
+    /// Whether some place took statements for this long between.
+    pub(crate) fn any_took_for(&self, time: Duration, from: Time, to: Time) -> bool {
+        self.places.keys().any(|place| {
+            let mut since = None;
+            self.spells(*place).any(|(began, end, state)| {
+                since = match state.takes() {
+                    true => since.or(Some(began.max(from))),
+                    false => None,
+                };
+                since.is_some_and(|since| end.min(to) >= since + time)
+            })
+        })
+    }
+}
+
+/// This long before a moment.
+pub(crate) fn back(moment: Time, by: Duration) -> Time {
+    Time::ZERO + (moment - Time::ZERO).saturating_sub(by)
+}
+
+/// The time until what a coordinator says has reached the proxy.
+const NEWS: Duration = Duration::from_millis(200);
+/// The time that a request is under way.
+const ABOUT: Duration = Duration::from_secs(1);
+/// Less than two checks take that fail.
+const BLINK: Duration = Duration::from_millis(2500);

@@ -1,0 +1,85 @@
+//! One connection of an actor that is driven by hand.
+
+use switchover::net::sim::{EndId, Head, Piece, Reader, Received, Side, SimNet};
+
+/// A connection, what has come on it, and what is still to be sent.
+pub(crate) struct Line {
+    end: EndId,
+    reader: Reader,
+    head: Option<Head>,
+    body: Vec<u8>,
+    unsent: Vec<u8>,
+    /// Whether the next answer is one to `HEAD`.
+    to_head: bool,
+}
+
+/// What has come.
+#[derive(Debug)]
+pub(crate) enum Come {
+    /// Nothing whole.
+    Nothing,
+    /// A whole message.
+    Message(Head, String),
+    /// The end, or a reset.
+    End,
+}
+
+impl Line {
+    pub(crate) fn new(end: EndId, side: Side) -> Line {
+        let (reader, unsent) = (Reader::new(side), Vec::new());
+        Line { end, reader, head: None, body: Vec::new(), unsent, to_head: false }
+    }
+
+    /// Sends a request, whose answer has a body unless its method is `HEAD`.
+    pub(crate) fn ask(&mut self, request: &str) {
+        self.to_head = request.starts_with("HEAD ");
+        self.say(request.as_bytes());
+    }
+
+    /// Sends these bytes as soon as there is room for them.
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
+        self.unsent.extend_from_slice(bytes);
+    }
+
+    /// Moves what can be moved. A message that breaks a rule is the proxy's fault.
+    pub(crate) fn next(&mut self, net: &SimNet) -> Come {
+        let mut world = net.world_mut();
+        let sent = world.send(self.end, &self.unsent);
+        self.unsent.drain(..sent);
+        let mut bytes = Vec::new();
+        let state = loop {
+            match world.receive(self.end, &mut bytes, usize::MAX) {
+                Received::Bytes(_) => {}
+                other @ (Received::Nothing | Received::End | Received::Broken) => break other,
+            }
+        };
+        self.reader.push(&bytes);
+        loop {
+            match self.reader.next(self.to_head) {
+                Ok(Some(Piece::Head(head))) => self.head = Some(head),
+                Ok(Some(Piece::Body(bytes))) => self.body.extend(bytes),
+                Ok(Some(Piece::End)) => {
+                    let body = std::mem::take(&mut self.body);
+                    let head = self.head.take().expect("it came before");
+                    return Come::Message(head, String::from_utf8_lossy(&body).into());
+                }
+                Ok(None) if state == Received::Nothing => return Come::Nothing,
+                Ok(None) => return Come::End,
+                Err(flaw) => {
+                    world.accuse(format!("{}: {}", self.end, flaw.0));
+                    return Come::End;
+                }
+            }
+        }
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close(self, net: &SimNet) {
+        net.world_mut().close(self.end);
+    }
+
+    /// Resets the connection.
+    pub(crate) fn abort(self, net: &SimNet) {
+        net.world_mut().abort(self.end);
+    }
+}

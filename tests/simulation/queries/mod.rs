@@ -1,0 +1,161 @@
+//! Queries in a world of coordinators that come and go.
+//!
+//! Coordinators, clients and workers are driven by hand. They note what happens to them in a ledger
+//! and judge what they see of the proxy by it: [`client`] what a query is told, [`coordinator`] what
+//! comes to a server, [`judge`] the whole run.
+
+mod client;
+mod coordinator;
+mod judge;
+mod ledger;
+mod line;
+mod node;
+mod scenario;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use switchover::config::model::Config;
+use switchover::config::parse_text;
+use switchover::net::sim::{Faults, Owner, Rng, SimNet};
+use switchover::time::Time;
+
+use crate::common::run::Run;
+use crate::common::setup::server_address;
+use client::Client;
+use coordinator::Coordinator;
+use ledger::Ledger;
+use node::Node;
+use scenario::{Deed, Forwards, Release, Scenario};
+
+/// A proxy and everything around it.
+struct Play {
+    run: Run,
+    config: Arc<Config>,
+    coordinators: Vec<Coordinator>,
+    clients: Vec<Client>,
+    nodes: Vec<Node>,
+    ledger: Ledger,
+    /// How long the actors look away: longer while nothing moves.
+    step: Duration,
+}
+
+/// Plays one seed; returns everything that the proxy did wrong.
+pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
+    let mut rng = Rng::new(seed ^ 0x9e5);
+    let mut scenario = Scenario::of(&mut rng);
+    let net = SimNet::new(seed, Faults::only(&scenario.network));
+    if show {
+        net.world_mut().trace.show();
+        net.world_mut().tell(0, || format!("{scenario:#?}"));
+    }
+    let mut play = Play::new(net, &mut scenario, &mut rng);
+    for (at, deed) in &scenario.deeds {
+        play.pass(*at);
+        play.happen(*deed);
+    }
+    play.pass(scenario.settled());
+    while !play.clients.iter().all(Client::is_done) && play.run.now() < scenario.settled() + LAST {
+        play.pass(play.run.now() + CHUNK);
+    }
+    play.end(&scenario)
+}
+
+impl Play {
+    fn new(net: SimNet, scenario: &mut Scenario, rng: &mut Rng) -> Play {
+        let config = parse_text("simulation", scenario.text.as_bytes());
+        let config = Arc::new(config.expect("it is right").config);
+        let release = scenario.coordinators[0].release;
+        let mut ledger = Ledger::default();
+        ledger.proxy.push(Time::ZERO);
+        ledger.queue = scenario.queue;
+        ledger.taken_up = match release {
+            Release::Old => Duration::from_secs(11),
+            Release::New => Duration::from_secs(4),
+        };
+        let mut coordinators = Vec::new();
+        for (place, habits) in scenario.coordinators.iter().enumerate() {
+            net.world_mut().machine(&server_address(place), Owner::Hand);
+            let mut coordinator = Coordinator::new(place, *habits, rng.fork());
+            coordinator.start(Duration::ZERO, &net, &mut ledger);
+            coordinators.push(coordinator);
+        }
+        let clients = std::mem::take(&mut scenario.clients).into_iter();
+        let clients = clients
+            .map(|(kind, forwards, plans)| Client::new(kind, forwards == Forwards::Fields, plans));
+        let nodes = scenario.nodes.iter().enumerate();
+        let nodes = nodes.map(|(place, (every, due))| Node::new(place, release, *every, *due));
+        let (clients, nodes) = (clients.collect(), nodes.collect());
+        let run = Run::configured(net, Arc::clone(&config));
+        Play { run, config, coordinators, clients, nodes, ledger, step: STEP }
+    }
+
+    /// Lets everything go on until that moment.
+    fn pass(&mut self, until: Time) {
+        while self.run.now() < until {
+            let before = self.run.net().world().progress();
+            self.run.until(until.min(self.run.now() + self.step));
+            let net = self.run.net();
+            self.coordinators.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
+            self.clients.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
+            self.nodes.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
+            let is_quiet = self.run.net().world().progress() == before;
+            self.step = if is_quiet { (self.step * 2).min(LONGEST_STEP) } else { STEP };
+        }
+    }
+
+    fn happen(&mut self, deed: Deed) {
+        let net = self.run.net();
+        let (now, all, ledger) = (net.world().now(), &mut self.coordinators, &mut self.ledger);
+        net.world_mut().tell(60, || format!("{deed:?}"));
+        match deed {
+            Deed::Dies(place) => all[place].die(net, ledger),
+            Deed::Starts(place, starting) => all[place].start(starting, net, ledger),
+            Deed::Vanishes(place) => all[place].vanish(true, net),
+            Deed::Appears(place) => all[place].vanish(false, net),
+            Deed::Pauses(place, time) => all[place].pause(now + time),
+            Deed::TurnsAway(place, time) => all[place].turn_away(now + time),
+            Deed::Reloads => {
+                self.run.worker.reload(Arc::clone(&self.config)).expect("it listens already");
+                self.ledger.proxy.push(now);
+            }
+            Deed::Restarts => {
+                self.run.worker.stop();
+                let net = self.run.net().successor();
+                self.run = Run::configured(net, Arc::clone(&self.config));
+                self.ledger.proxy = vec![now];
+            }
+        }
+        let net = self.run.net();
+        self.coordinators.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
+    }
+
+    /// Judges the whole run.
+    fn end(mut self, scenario: &Scenario) -> Vec<String> {
+        let (now, ledger) = (self.run.now(), &mut self.ledger);
+        judge::judge_moves(scenario, ledger);
+        judge::judge_end(scenario, &self.coordinators, &self.nodes, now, ledger);
+        if !self.clients.iter().all(Client::is_done) {
+            ledger.accuse(now, "a query never ends".to_owned());
+        }
+        let net = self.run.net();
+        self.clients.iter_mut().for_each(|client| client.leave(net));
+        self.nodes.iter_mut().for_each(|node| node.leave(net));
+        (self.clients, self.nodes) = (Vec::new(), Vec::new());
+        self.pass(now + CHUNK);
+        if self.run.worker.census().sessions > 0 {
+            self.ledger.accuse(now, format!("left at the end: {:?}", self.run.worker.census()));
+        }
+        let mut wrong = self.ledger.wrong;
+        wrong.extend(self.run.net().world().violations().iter().cloned());
+        wrong
+    }
+}
+
+/// How long the actors look away while something moves, and while nothing does.
+const STEP: Duration = Duration::from_millis(1);
+const LONGEST_STEP: Duration = Duration::from_millis(32);
+/// How long the last queries may take.
+const LAST: Duration = Duration::from_secs(200);
+/// The time for the last answers.
+const CHUNK: Duration = Duration::from_secs(1);

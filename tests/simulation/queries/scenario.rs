@@ -1,0 +1,323 @@
+//! What happens in one run, drawn from its seed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use switchover::net::sim::{Family, Rng};
+use switchover::time::Time;
+
+use crate::common::setup::{proxy_address, server_address};
+
+/// A run before it begins.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    /// The proxy's file.
+    pub(crate) text: String,
+    pub(crate) failback: Failback,
+    /// How long a query may be in doubt.
+    pub(crate) queue: Duration,
+    /// How each coordinator behaves, those that come first in order first.
+    pub(crate) coordinators: Vec<Habits>,
+    /// Faults of the network.
+    pub(crate) network: Vec<Family>,
+    /// What happens, in order.
+    pub(crate) deeds: Vec<(Time, Deed)>,
+    /// The moment from which everything is well.
+    pub(crate) healed: Time,
+    pub(crate) clients: Vec<(Kind, Forwards, VecDeque<QueryPlan>)>,
+    /// How often each worker announces itself, and when it does so first.
+    pub(crate) nodes: Vec<(Duration, Time)>,
+}
+
+/// When a coordinator that was out is active again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failback {
+    Immediate,
+    After(Duration),
+    Manual,
+}
+
+/// Versions of Trino.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// Up to 476: `/v1/info` shows no id.
+    Old,
+    /// From 477 on.
+    New,
+}
+
+/// How a coordinator behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    pub(crate) release: Release,
+    /// `http-server.process-forwarded`.
+    pub(crate) reads_forwarded: bool,
+    /// Whether answers are sent in chunks.
+    pub(crate) chunked: bool,
+    /// Whether the proxy has to tell it of all workers.
+    pub(crate) learns_all: bool,
+}
+
+/// Clients, by what they do when a request fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Makes it again for half a minute, but a statement only after a 502, 503 or 504.
+    Java,
+    /// Makes it three times.
+    Python,
+    /// Gives up.
+    JavaScript,
+}
+
+/// Whether a client comes over another proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forwards {
+    /// Its requests have an `X-Forwarded-…` field.
+    Fields,
+    Nothing,
+}
+
+/// A query to be run.
+#[derive(Debug)]
+pub(crate) struct QueryPlan {
+    /// What its statement says: no other has it.
+    pub(crate) number: u32,
+    pub(crate) starts: Time,
+    /// Bytes behind the statement.
+    pub(crate) padding: usize,
+    /// Pauses before its requests.
+    pub(crate) thinks: VecDeque<Duration>,
+    /// The page behind which it is cancelled.
+    pub(crate) cancels_at: Option<usize>,
+    /// The page behind which it is kept alive.
+    pub(crate) beats_at: Option<usize>,
+}
+
+/// Something that happens to a coordinator or to the proxy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deed {
+    Dies(usize),
+    /// It is started, and is starting for this long.
+    Starts(usize, Duration),
+    Vanishes(usize),
+    Appears(usize),
+    Pauses(usize, Duration),
+    /// It answers 503 to statements for this long.
+    TurnsAway(usize, Duration),
+    /// The proxy loads its file anew.
+    Reloads,
+    /// Another proxy replaces it.
+    Restarts,
+}
+
+impl Scenario {
+    pub(crate) fn of(rng: &mut Rng) -> Scenario {
+        let release = rng.pick(&[Release::Old, Release::New]);
+        let learns_all = !rng.one_in(5);
+        let backups = rng.pick::<&[bool]>(&[&[false, true], &[false, false], &[false, true, true]]);
+        let coordinators: Vec<Habits> = backups
+            .iter()
+            .map(|_| Habits {
+                release,
+                reads_forwarded: !rng.one_in(4),
+                chunked: rng.one_in(2),
+                learns_all,
+            })
+            .collect();
+        let (deeds, healed) = deeds(backups.len(), rng);
+        let failback = rng.pick(&[
+            Failback::Immediate,
+            Failback::After(Duration::from_secs(10)),
+            Failback::After(Duration::from_secs(3)),
+            Failback::Manual,
+        ]);
+        let mut number = 0;
+        let mut client = |from: Time, rng: &mut Rng| {
+            let kind = rng.pick(&[Kind::Java, Kind::Python, Kind::JavaScript]);
+            let forwards = if rng.one_in(3) { Forwards::Fields } else { Forwards::Nothing };
+            let mut starts = from;
+            let plans = (0..rng.within(1..=5)).map(|_| {
+                (starts, number) = (starts + rng.duration(ZERO..=SPREAD), number + 1);
+                query(number, starts, rng)
+            });
+            (kind, forwards, plans.collect())
+        };
+        let mut clients: Vec<_> =
+            (0..rng.within(3..=8)).map(|_| client(Time::ZERO + BEGIN, rng)).collect();
+        clients.push(client(healed + SETTLED, rng));
+        let nodes = (0..rng.within(0..=3))
+            .map(|_| {
+                (rng.duration(SECOND * 5..=SECOND * 8), Time::ZERO + rng.duration(ZERO..=SPREAD))
+            })
+            .collect();
+        let network = HARMLESS.into_iter().filter(|_| rng.one_in(3)).collect();
+        let queue = rng.pick(&[SECOND * 120, SECOND * 120, SECOND * 12]);
+        let text = text(backups, failback, queue, learns_all, rng);
+        Scenario { text, failback, queue, coordinators, network, deeds, healed, clients, nodes }
+    }
+
+    /// When everything has to be as if nothing had happened.
+    pub(crate) fn settled(&self) -> Time {
+        self.healed + SETTLED
+    }
+}
+
+fn query(number: u32, starts: Time, rng: &mut Rng) -> QueryPlan {
+    let thinks = (0..8).map(|_| match rng.within(0..=7) {
+        0 => rng.duration(ZERO..=SECOND * 14),
+        1 | 2 => rng.duration(ZERO..=SECOND * 4),
+        _ => rng.duration(ZERO..=SECOND / 10),
+    });
+    QueryPlan {
+        number,
+        starts,
+        thinks: thinks.collect(),
+        padding: if rng.one_in(6) { rng.within(0..=9000) } else { 0 },
+        cancels_at: rng.one_in(6).then(|| rng.within(0..=3)),
+        beats_at: rng.one_in(4).then(|| rng.within(0..=3)),
+    }
+}
+
+/// The faults of all coordinators and of the proxy, and when the last one is over.
+fn deeds(places: usize, rng: &mut Rng) -> (Vec<(Time, Deed)>, Time) {
+    let mut deeds = Vec::new();
+    let mut healed = Time::ZERO + BEGIN;
+    if rng.one_in(8) {
+        return (deeds, healed);
+    }
+    // All of them go at once, and nothing can be served for a while.
+    let blackout = rng.one_in(6).then(|| Time::ZERO + BEGIN + rng.duration(ZERO..=SECOND * 12));
+    for place in 0..places {
+        let mut at = Time::ZERO + BEGIN;
+        if let Some(begins) = blackout {
+            let (begins, lasts) =
+                (begins + rng.duration(ZERO..=SECOND), rng.duration(SECOND * 2..=SECOND * 30));
+            let [goes, comes] = match rng.one_in(3) {
+                true => [Deed::Vanishes(place), Deed::Appears(place)],
+                false => [Deed::Dies(place), Deed::Starts(place, SECOND * 2)],
+            };
+            deeds.extend([(begins, goes), (begins + lasts, comes)]);
+            at = begins + lasts + SECOND * 2;
+            healed = healed.max(at);
+        }
+        for _ in 0..rng.within(0..=3) {
+            at = at + rng.duration(ZERO..=SECOND * 15);
+            at = fault(place, at, &mut deeds, rng);
+            healed = healed.max(at);
+        }
+    }
+    for proxys in [Deed::Reloads, Deed::Restarts] {
+        if rng.one_in(4) {
+            deeds.push((Time::ZERO + BEGIN + rng.duration(ZERO..=SECOND * 40), proxys));
+        }
+    }
+    deeds.sort_by_key(|(at, _)| *at);
+    let last = deeds.last().map_or(healed, |(at, _)| *at);
+    (deeds, healed.max(last))
+}
+
+/// Adds a fault. Returns when it is over.
+fn fault(place: usize, at: Time, deeds: &mut Vec<(Time, Deed)>, rng: &mut Rng) -> Time {
+    match rng.within(0..=6) {
+        0..=2 => {
+            let is_short = rng.one_in(3);
+            let down = match is_short {
+                true => rng.duration(SECOND / 100..=SECOND / 3),
+                false => rng.duration(SECOND..=SECOND * 25),
+            };
+            // A start that is shorter than the time between two checks is not seen.
+            let starting = match !is_short && rng.one_in(4) {
+                true => ZERO,
+                false => rng.duration(SECOND * 2..=SECOND * 10),
+            };
+            deeds.push((at, Deed::Dies(place)));
+            deeds.push((at + down, Deed::Starts(place, starting)));
+            at + down + starting
+        }
+        3 | 4 => {
+            let long = rng.duration(SECOND / 10..=SECOND * 20);
+            deeds.push((at, Deed::Vanishes(place)));
+            deeds.push((at + long, Deed::Appears(place)));
+            at + long
+        }
+        5 => {
+            let long = rng.duration(SECOND / 10..=SECOND * 9);
+            deeds.push((at, Deed::Pauses(place, long)));
+            at + long
+        }
+        _ => {
+            let long = rng.duration(SECOND..=SECOND * 10);
+            deeds.push((at, Deed::TurnsAway(place, long)));
+            at + long
+        }
+    }
+}
+
+/// The file.
+fn text(
+    backups: &[bool],
+    failback: Failback,
+    queue: Duration,
+    learns_all: bool,
+    rng: &mut Rng,
+) -> String {
+    let mut rules = match failback {
+        Failback::Immediate => "failback immediate;".to_owned(),
+        Failback::After(TEN) if rng.one_in(2) => String::new(),
+        Failback::After(time) => format!("failback after={}s;", time.as_secs()),
+        Failback::Manual => "failback manual;".to_owned(),
+    };
+    if rng.one_in(2) {
+        rules += " trino on;";
+    }
+    if rng.one_in(2) {
+        rules += " keepalive 8;";
+    }
+    if queue < SECOND * 120 {
+        rules += &format!(" queue 100 timeout={}s;", queue.as_secs());
+    }
+    if !learns_all {
+        rules += " trino_announcements active;";
+    }
+    for (place, is_backup) in backups.iter().enumerate() {
+        let backup = if *is_backup { " backup" } else { "" };
+        let at = server_address(place);
+        rules += &format!(" server {at} max_fails=1 fail_timeout=3s{backup};");
+    }
+    let mut location = "proxy_pass http://trino;".to_owned();
+    if rng.one_in(3) {
+        location += " proxy_set_header X-Forwarded-For $remote_addr;";
+    }
+    if rng.one_in(2) {
+        location += " proxy_connect_timeout 1s;";
+    }
+    format!(
+        "http {{ access_log off; upstream trino {{ {rules} }}
+         server {{ listen {}; location / {{ {location} }} }} }}",
+        proxy_address()
+    )
+}
+
+const ZERO: Duration = Duration::ZERO;
+const SECOND: Duration = Duration::from_secs(1);
+/// The default of `failback`.
+const TEN: Duration = Duration::from_secs(10);
+/// When clients and faults begin.
+const BEGIN: Duration = Duration::from_secs(2);
+/// The longest time from one query of a client to the next, and to the first of a worker.
+const SPREAD: Duration = Duration::from_secs(12);
+/// A coordinator that is back settles, is held back, and gets an announcement of each worker.
+const SETTLED: Duration = Duration::from_secs(35);
+/// Faults of the network that lose nothing.
+const HARMLESS: [Family; 10] = [
+    Family::PartialReads,
+    Family::PartialWrites,
+    Family::Fragments,
+    Family::SlowLinks,
+    Family::SpuriousEvents,
+    Family::DoubledEvents,
+    Family::BatchedEvents,
+    Family::SplitBatches,
+    Family::NarrowEvents,
+    Family::InexactWaits,
+];

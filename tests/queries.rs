@@ -103,10 +103,25 @@ fn a_statement_that_a_coordinator_turns_away_goes_to_the_other_one() {
         assert!(submit(&proxy).contains("bbbbb"), "{status}");
         assert!(submit(&proxy).contains("bbbbb"), "{status}: it is no failure of a");
         assert_eq!(a.mind().statements, 2);
+        // It waits until one takes it.
         b.mind().statement_status = status;
-        let answer = proxy.client().ask(post("/v1/statement", "SELECT 1"));
-        assert_eq!(answer.status(), status, "nobody takes it");
+        let before = b.mind().statements;
+        let mut client = proxy.client();
+        client.send(post("/v1/statement", "SELECT 1"));
+        wait_until("both to turn it away", || b.mind().statements > before);
+        b.mind().statement_status = 200;
+        assert!(client.read_response().text().contains("bbbbb"), "{status}");
     }
+}
+
+#[test]
+fn without_a_queue_a_statement_that_nobody_takes_gets_the_last_answer() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    (a.mind().statement_status, b.mind().statement_status) = (503, 504);
+    let proxy = pair(&a, &b, "queue 0;");
+    let answer = proxy.client().ask(post("/v1/statement", "SELECT 1"));
+    assert_eq!(answer.status(), 504);
+    assert_eq!((a.mind().statements, b.mind().statements), (1, 1));
 }
 
 #[test]

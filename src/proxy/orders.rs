@@ -89,7 +89,7 @@ fn refuse<N: Net>(
     Err(Denied::Refused { server, upstream, standing, why })
 }
 
-fn drained<N: Net>(at: At, names: ShownNames, servers: &Servers<N>) -> CarriedOut {
+fn drained<N: Net>(at: At, names: ShownNames, servers: &mut Servers<N>) -> CarriedOut {
     let ShownNames { server, upstream } = names;
     CarriedOut::Drained { server, upstream, in_flight: servers.in_flight(at) }
 }

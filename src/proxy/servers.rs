@@ -237,6 +237,10 @@ impl<N: Net> Servers<N> {
     pub fn process_began(&mut self, at: At, moment: Time) {
         if self.trino(at.group).process_began(at.server.0, moment) {
             self.news.push(News::Gone(at));
+            // It has to hear of the workers again.
+            if self.group(at.group).is_there(at.server) {
+                self.returned.push(at);
+            }
         }
     }
 
@@ -273,16 +277,30 @@ impl<N: Net> Servers<N> {
 
     /// Attempts at a server of the newest configuration that have not ended, older configurations'
     /// included.
-    pub fn in_flight(&self, at: At) -> usize {
-        let newest = &self.newest().config.groups[at.group.id.0];
-        let address = &newest.servers[at.server.0].address;
-        let all = self.generations.iter().flat_map(|it| it.config.groups.iter().zip(&it.groups));
-        let same = all.filter(|(it, _)| it.name == newest.name && it.layer == newest.layer);
-        let attempts = same.filter_map(|(model, served)| {
-            let place = model.servers.iter().position(|server| server.address == *address)?;
-            Some(served.group.attempts_at(ServerId(place)))
-        });
-        attempts.sum()
+    pub fn in_flight(&mut self, at: At) -> usize {
+        let mut attempts = 0;
+        self.each(at, |at, served| attempts += served.group.attempts_at(at.server));
+        attempts
+    }
+
+    /// Calls `act` for a server in each configuration in use: requests of older ones learn what
+    /// newer ones know of it, and the other way round.
+    pub fn each(&mut self, at: At, mut act: impl FnMut(At, &mut Served<N>)) {
+        let config = Arc::clone(&self.find(at.group.generation).config);
+        let known = &config.groups[at.group.id.0];
+        let address = &known.servers[at.server.0].address;
+        for generation in &mut self.generations {
+            let is_same = |it: &model::Group| it.name == known.name && it.layer == known.layer;
+            let models = &generation.config.groups;
+            let found = models.iter().position(is_same).and_then(|group| {
+                let mut servers = models[group].servers.iter();
+                Some((group, servers.position(|server| server.address == *address)?))
+            });
+            let Some((group, server)) = found else { continue };
+            let (group_at, server) =
+                (GroupAt { generation: generation.id, id: GroupId(group) }, ServerId(server));
+            act(At { group: group_at, server }, &mut generation.groups[group]);
+        }
     }
 
     /// Announces the changes of a group that follow from others, or from the clock.
@@ -327,7 +345,9 @@ impl<N: Net> Servers<N> {
                 }
                 let checked = self.group(at.group).checks().is_some();
                 let reach = if checked { Reach::Waiting } else { Reach::Connecting };
-                self.news.push(News::Out { at, reach });
+                let mut news = std::mem::take(&mut self.news);
+                self.each(at, |at, _| news.push(News::Out { at, reach }));
+                self.news = news;
             }
             Change::OnTrial => {
                 log::warn!(

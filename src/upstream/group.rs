@@ -263,7 +263,7 @@ impl Group {
             (Health::Down { .. }, _, _) => None,
             (_, Health::Down { until }, Verdict::Failed(why)) => {
                 server.outage = Some(Outage { why, since: now });
-                server.readiness = server.readiness.lost();
+                server.readiness = Readiness::Absent;
                 server.checks.hasten(now);
                 let until = if checked { server.checks.due().max(now) } else { until };
                 Some(Change::WentDown { why, until })

@@ -39,17 +39,6 @@ impl Readiness {
         }
     }
 
-    /// The server is out.
-    pub fn lost(self) -> Readiness {
-        match self {
-            Readiness::Unknown => Readiness::Unknown,
-            Readiness::Absent
-            | Readiness::Starting
-            | Readiness::Settling { .. }
-            | Readiness::Ready => Readiness::Absent,
-        }
-    }
-
     /// Whether it takes queries, as far as this tells.
     pub fn takes_queries(self, now: Time) -> bool {
         match self {
@@ -100,8 +89,6 @@ mod tests {
         for (report, after) in table {
             assert_eq!(states.map(|state| state.told(report, now)), after, "{report:?}");
         }
-        let lost = states.map(Readiness::lost);
-        assert_eq!(lost, [Unknown, Absent, Absent, Absent, Absent, Absent]);
         let takes = states.map(|state| state.takes_queries(now));
         assert_eq!(takes, [true, true, false, false, true, true]);
         let next = states.map(|state| state.next_change(now));

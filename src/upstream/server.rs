@@ -240,7 +240,7 @@ impl Server {
             Evidence::Unclear => return None,
             Evidence::Failed(why) => {
                 self.health = self.health.checks_failed(self.rules, now);
-                self.readiness = self.readiness.lost();
+                self.readiness = Readiness::Absent;
                 if was_out {
                     return None;
                 }
@@ -251,14 +251,13 @@ impl Server {
             Evidence::Passed => self.health = self.health.checks_passed(),
         }
         self.readiness = self.readiness.told(report, now);
-        if was_out && !self.is_out() {
+        let starts = self.readiness == Readiness::Starting && !was_starting;
+        if was_out && !self.is_out() || starts {
             self.there = now;
         }
         match (was_out, self.health) {
             (true, Health::Due) => Some(Change::OnTrial),
-            (_, Health::Up { .. }) if self.readiness == Readiness::Starting && !was_starting => {
-                Some(Change::Starting)
-            }
+            (_, Health::Up { .. }) if starts => Some(Change::Starting),
             (true, Health::Up { .. }) => Some(Change::CameBack),
             (_, _) => None,
         }

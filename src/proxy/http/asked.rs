@@ -157,6 +157,14 @@ impl Asked {
         matches!((self.aim, destination), (Aim::Only(_), Destination::Gone(_)))
     }
 
+    /// Whether there is a newer configuration, which knows better where a request of Trino's goes.
+    pub fn is_outdated<N: Net>(&self, upload: &Upload<N>, context: &Context<N>) -> bool {
+        self.errand != Errand::Plain
+            && self.generation != context.servers.generation()
+            && self.page.is_none()
+            && self.upload_state(upload) != UploadState::Spent
+    }
+
     /// The group that is asked.
     pub fn group(&self) -> GroupAt {
         GroupAt { generation: self.generation, id: self.pass().group }

@@ -18,7 +18,7 @@ use super::judge::{Judge, Judged};
 use super::link::{Afterwards, Link, Origin};
 use super::own_answer::{OwnAnswer, Returned};
 use super::page::{Page, Replaced};
-use super::queue;
+use super::queue::{self, AfterWait};
 use super::request_head::{self, Towards, Written};
 use super::response_head::{CutShown, Left};
 use super::route::{self, Route, location_of};
@@ -73,6 +73,7 @@ impl<N: Net> Exchange<N> {
                 Turn::Rest => return Ok(()),
                 Turn::End(over) => return Err(over),
                 Turn::Serve => self.serve(client, context),
+                Turn::Look => self.look_again(client, context),
                 Turn::Try(pick) => self.attempt(pick, client, context),
                 Turn::Judge(length) => self.judge(length, client, context),
                 Turn::Answer(answer) => self.answer(answer),
@@ -88,7 +89,7 @@ impl<N: Net> Exchange<N> {
                     Reaction::Complete => self.complete(context),
                     Reaction::Leave => self.leave(),
                     Reaction::Stall => Turn::End(Over::Ended(Ending::TimedOut)),
-                    Reaction::Look => self.look_again(client, context),
+                    Reaction::Look => Turn::Look,
                     Reaction::EndWait => self.end_wait(client, context),
                 },
             }
@@ -273,8 +274,9 @@ impl<N: Net> Exchange<N> {
     /// The request has waited as long as it may.
     fn end_wait(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
         self.end_link(Verdict::Abandoned, context);
-        match queue::ended(&self.asked, client, &self.attempts.log, context) {
-            Ok(answer) => Turn::Write(answer),
+        match queue::ended(&self.asked, &self.upload, client, &self.attempts.log, context) {
+            Ok(AfterWait::Answer(answer)) => Turn::Write(answer),
+            Ok(AfterWait::Another) => Turn::Serve,
             Err(refusal) => Turn::refused(refusal),
         }
     }
@@ -359,6 +361,7 @@ impl<N: Net> Exchange<N> {
             Choice::Server(next) => Turn::Try(next),
             // The failure may have shown that the query is lost.
             Choice::NoneFree | Choice::Exhausted if self.asked.is_gone(context) => Turn::Serve,
+            _ if self.asked.is_outdated(&self.upload, context) => Turn::Look,
             Choice::NoneFree | Choice::Exhausted => self.hold(refusal_of(failure), context),
         }
     }
@@ -435,6 +438,7 @@ impl<N: Net> Exchange<N> {
         let io = &mut context.io;
         match judged {
             Judged::Bad => Turn::Event(ExchangeEvent::Failed(Failure::BadResponse)),
+            Judged::Declined(failure) => Turn::Event(ExchangeEvent::Failed(failure)),
             Judged::Upgraded => Turn::End(Over::Upgraded),
             Judged::Moves(failure, next) => self.move_to(failure, next, context),
             Judged::Replaced(replaced) => Turn::Replace(replaced),

@@ -5,6 +5,7 @@ use super::download::{Download, Wanted};
 use super::ending::Ending;
 use super::errand::{Errand, Lost, STARTED};
 use super::page::Replaced;
+use super::queue;
 use super::request_head::{self, Towards};
 use super::response_head::{self, CutShown, Final, Passing};
 use super::upload::Upload;
@@ -58,6 +59,8 @@ pub enum Judged {
     Replaced(Replaced),
     /// The server takes no `X-Forwarded-…` fields: it is asked again without them.
     Unforwarded,
+    /// The server takes no statements now, and no other one can be asked yet.
+    Declined(Failure),
     /// The query is lost, which the client is told in place of the answer.
     Lost(Lost),
 }
@@ -99,6 +102,9 @@ impl<N: Net> Judge<'_, N> {
             }
             if let Some((failure, next)) = self.other_server(head.status, context) {
                 return Judged::Moves(failure, next);
+            }
+            if self.is_declined(head.status, context) {
+                return Judged::Declined(Failure::Turned(head.status));
             }
             if let Some(lost) = self.asked.unknown(head.status) {
                 return Judged::Lost(lost);
@@ -148,7 +154,13 @@ impl<N: Net> Judge<'_, N> {
             && self.forwarded == Forwarded::Sent
             && self.asked.errand != Errand::Plain
             && self.upload.is_replayable();
-        if refused && context.servers.group(at.group).withhold_forwarded(at.server) {
+        let mut is_news = false;
+        if refused {
+            context.servers.each(at, |at, served| {
+                is_news |= served.group.withhold_forwarded(at.server);
+            });
+        }
+        if is_news {
             let server = self.asked.server_words(Some(at));
             log::warn!(
                 "{server} answers 406 to X-Forwarded-… fields and gets none any more; \
@@ -192,6 +204,13 @@ impl<N: Net> Judge<'_, N> {
         }
     }
 
+    /// Whether a statement may wait for a coordinator that takes it.
+    fn is_declined(&self, status: u16, context: &mut Context<N>) -> bool {
+        self.asked.errand == Errand::Statement
+            && self.refuses_statements(status, context)
+            && queue::has_time(self.asked, self.upload, context)
+    }
+
     /// Whether a status says that the coordinator takes no statements now.
     fn refuses_statements(&self, status: u16, context: &mut Context<N>) -> bool {
         let Some(at) = self.server else { return false };
@@ -223,7 +242,9 @@ impl<N: Net> Judge<'_, N> {
         if let (Errand::Query { .. }, Some(at)) = (self.asked.errand, self.server)
             && let Some(id) = head.fields.find(&STARTED)
         {
-            context.servers.trino(at.group).transactions.started(id, at.server.0);
+            context.servers.each(at, |at, served| {
+                served.trino.transactions.started(id, at.server.0);
+            });
         }
     }
 

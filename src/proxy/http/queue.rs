@@ -9,6 +9,7 @@ use super::own_answer::{self, OwnAnswer};
 use super::transition::UploadState;
 use super::upload::Upload;
 use super::variables::Answered;
+use crate::config::model::Queue;
 use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::proxy::client::Client;
@@ -35,10 +36,13 @@ pub fn enter<N: Net>(
         Aim::Active => !group.has_ready(now),
         Aim::Only(server) => group.is_out(server),
     };
-    if !is_lost || asked.upload_state(upload) == UploadState::Spent {
+    if asked.upload_state(upload) == UploadState::Spent {
         return Err(otherwise);
     }
     let until = match asked.errand {
+        // Each server has failed it, though one is well by now.
+        Errand::Statement if !is_lost && now + PAUSE < asked.started + limit(queue) => now + PAUSE,
+        _ if !is_lost => return Err(otherwise),
         Errand::Query { matter: Matter::Heartbeat, .. } => return Err(Refusal::WaitedInVain),
         Errand::Query { matter: Matter::Poll, .. } => now + POLL_HELD,
         Errand::Plain => asked.started + queue.timeout,
@@ -46,7 +50,7 @@ pub fn enter<N: Net>(
         | Errand::Query { .. }
         | Errand::Announcement
         | Errand::Withdrawal
-        | Errand::Other => asked.started + queue.timeout.min(REQUEST_HELD),
+        | Errand::Other => asked.started + limit(queue),
     };
     if until <= now {
         return Err(Refusal::WaitedInVain);
@@ -57,17 +61,36 @@ pub fn enter<N: Net>(
     Ok(until)
 }
 
-/// The answer to a poll that has waited as long as it may: to ask again, while the query's server
-/// may still come back.
+/// Whether a statement that no server takes now may wait for one.
+pub fn has_time<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Context<N>) -> bool {
+    let now = context.io.now;
+    let queue = context.servers.group(asked.group()).queue();
+    asked.upload_state(upload) != UploadState::Spent
+        && queue.is_some_and(|queue| now + PAUSE < asked.started + limit(queue))
+}
+
+/// What follows when a request has waited as long as it may.
+pub enum AfterWait {
+    /// It is answered: a poll is told to ask again, while the query's server may still come back.
+    Answer(OwnAnswer),
+    /// A statement that all servers have failed is sent again.
+    Another,
+}
+
+/// Ends the wait of a request.
 ///
 /// # Errors
-/// The refusal of any other request.
+/// The refusal of one that can wait no longer.
 pub fn ended<N: Net>(
     asked: &Asked,
+    upload: &Upload<N>,
     client: &Client<N>,
     attempts: &AttemptLog,
     context: &mut Context<N>,
-) -> Result<OwnAnswer, Refusal> {
+) -> Result<AfterWait, Refusal> {
+    if asked.errand == Errand::Statement && has_time(asked, upload, context) {
+        return Ok(AfterWait::Another);
+    }
     let Errand::Query { id, matter: Matter::Poll } = asked.errand else {
         return Err(Refusal::WaitedInVain);
     };
@@ -79,13 +102,13 @@ pub fn ended<N: Net>(
         Aim::Only(server) if is_over(server) => Some(Lost::Polled { id, server }),
         Aim::Only(_) | Aim::Active => None,
     };
-    match lost {
-        Some(lost) => Ok(told(lost, asked, client, attempts, context)),
+    Ok(AfterWait::Answer(match lost {
+        Some(lost) => told(lost, asked, client, attempts, context),
         None => {
             let scope = asked.scope(client, attempts, Answered::default(), context);
-            Ok(own_answer::waiting(id, &scope))
+            own_answer::waiting(id, &scope)
         }
-    }
+    }))
 }
 
 /// What the client of a query is told that is lost.
@@ -106,6 +129,13 @@ pub fn told<N: Net>(
     }
 }
 
+/// How long a request of Trino's other than a poll may wait in all.
+fn limit(queue: Queue) -> Duration {
+    queue.timeout.min(REQUEST_HELD)
+}
+
+/// Before a statement that all servers have failed is sent again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long a poll waits before it is told to ask again: no client waits longer for an answer.
 const POLL_HELD: Duration = Duration::from_secs(1);
 /// How long any other request of Trino's waits: less than the timeouts of its clients.

@@ -193,8 +193,10 @@ impl<N: Net> Exchange<N> {
         if let Some(id) = self.download.take_id()
             && let Some(server) = self.attempts.log.server()
         {
-            let (group, now) = (self.asked.group(), context.io.now);
-            context.servers.trino(group).coordinators.learn(server.0, id.coordinator(), now);
+            let (at, now) = (At { group: self.asked.group(), server }, context.io.now);
+            context.servers.each(at, |at, served| {
+                served.trino.coordinators.learn(at.server.0, id.coordinator(), now);
+            });
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Turn {
     Rest,
     /// Do what the location says.
     Serve,
+    /// The same in the newest configuration.
+    Look,
     /// Start an attempt at this server.
     Try(Pick),
     /// React to an event, as [`decide`](super::transition::decide) says.

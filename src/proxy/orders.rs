@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::servers::Servers;
+use super::servers::{News, Servers};
 use crate::admin::command::{Command, FoundServer, ServerAsked};
 use crate::admin::denied::Denied;
 use crate::admin::kept::{Deed, Kept};
@@ -28,14 +28,14 @@ pub fn carry_out<N: Net>(
         Command::Status => Ok(CarriedOut::Status(snapshot(&config, servers, io))),
         Command::Promote(target) => {
             let (at, names) = find(target, &config, servers)?;
-            let refused = servers.promote(at, io).err();
+            let refused = promote(at, servers, io).err();
             refuse(refused, at, &names, servers, io)?;
             let ShownNames { server, upstream } = names;
             Ok(CarriedOut::Promoted { server, upstream })
         }
         Command::Drain(target) => {
             let (at, names) = find(target, &config, servers)?;
-            let refused = servers.drain(at, io).err();
+            let refused = drain(at, servers, io).err();
             refuse(refused, at, &names, servers, io)?;
             Ok(drained(at, names, servers))
         }
@@ -49,6 +49,32 @@ pub fn carry_out<N: Net>(
             Ok(drained(at, names, servers))
         }
     }
+}
+
+/// Makes a server active.
+fn promote<N: Net>(at: At, servers: &mut Servers<N>, io: &mut Io<N>) -> Result<(), Refused> {
+    let change = servers.group(at.group).promote(at.server, io.now)?;
+    servers.announce(at, change, io);
+    Ok(())
+}
+
+/// Lets a server take no new work until it is promoted.
+fn drain<N: Net>(at: At, servers: &mut Servers<N>, io: &mut Io<N>) -> Result<(), Refused> {
+    servers.group(at.group).drain(at.server, io.now)?;
+    let model = &servers.config().groups[at.group.id.0];
+    let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
+    log::warn!("upstream \"{name}\": {server} is drained, it takes no new work");
+    servers.deeds_changed = true;
+    servers.news.push(News::Drained(at));
+    servers.look(at.group, io);
+    Ok(())
+}
+
+/// Attempts at a server that have not ended, those of older configurations included.
+fn in_flight<N: Net>(at: At, servers: &mut Servers<N>) -> usize {
+    let mut attempts = 0;
+    servers.each(at, |at, served| attempts += served.group.attempts_at(at.server));
+    attempts
 }
 
 /// How a server and its group are called in answers.
@@ -91,7 +117,7 @@ fn refuse<N: Net>(
 
 fn drained<N: Net>(at: At, names: ShownNames, servers: &mut Servers<N>) -> CarriedOut {
     let ShownNames { server, upstream } = names;
-    CarriedOut::Drained { server, upstream, in_flight: servers.in_flight(at) }
+    CarriedOut::Drained { server, upstream, in_flight: in_flight(at, servers) }
 }
 
 fn snapshot<N: Net>(config: &Config, servers: &mut Servers<N>, io: &Io<N>) -> Vec<GroupShown> {
@@ -114,7 +140,7 @@ fn group_shown<N: Net>(
             address: server.address.to_string(),
             is_backup: server.backup,
             standing: servers.group(at).standing(id, io.now),
-            in_flight: servers.in_flight(At { group: at, server: id }),
+            in_flight: in_flight(At { group: at, server: id }, servers),
         });
     }
     let group = servers.group(at);
@@ -167,8 +193,8 @@ pub fn restore<N: Net>(all: &[Kept], servers: &mut Servers<N>, io: &mut Io<N>) {
         };
         let at = at(found, servers);
         let outcome = match kept.deed {
-            Deed::Promoted => servers.promote(at, io),
-            Deed::Drained => servers.drain(at, io),
+            Deed::Promoted => promote(at, servers, io),
+            Deed::Drained => drain(at, servers, io),
         };
         let server = ServerWords(&config.groups[found.group].servers[found.server]);
         match outcome {

@@ -14,9 +14,7 @@ use crate::transport::pool::{Connection, Pool};
 use crate::transport::socket::{Moved, Socket};
 use crate::trino::cluster::Cluster;
 use crate::trino::profile::Profiles;
-use crate::upstream::group::{
-    At, Change, Group, GroupAt, Pick, Refused, ServerId, Verdict, Why, Workers,
-};
+use crate::upstream::group::{At, Change, Group, GroupAt, Pick, ServerId, Verdict, Why, Workers};
 use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
@@ -87,6 +85,19 @@ struct Generation<N: Net> {
     seen: Seen,
     /// When its remaining sessions are closed; never for the newest configuration.
     ends: Time,
+}
+
+impl<N: Net> Generation<N> {
+    /// Where a server of another configuration is in this one.
+    fn same(&self, other: &Config, at: At) -> Option<At> {
+        let known = &other.groups[at.group.id.0];
+        let address = &known.servers[at.server.0].address;
+        let is_same = |it: &model::Group| it.name == known.name && it.layer == known.layer;
+        let id = self.config.groups.iter().position(is_same)?;
+        let mut servers = self.config.groups[id].servers.iter();
+        let server = ServerId(servers.position(|server| server.address == *address)?);
+        Some(At { group: GroupAt { generation: self.id, id: GroupId(id) }, server })
+    }
 }
 
 impl<N: Net> Servers<N> {
@@ -250,56 +261,30 @@ impl<N: Net> Servers<N> {
         self.look(at.group, io);
     }
 
-    /// Makes a server active.
-    ///
-    /// # Errors
-    /// Those of [`Group::promote`].
-    pub fn promote(&mut self, at: At, io: &mut Io<N>) -> Result<(), Refused> {
-        let change = self.group(at.group).promote(at.server, io.now)?;
-        self.announce(at, change, io);
-        Ok(())
-    }
-
-    /// Lets a server take no new work until it is promoted.
-    ///
-    /// # Errors
-    /// Those of [`Group::drain`].
-    pub fn drain(&mut self, at: At, io: &mut Io<N>) -> Result<(), Refused> {
-        self.group(at.group).drain(at.server, io.now)?;
-        let model = &self.find(at.group.generation).config.groups[at.group.id.0];
-        let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
-        log::warn!("upstream \"{name}\": {server} is drained, it takes no new work");
-        self.deeds_changed = true;
-        self.news.push(News::Drained(at));
-        self.look(at.group, io);
-        Ok(())
-    }
-
-    /// Attempts at a server of the newest configuration that have not ended, older configurations'
-    /// included.
-    pub fn in_flight(&mut self, at: At) -> usize {
-        let mut attempts = 0;
-        self.each(at, |at, served| attempts += served.group.attempts_at(at.server));
-        attempts
-    }
-
     /// Calls `act` for a server in each configuration in use: requests of older ones learn what
     /// newer ones know of it, and the other way round.
     pub fn each(&mut self, at: At, mut act: impl FnMut(At, &mut Served<N>)) {
         let config = Arc::clone(&self.find(at.group.generation).config);
-        let known = &config.groups[at.group.id.0];
-        let address = &known.servers[at.server.0].address;
         for generation in &mut self.generations {
-            let is_same = |it: &model::Group| it.name == known.name && it.layer == known.layer;
-            let models = &generation.config.groups;
-            let found = models.iter().position(is_same).and_then(|group| {
-                let mut servers = models[group].servers.iter();
-                Some((group, servers.position(|server| server.address == *address)?))
-            });
-            let Some((group, server)) = found else { continue };
-            let (group_at, server) =
-                (GroupAt { generation: generation.id, id: GroupId(group) }, ServerId(server));
-            act(At { group: group_at, server }, &mut generation.groups[group]);
+            if let Some(at) = generation.same(&config, at) {
+                act(at, &mut generation.groups[at.group.id.0]);
+            }
+        }
+    }
+
+    /// Lets requests of older configurations know how a server is in the newest one, where it is
+    /// checked.
+    fn teach(&mut self, at: At) {
+        let Some((newest, older)) = self.generations.split_last_mut() else { return };
+        if at.group.generation != newest.id {
+            return;
+        }
+        let served = &newest.groups[at.group.id.0];
+        for generation in older {
+            if let Some(same) = generation.same(&newest.config, at) {
+                let group = &mut generation.groups[same.group.id.0].group;
+                group.follow(same.server, &served.group, at.server);
+            }
         }
     }
 
@@ -324,6 +309,7 @@ impl<N: Net> Servers<N> {
     }
 
     fn act_on(&mut self, at: At, change: Change, io: &mut Io<N>) {
+        self.teach(at);
         let config = Arc::clone(&self.find(at.group.generation).config);
         let model = &config.groups[at.group.id.0];
         let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));

@@ -89,6 +89,11 @@ impl Group {
         }
     }
 
+    /// Lets a server be as the same one of a newer group.
+    pub fn follow(&mut self, server: ServerId, newer: &Group, there: ServerId) {
+        self.servers[server.0].follow(&newer.servers[there.0]);
+    }
+
     /// Treats the servers as coordinators of Trino from now on. Returns whether that is new.
     pub fn become_trinos(&mut self) -> bool {
         let is_new = self.policy.become_trinos();

@@ -148,6 +148,12 @@ impl Server {
         };
     }
 
+    /// Is as the same server of a newer group, where it is checked.
+    pub(super) fn follow(&mut self, newer: &Server) {
+        (self.health, self.readiness, self.since) = (newer.health, newer.readiness, newer.since);
+        (self.outage, self.there, self.duty) = (newer.outage, newer.there, newer.duty);
+    }
+
     /// Whether attempts still connecting to it should move to another one.
     pub(super) fn is_out(&self) -> bool {
         matches!(self.health, Health::Down { .. } | Health::Checking)

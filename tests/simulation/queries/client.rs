@@ -217,7 +217,7 @@ impl Query {
     fn judge(&mut self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         match (self.asks, reply) {
             (Matter::Statement, Reply::Answer(head, text)) if head.status() == 200 => {
-                self.submitted(text, since, now, ledger)
+                self.submitted(text, now, ledger)
             }
             (Matter::Statement, reply) => {
                 self.judge_refusal(reply, since, now, ledger);
@@ -227,13 +227,8 @@ impl Query {
                 self.polled(text, now, ledger)
             }
             (Matter::Poll, reply) => {
-                // TOLERATED: one that began before a reload does not learn that its server is out.
-                let is_of_old = matches!(reply, Reply::Nothing | Reply::Broken)
-                    && ledger.is_proxy_new_since(back(since, MARGIN));
-                let is_wrong = match ledger.is_known(self.owner(), since) {
-                    true => !is_of_old,
-                    false => self.is_findable(reply, since, now, ledger),
-                };
+                let is_wrong = ledger.is_known(self.owner(), since)
+                    || self.is_findable(reply, since, now, ledger);
                 if is_wrong {
                     self.accuse(&format!("its poll {reply}"), now, ledger);
                 }
@@ -242,8 +237,7 @@ impl Query {
             (Matter::Heartbeat, reply) => {
                 let is_well = matches!(reply, Reply::Answer(head, _) if head.status() == 200);
                 // It does not wait: a client makes the next one soon.
-                let is_held = matches!(reply, Reply::Nothing)
-                    && !ledger.is_proxy_new_since(back(since, MARGIN));
+                let is_held = matches!(reply, Reply::Nothing);
                 if is_held || !is_well && self.is_owner_up(since, now, ledger) {
                     self.accuse(&format!("its heartbeat {reply}"), now, ledger);
                 }
@@ -280,8 +274,7 @@ impl Query {
 
     /// A statement waits until a server is ready, and fails only if none is.
     fn judge_refusal(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) {
-        // TOLERATED: one that began before a reload does not learn that its server is out.
-        if ledger.is_proxy_new_since(back(since, MARGIN)) {
+        if ledger.is_proxy_restarted_since(back(since, MARGIN)) {
             return;
         }
         let (waited, lag) = (now - since, ledger.taken_up);
@@ -290,17 +283,8 @@ impl Query {
             Reply::Broken | Reply::Nothing => 0,
         };
         let may = match status {
-            503 if waited + MARGIN >= QUEUED.min(ledger.queue) => {
+            502..=504 if waited + SECOND + MARGIN >= QUEUED.min(ledger.queue) => {
                 !ledger.any_took_for(lag, since, back(now, MARGIN))
-            }
-            // TOLERATED: that of the last coordinator asked passes, though another one starts.
-            503 if ledger.turned_away.get(&self.plan.number).is_some_and(|at| *at >= since) => {
-                !ledger.any_took_for(lag, back(now, lag), now)
-            }
-            // TOLERATED: one that failed at each server is not tried again, though one of them is
-            // well by now.
-            502 | 504 => {
-                !ledger.any_took_for(now - back(since, UNNOTICED), back(since, UNNOTICED), now)
             }
             _ => false,
         };
@@ -309,14 +293,11 @@ impl Query {
         }
     }
 
-    fn submitted(&mut self, text: &str, since: Time, now: Time, ledger: &mut Ledger) -> Next {
+    fn submitted(&mut self, text: &str, now: Time, ledger: &mut Ledger) -> Next {
         ledger.answered.insert(self.plan.number);
         self.id = Some(value(text, "id").to_owned());
         // The answer shows the id, but not if the process before still counts as alive.
-        // TOLERATED: nor does a reload keep what an answer says that comes later.
-        if ledger.process(self.owner()).is_some_and(|owner| owner.began + UNNOTICED < now)
-            && !ledger.is_proxy_new_since(since)
-        {
+        if ledger.process(self.owner()).is_some_and(|owner| owner.began + UNNOTICED < now) {
             ledger.process_told(self.owner(), now);
         }
         if value(text, "of") != self.plan.number.to_string() {
@@ -441,6 +422,8 @@ fn next_path(text: &str) -> &str {
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 /// How long Java's client makes a request again.
 const JAVA: Duration = Duration::from_secs(30);
+/// Before a statement that each server has failed is sent again.
+const SECOND: Duration = Duration::from_secs(1);
 /// How long a request may wait in the queue.
 const QUEUED: Duration = Duration::from_secs(20);
 /// The time in which the proxy may not know of a change: an interval, two checks, and the time that

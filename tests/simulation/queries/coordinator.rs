@@ -134,12 +134,18 @@ impl Coordinator {
     /// Every packet to and from it is lost from now on, or none.
     pub(crate) fn vanish(&mut self, is_dark: bool, net: &SimNet) {
         self.is_dark = is_dark;
+        self.refused_fields = None;
+        if !is_dark {
+            self.paused_until = self.paused_until.max(net.world().now());
+        }
         self.reach(net);
     }
 
     /// It does nothing until then.
     pub(crate) fn pause(&mut self, until: Time) {
         self.paused_until = until;
+        // The answer may be on its way, and come too late.
+        self.refused_fields = None;
     }
 
     /// It answers 503 to each statement until then.
@@ -224,7 +230,7 @@ impl Coordinator {
         let Habits { release, reads_forwarded, chunked, .. } = self.habits;
         let place = self.place;
         // What was sent during a pause is read only now, and its sender may have given up.
-        let is_fresh = self.paused_until + LATE < now;
+        let is_fresh = !self.is_dark && self.paused_until + LATE < now;
         let process = self.process.as_mut().expect("without one there is no connection");
         let [method, path, _] = &head.start;
         let has_forwarded = head.fields.iter().any(|(name, _)| name.starts_with("x-forwarded-"));
@@ -233,10 +239,7 @@ impl Coordinator {
                 true => *self.refused_fields.get_or_insert(now),
                 false => now,
             };
-            if ledger.is_proxy_new_about(first) {
-                // TOLERATED: what is learned while the proxy is reloaded may be lost.
-                self.refused_fields = Some(now);
-            } else if now > first + LATE && !ledger.is_proxy_restarted_since(first) {
+            if now > first + LATE && !ledger.is_proxy_restarted_since(first) {
                 ledger.accuse(now, format!("{} got X-Forwarded-… again", process.id));
             }
             return (now, answer(406, "", chunked));

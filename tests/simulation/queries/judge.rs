@@ -18,10 +18,9 @@ pub(crate) fn judge_moves(scenario: &Scenario, ledger: &mut Ledger) {
     let firsts: Vec<&Arrival> = arrivals.iter().filter(|it| seen.insert(it.number)).collect();
     for pair in firsts.windows(2) {
         let [from, to] = [pair[0], pair[1]];
-        // TOLERATED: one that is on its way at a reload does not learn of what happens later.
         let is_clear = to.at - from.at > AT_ONCE
             && !ledger.is_proxy_restarted_since(from.at)
-            && !ledger.is_proxy_new_since(ledger.asked[&to.number]);
+            && !ledger.is_proxy_restarted_since(ledger.asked[&to.number]);
         let noticed = back(from.at, UNNOTICED);
         // One that comes first in order may have been active between them.
         let is_kept = (0..=from.place)
@@ -49,10 +48,9 @@ fn may_return(time: Duration, to: Arrival, scenario: &Scenario, ledger: &Ledger)
     // Another process there may not have been noticed yet.
     let noticed = back(to.at, SECOND);
     let is_ready = ledger.seemed_ready(to.place, back(to.at + AT_ONCE, time), noticed);
-    // TOLERATED: a reload forgets the workers.
     let learns = scenario.coordinators[to.place].learns_all
         && ledger.announced_first.is_some_and(|first| first < back(to.at, ALL_WORKERS * 2))
-        && !ledger.is_proxy_new_since(back(to.at, ALL_WORKERS * 2));
+        && !ledger.is_proxy_restarted_since(back(to.at, ALL_WORKERS * 2));
     let learned = back(to.at + AT_ONCE, ALL_WORKERS);
     is_ready && (!learns || ledger.seemed_up(to.place, learned, noticed))
 }

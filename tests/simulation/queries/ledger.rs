@@ -143,12 +143,6 @@ impl Ledger {
         self.proxy.last().is_some_and(|last| *last >= moment && *last > Time::ZERO)
     }
 
-    /// Whether the proxy began anew or was reloaded about then.
-    pub(crate) fn is_proxy_new_about(&self, moment: Time) -> bool {
-        let mut all = self.proxy.iter().filter(|new| **new > Time::ZERO);
-        all.any(|new| *new + ABOUT > moment && moment + ABOUT > *new)
-    }
-
     /// Whether the proxy began anew since then.
     pub(crate) fn is_proxy_restarted_since(&self, moment: Time) -> bool {
         self.proxy[0] >= moment && self.proxy[0] > Time::ZERO
@@ -234,7 +228,5 @@ pub(crate) fn back(moment: Time, by: Duration) -> Time {
 
 /// The time until what a coordinator says has reached the proxy.
 const NEWS: Duration = Duration::from_millis(200);
-/// The time that a request is under way.
-const ABOUT: Duration = Duration::from_secs(1);
 /// Less than two checks take that fail.
 const BLINK: Duration = Duration::from_millis(2500);

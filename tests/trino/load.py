@@ -4,6 +4,7 @@ One uses the Python client, one JDBC. Every query that fails is counted: the cli
 all the repeats that it makes by itself.
 """
 
+import re
 import subprocess
 import threading
 import time
@@ -101,3 +102,10 @@ class Load:
             if child.poll() is None:
                 child.kill()
             child.wait()
+
+
+def reason(failure):
+    """A failure without what differs from query to query."""
+    words = ["…" if "/v1/" in word or word.count("_") >= 3 else word for word in failure.split()]
+    text = re.sub(r"(statusCode=\d+), headers=\{.*?\}", r"\1", " ".join(words))
+    return text[:200]

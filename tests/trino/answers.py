@@ -1,0 +1,45 @@
+"""What a proxy answered, read from its access log."""
+
+import collections
+
+# For `log_format`.
+FORMAT = (
+    "$msec $request_time $request_method $request_uri $status $request_length $bytes_sent $body_bytes_sent $upstream_addr"
+)
+
+Answer = collections.namedtuple("Answer", "ended took method uri status asked sent body servers")
+
+
+def answers(log, since=0.0, until=float("inf")):
+    """Those that ended between two times of the Unix clock; `servers` are all that were tried."""
+    found = []
+    with open(log) as file:
+        for line in file:
+            ended, took, method, uri, status, asked, sent, body, servers = line.rstrip("\n").split(" ", 8)
+            if since <= float(ended) <= until:
+                found.append(Answer(float(ended), float(took), method, uri, int(status),
+                                    int(asked), int(sent), int(body), servers.split(", ")))
+    return found
+
+
+def is_statement(answer):
+    """Whether a query was asked for, not its progress."""
+    return answer.method == "POST" and answer.uri == "/v1/statement"
+
+
+def longest(found):
+    """The longest that a client waited for one answer about a query, in seconds."""
+    return max((one.took for one in found if one.uri.startswith("/v1/statement")), default=0.0)
+
+
+def sizes(log):
+    """For each kind of request: how many, and the largest request, answer's head and answer's body."""
+    kinds = {}
+    for one in answers(log):
+        if not 200 <= one.status < 300:
+            continue
+        parts = one.uri.split("/")
+        kind = f"{one.method} /{'/'.join(parts[1:4] if parts[2:3] == ['statement'] else parts[1:3])}"
+        count, *most = kinds.get(kind, (0, 0, 0, 0))
+        kinds[kind] = (count + 1, *map(max, most, (one.asked, one.sent - one.body, one.body)))
+    return kinds

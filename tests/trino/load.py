@@ -51,16 +51,24 @@ class Load:
 
     def ask(self):
         while not self.stopped.is_set():
-            began = time.time()
-            nodes, failure = (), None
-            try:
-                rows, _ = self.clients.python(NODES)
-                nodes = tuple(active(rows))
-            # Whatever the client throws is what its user gets.
-            except Exception as why:  # pylint: disable=broad-except
-                failure = f"{type(why).__name__}: {why}"
-            self.queries.append(Query("python", began, time.time(), nodes, failure))
+            self.once()
             self.stopped.wait(PAUSE_SECONDS)
+
+    def once(self):
+        began = time.time()
+        nodes, failure = (), None
+        try:
+            rows, _ = self.clients.python(NODES)
+            nodes = tuple(active(rows))
+        # Whatever the client throws is what its user gets.
+        except Exception as why:  # pylint: disable=broad-except
+            failure = f"{type(why).__name__}: {why}"
+        self.queries.append(Query("python", began, time.time(), nodes, failure))
+
+    def newcomer(self):
+        """One more client, for one query: the other ones may be waiting for an answer."""
+        self.threads.append(threading.Thread(target=self.once, daemon=True))
+        self.threads[-1].start()
 
     def read(self, child):
         for line in child.stdout:

@@ -57,10 +57,14 @@ COLUMNS = [
     ("stop: asked, failed", queries("stop")),
     ("asked meanwhile", count("stop_meanwhile")),
     ("longest wait", time("stop_longest")),
+    ("longest until a new query was taken", time("stop_taken")),
     ("longest query of these", time("stop_query")),
     ("long query survives return, promotions, stop",
      answer("failback_flight", "promotion_flight", "stop_flight")),
 ]
+
+
+FORWARDED = "failed without process-forwarded"
 
 
 def main():
@@ -71,7 +75,9 @@ def main():
         for proxy in dict.fromkeys(one["proxy"] for one in notes["rounds"]):
             rounds = [one for one in notes["rounds"] if one["proxy"] == proxy]
             columns.append([f"{notes['version']} {proxy}", *(value(rounds) for _, value in COLUMNS)])
-    table = list(zip(["", *(title for title, _ in COLUMNS)], *columns))
+            refused = notes.get("forwarded", {}).get(proxy, "-")
+            columns[-1].append(f"{refused}")
+    table = list(zip(["", *(title for title, _ in COLUMNS), FORWARDED], *columns))
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     print()
     for number, row in enumerate(table):

@@ -1,24 +1,32 @@
 """What a proxy answered, read from its access log."""
 
 import collections
+import re
 
 # For `log_format`.
 FORMAT = (
-    "$msec $request_time $request_method $request_uri $status $request_length $bytes_sent $body_bytes_sent $upstream_addr"
+    "$msec $request_time $request_method $request_uri $status $request_length $bytes_sent $body_bytes_sent"
+    " $upstream_addr|$upstream_header_time"
 )
 
-Answer = collections.namedtuple("Answer", "ended took method uri status asked sent body servers")
+Answer = collections.namedtuple("Answer", "ended took method uri status asked sent body servers begun")
 
 
 def answers(log, since=0.0, until=float("inf")):
-    """Those that ended between two times of the Unix clock; `servers` are all that were tried."""
+    """Those that ended between two times of the Unix clock.
+
+    `servers` are all that were tried; `begun` is when the head came of the only one's answer.
+    """
     found = []
     with open(log) as file:
         for line in file:
-            ended, took, method, uri, status, asked, sent, body, servers = line.rstrip("\n").split(" ", 8)
-            if since <= float(ended) <= until:
-                found.append(Answer(float(ended), float(took), method, uri, int(status),
-                                    int(asked), int(sent), int(body), servers.split(", ")))
+            ended, took, method, uri, status, asked, sent, body, rest = line.rstrip("\n").split(" ", 8)
+            ended, took = float(ended), float(took)
+            servers, head = rest.split("|")
+            if since <= ended <= until:
+                begun = ended - took + float(head) if re.fullmatch(r"[\d.]+", head) else ended
+                found.append(Answer(ended, took, method, uri, int(status), int(asked), int(sent), int(body),
+                                    servers.split(", "), begun))
     return found
 
 

@@ -414,6 +414,7 @@ class Play:
         self.fly("a")
         self.start_load()
         load = self.load
+        self.await_page()
         stopped = time.time()
         self.cluster.signal("a", signal.SIGSTOP)
         self.say("coordinator a is stopped (SIGSTOP), under load, while it serves a long query")
@@ -431,6 +432,13 @@ class Play:
         self.land(noted, "stop")
         self.listed("a", "worker")
 
+    def await_page(self):
+        """Waits until the long query's client has a page: it asks for the next one a little later."""
+        since = time.time()
+        await_that("a page comes", lambda: any(
+            self.flight.cursor.query_id in one.uri for one in answers(self.proxy.access_log, since)
+        ), SEEN_SECONDS, 0.01)
+
     def judge_stop(self, noted, queries, stopped, resumed):
         meanwhile = [one for one in queries if stopped <= one.began < resumed]
         noted["stop_meanwhile"] = len(meanwhile)
@@ -438,10 +446,15 @@ class Play:
         polls = [one for one in answers(self.proxy.access_log, stopped, resumed)
                  if self.flight.cursor.query_id in one.uri]
         # With nginx the answers come once a goes on.
-        statements = filter(is_statement, answers(self.proxy.access_log, stopped, resumed + CALM_SECONDS))
-        noted["stop_taken"] = longest(statements)
+        answered = answers(self.proxy.access_log, stopped, resumed + CALM_SECONDS)
+        # What had begun before cannot come from elsewhere.
+        begun = [one for one in answered if one.begun < stopped]
+        noted["stop_begun"] = len(begun)
+        noted["stop_longest"] = longest(one for one in answered if one not in begun)
+        noted["stop_taken"] = longest(filter(is_statement, answered))
         self.say(f"asked while a stood still: {len(meanwhile)}, the longest of them took {noted['stop_query']:.1f} s;"
-                 f" answers to the long query's polls: {len(polls)}")
+                 f" answers to the long query's polls: {len(polls)}; answers that had begun: {len(begun)};"
+                 f" longest wait for another one {noted['stop_longest']:.1f} s")
         self.expect("the stop costs no query", noted["stop_failed"] == 0)
         self.expect("queries asked meanwhile run on b",
                     meanwhile and all("b" in one.nodes for one in meanwhile))

@@ -112,6 +112,9 @@ class Cluster:
     def await_ready(self, name):
         await_that(f"{name} is ready", lambda: self.is_ready(name), START_SECONDS)
 
+    def signal(self, name, number):
+        self.nodes[name].child.send_signal(number)
+
     def kill(self, name):
         self.nodes[name].end(signal.SIGKILL)
 

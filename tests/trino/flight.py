@@ -11,9 +11,9 @@ PAUSE_SECONDS = 0.05
 
 
 class Flight:
-    def __init__(self, clients, backup_port):
+    def __init__(self, clients, owner_port):
         self.clients = clients
-        self.backup_port = backup_port
+        self.owner_port = owner_port
         self.cursor = clients.cursor()
         self.stopped = threading.Event()
         self.failure = None
@@ -40,8 +40,16 @@ class Flight:
     def flies(self):
         return self.rows > 0 and self.failure is None and time.time() - self.last < 10
 
+    def goes_on(self, seconds):
+        """Whether more rows come within this time."""
+        rows = self.rows
+        end = time.monotonic() + seconds
+        while self.failure is None and self.rows == rows and time.monotonic() < end:
+            time.sleep(0.1)
+        return self.failure is None and self.rows > rows
+
     def land(self):
-        """Stops reading and cancels the query at the backup itself."""
+        """Stops reading and cancels the query at its coordinator itself."""
         self.stopped.set()
         self.thread.join(60)
         if self.cursor.query_id is None:
@@ -49,8 +57,8 @@ class Flight:
         try:
             self.clients.python(
                 f"call system.runtime.kill_query('{self.cursor.query_id}', 'the experiment is over')",
-                port=self.backup_port,
+                port=self.owner_port,
             )
-        # It may be gone, or the backup with it.
+        # It may be gone, or its coordinator with it.
         except Exception:  # pylint: disable=broad-except
             pass

@@ -4,6 +4,7 @@ One uses the Python client, one JDBC. Every query that fails is counted: the cli
 all the repeats that it makes by itself.
 """
 
+import re
 import subprocess
 import threading
 import time
@@ -50,16 +51,24 @@ class Load:
 
     def ask(self):
         while not self.stopped.is_set():
-            began = time.time()
-            nodes, failure = (), None
-            try:
-                rows, _ = self.clients.python(NODES)
-                nodes = tuple(active(rows))
-            # Whatever the client throws is what its user gets.
-            except Exception as why:  # pylint: disable=broad-except
-                failure = f"{type(why).__name__}: {why}"
-            self.queries.append(Query("python", began, time.time(), nodes, failure))
+            self.once()
             self.stopped.wait(PAUSE_SECONDS)
+
+    def once(self):
+        began = time.time()
+        nodes, failure = (), None
+        try:
+            rows, _ = self.clients.python(NODES)
+            nodes = tuple(active(rows))
+        # Whatever the client throws is what its user gets.
+        except Exception as why:  # pylint: disable=broad-except
+            failure = f"{type(why).__name__}: {why}"
+        self.queries.append(Query("python", began, time.time(), nodes, failure))
+
+    def newcomer(self):
+        """One more client, for one query: the other ones may be waiting for an answer."""
+        self.threads.append(threading.Thread(target=self.once, daemon=True))
+        self.threads[-1].start()
 
     def read(self, child):
         for line in child.stdout:
@@ -101,3 +110,10 @@ class Load:
             if child.poll() is None:
                 child.kill()
             child.wait()
+
+
+def reason(failure):
+    """A failure without what differs from query to query."""
+    words = ["…" if "/v1/" in word or word.count("_") >= 3 else word for word in failure.split()]
+    text = re.sub(r"(statusCode=\d+), headers=\{.*?\}", r"\1", " ".join(words))
+    return text[:200]

@@ -1,29 +1,32 @@
 """The proxies, driven by one file: the article's, with ports in place of its names.
 
-`$host` became `$http_host`: the port is not 80, and Trino builds its links from `Host`. One of them
-is switchover with what docs/trino.md advises beyond the article.
+`$host` became `$http_host`: the port is not 80, and Trino builds its links from `Host`.
 """
 
+import getpass
+import os
 import shutil
 import signal
+import subprocess
 
+from answers import FORMAT
 from process import Process, accepts, await_that, tail
 
 ARTICLE = """
 daemon off;
-master_process off;
+{process}
 pid {directory}/{name}.pid;
 error_log {directory}/{name}.error.log info;
 events {{ }}
 http {{
-    log_format sizes '$request_method $request_uri $status $request_length $bytes_sent $body_bytes_sent $upstream_addr';
-    access_log {directory}/{name}.access.log sizes;
+    log_format answers '{format}';
+    access_log {directory}/{name}.access.log answers;
     client_body_temp_path {directory}/{name}.body;
     proxy_temp_path {directory}/{name}.proxy;
 
     upstream trino {{
-       server 127.0.0.1:{primary} fail_timeout=3s max_fails=1;
-       server 127.0.0.1:{backup} backup;
+       server {primary} fail_timeout=3s max_fails=1;
+       server {backup} backup;
     }}
     server {{
         listen       127.0.0.1:{port};
@@ -36,34 +39,31 @@ http {{
             proxy_set_header          Host            $http_host;
             proxy_set_header          X-Real-IP       $remote_addr;
             proxy_set_header          X-Forwarded-For $proxy_add_x_forwarded_for;
-            {inner}
         }}
     }}
 }}
 """
 
+# With a master nginx reloads as it does in service: old workers finish, and close idle connections.
+PROCESS = f"user {getpass.getuser()}; worker_processes 1;"
 
-ADVICE = """
-        large_client_header_buffers 4 2m;
-        proxy_next_upstream error timeout non_idempotent;
-"""
-# What is inherited only where there is nothing of the same kind.
-ADVICE_IN_LOCATION = """
-            proxy_set_header          X-Forwarded-Host  "";
-            proxy_set_header          X-Forwarded-Proto "";
-"""
+# What docs/trino.md advises beyond the article, for prepared statements.
+LARGE_HEADS = "large_client_header_buffers 4 2m;"
+
+# How long a command to the proxy may take.
+COMMAND_SECONDS = 10
 
 
 class Proxy:
-    """A proxy that is running: `switchover`, or `nginx` in its place."""
+    """A proxy that is running: switchover, or nginx in its place."""
 
-    def __init__(self, name, program, directory, port, cluster, extra="", inner=""):
+    def __init__(self, name, program, directory, port, cluster, extra=""):
         self.name = name
+        self.program = program
         self.directory = directory
         self.port = port
         self.cluster = cluster
         self.extra = extra
-        self.inner = inner
         self.access_log = f"{directory}/{name}.access.log"
         self.error_log = f"{directory}/{name}.error.log"
         self.file = f"{directory}/{name}.conf"
@@ -81,19 +81,35 @@ class Proxy:
         await_that(f"{name} listens", opened, 10)
 
     def write(self, primary, backup):
-        ports = self.cluster.ports
         with open(self.file, "w") as out:
             out.write(
                 ARTICLE.format(
-                    directory=self.directory, name=self.name, port=self.port, extra=self.extra, inner=self.inner,
-                    primary=ports[primary], backup=ports[backup],
+                    directory=self.directory, name=self.name, port=self.port, extra=self.extra,
+                    primary=self.address(primary), backup=self.address(backup), format=FORMAT,
+                    process=PROCESS if self.is_nginx else "",
                 )
             )
 
+    @property
+    def is_nginx(self):
+        return os.path.basename(self.program) == "nginx"
+
     def prefer(self, primary, backup):
-        """Exchanges the roles of the coordinators while everything goes on."""
+        """Writes the file anew, with these roles, and has it read."""
         self.write(primary, backup)
         self.process.child.send_signal(signal.SIGHUP)
+
+    def promote(self, name, other):
+        """New queries go to this coordinator from now on: by a command, or as nginx has it."""
+        if self.is_nginx:
+            return self.prefer(name, other)
+        subprocess.run(
+            [self.program, "-p", self.directory, "-c", self.file, "promote", self.address(name)],
+            check=True, timeout=COMMAND_SECONDS, stdout=subprocess.DEVNULL,
+        )
+
+    def address(self, name):
+        return f"127.0.0.1:{self.cluster.ports[name]}"
 
     def end(self):
         self.process.end(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The table at the end: summary.py FILE.json…, one line for each version and proxy.
+"""The table at the end: summary.py FILE.json…, one column for each version and proxy.
 
 Times are the middle one of the rounds, with the least and the greatest; counts stand for each round.
 """
@@ -18,37 +18,66 @@ def spread(rounds, key):
     return f"{middle:.1f} s ({low:.1f}-{high:.1f})"
 
 
-def counts(rounds, key):
-    return ", ".join(str(one[key]) for one in rounds if key in one) or "-"
+def queries(phase):
+    """Queries asked and failed in a phase, of each round."""
+    return lambda rounds: "; ".join(
+        f"{one[f'{phase}_asked']}, {one[f'{phase}_failed']}" for one in rounds if f"{phase}_asked" in one) or "-"
 
 
-def survivors(rounds):
-    known = [one["survived"] for one in rounds if "survived" in one]
-    return f"{sum(known)} of {len(known)}"
+def count(key):
+    return lambda rounds: ", ".join(str(one[key]) for one in rounds if key in one) or "-"
+
+
+def time(key):
+    return lambda rounds: spread(rounds, key)
+
+
+def answer(*keys):
+    """Yes or no, of each round and key."""
+    return lambda rounds: ", ".join(
+        "yes" if one[key] else "no" for one in rounds for key in keys if key in one) or "-"
 
 
 COLUMNS = [
-    ("first query after the kill", lambda rounds: spread(rounds, "first")),
-    ("worker listed", lambda rounds: spread(rounds, "worker")),
-    ("query over both nodes", lambda rounds: spread(rounds, "distributed")),
-    ("queries the kill failed", lambda rounds: counts(rounds, "failover_failed")),
-    ("queries the return failed", lambda rounds: counts(rounds, "failback_failed")),
-    ("long queries that survive it", survivors),
-    ("A listens", lambda rounds: spread(rounds, "back_open")),
-    ("A is ready", lambda rounds: spread(rounds, "back_ready")),
-    ("A serves, after that", lambda rounds: spread(rounds, "back_first")),
-    ("with the worker", lambda rounds: spread(rounds, "back_worker")),
+    ("kill: asked, failed", queries("failover")),
+    ("longest wait", time("failover_longest")),
+    ("B knew the worker", answer("known")),
+    ("first query after the kill", time("first")),
+    ("worker listed", time("worker")),
+    ("query over both nodes", time("distributed")),
+    ("return: asked, failed", queries("failback")),
+    ("longest wait", time("failback_longest")),
+    ("statements to A while starting", count("starting")),
+    ("A listens", time("back_open")),
+    ("A is ready", time("back_ready")),
+    ("A serves, after that", time("back_first")),
+    ("with the worker", time("back_worker")),
+    ("promotions: asked, failed", queries("promotion")),
+    ("longest wait", time("promotion_longest")),
+    ("stop: asked, failed", queries("stop")),
+    ("asked meanwhile", count("stop_meanwhile")),
+    ("longest wait", time("stop_longest")),
+    ("longest until a new query was taken", time("stop_taken")),
+    ("longest query of these", time("stop_query")),
+    ("long query survives return, promotions, stop",
+     answer("failback_flight", "promotion_flight", "stop_flight")),
 ]
 
 
+FORWARDED = "failed without process-forwarded"
+
+
 def main():
-    table = [["Trino", "proxy", *(title for title, _ in COLUMNS)]]
+    columns = []
     for path in sys.argv[1:]:
         with open(path) as file:
             notes = json.load(file)
         for proxy in dict.fromkeys(one["proxy"] for one in notes["rounds"]):
             rounds = [one for one in notes["rounds"] if one["proxy"] == proxy]
-            table.append([str(notes["version"]), proxy, *(value(rounds) for _, value in COLUMNS)])
+            columns.append([f"{notes['version']} {proxy}", *(value(rounds) for _, value in COLUMNS)])
+            refused = notes.get("forwarded", {}).get(proxy, "-")
+            columns[-1].append(f"{refused}")
+    table = list(zip(["", *(title for title, _ in COLUMNS), FORWARDED], *columns))
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     print()
     for number, row in enumerate(table):

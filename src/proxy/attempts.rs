@@ -80,11 +80,11 @@ impl Terms<'_> {
 
 impl Attempts {
     /// Chooses the server for the first attempt. For the log, `words` name the request or the
-    /// client, and say what happens to it without a server.
+    /// client, and say what happens to it without a server; `None` for one whose wait is expected.
     pub fn first<N: Net>(
         &mut self,
         terms: &Terms<'_>,
-        words: impl FnOnce() -> (String, String),
+        words: Option<impl FnOnce() -> (String, String)>,
         context: &mut Context<N>,
     ) -> Choice {
         let now = context.io.now;
@@ -92,6 +92,7 @@ impl Attempts {
         let choice = self.plan.first(context.servers.group(terms.group), now);
         if choice == Choice::NoneFree {
             self.note_none_free(terms, context);
+            let Some(words) = words else { return choice };
             let name = &terms.group().name;
             context.limited_log.write(now, Topic::Servers, log::Level::Warn, || {
                 let (whose, becomes) = words();

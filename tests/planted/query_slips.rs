@@ -246,12 +246,23 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "NothingQueued",
         wrong: "A statement fails at once while no server is ready.",
-        rows: &[("proxy/http/queue.rs", "!group.has_ready(now)", "false")],
+        rows: &[
+            ("proxy/http/queue.rs", "!group.has_ready(now)", "false"),
+            (
+                "proxy/http/queue.rs",
+                "Errand::Statement if !is_lost && now",
+                "Errand::Statement if !SLIP && !is_lost && now",
+            ),
+        ],
     },
     Slip {
         name: "PollHeldForMinutes",
         wrong: "A poll waits as long as anything else.",
-        rows: &[("proxy/http/queue.rs", "now + POLL_HELD", "asked.started + queue.timeout")],
+        rows: &[(
+            "proxy/http/queue.rs",
+            "asked.started + POLL_HELD",
+            "asked.started + queue.timeout",
+        )],
     },
     Slip {
         name: "QueueWithoutEnd",

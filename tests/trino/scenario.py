@@ -41,8 +41,8 @@ STOP_SECONDS = 15
 # How long a new query may wait for a coordinator: two checks of 1 s, half a second apart, and its answer.
 TAKEN_SECONDS = 3
 
-# The longest that a client may wait for an answer: as long, and a poll is held for up to a second more.
-LONGEST_SECONDS = 4
+# The longest that a client may wait for an answer.
+LONGEST_SECONDS = 3
 
 # Queries through a coordinator that refuses X-Forwarded-….
 WITHHELD_QUERIES = 10

@@ -345,6 +345,13 @@ impl Asked {
         }
     }
 
+    /// The same for one that finds no server; `None` if that is not worth a line: that a query's
+    /// server is out was said, and each of its polls would say so again.
+    pub fn words_of_wait(&self) -> Option<impl FnOnce() -> (String, String)> {
+        let is_worth_it = !matches!(self.errand, Errand::Query { .. });
+        is_worth_it.then_some(|| self.outlook(Refusal::NoServer.status()))
+    }
+
     /// The request line for log lines, escaped so that it cannot break the line.
     pub fn shown(&self) -> String {
         let line = self.request.line();

@@ -237,7 +237,7 @@ impl<N: Net> Exchange<N> {
         if proxy.version == ProxyVersion::Http10 && self.asked.request.framing == Framing::Chunked {
             return Turn::refused(Refusal::LengthRequired);
         }
-        let words = || self.asked.outlook(Refusal::NoServer.status());
+        let words = self.asked.words_of_wait();
         match self.attempts.first(&self.asked.terms(), words, context) {
             Choice::Server(pick) => Turn::Try(pick),
             Choice::NoneFree | Choice::Exhausted => self.hold(Refusal::NoServer, context),

@@ -44,7 +44,8 @@ pub fn enter<N: Net>(
         Errand::Statement if !is_lost && now + PAUSE < asked.started + limit(queue) => now + PAUSE,
         _ if !is_lost => return Err(otherwise),
         Errand::Query { matter: Matter::Heartbeat, .. } => return Err(Refusal::WaitedInVain),
-        Errand::Query { matter: Matter::Poll, .. } => now + POLL_HELD,
+        // One that has waited for its server long enough is answered at once.
+        Errand::Query { matter: Matter::Poll, .. } => (asked.started + POLL_HELD).max(now),
         Errand::Plain => asked.started + queue.timeout,
         Errand::Statement
         | Errand::Query { .. }
@@ -52,7 +53,7 @@ pub fn enter<N: Net>(
         | Errand::Withdrawal
         | Errand::Other => asked.started + limit(queue),
     };
-    if until <= now {
+    if until < now {
         return Err(Refusal::WaitedInVain);
     }
     if !group.enter_queue() {
@@ -136,7 +137,8 @@ fn limit(queue: Queue) -> Duration {
 
 /// Before a statement that all servers have failed is sent again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a poll waits before it is told to ask again: no client waits longer for an answer.
+/// How long a poll waits before it is told to ask again: its client waits no longer for an answer,
+/// unless its server took longer to be found out.
 const POLL_HELD: Duration = Duration::from_secs(1);
 /// How long any other request of Trino's waits: less than the timeouts of its clients.
 const REQUEST_HELD: Duration = Duration::from_secs(20);

@@ -117,7 +117,7 @@ impl<N: Net> Passthrough<N> {
             passed: Passed::default(),
         };
         let terms = terms(&passthrough.config, passthrough.generation, &passthrough.carried);
-        let choice = passthrough.attempts.first(&terms, words, context);
+        let choice = passthrough.attempts.first(&terms, Some(words), context);
         passthrough.follow(choice, client, context);
         passthrough
     }

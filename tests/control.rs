@@ -14,7 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{Client, Port, Program, Run, Upstream, binary, gate, get, ok, run_to_end, wait_until};
+use common::{
+    Client, Coordinator, Port, Program, Run, Upstream, binary, gate, get, ok, post, run_to_end,
+    wait_until,
+};
 use tempfile::TempDir;
 
 /// A proxy that can be started again in its directory.
@@ -182,6 +185,20 @@ fn a_drain_waits_for_what_is_in_flight() {
     site.ordered(&["promote", &a.address()]);
     drop(open);
     assert_eq!(site.asked(), "a");
+}
+
+#[test]
+fn a_drained_coordinator_is_not_empty_while_its_queries_are_asked_for() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let site = Site::before(&a, &b);
+    let mut client = Client::connect(site.port.address());
+    let mut submit = || client.ask(post("/v1/statement", "SELECT 1")).text();
+    assert!(submit().contains("aaaaa"));
+    let said = site.ordered(&["drain", &a.address()]);
+    assert!(said.contains("0 still in flight, a query was asked for 0 s ago"), "{said}");
+    let json = site.ordered(&["status", "--json"]);
+    assert!(json.contains("\"query_asked_seconds\":0,\"empty\":false"), "{json}");
+    assert!(submit().contains("bbbbb"));
 }
 
 #[test]

@@ -7,3 +7,4 @@ pub mod kept;
 pub mod outcome;
 pub mod percent;
 pub mod snapshot;
+pub mod work;

@@ -2,6 +2,7 @@
 
 use super::json::Object;
 use super::snapshot::{self, GroupShown};
+use super::work::Work;
 
 /// The outcome of a command.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub enum CarriedOut {
         server: String,
         /// Its group.
         upstream: String,
-        /// Attempts at it that have not ended.
-        in_flight: usize,
+        /// What it still has to do.
+        work: Work,
     },
 }
 
@@ -30,7 +31,7 @@ impl CarriedOut {
     /// The status of the answer: 202 (Accepted) for a drained server that is not empty yet.
     pub fn status(&self) -> u16 {
         match self {
-            CarriedOut::Drained { in_flight, .. } if *in_flight > 0 => 202,
+            CarriedOut::Drained { work, .. } if !work.is_empty() => 202,
             CarriedOut::Status(_) | CarriedOut::Promoted { .. } | CarriedOut::Drained { .. } => 200,
         }
     }
@@ -44,14 +45,12 @@ impl CarriedOut {
                 object.text("promoted", server);
                 object.text("upstream", upstream);
             }),
-            CarriedOut::Drained { server, upstream, in_flight } => {
-                Object::write(&mut out, |object| {
-                    object.text("drained", server);
-                    object.text("upstream", upstream);
-                    object.number("in_flight", u64::try_from(*in_flight).unwrap_or(u64::MAX));
-                    object.flag("empty", *in_flight == 0);
-                })
-            }
+            CarriedOut::Drained { server, upstream, work } => Object::write(&mut out, |object| {
+                object.text("drained", server);
+                object.text("upstream", upstream);
+                work.write(object);
+                object.flag("empty", work.is_empty());
+            }),
         }
         out.push('\n');
         out
@@ -64,12 +63,11 @@ impl CarriedOut {
             CarriedOut::Promoted { server, upstream } => {
                 format!("\"{server}\" of upstream \"{upstream}\" is active\n")
             }
-            CarriedOut::Drained { server, upstream, in_flight: 0 } => {
+            CarriedOut::Drained { server, upstream, work } if work.is_empty() => {
                 format!("\"{server}\" of upstream \"{upstream}\" is drained and empty\n")
             }
-            CarriedOut::Drained { server, upstream, in_flight } => format!(
-                "\"{server}\" of upstream \"{upstream}\" is drained: it takes no new work, \
-                 {in_flight} still in flight\n"
+            CarriedOut::Drained { server, upstream, work } => format!(
+                "\"{server}\" of upstream \"{upstream}\" is drained: it takes no new work, {work}\n"
             ),
         }
     }

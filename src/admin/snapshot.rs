@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::json::{Object, array};
+use super::work::Work;
 use crate::config::model::Layer;
 use crate::upstream::group::{ServerState, Standing};
 
@@ -44,8 +45,8 @@ pub struct ServerShown {
     pub is_backup: bool,
     /// How it stands.
     pub standing: Standing,
-    /// Attempts at it that have not ended.
-    pub in_flight: usize,
+    /// What it still has to do.
+    pub work: Work,
 }
 
 impl ActiveShown {
@@ -93,9 +94,9 @@ fn server(shown: &ServerShown, out: &mut String) {
         if let Some(why) = shown.standing.why {
             server.text("why", why.words());
         }
-        server.number("in_flight", u64::try_from(shown.in_flight).unwrap_or(u64::MAX));
+        shown.work.write(server);
         if shown.standing.state == ServerState::Drained {
-            server.flag("empty", shown.in_flight == 0);
+            server.flag("empty", shown.work.is_empty());
         }
     });
 }
@@ -137,7 +138,7 @@ fn row(group: &GroupShown, place: usize, server: &ServerShown) -> [String; COLUM
     if server.is_backup {
         notes.push("backup");
     }
-    if server.standing.state == ServerState::Drained && server.in_flight == 0 {
+    if server.standing.state == ServerState::Drained && server.work.is_empty() {
         notes.push("empty");
     }
     notes.extend(server.standing.why.map(|why| why.words()));
@@ -147,7 +148,7 @@ fn row(group: &GroupShown, place: usize, server: &ServerShown) -> [String; COLUM
         server.address.clone(),
         server.standing.state.word().to_owned(),
         since,
-        server.in_flight.to_string(),
+        server.work.in_flight.to_string(),
         notes.join(", "),
     ]
     .map(|cell| cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
@@ -179,7 +180,7 @@ mod tests {
             address: "10.0.0.1:8080".into(),
             is_backup: name.starts_with('b'),
             standing: Standing { state, lasting: seconds.map(Duration::from_secs), why },
-            in_flight,
+            work: Work::new(in_flight, None),
         };
         use ServerState::{Drained, Out, Ready};
         vec![

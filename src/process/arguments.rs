@@ -320,7 +320,8 @@ Commands to the running process:
   drain SERVER   gives that server no new work, until it is promoted
   status         shows every server: its state, since when, and what is in flight at it
   --upstream NAME  the upstream, where SERVER is in several
-  --wait         with drain: returns once nothing is in flight at the server
+  --wait         with drain: returns once nothing is in flight at the server, and none of
+                 its queries was asked for during 60 s
   --json         with status: as JSON
 
 Options:

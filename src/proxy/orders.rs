@@ -8,9 +8,11 @@ use crate::admin::denied::Denied;
 use crate::admin::kept::{Deed, Kept};
 use crate::admin::outcome::CarriedOut;
 use crate::admin::snapshot::{ActiveShown, GroupShown, ServerShown};
+use crate::admin::work::Work;
 use crate::config::model::{Config, Group, GroupId};
 use crate::net::Net;
 use crate::proxy::log::limited_log::ServerWords;
+use crate::time::Time;
 use crate::transport::io::Io;
 use crate::upstream::group::{At, GroupAt, Refused, ServerId, ServerState};
 
@@ -37,7 +39,7 @@ pub fn carry_out<N: Net>(
             let (at, names) = find(target, &config, servers)?;
             let refused = drain(at, servers, io).err();
             refuse(refused, at, &names, servers, io)?;
-            Ok(drained(at, names, servers))
+            Ok(drained(at, names, servers, io.now))
         }
         Command::Drained(target) => {
             let (at, names) = find(target, &config, servers)?;
@@ -46,7 +48,7 @@ pub fn carry_out<N: Net>(
                 let ShownNames { server, upstream } = names;
                 return Err(Denied::NotDrained { server, upstream });
             }
-            Ok(drained(at, names, servers))
+            Ok(drained(at, names, servers, io.now))
         }
     }
 }
@@ -70,11 +72,14 @@ fn drain<N: Net>(at: At, servers: &mut Servers<N>, io: &mut Io<N>) -> Result<(),
     Ok(())
 }
 
-/// Attempts at a server that have not ended, those of older configurations included.
-fn in_flight<N: Net>(at: At, servers: &mut Servers<N>) -> usize {
-    let mut attempts = 0;
-    servers.each(at, |at, served| attempts += served.group.attempts_at(at.server));
-    attempts
+/// What a server still has to do, that of older configurations included.
+fn work<N: Net>(at: At, servers: &mut Servers<N>, now: Time) -> Work {
+    let (mut in_flight, mut asked) = (0, None);
+    servers.each(at, |at, served| {
+        in_flight += served.group.attempts_at(at.server);
+        asked = asked.max(served.trino.asked(at.server.0));
+    });
+    Work::new(in_flight, asked.map(|asked| now - asked))
 }
 
 /// How a server and its group are called in answers.
@@ -115,9 +120,9 @@ fn refuse<N: Net>(
     Err(Denied::Refused { server, upstream, standing, why })
 }
 
-fn drained<N: Net>(at: At, names: ShownNames, servers: &mut Servers<N>) -> CarriedOut {
+fn drained<N: Net>(at: At, names: ShownNames, servers: &mut Servers<N>, now: Time) -> CarriedOut {
     let ShownNames { server, upstream } = names;
-    CarriedOut::Drained { server, upstream, in_flight: in_flight(at, servers) }
+    CarriedOut::Drained { server, upstream, work: work(at, servers, now) }
 }
 
 fn snapshot<N: Net>(config: &Config, servers: &mut Servers<N>, io: &Io<N>) -> Vec<GroupShown> {
@@ -140,7 +145,7 @@ fn group_shown<N: Net>(
             address: server.address.to_string(),
             is_backup: server.backup,
             standing: servers.group(at).standing(id, io.now),
-            in_flight: in_flight(At { group: at, server: id }, servers),
+            work: work(At { group: at, server: id }, servers, io.now),
         });
     }
     let group = servers.group(at);

@@ -17,6 +17,8 @@ pub struct Cluster {
     pub profiles: Profiles,
     /// The workers that announce themselves to them.
     pub roster: Roster,
+    /// When a query of each of them was last asked for.
+    asked: Vec<Option<Time>>,
 }
 
 impl Cluster {
@@ -27,6 +29,7 @@ impl Cluster {
             transactions: Transactions::default(),
             profiles: Profiles::new(servers),
             roster: Roster::default(),
+            asked: vec![None; servers],
         }
     }
 
@@ -37,12 +40,29 @@ impl Cluster {
         servers: usize,
         index: impl Fn(usize) -> Option<usize>,
     ) -> Cluster {
+        let mut asked = vec![None; servers];
+        for (server, moment) in old.asked.iter().enumerate() {
+            if let Some(kept) = index(server).and_then(|now| asked.get_mut(now)) {
+                *kept = *moment;
+            }
+        }
         Cluster {
+            asked,
             coordinators: Coordinators::carried_over(&old.coordinators, servers, &index),
             transactions: Transactions::carried_over(&old.transactions, &index),
             profiles: Profiles::new(servers),
             roster: old.roster.clone(),
         }
+    }
+
+    /// A query of a server is asked for.
+    pub fn note_asked(&mut self, server: usize, now: Time) {
+        self.asked[server] = Some(now);
+    }
+
+    /// When a query of a server was last asked for.
+    pub fn asked(&self, server: usize) -> Option<Time> {
+        self.asked[server]
     }
 
     /// The process at a server's address began at this moment, or later, or there is none: those

@@ -127,7 +127,12 @@ impl Asked {
         self.aim = self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only);
         match (self.errand.destination(group, context), self.errand) {
             (Destination::Aim(_), Errand::Statement) => {}
-            (Destination::Aim(aim), _) => self.aim = aim,
+            (Destination::Aim(aim), _) => {
+                self.aim = aim;
+                if let Aim::Only(server) = aim {
+                    context.servers.trino(group).note_asked(server.0, context.io.now);
+                }
+            }
             (Destination::Gone(server), _) => return self.errand.lost(server),
         }
         None

@@ -248,13 +248,15 @@ impl<N: Net> Judge<'_, N> {
         }
     }
 
-    /// Looks into the answer for the coordinator's id, if that is the only place where it shows.
+    /// Notes that a coordinator has a query; looks into the answer for the coordinator's id, if that
+    /// is the only place where it shows.
     fn watch(&mut self, status: u16, framing: Framing, context: &mut Context<N>) {
-        let Some(at) = self.server else { return };
-        if self.asked.errand == Errand::Statement
-            && status == 200
-            && context.servers.trino(at.group).coordinators.known(at.server.0).is_none()
-        {
+        let Some(at) = self.server.filter(|_| self.asked.errand == Errand::Statement) else {
+            return;
+        };
+        let trino = context.servers.trino(at.group);
+        trino.note_asked(at.server.0, context.io.now);
+        if status == 200 && trino.coordinators.known(at.server.0).is_none() {
             self.download.watch_for_id(framing);
         }
     }

@@ -7,7 +7,6 @@ use crate::address::Address;
 use crate::config::build::block::Block;
 use crate::config::build::builder::Builder;
 use crate::config::build::error::{BuildError, Remark};
-use crate::config::build::listen::BACKLOG;
 use crate::config::build::settings::HttpLevel;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
@@ -54,18 +53,8 @@ pub(in crate::config) fn listen_for_commands(config: &mut Config) {
 }
 
 fn listen(path: &Path, purpose: Purpose, server: VirtualServerId) -> Listen {
-    Listen {
-        address: Address::Unix(path.into()),
-        backlog: BACKLOG,
-        receive_buffer: None,
-        send_buffer: None,
-        keepalive: None,
-        reuse_port: false,
-        ipv6_only: true,
-        proxy_protocol: false,
-        purpose,
-        serves: Serves::Http { servers: vec![server], default: server },
-    }
+    let serves = Serves::Http { servers: vec![server], default: server };
+    Listen { purpose, ..Listen::new(Address::Unix(path.into()), serves) }
 }
 
 /// One location for every path, whatever `http {}` says.

@@ -10,9 +10,7 @@ use crate::config::build::block::{
 use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
 use crate::config::diagnostic::{Fault, FaultList};
-use crate::config::model::{
-    Layer, Listen, Purpose, Serves, StreamServerId, TcpKeepalive, VirtualServerId,
-};
+use crate::config::model::{Layer, Listen, Serves, StreamServerId, TcpKeepalive, VirtualServerId};
 use crate::config::text::lexer::{Span, Word};
 use crate::config::text::tree::Directive;
 use crate::config::text::value::{self, Host, UnresolvedAddress};
@@ -47,18 +45,7 @@ enum Claim {
 
 impl KnownListen {
     fn new(address: Address, serves: Serves, at: Span) -> KnownListen {
-        let listen = Listen {
-            address,
-            backlog: BACKLOG,
-            receive_buffer: None,
-            send_buffer: None,
-            keepalive: None,
-            reuse_port: false,
-            ipv6_only: true,
-            proxy_protocol: false,
-            purpose: Purpose::Clients,
-            serves,
-        };
+        let listen = Listen::new(address, serves);
         KnownListen { listen, at, options: SocketOptions::None, claim: Claim::First }
     }
 }
@@ -282,7 +269,5 @@ fn keepalive(word: &Word, value: &str) -> Result<TcpKeepalive, Fault> {
     Ok(TcpKeepalive::On { idle: duration(idle)?, interval: duration(interval)?, count })
 }
 
-/// nginx's `backlog` on Linux.
-pub(super) const BACKLOG: u32 = 511;
 /// The largest socket buffer, in bytes.
 const BUFFER_LIMIT: u64 = 1 << 30;

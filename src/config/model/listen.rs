@@ -30,6 +30,24 @@ pub struct Listen {
     pub serves: Serves,
 }
 
+impl Listen {
+    /// A socket for clients, with the defaults.
+    pub fn new(address: Address, serves: Serves) -> Listen {
+        Listen {
+            address,
+            backlog: BACKLOG,
+            receive_buffer: None,
+            send_buffer: None,
+            keepalive: None,
+            reuse_port: false,
+            ipv6_only: true,
+            proxy_protocol: false,
+            purpose: Purpose::Clients,
+            serves,
+        }
+    }
+}
+
 /// Who may connect to a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -80,3 +98,6 @@ pub enum TcpKeepalive {
         count: Option<u32>,
     },
 }
+
+/// nginx's `backlog` on Linux.
+const BACKLOG: u32 = 511;

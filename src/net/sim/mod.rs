@@ -326,7 +326,7 @@ mod tests {
     use std::io::IoSlice;
 
     use super::*;
-    use crate::config::model::{Purpose, Serves, StreamServerId};
+    use crate::config::model::{Serves, StreamServerId};
     use crate::net::Stream;
 
     const A: Token = Token(1);
@@ -337,18 +337,7 @@ mod tests {
     }
 
     fn listen() -> Listen {
-        Listen {
-            address: address(80),
-            backlog: 511,
-            receive_buffer: None,
-            send_buffer: None,
-            keepalive: None,
-            reuse_port: false,
-            ipv6_only: true,
-            proxy_protocol: false,
-            purpose: Purpose::Clients,
-            serves: Serves::Stream(StreamServerId(0)),
-        }
+        Listen::new(address(80), Serves::Stream(StreamServerId(0)))
     }
 
     /// All events of the next second.

@@ -217,7 +217,7 @@ impl Query {
     fn judge(&mut self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         match (self.asks, reply) {
             (Matter::Statement, Reply::Answer(head, text)) if head.status() == 200 => {
-                self.submitted(text, now, ledger)
+                self.submitted(text, since, now, ledger)
             }
             (Matter::Statement, reply) => {
                 self.judge_refusal(reply, since, now, ledger);
@@ -293,11 +293,13 @@ impl Query {
         }
     }
 
-    fn submitted(&mut self, text: &str, now: Time, ledger: &mut Ledger) -> Next {
+    fn submitted(&mut self, text: &str, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         ledger.answered.insert(self.plan.number);
         self.id = Some(value(text, "id").to_owned());
         // The answer shows the id, but not if the process before still counts as alive.
-        if ledger.process(self.owner()).is_some_and(|owner| owner.began + UNNOTICED < now) {
+        if ledger.process(self.owner()).is_some_and(|owner| owner.began + UNNOTICED < now)
+            && !ledger.is_proxy_restarted_since(since)
+        {
             ledger.process_told(self.owner(), now);
         }
         if value(text, "of") != self.plan.number.to_string() {

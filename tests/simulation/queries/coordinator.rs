@@ -249,7 +249,9 @@ impl Coordinator {
             ("POST", "/v1/statement") => {
                 let number = body.trim_start_matches("SELECT ").trim_end().parse();
                 let number = number.expect("clients write nothing else");
-                ledger.arrivals.push(Arrival { at: now, place, number });
+                if is_fresh {
+                    ledger.arrivals.push(Arrival { at: now, place, number });
+                }
                 if ledger.answered.contains(&number) && is_fresh {
                     ledger.accuse(now, format!("{number} is sent again after an answer"));
                 }
@@ -317,9 +319,11 @@ impl Process {
 
     /// A statement must not come to one that is known to take none yet.
     fn judge_statement(&self, number: u32, now: Time, ledger: &mut Ledger) {
-        let was_told = self
-            .told_starting
-            .is_some_and(|told| told + LATE < now && !ledger.is_proxy_restarted_since(told));
+        // One that was on its way already is not recalled.
+        let on_its_way = |told: Time| ledger.asked[&number] <= told && now < told + BODY;
+        let was_told = self.told_starting.is_some_and(|told| {
+            told + LATE < now && !on_its_way(told) && !ledger.is_proxy_restarted_since(told)
+        });
         let is_settling = now < self.settled && self.settled > self.ready;
         if was_told && (now < self.ready || is_settling) {
             ledger.accuse(now, format!("{number} is sent to {}, which is starting", self.id));
@@ -436,6 +440,8 @@ fn answer(status: u16, body: &str, chunked: bool) -> String {
 const SETTLING: Duration = Duration::from_millis(4500);
 /// The longest that a poll takes.
 const MOST_MILLIS: usize = 800;
+/// The time that a large body takes on a slow link.
+const BODY: Duration = Duration::from_secs(1);
 /// The time for the proxy to act on what it was told.
 const LATE: Duration = Duration::from_millis(200);
 /// The time that a request may wait for a place that does not answer.

@@ -19,7 +19,7 @@ pub(crate) fn judge_moves(scenario: &Scenario, ledger: &mut Ledger) {
     for pair in firsts.windows(2) {
         let [from, to] = [pair[0], pair[1]];
         let is_clear = to.at - from.at > AT_ONCE
-            && !ledger.is_proxy_restarted_since(from.at)
+            && !ledger.is_proxy_restarted_since(back(from.at, SECOND))
             && !ledger.is_proxy_restarted_since(ledger.asked[&to.number]);
         let noticed = back(from.at, UNNOTICED);
         // One that comes first in order may have been active between them.

@@ -57,11 +57,6 @@ impl Plan {
         Plan { tried: Tried::default(), tries: 0, began: now, aim }
     }
 
-    /// The servers that the attempts go to.
-    pub fn aim(&self) -> Aim {
-        self.aim
-    }
-
     /// Lets no attempt go to a server.
     pub fn exclude(&mut self, server: ServerId) {
         self.tried.insert(server);

@@ -23,8 +23,8 @@ pub(crate) struct Coordinator {
     turning_until: Time,
     /// When the last process ended, if that had not said yet that it has started.
     died_starting: Option<Time>,
-    /// When it answered 406 first.
-    refused_fields: Option<Time>,
+    /// When it answered 406. Whoever asked may have left before the answer, but not time and again.
+    refusals: Vec<Time>,
     lines: Vec<Served>,
     rng: Rng,
 }
@@ -74,7 +74,7 @@ impl Coordinator {
             paused_until: Time::ZERO,
             turning_until: Time::ZERO,
             died_starting: None,
-            refused_fields: None,
+            refusals: Vec::new(),
             lines: Vec::new(),
             rng,
         }
@@ -134,7 +134,7 @@ impl Coordinator {
     /// Every packet to and from it is lost from now on, or none.
     pub(crate) fn vanish(&mut self, is_dark: bool, net: &SimNet) {
         self.is_dark = is_dark;
-        self.refused_fields = None;
+        self.refusals.clear();
         if !is_dark {
             self.paused_until = self.paused_until.max(net.world().now());
         }
@@ -145,7 +145,7 @@ impl Coordinator {
     pub(crate) fn pause(&mut self, until: Time) {
         self.paused_until = until;
         // The answer may be on its way, and come too late.
-        self.refused_fields = None;
+        self.refusals.clear();
     }
 
     /// It answers 503 to each statement until then.
@@ -235,11 +235,12 @@ impl Coordinator {
         let [method, path, _] = &head.start;
         let has_forwarded = head.fields.iter().any(|(name, _)| name.starts_with("x-forwarded-"));
         if has_forwarded && !reads_forwarded {
-            let first = match is_fresh {
-                true => *self.refused_fields.get_or_insert(now),
-                false => now,
-            };
-            if now > first + LATE && !ledger.is_proxy_restarted_since(first) {
+            if is_fresh && self.refusals.last().is_none_or(|last| *last + BODY < now) {
+                self.refusals.push(now);
+            }
+            if let [first, _, _, ..] = self.refusals[..]
+                && !ledger.is_proxy_restarted_since(first)
+            {
                 ledger.accuse(now, format!("{} got X-Forwarded-… again", process.id));
             }
             return (now, answer(406, "", chunked));

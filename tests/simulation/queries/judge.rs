@@ -49,7 +49,9 @@ fn may_return(time: Duration, to: Arrival, scenario: &Scenario, ledger: &Ledger)
     let noticed = back(to.at, SECOND);
     let is_ready = ledger.seemed_ready(to.place, back(to.at + AT_ONCE, time), noticed);
     let learns = scenario.coordinators[to.place].learns_all
-        && ledger.announced_first.is_some_and(|first| first < back(to.at, ALL_WORKERS * 2))
+        && ledger.announcements.first().is_some_and(|it| *it < back(to.at, ALL_WORKERS * 2))
+        // After a blackout it may be that no worker is known any more.
+        && ledger.announcements.iter().any(|it| *it < to.at && *it > back(to.at, LASTING))
         && !ledger.is_proxy_restarted_since(back(to.at, ALL_WORKERS * 2));
     let learned = back(to.at + AT_ONCE, ALL_WORKERS);
     is_ready && (!learns || ledger.seemed_up(to.place, learned, noticed))
@@ -91,5 +93,7 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 const SECOND: Duration = Duration::from_secs(1);
 /// The time in which the proxy may not know that a place is well again.
 const UNNOTICED: Duration = Duration::from_secs(4);
+/// How long an announcement lasts, less a margin.
+const LASTING: Duration = Duration::from_secs(28);
 /// The time in which each worker announces itself, and a margin.
 const ALL_WORKERS: Duration = Duration::from_secs(12);

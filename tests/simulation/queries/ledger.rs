@@ -26,8 +26,8 @@ pub(crate) struct Ledger {
     pub(crate) asked: BTreeMap<u32, Time>,
     /// When the proxy accepted a worker's announcement last.
     pub(crate) announced: BTreeMap<String, Time>,
-    /// When it accepted the first one.
-    pub(crate) announced_first: Option<Time>,
+    /// When it accepted any.
+    pub(crate) announcements: Vec<Time>,
     /// When the proxy began, and its reloads since.
     pub(crate) proxy: Vec<Time>,
     /// How long a place takes statements until it gets those that wait: a check may be under way

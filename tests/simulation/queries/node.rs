@@ -57,7 +57,7 @@ impl Node {
         match is_accepted {
             true => {
                 ledger.announced.insert(self.name.clone(), now);
-                ledger.announced_first.get_or_insert(now);
+                ledger.announcements.push(now);
                 self.pause = FIRST_PAUSE;
             }
             false => self.pause = (self.pause * 2).min(LONGEST_PAUSE),

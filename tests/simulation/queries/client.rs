@@ -143,6 +143,7 @@ impl Client {
             Next::Ask(matter) => query.turn_to(matter, now),
             Next::Again if repeats => query.step = Step::Thinking(now + BETWEEN_TRIES),
             Next::Again | Next::End => {
+                ledger.running.remove(&query.plan.number);
                 self.stage = Stage::Between;
             }
         }
@@ -296,6 +297,7 @@ impl Query {
     fn submitted(&mut self, text: &str, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         ledger.answered.insert(self.plan.number);
         self.id = Some(value(text, "id").to_owned());
+        ledger.running.insert(self.plan.number, self.owner().to_owned());
         // The answer shows the id, but not if the process before still counts as alive.
         if ledger.process(self.owner()).is_some_and(|owner| owner.began + UNNOTICED < now)
             && !ledger.is_proxy_restarted_since(since)

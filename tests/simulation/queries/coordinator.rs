@@ -162,19 +162,20 @@ impl Coordinator {
         net.world_mut().set_reach(&server_address(self.place), reach);
     }
 
-    fn state(&self, now: Time) -> State {
+    fn state(&self, now: Time, ledger: &Ledger) -> State {
         let settled = self.process.as_ref().map(|process| process.settled);
         State {
             answers: !self.is_dark && self.paused_until <= now,
             runs: self.process.is_some(),
             is_ready: settled.is_some_and(|settled| settled <= now),
             turns: self.turning_until > now,
+            is_drained: ledger.orders.may_be_drained(self.place),
         }
     }
 
     pub(crate) fn act(&mut self, net: &SimNet, ledger: &mut Ledger) {
         let now = net.world().now();
-        ledger.turn(self.place, self.state(now), now);
+        ledger.turn(self.place, self.state(now, ledger), now);
         if self.paused_until > now {
             return;
         }
@@ -263,6 +264,9 @@ impl Coordinator {
                     ledger.accuse(now, format!("{number} is sent again after an answer"));
                 }
                 process.judge_statement(number, now, ledger);
+                if is_fresh {
+                    judge_drain(place, number, now, ledger);
+                }
                 let turns = self.turning_until > now;
                 let is_refused = turns || process.ready > now && self.rng.one_in(2);
                 let pages = self.rng.within(1..=5);
@@ -419,6 +423,15 @@ impl Process {
             "{{\"id\":\"{id}\",\"infoUri\":\"http://a/ui/query.html?{id}\",{next}\"stats\":\
              {{\"state\":\"{state}\"}}{error},\"of\":\"{number}\",\"page\":\"{page}\"}}"
         )
+    }
+}
+
+/// No new statement may come to a place that was drained.
+fn judge_drain(place: usize, number: u32, now: Time, ledger: &mut Ledger) {
+    // One that was on its way already is not recalled, and may have waited for the place.
+    let was_known = |since: Time| since < ledger.asked[&number] || since + UNDER_WAY < now;
+    if ledger.orders.drained(place).is_some_and(was_known) {
+        ledger.accuse(now, format!("{number} is sent to {place}, which is drained"));
     }
 }
 

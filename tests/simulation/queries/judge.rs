@@ -16,11 +16,15 @@ pub(crate) fn judge_moves(scenario: &Scenario, ledger: &mut Ledger) {
     let arrivals = std::mem::take(&mut ledger.arrivals);
     // One that comes again was turned away, or cut off.
     let firsts: Vec<&Arrival> = arrivals.iter().filter(|it| seen.insert(it.number)).collect();
+    for arrival in &firsts {
+        judge_promotion(arrival, ledger);
+    }
     for pair in firsts.windows(2) {
         let [from, to] = [pair[0], pair[1]];
         let is_clear = to.at - from.at > AT_ONCE
             && !ledger.is_proxy_restarted_since(back(from.at, SECOND))
-            && !ledger.is_proxy_restarted_since(ledger.asked[&to.number]);
+            && !ledger.is_proxy_restarted_since(ledger.asked[&to.number])
+            && !ledger.orders.any_between(back(from.at, UNNOTICED), to.at);
         let noticed = back(from.at, UNNOTICED);
         // One that comes first in order may have been active between them.
         let is_kept = (0..=from.place)
@@ -41,6 +45,16 @@ pub(crate) fn judge_moves(scenario: &Scenario, ledger: &mut Ledger) {
         }
     }
     ledger.arrivals = arrivals;
+}
+
+/// A new statement goes to the server that was promoted, as long as that is ready.
+fn judge_promotion(arrival: &Arrival, ledger: &mut Ledger) {
+    let Arrival { at, place, number } = *arrival;
+    let Some(promoted) = ledger.orders.promoted(ledger.asked[&number], at) else { return };
+    let is_ready = ledger.was_ready(promoted.place, back(promoted.asked, UNNOTICED), at);
+    if is_ready && place != promoted.place {
+        ledger.accuse(at, format!("statement {number} goes to {place}, not to {promoted:?}"));
+    }
 }
 
 /// Whether a server has been ready for that long, and has had the time to learn of all workers.
@@ -67,7 +81,10 @@ pub(crate) fn judge_end(
 ) {
     let late: Vec<&Arrival> =
         ledger.arrivals.iter().filter(|it| it.at >= scenario.settled()).collect();
-    let first = late.iter().find(|it| it.place != 0).copied().copied();
+    let in_order = ledger.places().find(|place| !ledger.orders.may_be_drained(*place));
+    let promoted = ledger.orders.promoted(scenario.settled(), now).map(|it| it.place);
+    let may = [in_order, promoted];
+    let first = late.iter().find(|it| !may.contains(&Some(it.place))).copied().copied();
     if let Some(stray) = first.filter(|_| scenario.failback != Failback::Manual) {
         ledger.accuse(now, format!("after all is well, {stray:?}"));
     }

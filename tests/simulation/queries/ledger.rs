@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use switchover::time::Time;
 
+use super::orders::Orders;
+
 /// Everything that the judgements need.
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -22,6 +24,12 @@ pub(crate) struct Ledger {
     pub(crate) cancelled: BTreeSet<u32>,
     /// Statements that coordinators turned away, and when they did last.
     pub(crate) turned_away: BTreeMap<u32, Time>,
+    /// Statements whose clients ask for rows, and the processes that run them.
+    pub(crate) running: BTreeMap<u32, String>,
+    /// What the operator has ordered.
+    pub(crate) orders: Orders,
+    /// Whether the group is Trino's from the beginning.
+    pub(crate) is_trinos: bool,
     /// When clients asked for a statement first.
     pub(crate) asked: BTreeMap<u32, Time>,
     /// When the proxy accepted a worker's announcement last.
@@ -58,6 +66,8 @@ pub(crate) struct State {
     pub(crate) is_ready: bool,
     /// Whether it turns them away none the less.
     pub(crate) turns: bool,
+    /// Whether the operator may have drained it.
+    pub(crate) is_drained: bool,
 }
 
 /// One life of a coordinator.
@@ -85,7 +95,7 @@ impl State {
 
     /// Whether statements that come there are taken.
     fn takes(self) -> bool {
-        self.is_ready() && !self.turns
+        self.is_ready() && !self.turns && !self.is_drained
     }
 }
 
@@ -193,6 +203,11 @@ impl Ledger {
     /// Whether a place's process could not be asked all the time between.
     pub(crate) fn was_gone(&self, place: usize, from: Time, to: Time) -> bool {
         self.held(place, from, to, |state| !state.is_up())
+    }
+
+    /// All places.
+    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
+        self.places.keys().copied()
     }
 
     /// How a place was, and from when until when.

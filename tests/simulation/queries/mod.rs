@@ -1,8 +1,9 @@
 //! Queries in a world of coordinators that come and go.
 //!
-//! Coordinators, clients and workers are driven by hand. They note what happens to them in a ledger
-//! and judge what they see of the proxy by it: [`client`] what a query is told, [`coordinator`] what
-//! comes to a server, [`judge`] the whole run.
+//! Coordinators, clients, workers and an operator are driven by hand. They note what happens to them
+//! in a ledger and judge what they see of the proxy by it: [`client`] what a query is told,
+//! [`coordinator`] what comes to a server, [`operator`] what follows from an order, [`judge`] the
+//! whole run.
 
 mod client;
 mod coordinator;
@@ -10,13 +11,17 @@ mod judge;
 mod ledger;
 mod line;
 mod node;
+mod operator;
+mod orders;
 mod scenario;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchover::config::model::Config;
-use switchover::config::parse_text;
+use switchover::admin::kept::Kept;
+use switchover::config::model::{Config, LogSink, Trino};
+use switchover::config::{Main, Source, load};
 use switchover::net::sim::{Faults, Owner, Rng, SimNet};
 use switchover::time::Time;
 
@@ -26,6 +31,7 @@ use client::Client;
 use coordinator::Coordinator;
 use ledger::Ledger;
 use node::Node;
+use operator::Operator;
 use scenario::{Deed, Forwards, Release, Scenario};
 
 /// A proxy and everything around it.
@@ -35,6 +41,9 @@ struct Play {
     coordinators: Vec<Coordinator>,
     clients: Vec<Client>,
     nodes: Vec<Node>,
+    operator: Operator,
+    /// The state file.
+    kept: Vec<Kept>,
     ledger: Ledger,
     /// How long the actors look away: longer while nothing moves.
     step: Duration,
@@ -63,10 +72,10 @@ pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
 
 impl Play {
     fn new(net: SimNet, scenario: &mut Scenario, rng: &mut Rng) -> Play {
-        let config = parse_text("simulation", scenario.text.as_bytes());
-        let config = Arc::new(config.expect("it is right").config);
+        let config = config(std::mem::take(&mut scenario.text));
         let release = scenario.coordinators[0].release;
         let mut ledger = Ledger::default();
+        ledger.is_trinos = config.groups[0].trino == Trino::On;
         ledger.proxy.push(Time::ZERO);
         ledger.queue = scenario.queue;
         ledger.taken_up = match release {
@@ -87,7 +96,8 @@ impl Play {
         let nodes = nodes.map(|(place, (every, due))| Node::new(place, release, *every, *due));
         let (clients, nodes) = (clients.collect(), nodes.collect());
         let run = Run::configured(net, Arc::clone(&config));
-        Play { run, config, coordinators, clients, nodes, ledger, step: STEP }
+        let (operator, kept) = (Operator::default(), Vec::new());
+        Play { run, config, coordinators, clients, nodes, operator, kept, ledger, step: STEP }
     }
 
     /// Lets everything go on until that moment.
@@ -95,12 +105,21 @@ impl Play {
         while self.run.now() < until {
             let before = self.run.net().world().progress();
             self.run.until(until.min(self.run.now() + self.step));
+            self.keep();
             let net = self.run.net();
+            self.operator.act(net, &mut self.ledger);
             self.coordinators.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
             self.clients.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
             self.nodes.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
             let is_quiet = self.run.net().world().progress() == before;
             self.step = if is_quiet { (self.step * 2).min(LONGEST_STEP) } else { STEP };
+        }
+    }
+
+    /// Writes the state file.
+    fn keep(&mut self) {
+        if let Some(kept) = self.run.worker.changed_deeds() {
+            self.kept = kept;
         }
     }
 
@@ -119,10 +138,12 @@ impl Play {
                 self.run.worker.reload(Arc::clone(&self.config)).expect("it listens already");
                 self.ledger.proxy.push(now);
             }
+            Deed::Orders(order) => self.operator.give(order),
             Deed::Restarts => {
                 self.run.worker.stop();
                 let net = self.run.net().successor();
                 self.run = Run::configured(net, Arc::clone(&self.config));
+                self.run.worker.restore(&self.kept);
                 self.ledger.proxy = vec![now];
             }
         }
@@ -140,8 +161,10 @@ impl Play {
         }
         let net = self.run.net();
         self.clients.iter_mut().for_each(|client| client.leave(net));
+        self.operator.leave(net);
         self.nodes.iter_mut().for_each(|node| node.leave(net));
         (self.clients, self.nodes) = (Vec::new(), Vec::new());
+        self.operator = Operator::default();
         self.pass(now + CHUNK);
         if self.run.worker.census().sessions > 0 {
             self.ledger.accuse(now, format!("left at the end: {:?}", self.run.worker.census()));
@@ -150,6 +173,17 @@ impl Play {
         wrong.extend(self.run.net().world().violations().iter().cloned());
         wrong
     }
+}
+
+/// The configuration, with its control socket.
+fn config(text: String) -> Arc<Config> {
+    let source = Source {
+        main: Main::Text { name: "simulation".to_owned(), text },
+        extra: None,
+        prefix: PathBuf::from("/prefix"),
+        error_log: LogSink::Stderr,
+    };
+    Arc::new(load(&source).expect("it is right").config)
 }
 
 /// How long the actors look away while something moves, and while nothing does.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use switchover::net::sim::{Family, Rng};
 use switchover::time::Time;
 
+use super::operator::control_address;
+use super::orders::Order;
 use crate::common::setup::{proxy_address, server_address};
 
 /// A run before it begins.
@@ -93,7 +95,7 @@ pub(crate) struct QueryPlan {
     pub(crate) beats_at: Option<usize>,
 }
 
-/// Something that happens to a coordinator or to the proxy.
+/// Something that happens to a coordinator or to the proxy, or is done by the operator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deed {
     Dies(usize),
@@ -108,6 +110,8 @@ pub(crate) enum Deed {
     Reloads,
     /// Another proxy replaces it.
     Restarts,
+    /// The operator gives an order.
+    Orders(Order),
 }
 
 impl Scenario {
@@ -211,6 +215,13 @@ fn deeds(places: usize, rng: &mut Rng) -> (Vec<(Time, Deed)>, Time) {
             deeds.push((Time::ZERO + BEGIN + rng.duration(ZERO..=SECOND * 40), proxys));
         }
     }
+    if rng.one_in(3) {
+        for _ in 0..rng.within(1..=3) {
+            let order = rng.pick(&[Order::Promote, Order::Drain])(rng.within(0..=places - 1));
+            let at = Time::ZERO + BEGIN + rng.duration(ZERO..=SECOND * 40);
+            deeds.push((at, Deed::Orders(order)));
+        }
+    }
     deeds.sort_by_key(|(at, _)| *at);
     let last = deeds.last().map_or(healed, |(at, _)| *at);
     (deeds, healed.max(last))
@@ -292,8 +303,9 @@ fn text(
         location += " proxy_connect_timeout 1s;";
     }
     format!(
-        "http {{ access_log off; upstream trino {{ {rules} }}
+        "control {}; http {{ access_log off; upstream trino {{ {rules} }}
          server {{ listen {}; location / {{ {location} }} }} }}",
+        control_address(),
         proxy_address()
     )
 }

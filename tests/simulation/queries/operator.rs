@@ -1,0 +1,196 @@
+//! An operator, who promotes and drains servers over the control socket of the proxy.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use switchover::address::Address;
+use switchover::net::sim::{Owner, Side, SimNet};
+use switchover::time::Time;
+
+use super::ledger::{Ledger, back};
+use super::line::{Come, Line};
+use super::orders::Order;
+use crate::common::setup::server_address;
+
+/// An operator, one command after another.
+#[derive(Default)]
+pub(crate) struct Operator {
+    orders: VecDeque<Order>,
+    under_way: Option<Asked>,
+    /// The server that was drained last, and when it is asked about again.
+    watched: Option<(usize, Time)>,
+}
+
+/// A command under way.
+struct Asked {
+    errand: Errand,
+    line: Line,
+    since: Time,
+}
+
+#[derive(Clone, Copy)]
+enum Errand {
+    Order(Order),
+    /// Is the drained server empty?
+    Watch(usize),
+}
+
+impl Operator {
+    pub(crate) fn give(&mut self, order: Order) {
+        self.orders.push_back(order);
+    }
+
+    /// Closes its connection.
+    pub(crate) fn leave(&mut self, net: &SimNet) {
+        if let Some(Asked { line, .. }) = self.under_way.take() {
+            line.close(net);
+        }
+    }
+
+    pub(crate) fn act(&mut self, net: &SimNet, ledger: &mut Ledger) {
+        let now = net.world().now();
+        let Some(asked) = &mut self.under_way else {
+            if let Some(errand) = self.next(now, ledger) {
+                self.ask(errand, net);
+            }
+            return;
+        };
+        let (errand, since) = (asked.errand, asked.since);
+        match asked.line.next(net) {
+            Come::Nothing if now - since < PATIENCE => return,
+            Come::Nothing => ledger.accuse(now, format!("{} is not answered", errand.target())),
+            Come::Message(head, _) => self.answered(errand, head.status(), since, now, ledger),
+            // Another proxy has come, which is told again.
+            Come::End => {
+                if !ledger.is_proxy_restarted_since(since) {
+                    ledger.accuse(now, format!("{} is cut off", errand.target()));
+                }
+                self.leave(net);
+                return self.ask(errand, net);
+            }
+        }
+        self.leave(net);
+    }
+
+    fn next(&mut self, now: Time, ledger: &mut Ledger) -> Option<Errand> {
+        if let Some(order) = self.orders.pop_front() {
+            ledger.orders.begin(order, now);
+            return Some(Errand::Order(order));
+        }
+        let (place, _) = self.watched.take_if(|(_, due)| *due <= now)?;
+        Some(Errand::Watch(place))
+    }
+
+    fn ask(&mut self, errand: Errand, net: &SimNet) {
+        let method = match errand {
+            Errand::Order(_) => "POST",
+            Errand::Watch(_) => "GET",
+        };
+        let end = net.world_mut().dial(Owner::Hand, &control_address());
+        let mut line = Line::new(end, Side::Answers);
+        let target = errand.target();
+        line.ask(&format!("{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+        self.under_way = Some(Asked { errand, line, since: net.world().now() });
+    }
+
+    fn answered(
+        &mut self,
+        errand: Errand,
+        status: u16,
+        since: Time,
+        now: Time,
+        ledger: &mut Ledger,
+    ) {
+        match (errand, status) {
+            (Errand::Order(order), 200 | 202) => {
+                ledger.orders.end(true, now);
+                judge_done(order, since, now, ledger);
+                if let Order::Drain(place) = order {
+                    self.watched = Some((place, now + BETWEEN_LOOKS));
+                    judge_empty(place, status, now, ledger);
+                }
+            }
+            (Errand::Order(order), 409) => {
+                ledger.orders.end(false, now);
+                judge_refused(order, since, now, ledger);
+            }
+            (Errand::Watch(place), 200 | 202) => {
+                judge_empty(place, status, now, ledger);
+                self.watched = Some((place, now + BETWEEN_LOOKS));
+            }
+            (Errand::Watch(place), 409) => {
+                if ledger.orders.drained(place).is_some() {
+                    ledger.accuse(now, format!("{place} is said not to be drained"));
+                }
+            }
+            (_, status) => {
+                ledger.accuse(now, format!("{} is answered with {status}", errand.target()));
+            }
+        }
+    }
+}
+
+impl Errand {
+    fn target(self) -> String {
+        let (path, place) = match self {
+            Errand::Order(Order::Promote(place)) => ("promote", place),
+            Errand::Order(Order::Drain(place)) | Errand::Watch(place) => ("drain", place),
+        };
+        format!("/{path}?server={}", server_address(place))
+    }
+}
+
+/// Only a server that may be ready is promoted.
+fn judge_done(order: Order, since: Time, now: Time, ledger: &mut Ledger) {
+    let Order::Promote(place) = order else { return };
+    let noticed = back(since, UNNOTICED);
+    // A group that is not yet known to be Trino's is not checked.
+    let is_checked = ledger.is_trinos && !ledger.is_proxy_restarted_since(noticed);
+    if is_checked && since > Time::ZERO + UNNOTICED && ledger.was_gone(place, noticed, now) {
+        ledger.accuse(now, format!("{place} is promoted, but it is out"));
+    }
+}
+
+/// A server that is ready can be promoted, and drained if another one is.
+fn judge_refused(order: Order, since: Time, now: Time, ledger: &mut Ledger) {
+    let ready_since = back(since, ledger.taken_up);
+    let is_ready = |place| ledger.was_ready(place, ready_since, now);
+    let is_wrong = match order {
+        Order::Promote(place) => is_ready(place),
+        Order::Drain(place) => {
+            let others = ledger.places().filter(|other| *other != place);
+            others.filter(|other| !ledger.orders.may_be_drained(*other)).any(is_ready)
+        }
+    };
+    if is_wrong {
+        ledger.accuse(now, format!("{order:?} is refused"));
+    }
+}
+
+/// A drained server with a query that is still asked for is not empty.
+fn judge_empty(place: usize, status: u16, now: Time, ledger: &mut Ledger) {
+    let is_live = |number: &u32, owner: &str| {
+        let process = ledger.process(owner).expect("its client has an answer");
+        process.place == place
+            && process.died.is_none()
+            // TOLERATED: a proxy that begins anew does not know when its queries were asked for.
+            && !ledger.is_proxy_restarted_since(ledger.asked[number])
+    };
+    let live = ledger.running.iter().find(|(number, owner)| is_live(number, owner));
+    if status == 200
+        && let Some((number, _)) = live
+    {
+        ledger.accuse(now, format!("{place} is said to be empty, but {number} runs there"));
+    }
+}
+
+/// Where the proxy takes commands.
+pub(crate) fn control_address() -> Address {
+    Address::Unix("/run/control".into())
+}
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// The time in which the proxy may not know that a server is out.
+const UNNOTICED: Duration = Duration::from_secs(4);

@@ -8,7 +8,7 @@ use switchover::time::Time;
 
 use super::ledger::{Ledger, Process, back};
 use super::line::{Come, Line};
-use super::scenario::{Kind, QueryPlan};
+use super::scenario::{Kind, QueryPlan, Statement};
 use crate::common::setup::proxy_address;
 
 /// A client, one query after another.
@@ -17,6 +17,8 @@ pub(crate) struct Client {
     has_forwarded: bool,
     plans: VecDeque<QueryPlan>,
     stage: Stage,
+    /// The transaction that it has begun.
+    transaction: Option<String>,
     line: Option<Line>,
 }
 
@@ -28,6 +30,8 @@ enum Stage {
 
 struct Query {
     plan: QueryPlan,
+    /// The transaction that its statement belongs to.
+    transaction: Option<String>,
     id: Option<String>,
     /// What is asked next: of the proxy's own host.
     path: String,
@@ -74,7 +78,8 @@ enum Next {
 
 impl Client {
     pub(crate) fn new(kind: Kind, has_forwarded: bool, plans: VecDeque<QueryPlan>) -> Client {
-        Client { kind, has_forwarded, plans, stage: Stage::Between, line: None }
+        let (stage, transaction) = (Stage::Between, None);
+        Client { kind, has_forwarded, plans, stage, transaction, line: None }
     }
 
     /// Whether all its queries have ended.
@@ -95,8 +100,12 @@ impl Client {
             && self.plans.front().is_some_and(|plan| plan.starts <= now)
             && let Some(plan) = self.plans.pop_front()
         {
+            if plan.statement == Statement::Commit && self.transaction.is_none() {
+                return;
+            }
             self.stage = Stage::Running(Query {
                 plan,
+                transaction: self.transaction.clone(),
                 id: None,
                 path: String::new(),
                 page: 0,
@@ -138,11 +147,23 @@ impl Client {
         };
         let keeps = matches!(&reply, Reply::Answer(head, _) if !head.connection("close"));
         let next = query.judge(&reply, since, now, ledger);
+        if let Reply::Answer(head, _) = &reply {
+            if let Some(id) = field(head, "x-trino-started-transaction-id") {
+                self.transaction = Some(id.to_owned());
+            }
+            if field(head, "x-trino-clear-transaction-id").is_some() {
+                self.transaction = None;
+            }
+        }
         let repeats = matches!(next, Next::Again) && self.kind.repeats(query, &reply, now);
         match next {
             Next::Ask(matter) => query.turn_to(matter, now),
             Next::Again if repeats => query.step = Step::Thinking(now + BETWEEN_TRIES),
             Next::Again | Next::End => {
+                // Its transaction is given up with it.
+                if matches!(next, Next::Again) {
+                    self.transaction = None;
+                }
                 ledger.running.remove(&query.plan.number);
                 self.stage = Stage::Between;
             }
@@ -192,11 +213,14 @@ impl Query {
         };
         match self.asks {
             Matter::Statement => {
-                let text = format!("SELECT {}{}", self.plan.number, " ".repeat(self.plan.padding));
+                let QueryPlan { number, statement, padding, .. } = &self.plan;
+                let (words, padding) = (statement.words(), " ".repeat(*padding));
+                let text = format!("{words} {number}{padding}");
                 let length = text.len();
+                let transaction = self.transaction.as_deref().unwrap_or("NONE");
                 format!(
                     "POST /v1/statement HTTP/1.1\r\nHost: a\r\n{forwarded}X-Trino-User: x\r\n\
-                     Content-Length: {length}\r\n\r\n{text}"
+                     X-Trino-Transaction-Id: {transaction}\r\nContent-Length: {length}\r\n\r\n{text}"
                 )
             }
             Matter::Poll | Matter::Heartbeat | Matter::Cancel => {
@@ -268,9 +292,12 @@ impl Query {
         let Some(owner) = ledger.process(self.owner()) else { return false };
         let is_unknown =
             matches!(reply, Reply::Answer(head, _) if matches!(head.status(), 404 | 410));
-        // TOLERATED: one up to 476 that was out is not asked for some seconds more.
+        // TOLERATED: one up to 476 that was out is not asked for some seconds more, and one that is
+        // drained is not asked at all.
         let from = back(since, ledger.taken_up);
-        is_unknown && owner.died.is_none() && ledger.was_ready(owner.place, from, now)
+        let is_drained = ledger.orders.may_be_drained(owner.place);
+        let may_be_asked = ledger.was_ready(owner.place, from, now) && !is_drained;
+        is_unknown && owner.died.is_none() && may_be_asked
     }
 
     /// A statement waits until a server is ready, and fails only if none is.
@@ -285,12 +312,27 @@ impl Query {
         };
         let may = match status {
             502..=504 if waited + SECOND + MARGIN >= QUEUED.min(ledger.queue) => {
-                !ledger.any_took_for(lag, since, back(now, MARGIN))
+                !self.was_taken(lag, since, back(now, MARGIN), ledger)
             }
             _ => false,
         };
         if !may {
             self.accuse(&format!("its statement {reply} after {waited:?}"), now, ledger);
+        }
+    }
+
+    /// Whether a server has taken such statements for so long between.
+    fn was_taken(&self, time: Duration, from: Time, to: Time, ledger: &Ledger) -> bool {
+        let any_took = ledger.any_took_for(time, from, to);
+        let Some(transaction) = self.transaction.as_deref() else { return any_took };
+        let Process { place, died, .. } = ledger.holder(transaction);
+        let is_gone = died.is_some_and(|died| died < from)
+            && ledger.answered_all(place, back(from, UNNOTICED), to);
+        let holder_took = ledger.took_for(place, time, from, to);
+        match ledger.is_held(transaction) {
+            true if is_gone => any_took,
+            true => holder_took,
+            false => any_took && holder_took,
         }
     }
 
@@ -307,8 +349,21 @@ impl Query {
         if value(text, "of") != self.plan.number.to_string() {
             self.accuse(&format!("its statement is answered with {text}"), now, ledger);
         }
+        self.judge_holder(now, ledger);
         self.path = next_path(text).to_owned();
         self.go_on()
+    }
+
+    /// A statement of a transaction goes to the process that has it.
+    fn judge_holder(&self, now: Time, ledger: &mut Ledger) {
+        let Some(id) = self.transaction.as_deref() else { return };
+        let holder = ledger.holder(id);
+        if !ledger.is_held(id) || holder.died.is_some() {
+            return;
+        }
+        if ledger.process(self.owner()).is_none_or(|owner| owner.place != holder.place) {
+            self.accuse(&format!("its transaction {id} is another's"), now, ledger);
+        }
     }
 
     fn go_on(&self) -> Next {
@@ -410,6 +465,12 @@ impl std::fmt::Display for Reply<'_> {
             Reply::Nothing => f.write_str("gets no answer"),
         }
     }
+}
+
+/// The value of a field.
+fn field<'a>(head: &'a Head, name: &str) -> Option<&'a str> {
+    let field = head.fields.iter().find(|(it, _)| it == name);
+    field.map(|(_, value)| value.as_str())
 }
 
 /// The value of a JSON member that is a string; empty without one.

@@ -1,6 +1,6 @@
 //! A coordinator of Trino, as far as a proxy can tell, and what it notices of the proxy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use switchover::net::sim::{Head, Reach, Rng, Side, SimNet};
@@ -8,7 +8,7 @@ use switchover::time::Time;
 
 use super::ledger::{Arrival, Ledger, State, back};
 use super::line::{Come, Line};
-use super::scenario::{Habits, Release};
+use super::scenario::{Habits, Release, Statement};
 use crate::common::setup::server_address;
 
 /// A place at which one process after another runs.
@@ -50,12 +50,16 @@ pub(crate) struct Process {
     /// Whether its workers were looked at after its start.
     was_examined: bool,
     queries: Vec<Query>,
+    /// Transactions under way.
+    transactions: BTreeSet<String>,
     /// When each worker announced itself last.
     pub(crate) nodes: BTreeMap<String, Time>,
 }
 
 struct Query {
     number: u32,
+    statement: Statement,
+    transaction: Option<String>,
     /// The answers that it has, beside the first.
     pages: usize,
     /// The last one that was asked for.
@@ -110,6 +114,7 @@ impl Coordinator {
             was_examined: self.count == 1
                 || self.died_starting.is_some_and(|died| now - died < KNOWS / 2),
             queries: Vec::new(),
+            transactions: BTreeSet::new(),
             nodes: BTreeMap::new(),
         });
         self.reach(net);
@@ -244,27 +249,28 @@ impl Coordinator {
             {
                 ledger.accuse(now, format!("{} got X-Forwarded-… again", process.id));
             }
-            return (now, answer(406, "", chunked));
+            return (now, answer(&Said::bare(406), chunked));
         }
-        let (delay, status, text) = match (method.as_str(), path.as_str()) {
+        let (delay, said) = match (method.as_str(), path.as_str()) {
             ("GET", "/v1/info") => {
                 // A proxy that was replaced meanwhile does not hear the answer.
                 if is_fresh && release == Release::New {
                     ledger.process_says(&process.id, now);
                 }
-                (0, 200, process.info(release, now))
+                (0, Said::text(process.info(release, now)))
             }
             ("POST", "/v1/statement") => {
-                let number = body.trim_start_matches("SELECT ").trim_end().parse();
-                let number = number.expect("clients write nothing else");
-                if is_fresh {
+                let submitted = Submitted::of(head, body);
+                let Submitted { number, .. } = submitted;
+                let is_new = submitted.transaction.is_none();
+                if is_fresh && is_new {
                     ledger.arrivals.push(Arrival { at: now, place, number });
                 }
                 if ledger.answered.contains(&number) && is_fresh {
                     ledger.accuse(now, format!("{number} is sent again after an answer"));
                 }
                 process.judge_statement(number, now, ledger);
-                if is_fresh {
+                if is_fresh && is_new {
                     judge_drain(place, number, now, ledger);
                 }
                 let turns = self.turning_until > now;
@@ -274,26 +280,26 @@ impl Coordinator {
                     ledger.turned_away.insert(number, now);
                 }
                 match is_refused {
-                    true => (0, 503, String::new()),
-                    false => (0, 200, process.submit(number, pages, now, ledger)),
+                    true => (0, Said::bare(503)),
+                    false => (0, process.submit(submitted, pages, now, ledger)),
                 }
             }
             ("PUT" | "POST", path) if path.starts_with("/v1/announce") => {
                 let node = path.strip_prefix("/v1/announcement/").unwrap_or(body);
                 process.nodes.insert(node.to_owned(), now);
-                (0, 202, String::new())
+                (0, Said::bare(202))
             }
             (_, path) => {
                 if is_fresh {
                     process.judge_stranger(method, path, now, ledger);
                 }
-                let (status, text) = process.ask(method, path, release, now, ledger);
+                let said = process.ask(method, path, release, now, ledger);
                 // A poll waits for news of the query.
-                let slow = method == "GET" && status == 200;
-                (if slow { self.rng.within(0..=MOST_MILLIS) } else { 0 }, status, text)
+                let slow = method == "GET" && said.status == 200;
+                (if slow { self.rng.within(0..=MOST_MILLIS) } else { 0 }, said)
             }
         };
-        (now + Duration::from_millis(delay as u64), answer(status, &text, chunked))
+        (now + Duration::from_millis(delay as u64), answer(&said, chunked))
     }
 }
 
@@ -338,20 +344,31 @@ impl Process {
         }
     }
 
-    fn submit(&mut self, number: u32, pages: usize, now: Time, ledger: &mut Ledger) -> String {
-        let failure = match (now < self.ready, now < self.settled) {
-            (true, _) => Some("SERVER_STARTING_UP"),
-            (false, true) => Some("NO_NODES_AVAILABLE"),
-            (false, false) => None,
+    fn submit(
+        &mut self,
+        submitted: Submitted,
+        pages: usize,
+        now: Time,
+        ledger: &mut Ledger,
+    ) -> Said {
+        let Submitted { number, statement, transaction } = submitted;
+        let stranger = transaction.as_deref().filter(|it| !self.transactions.contains(*it));
+        let failure = match (now < self.ready, now < self.settled, stranger) {
+            (true, _, _) => Some("SERVER_STARTING_UP"),
+            (false, true, _) => Some("NO_NODES_AVAILABLE"),
+            (false, false, Some(_)) => Some("UNKNOWN_TRANSACTION"),
+            (false, false, None) => None,
         };
-        if failure.is_some() {
+        // One whose holder lives must not come here.
+        let is_held = |it: &str| ledger.is_held(it) && ledger.holder(it).died.is_none();
+        if failure.is_some() && !stranger.is_some_and(is_held) {
             ledger.failing.insert(number);
         }
-        self.queries.push(Query { number, pages, page: 0, failure });
+        self.queries.push(Query { number, statement, transaction, pages, page: 0, failure });
         self.page(self.queries.len() - 1)
     }
 
-    /// The status and the text of an answer about a query.
+    /// The answer about a query.
     fn ask(
         &mut self,
         method: &str,
@@ -359,10 +376,10 @@ impl Process {
         release: Release,
         now: Time,
         ledger: &mut Ledger,
-    ) -> (u16, String) {
+    ) -> Said {
         let unknown = match release {
-            Release::Old => (404, String::new()),
-            Release::New => (410, String::new()),
+            Release::Old => Said::bare(404),
+            Release::New => Said::bare(410),
         };
         let mut parts = path.split('/').skip_while(|part| !is_id(part));
         let (id, _, token) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
@@ -374,7 +391,7 @@ impl Process {
         match (method, token) {
             ("DELETE", _) => {
                 ledger.cancelled.insert(query.number);
-                (204, String::new())
+                Said::bare(204)
             }
             ("GET", Some(token)) => {
                 let token: usize = token.parse().expect("it was written here");
@@ -387,9 +404,15 @@ impl Process {
                     ledger.accuse(now, what);
                 }
                 query.page = token;
-                (200, self.page(place))
+                if let (None, Statement::Begin) = (query.failure, query.statement) {
+                    let id = format!("{:08x}-0000-4000-8000-0000000{}", query.number, self.id);
+                    ledger.transactions.entry(id.clone()).or_insert(now);
+                    query.transaction = Some(id.clone());
+                    self.transactions.insert(id);
+                }
+                self.page(place)
             }
-            (_, _) => (200, String::new()),
+            (_, _) => Said::bare(200),
         }
     }
 
@@ -406,8 +429,9 @@ impl Process {
     }
 
     /// The answer that a query has come to.
-    fn page(&self, place: usize) -> String {
-        let Query { number, pages, page, failure } = self.queries[place];
+    fn page(&self, place: usize) -> Said {
+        let Query { number, pages, page, failure, statement, ref transaction } =
+            self.queries[place];
         let id = format!("20261124_103000_{place:05}_{}", self.id);
         let next = format!("\"nextUri\":\"http://a/v1/statement/executing/{id}/y/{}\",", page + 1);
         let (next, state) = match failure {
@@ -419,10 +443,57 @@ impl Process {
             Some(name) if page > 0 => format!(",\"error\":{{\"errorName\":\"{name}\"}}"),
             _ => String::new(),
         };
-        format!(
+        let fields = match (statement, transaction) {
+            (Statement::Begin, Some(id)) => format!("X-Trino-Started-Transaction-Id: {id}\r\n"),
+            (Statement::Commit, _) if page > 0 => "X-Trino-Clear-Transaction-Id: true\r\n".into(),
+            (Statement::Begin | Statement::Commit | Statement::Select, _) => String::new(),
+        };
+        let text = format!(
             "{{\"id\":\"{id}\",\"infoUri\":\"http://a/ui/query.html?{id}\",{next}\"stats\":\
              {{\"state\":\"{state}\"}}{error},\"of\":\"{number}\",\"page\":\"{page}\"}}"
-        )
+        );
+        Said { status: 200, fields, text }
+    }
+}
+
+/// A statement that has come.
+struct Submitted {
+    number: u32,
+    statement: Statement,
+    transaction: Option<String>,
+}
+
+impl Submitted {
+    fn of(head: &Head, body: &str) -> Submitted {
+        let all = [Statement::Select, Statement::Begin, Statement::Commit];
+        let statement = all.into_iter().find(|it| body.starts_with(it.words()));
+        let number = body.split_whitespace().next_back().and_then(|word| word.parse().ok());
+        let mut fields = head.fields.iter();
+        let transaction =
+            fields.find(|(name, id)| name == "x-trino-transaction-id" && id != "NONE");
+        Submitted {
+            number: number.expect("clients write nothing else"),
+            statement: statement.expect("clients write nothing else"),
+            transaction: transaction.map(|(_, id)| id.clone()),
+        }
+    }
+}
+
+/// What is answered.
+struct Said {
+    status: u16,
+    /// Fields of the head, each with its line end.
+    fields: String,
+    text: String,
+}
+
+impl Said {
+    fn bare(status: u16) -> Said {
+        Said { status, fields: String::new(), text: String::new() }
+    }
+
+    fn text(text: String) -> Said {
+        Said { status: 200, fields: String::new(), text }
     }
 }
 
@@ -440,17 +511,19 @@ fn is_id(part: &str) -> bool {
     part.len() == "20261124_103000_00000_abcde".len() && part.starts_with("20261124_103000_")
 }
 
-fn answer(status: u16, body: &str, chunked: bool) -> String {
-    if status == 204 {
+fn answer(said: &Said, chunked: bool) -> String {
+    let Said { status, fields, text } = said;
+    if *status == 204 {
         return "HTTP/1.1 204 No Content\r\n\r\n".to_owned();
     }
-    if !chunked || body.is_empty() {
-        return format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let head = format!("HTTP/1.1 {status} x\r\n{fields}");
+    if !chunked || text.is_empty() {
+        return format!("{head}Content-Length: {}\r\n\r\n{text}", text.len());
     }
-    let middle = body.len() / 3;
+    let middle = text.len() / 3;
     let [first, second] =
-        [&body[..middle], &body[middle..]].map(|part| format!("{:x}\r\n{part}\r\n", part.len()));
-    format!("HTTP/1.1 {status} x\r\nTransfer-Encoding: chunked\r\n\r\n{first}{second}0\r\n\r\n")
+        [&text[..middle], &text[middle..]].map(|part| format!("{:x}\r\n{part}\r\n", part.len()));
+    format!("{head}Transfer-Encoding: chunked\r\n\r\n{first}{second}0\r\n\r\n")
 }
 
 /// How long one up to 476 fails statements after it has started.

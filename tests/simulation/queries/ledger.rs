@@ -26,6 +26,8 @@ pub(crate) struct Ledger {
     pub(crate) turned_away: BTreeMap<u32, Time>,
     /// Statements whose clients ask for rows, and the processes that run them.
     pub(crate) running: BTreeMap<u32, String>,
+    /// When transactions began, by their ids.
+    pub(crate) transactions: BTreeMap<String, Time>,
     /// What the operator has ordered.
     pub(crate) orders: Orders,
     /// Whether the group is Trino's from the beginning.
@@ -95,7 +97,12 @@ impl State {
 
     /// Whether statements that come there are taken.
     fn takes(self) -> bool {
-        self.is_ready() && !self.turns && !self.is_drained
+        self.is_ready() && !self.turns
+    }
+
+    /// Whether new statements go there, and are taken.
+    fn takes_new(self) -> bool {
+        self.takes() && !self.is_drained
     }
 }
 
@@ -221,18 +228,44 @@ impl Ledger {
         self.spells(place).all(|(began, end, state)| end <= from || began > to || is(state))
     }
 
-    /// Whether some place took statements for this long between.
+    /// Whether some place took new statements for this long between.
     pub(crate) fn any_took_for(&self, time: Duration, from: Time, to: Time) -> bool {
-        self.places.keys().any(|place| {
-            let mut since = None;
-            self.spells(*place).any(|(began, end, state)| {
-                since = match state.takes() {
-                    true => since.or(Some(began.max(from))),
-                    false => None,
-                };
-                since.is_some_and(|since| end.min(to) >= since + time)
-            })
+        let mut places = self.places.keys();
+        places.any(|place| self.held_for(*place, time, from, to, State::takes_new))
+    }
+
+    /// Whether a place took statements of its transactions for this long between.
+    pub(crate) fn took_for(&self, place: usize, time: Duration, from: Time, to: Time) -> bool {
+        self.held_for(place, time, from, to, State::takes)
+    }
+
+    fn held_for(
+        &self,
+        place: usize,
+        time: Duration,
+        from: Time,
+        to: Time,
+        is: fn(State) -> bool,
+    ) -> bool {
+        let mut since = None;
+        self.spells(place).any(|(began, end, state)| {
+            since = match is(state) {
+                true => since.or(Some(began.max(from))),
+                false => None,
+            };
+            since.is_some_and(|since| end.min(to) >= since + time)
         })
+    }
+
+    /// The process that has a transaction, as its id says.
+    pub(crate) fn holder(&self, transaction: &str) -> Process {
+        self.processes[&transaction[transaction.len() - 5..]]
+    }
+
+    /// Whether the proxy has to know which process has a transaction.
+    pub(crate) fn is_held(&self, transaction: &str) -> bool {
+        // TOLERATED: a proxy that begins anew does not know of those that began before.
+        !self.is_proxy_restarted_since(self.transactions[transaction])
     }
 }
 

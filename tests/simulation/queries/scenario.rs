@@ -79,12 +79,33 @@ pub(crate) enum Forwards {
     Nothing,
 }
 
+/// What a statement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statement {
+    /// A question, in the transaction that its client has, if any.
+    Select,
+    Begin,
+    /// Of the transaction that its client has.
+    Commit,
+}
+
+impl Statement {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Statement::Select => "SELECT",
+            Statement::Begin => "START TRANSACTION --",
+            Statement::Commit => "COMMIT --",
+        }
+    }
+}
+
 /// A query to be run.
 #[derive(Debug)]
 pub(crate) struct QueryPlan {
     /// What its statement says: no other has it.
     pub(crate) number: u32,
     pub(crate) starts: Time,
+    pub(crate) statement: Statement,
     /// Bytes behind the statement.
     pub(crate) padding: usize,
     /// Pauses before its requests.
@@ -140,9 +161,9 @@ impl Scenario {
             let kind = rng.pick(&[Kind::Java, Kind::Python, Kind::JavaScript]);
             let forwards = if rng.one_in(3) { Forwards::Fields } else { Forwards::Nothing };
             let mut starts = from;
-            let plans = (0..rng.within(1..=5)).map(|_| {
+            let plans = statements(rng).into_iter().map(|statement| {
                 (starts, number) = (starts + rng.duration(ZERO..=SPREAD), number + 1);
-                query(number, starts, rng)
+                query(number, starts, statement, rng)
             });
             (kind, forwards, plans.collect())
         };
@@ -166,7 +187,18 @@ impl Scenario {
     }
 }
 
-fn query(number: u32, starts: Time, rng: &mut Rng) -> QueryPlan {
+/// The statements of a client.
+fn statements(rng: &mut Rng) -> Vec<Statement> {
+    let mut all = vec![Statement::Select; rng.within(1..=5)];
+    if rng.one_in(3) {
+        let begins = rng.within(0..=all.len());
+        all.insert(begins, Statement::Begin);
+        all.insert(rng.within(begins + 1..=all.len()), Statement::Commit);
+    }
+    all
+}
+
+fn query(number: u32, starts: Time, statement: Statement, rng: &mut Rng) -> QueryPlan {
     let thinks = (0..8).map(|_| match rng.within(0..=7) {
         0 => rng.duration(ZERO..=SECOND * 14),
         1 | 2 => rng.duration(ZERO..=SECOND * 4),
@@ -175,6 +207,7 @@ fn query(number: u32, starts: Time, rng: &mut Rng) -> QueryPlan {
     QueryPlan {
         number,
         starts,
+        statement,
         thinks: thinks.collect(),
         padding: if rng.one_in(6) { rng.within(0..=9000) } else { 0 },
         cancels_at: rng.one_in(6).then(|| rng.within(0..=3)),

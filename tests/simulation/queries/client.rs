@@ -8,7 +8,7 @@ use switchover::time::Time;
 
 use super::ledger::{Ledger, Process, back};
 use super::line::{Come, Line};
-use super::scenario::{Kind, QueryPlan, Statement};
+use super::scenario::{Aside, Kind, QueryPlan, Statement};
 use crate::common::setup::proxy_address;
 
 /// A client, one query after another.
@@ -49,8 +49,7 @@ struct Query {
 enum Matter {
     Statement,
     Poll,
-    Heartbeat,
-    Cancel,
+    Aside(Aside),
 }
 
 enum Step {
@@ -179,9 +178,10 @@ impl Matter {
     fn patience(self) -> Duration {
         Duration::from_millis(match self {
             // Two servers that vanish, and the time in the queue.
-            Matter::Statement | Matter::Cancel => 27_000,
+            Matter::Statement => 27_000,
+            Matter::Aside(Aside::CancelStage | Aside::Look | Aside::Cancel | Aside::Kill) => 27_000,
             // A server that vanishes, the time in the queue, and what the poll itself takes.
-            Matter::Poll | Matter::Heartbeat => 6_500,
+            Matter::Poll | Matter::Aside(Aside::Heartbeat) => 6_500,
         })
     }
 }
@@ -205,11 +205,18 @@ impl Kind {
 impl Query {
     fn request(&self, has_forwarded: bool) -> String {
         let forwarded = if has_forwarded { "X-Forwarded-Proto: http\r\n" } else { "" };
+        let id = self.id.as_deref().unwrap_or_default();
+        let next = || self.path.clone();
         let (method, path) = match self.asks {
-            Matter::Statement => ("POST", "/v1/statement"),
-            Matter::Poll => ("GET", &*self.path),
-            Matter::Heartbeat => ("HEAD", &*self.path),
-            Matter::Cancel => ("DELETE", &*self.path),
+            Matter::Statement => ("POST", "/v1/statement".to_owned()),
+            Matter::Poll => ("GET", next()),
+            Matter::Aside(Aside::Heartbeat) => ("HEAD", next()),
+            Matter::Aside(Aside::Cancel) => ("DELETE", next()),
+            Matter::Aside(Aside::CancelStage) => {
+                ("DELETE", format!("/v1/statement/executing/partialCancel/{id}/0/y/{}", self.page))
+            }
+            Matter::Aside(Aside::Look) => ("GET", format!("/v1/query/{id}")),
+            Matter::Aside(Aside::Kill) => ("DELETE", format!("/v1/query/{id}")),
         };
         match self.asks {
             Matter::Statement => {
@@ -223,7 +230,7 @@ impl Query {
                      X-Trino-Transaction-Id: {transaction}\r\nContent-Length: {length}\r\n\r\n{text}"
                 )
             }
-            Matter::Poll | Matter::Heartbeat | Matter::Cancel => {
+            Matter::Poll | Matter::Aside(_) => {
                 format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{forwarded}\r\n")
             }
         }
@@ -259,18 +266,12 @@ impl Query {
                 }
                 Next::Again
             }
-            (Matter::Heartbeat, reply) => {
-                let is_well = matches!(reply, Reply::Answer(head, _) if head.status() == 200);
-                // It does not wait: a client makes the next one soon.
-                let is_held = matches!(reply, Reply::Nothing);
-                if is_held || !is_well && self.is_owner_up(since, now, ledger) {
-                    self.accuse(&format!("its heartbeat {reply}"), now, ledger);
+            (Matter::Aside(aside), reply) => {
+                self.judge_aside(aside, reply, since, now, ledger);
+                match aside {
+                    Aside::Heartbeat | Aside::CancelStage | Aside::Look => Next::Ask(Matter::Poll),
+                    Aside::Cancel | Aside::Kill => Next::End,
                 }
-                Next::Ask(Matter::Poll)
-            }
-            (Matter::Cancel, reply) => {
-                self.judge_cancel(reply, since, now, ledger);
-                Next::End
             }
         }
     }
@@ -366,11 +367,11 @@ impl Query {
         }
     }
 
-    fn go_on(&self) -> Next {
-        Next::Ask(match self.plan.cancels_at == Some(self.page) {
-            true => Matter::Cancel,
-            false if self.plan.beats_at == Some(self.page) => Matter::Heartbeat,
-            false => Matter::Poll,
+    fn go_on(&mut self) -> Next {
+        let due = self.plan.asides.iter().position(|(page, _)| *page == self.page);
+        Next::Ask(match due {
+            Some(place) => Matter::Aside(self.plan.asides.remove(place).1),
+            None => Matter::Poll,
         })
     }
 
@@ -441,18 +442,37 @@ impl Query {
         }
     }
 
-    fn judge_cancel(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) {
+    /// What is asked about a query reaches its owner if that is well, and is answered by it.
+    fn judge_aside(
+        &self,
+        aside: Aside,
+        reply: &Reply<'_>,
+        since: Time,
+        now: Time,
+        ledger: &mut Ledger,
+    ) {
         let Some(owner) = ledger.process(self.owner()) else { return };
-        let is_told = matches!(reply, Reply::Answer(head, _) if head.status() == 204);
+        let status = match reply {
+            Reply::Answer(head, _) => head.status(),
+            Reply::Broken | Reply::Nothing => 0,
+        };
+        let (expected, has_come) = match aside {
+            Aside::Heartbeat | Aside::Look => (200, true),
+            Aside::CancelStage => (204, ledger.cut_down.contains(&self.plan.number)),
+            Aside::Cancel | Aside::Kill => (204, ledger.cancelled.contains(&self.plan.number)),
+        };
         let recent = back(since, UNNOTICED);
         let is_gone = ledger.is_known(self.owner(), recent)
             && owner.died.is_some_and(|died| died < recent)
             && ledger.answered_all(owner.place, recent, now);
         let is_due = self.is_owner_up(since, now, ledger);
-        let has_come = ledger.cancelled.contains(&self.plan.number);
-        if is_due && !(is_told && has_come) || is_gone && !is_told {
+        let is_answered = status == expected && has_come;
+        // The end of a query that is gone is none the less acknowledged, and none waits for ever.
+        let is_held = matches!(reply, Reply::Nothing);
+        let is_unacknowledged = aside == Aside::Cancel && is_gone && status != expected;
+        if is_due && !is_answered || is_unacknowledged || is_held {
             let at = if has_come { "its coordinator" } else { "no coordinator" };
-            self.accuse(&format!("its end reaches {at} and {reply}"), now, ledger);
+            self.accuse(&format!("its {aside:?} reaches {at} and {reply}"), now, ledger);
         }
     }
 }

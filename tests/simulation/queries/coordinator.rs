@@ -289,6 +289,10 @@ impl Coordinator {
                 process.nodes.insert(node.to_owned(), now);
                 (0, Said::bare(202))
             }
+            ("DELETE", path) if path.starts_with("/v1/announcement/") => {
+                process.nodes.remove(&path["/v1/announcement/".len()..]);
+                (0, Said::bare(204))
+            }
             (_, path) => {
                 if is_fresh {
                     process.judge_stranger(method, path, now, ledger);
@@ -384,11 +388,16 @@ impl Process {
         let mut parts = path.split('/').skip_while(|part| !is_id(part));
         let (id, _, token) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         if !id.ends_with(&self.id) {
-            return unknown;
+            let is_killed = method == "DELETE" && path.starts_with("/v1/query/");
+            return if is_killed { Said::bare(204) } else { unknown };
         }
         let place: usize = id[16..21].parse().expect("it was written here");
         let query = &mut self.queries[place];
         match (method, token) {
+            ("DELETE", _) if path.contains("/partialCancel/") => {
+                ledger.cut_down.insert(query.number);
+                Said::bare(204)
+            }
             ("DELETE", _) => {
                 ledger.cancelled.insert(query.number);
                 Said::bare(204)
@@ -412,6 +421,7 @@ impl Process {
                 }
                 self.page(place)
             }
+            ("GET", None) => Said::text(format!("{{\"queryId\":\"{id}\"}}")),
             (_, _) => Said::bare(200),
         }
     }

@@ -96,12 +96,30 @@ pub(crate) fn judge_end(
         }
         let process = coordinator.process().expect("all were started");
         for node in nodes {
+            if let Some(left) = ledger.withdrawn.get(node.name()).copied() {
+                if let Some(left) = left.filter(|_| scenario.coordinators[place].learns_all) {
+                    judge_withdrawal(node.name(), left, coordinator, ledger);
+                }
+                continue;
+            }
             let last = process.nodes.get(node.name());
             if last.is_none_or(|last| *last + ALL_WORKERS < now) {
                 let what = format!("{} heard of {} at {last:?}", process.id(), node.name());
                 ledger.accuse(now, what);
             }
         }
+    }
+}
+
+/// A coordinator that was there when a worker left has forgotten it, and none hears of it again.
+fn judge_withdrawal(name: &str, left: Time, coordinator: &Coordinator, ledger: &mut Ledger) {
+    let process = coordinator.process().expect("all were started");
+    let Some(last) = process.nodes.get(name).copied() else { return };
+    let was_there = ledger.was_up(coordinator.place, back(left, UNNOTICED), left + SECOND);
+    // One that returned just then has all announcements on their way to it.
+    if was_there || last > left + UNNOTICED {
+        let what = format!("{} heard of {name} at {last:?}, which left at {left:?}", process.id());
+        ledger.accuse(left, what);
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     pub(crate) failing: BTreeSet<u32>,
     /// Statements whose coordinator was told to end them.
     pub(crate) cancelled: BTreeSet<u32>,
+    /// Statements of which a stage was ended.
+    pub(crate) cut_down: BTreeSet<u32>,
     /// Statements that coordinators turned away, and when they did last.
     pub(crate) turned_away: BTreeMap<u32, Time>,
     /// Statements whose clients ask for rows, and the processes that run them.
@@ -36,7 +38,10 @@ pub(crate) struct Ledger {
     pub(crate) asked: BTreeMap<u32, Time>,
     /// When the proxy accepted a worker's announcement last.
     pub(crate) announced: BTreeMap<String, Time>,
-    /// When it accepted any.
+    /// When it accepted that a worker leaves; `None` if an announcement that was given up may have
+    /// followed.
+    pub(crate) withdrawn: BTreeMap<String, Option<Time>>,
+    /// When it accepted any announcement.
     pub(crate) announcements: Vec<Time>,
     /// When the proxy began, and its reloads since.
     pub(crate) proxy: Vec<Time>,

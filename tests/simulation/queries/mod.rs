@@ -93,7 +93,7 @@ impl Play {
         let clients = clients
             .map(|(kind, forwards, plans)| Client::new(kind, forwards == Forwards::Fields, plans));
         let nodes = scenario.nodes.iter().enumerate();
-        let nodes = nodes.map(|(place, (every, due))| Node::new(place, release, *every, *due));
+        let nodes = nodes.map(|(place, plan)| Node::new(place, release, *plan));
         let (clients, nodes) = (clients.collect(), nodes.collect());
         let run = Run::configured(net, Arc::clone(&config));
         let (operator, kept) = (Operator::default(), Vec::new());

@@ -1,4 +1,4 @@
-//! A worker of Trino, which announces itself to the proxy.
+//! A worker of Trino, which announces itself to the proxy, and may take that back.
 
 use std::time::Duration;
 
@@ -7,27 +7,34 @@ use switchover::time::Time;
 
 use super::ledger::Ledger;
 use super::line::{Come, Line};
-use super::scenario::Release;
+use super::scenario::{NodePlan, Release};
 use crate::common::setup::proxy_address;
 
 /// A worker.
 pub(crate) struct Node {
     name: String,
     release: Release,
-    every: Duration,
+    plan: NodePlan,
+    /// When it makes its next request.
     due: Time,
     /// What it does if an announcement fails: it tries again, later and later.
     pause: Duration,
-    line: Option<(Line, Time)>,
+    line: Option<(Line, Request, Time)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    Announcement,
+    Withdrawal,
 }
 
 impl Node {
-    pub(crate) fn new(place: usize, release: Release, every: Duration, due: Time) -> Node {
+    pub(crate) fn new(place: usize, release: Release, plan: NodePlan) -> Node {
         let name = match release {
             Release::Old => format!("node{place}"),
             Release::New => format!("http://10.0.2.{place}:8080"),
         };
-        Node { name, release, every, due, pause: FIRST_PAUSE, line: None }
+        Node { name, release, plan, due: plan.first, pause: FIRST_PAUSE, line: None }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -39,41 +46,54 @@ impl Node {
         if self.line.is_none() && self.due <= now {
             let end = net.world_mut().dial(Owner::Hand, &proxy_address());
             let mut line = Line::new(end, Side::Answers);
-            line.ask(&self.request());
-            self.line = Some((line, now));
+            let request = match self.plan.leaves <= now {
+                true => Request::Withdrawal,
+                false => Request::Announcement,
+            };
+            line.ask(&self.request(request));
+            self.line = Some((line, request, now));
         }
-        let Some((line, since)) = &mut self.line else { return };
+        let Some((line, request, since)) = &mut self.line else { return };
         let is_accepted = match line.next(net) {
-            Come::Message(head, _) => head.status() == 202,
+            Come::Message(head, _) => matches!(head.status(), 202 | 204),
             Come::End => false,
             Come::Nothing if now - *since > PATIENCE => false,
             Come::Nothing => return,
         };
-        self.due = match (is_accepted, self.release) {
-            (true, _) => now + self.every,
-            (false, Release::Old) => now + self.pause,
-            (false, Release::New) => now + self.every,
+        let every = self.plan.every;
+        self.due = match (is_accepted, *request, self.release) {
+            (true, Request::Withdrawal, _) => Time::NEVER,
+            (true, Request::Announcement, _) | (false, _, Release::New) => now + every,
+            (false, _, Release::Old) => now + self.pause,
         };
-        match is_accepted {
-            true => {
+        match (is_accepted, *request) {
+            (true, Request::Announcement) => {
                 ledger.announced.insert(self.name.clone(), now);
                 ledger.announcements.push(now);
                 self.pause = FIRST_PAUSE;
             }
-            false => self.pause = (self.pause * 2).min(LONGEST_PAUSE),
+            (true, Request::Withdrawal) => {
+                ledger.announced.remove(&self.name);
+                let is_last = self.pause == FIRST_PAUSE;
+                ledger.withdrawn.insert(self.name.clone(), is_last.then_some(now));
+            }
+            (false, _) => self.pause = (self.pause * 2).min(LONGEST_PAUSE),
         }
         self.leave(net);
     }
 
     /// Closes its connection.
     pub(crate) fn leave(&mut self, net: &SimNet) {
-        if let Some((line, _)) = self.line.take() {
+        if let Some((line, _, _)) = self.line.take() {
             line.close(net);
         }
     }
 
-    fn request(&self) -> String {
+    fn request(&self, request: Request) -> String {
         let name = &self.name;
+        if request == Request::Withdrawal {
+            return format!("DELETE /v1/announcement/{name} HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
         match self.release {
             Release::Old => {
                 let body = format!(

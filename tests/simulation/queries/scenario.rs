@@ -27,8 +27,18 @@ pub(crate) struct Scenario {
     /// The moment from which everything is well.
     pub(crate) healed: Time,
     pub(crate) clients: Vec<(Kind, Forwards, VecDeque<QueryPlan>)>,
-    /// How often each worker announces itself, and when it does so first.
-    pub(crate) nodes: Vec<(Duration, Time)>,
+    pub(crate) nodes: Vec<NodePlan>,
+}
+
+/// A worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodePlan {
+    /// How often it announces itself.
+    pub(crate) every: Duration,
+    /// When it does so first.
+    pub(crate) first: Time,
+    /// After this it takes its announcement back.
+    pub(crate) leaves: Time,
 }
 
 /// When a coordinator that was out is active again.
@@ -110,10 +120,23 @@ pub(crate) struct QueryPlan {
     pub(crate) padding: usize,
     /// Pauses before its requests.
     pub(crate) thinks: VecDeque<Duration>,
-    /// The page behind which it is cancelled.
-    pub(crate) cancels_at: Option<usize>,
-    /// The page behind which it is kept alive.
-    pub(crate) beats_at: Option<usize>,
+    /// What else is asked about it, and behind which page.
+    pub(crate) asides: Vec<(usize, Aside)>,
+}
+
+/// A request about a query that is no poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// A HEAD of `nextUri`.
+    Heartbeat,
+    /// A DELETE of `partialCancelUri`: the query goes on.
+    CancelStage,
+    /// A GET of the query.
+    Look,
+    /// A DELETE of `nextUri`: the query ends.
+    Cancel,
+    /// A DELETE of the query, as the clients of Go and JavaScript end it.
+    Kill,
 }
 
 /// Something that happens to a coordinator or to the proxy, or is done by the operator.
@@ -170,11 +193,7 @@ impl Scenario {
         let mut clients: Vec<_> =
             (0..rng.within(3..=8)).map(|_| client(Time::ZERO + BEGIN, rng)).collect();
         clients.push(client(healed + SETTLED, rng));
-        let nodes = (0..rng.within(0..=3))
-            .map(|_| {
-                (rng.duration(SECOND * 5..=SECOND * 8), Time::ZERO + rng.duration(ZERO..=SPREAD))
-            })
-            .collect();
+        let nodes = (0..rng.within(0..=3)).map(|_| node(release, rng)).collect();
         let network = HARMLESS.into_iter().filter(|_| rng.one_in(3)).collect();
         let queue = rng.pick(&[SECOND * 120, SECOND * 120, SECOND * 12]);
         let text = text(backups, failback, queue, learns_all, rng);
@@ -210,9 +229,22 @@ fn query(number: u32, starts: Time, statement: Statement, rng: &mut Rng) -> Quer
         statement,
         thinks: thinks.collect(),
         padding: if rng.one_in(6) { rng.within(0..=9000) } else { 0 },
-        cancels_at: rng.one_in(6).then(|| rng.within(0..=3)),
-        beats_at: rng.one_in(4).then(|| rng.within(0..=3)),
+        asides: ASIDES.into_iter().filter_map(|it| aside(it, rng)).collect(),
     }
+}
+
+fn node(release: Release, rng: &mut Rng) -> NodePlan {
+    let first = Time::ZERO + rng.duration(ZERO..=SPREAD);
+    // Only versions up to 476 can.
+    let leaves = match release == Release::Old && rng.one_in(3) {
+        true => first + rng.duration(SECOND..=SECOND * 50),
+        false => Time::NEVER,
+    };
+    NodePlan { every: rng.duration(SECOND * 5..=SECOND * 8), first, leaves }
+}
+
+fn aside(aside: Aside, rng: &mut Rng) -> Option<(usize, Aside)> {
+    rng.one_in(6).then(|| (rng.within(0..=3), aside))
 }
 
 /// The faults of all coordinators and of the proxy, and when the last one is over.
@@ -353,6 +385,9 @@ const BEGIN: Duration = Duration::from_secs(2);
 const SPREAD: Duration = Duration::from_secs(12);
 /// A coordinator that is back settles, is held back, and gets an announcement of each worker.
 const SETTLED: Duration = Duration::from_secs(35);
+/// All of them; those that end a query come last.
+const ASIDES: [Aside; 5] =
+    [Aside::Heartbeat, Aside::CancelStage, Aside::Look, Aside::Cancel, Aside::Kill];
 /// Faults of the network that lose nothing.
 const HARMLESS: [Family; 10] = [
     Family::PartialReads,

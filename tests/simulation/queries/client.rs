@@ -64,6 +64,10 @@ enum Reply<'a> {
     Answer(&'a Head, &'a str),
     /// The connection ended.
     Broken,
+    /// It ended in the middle of the answer.
+    Cut,
+    /// The network reset it.
+    Reset,
     /// It was waited for too long.
     Nothing,
 }
@@ -140,7 +144,9 @@ impl Client {
         let come = line.next(net);
         let reply = match &come {
             Come::Message(head, body) => Reply::Answer(head, body),
+            Come::End | Come::Cut if ledger.was_broken(line) => Reply::Reset,
             Come::End => Reply::Broken,
+            Come::Cut => Reply::Cut,
             Come::Nothing if now - since > query.asks.patience() => Reply::Nothing,
             Come::Nothing => return,
         };
@@ -191,7 +197,9 @@ impl Kind {
     fn repeats(self, query: &Query, reply: &Reply<'_>, now: Time) -> bool {
         let is_unavailable = match reply {
             Reply::Answer(head, _) => matches!(head.status(), 502..=504),
-            Reply::Broken | Reply::Nothing => query.asks != Matter::Statement,
+            Reply::Broken | Reply::Cut | Reply::Reset | Reply::Nothing => {
+                query.asks != Matter::Statement
+            }
         };
         is_unavailable
             && match self {
@@ -251,6 +259,7 @@ impl Query {
             (Matter::Statement, Reply::Answer(head, text)) if head.status() == 200 => {
                 self.submitted(text, since, now, ledger)
             }
+            (Matter::Statement | Matter::Poll, Reply::Reset) => Next::Again,
             (Matter::Statement, reply) => {
                 self.judge_refusal(reply, since, now, ledger);
                 Next::Again
@@ -261,13 +270,16 @@ impl Query {
             (Matter::Poll, reply) => {
                 let is_wrong = ledger.is_known(self.owner(), since)
                     || self.is_findable(reply, since, now, ledger);
+                let is_wrong = is_wrong && !self.is_cut(reply, since, now, ledger);
                 if is_wrong {
                     self.accuse(&format!("its poll {reply}"), now, ledger);
                 }
                 Next::Again
             }
             (Matter::Aside(aside), reply) => {
-                self.judge_aside(aside, reply, since, now, ledger);
+                if !matches!(reply, Reply::Reset) {
+                    self.judge_aside(aside, reply, since, now, ledger);
+                }
                 match aside {
                     Aside::Heartbeat | Aside::CancelStage | Aside::Look => Next::Ask(Matter::Poll),
                     Aside::Cancel | Aside::Kill => Next::End,
@@ -286,6 +298,12 @@ impl Query {
             return false;
         };
         ledger.is_known(self.owner(), since) && ledger.was_up(place, back(since, UNNOTICED), now)
+    }
+
+    /// Whether an answer ends early because its server failed in the middle of it.
+    fn is_cut(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &Ledger) -> bool {
+        let owner = ledger.process(self.owner()).expect("it began");
+        matches!(reply, Reply::Cut) && !ledger.was_up(owner.place, back(since, UNNOTICED), now)
     }
 
     /// Whether a query of an unknown coordinator has to be found, but is not.
@@ -309,9 +327,12 @@ impl Query {
         let (waited, lag) = (now - since, ledger.taken_up);
         let status = match reply {
             Reply::Answer(head, _) => head.status(),
-            Reply::Broken | Reply::Nothing => 0,
+            Reply::Broken | Reply::Cut | Reply::Reset | Reply::Nothing => 0,
         };
         let may = match status {
+            0 if matches!(reply, Reply::Cut) => {
+                !ledger.places().all(|place| ledger.was_up(place, since, now))
+            }
             502..=504 if waited + SECOND + MARGIN >= QUEUED.min(ledger.queue) => {
                 !self.was_taken(lag, since, back(now, MARGIN), ledger)
             }
@@ -454,7 +475,7 @@ impl Query {
         let Some(owner) = ledger.process(self.owner()) else { return };
         let status = match reply {
             Reply::Answer(head, _) => head.status(),
-            Reply::Broken | Reply::Nothing => 0,
+            Reply::Broken | Reply::Cut | Reply::Reset | Reply::Nothing => 0,
         };
         let (expected, has_come) = match aside {
             Aside::Heartbeat | Aside::Look => (200, true),
@@ -481,7 +502,9 @@ impl std::fmt::Display for Reply<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Reply::Answer(head, text) => write!(f, "gets {} {text}", head.status()),
-            Reply::Broken => f.write_str("is cut off"),
+            Reply::Broken => f.write_str("is not answered before the end"),
+            Reply::Cut => f.write_str("is cut off"),
+            Reply::Reset => f.write_str("is reset"),
             Reply::Nothing => f.write_str("gets no answer"),
         }
     }

@@ -198,7 +198,7 @@ impl Coordinator {
                     self.lines.push(served);
                 }
                 Come::Nothing => self.lines.push(served),
-                Come::End => served.line.close(net),
+                Come::End | Come::Cut => served.line.close(net),
             }
         }
         self.examine(now, ledger);
@@ -246,6 +246,7 @@ impl Coordinator {
             }
             if let [first, _, _, ..] = self.refusals[..]
                 && !ledger.is_proxy_restarted_since(first)
+                && !ledger.was_reset(place, first, now)
             {
                 ledger.accuse(now, format!("{} got X-Forwarded-… again", process.id));
             }
@@ -269,7 +270,11 @@ impl Coordinator {
                 if ledger.answered.contains(&number) && is_fresh {
                     ledger.accuse(now, format!("{number} is sent again after an answer"));
                 }
-                process.judge_statement(number, now, ledger);
+                // TOLERATED: a statement of a transaction may follow it to the process that has replaced
+                // the holder between two checks.
+                if is_new {
+                    process.judge_statement(number, now, ledger);
+                }
                 if is_fresh && is_new {
                     judge_drain(place, number, now, ledger);
                 }
@@ -337,10 +342,14 @@ impl Process {
 
     /// A statement must not come to one that is known to take none yet.
     fn judge_statement(&self, number: u32, now: Time, ledger: &mut Ledger) {
+        let place = ledger.process(&self.id).expect("it began").place;
         // One that was on its way already is not recalled.
         let on_its_way = |told: Time| ledger.asked[&number] <= told && now < told + BODY;
         let was_told = self.told_starting.is_some_and(|told| {
-            told + LATE < now && !on_its_way(told) && !ledger.is_proxy_restarted_since(told)
+            told + LATE < now
+                && !on_its_way(told)
+                && !ledger.is_proxy_restarted_since(told)
+                && !ledger.was_reset(place, told, told + LATE)
         });
         let is_settling = now < self.settled && self.settled > self.ready;
         if was_told && (now < self.ready || is_settling) {

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use switchover::net::sim::EndId;
 use switchover::time::Time;
 
+use super::line::Line;
 use super::orders::Orders;
 
 /// Everything that the judgements need.
@@ -50,6 +52,10 @@ pub(crate) struct Ledger {
     pub(crate) taken_up: Duration,
     /// How long a query may be in doubt.
     pub(crate) queue: Duration,
+    /// Connections to the proxy that the network has reset.
+    pub(crate) broken: Vec<EndId>,
+    /// When the network has reset a connection to a place.
+    resets: BTreeMap<usize, Vec<Time>>,
     places: BTreeMap<usize, Vec<(Time, State)>>,
     processes: BTreeMap<String, Process>,
 }
@@ -124,6 +130,29 @@ impl Ledger {
         }
     }
 
+    /// The network resets a connection of the proxy to a place: that may look like a moment without
+    /// an answer, and what was said may be lost.
+    pub(crate) fn reset(&mut self, place: usize, at: Time) {
+        self.resets.entry(place).or_default().push(at);
+        let last = self.places.get(&place).and_then(|spells| spells.last());
+        if let Some((_, state)) = last.copied() {
+            self.turn(place, State { answers: false, ..state }, at);
+        }
+        let there = self.processes.values_mut().filter(|it| it.place == place);
+        there.for_each(|process| process.said = None);
+    }
+
+    /// Whether the network has reset a connection to a place between.
+    pub(crate) fn was_reset(&self, place: usize, from: Time, to: Time) -> bool {
+        let resets = self.resets.get(&place);
+        resets.is_some_and(|resets| resets.iter().any(|at| (from..=to).contains(at)))
+    }
+
+    /// Whether the network has reset this connection to the proxy.
+    pub(crate) fn was_broken(&self, line: &Line) -> bool {
+        self.broken.iter().any(|end| line.is(*end))
+    }
+
     pub(crate) fn process(&self, id: &str) -> Option<Process> {
         self.processes.get(id).copied()
     }
@@ -141,7 +170,7 @@ impl Ledger {
     pub(crate) fn process_says(&mut self, id: &str, now: Time) {
         let process = self.processes.get_mut(id).expect("it began");
         let before = process.said.replace(now);
-        if before.is_some_and(|before| before >= self.proxy[0]) {
+        if before.is_some_and(|before| before > self.proxy[0]) {
             self.process_told(id, now);
         }
     }
@@ -149,7 +178,7 @@ impl Ledger {
     /// The proxy was told the id of a process.
     pub(crate) fn process_told(&mut self, id: &str, now: Time) {
         let process = self.processes.get_mut(id).expect("it began");
-        if process.told.is_none_or(|told| told < self.proxy[0]) {
+        if process.told.is_none_or(|told| told <= self.proxy[0]) {
             process.told = Some(now);
         }
     }
@@ -157,7 +186,7 @@ impl Ledger {
     /// Whether the proxy has to know whose queries end with this id.
     pub(crate) fn is_known(&self, id: &str, now: Time) -> bool {
         let told = self.processes.get(id).and_then(|process| process.told);
-        told.is_some_and(|told| told >= self.proxy[0] && told + NEWS < now)
+        told.is_some_and(|told| told > self.proxy[0] && told + NEWS < now)
     }
 
     /// Whether the proxy began anew or was reloaded since then.

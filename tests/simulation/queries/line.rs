@@ -9,6 +9,8 @@ pub(crate) struct Line {
     head: Option<Head>,
     body: Vec<u8>,
     unsent: Vec<u8>,
+    /// Whether a part of a message has come.
+    is_begun: bool,
     /// Whether the next answer is one to `HEAD`.
     to_head: bool,
 }
@@ -20,14 +22,22 @@ pub(crate) enum Come {
     Nothing,
     /// A whole message.
     Message(Head, String),
-    /// The end, or a reset.
+    /// The end, or a reset, between messages.
     End,
+    /// The end, or a reset, in the middle of a message.
+    Cut,
 }
 
 impl Line {
     pub(crate) fn new(end: EndId, side: Side) -> Line {
         let (reader, unsent) = (Reader::new(side), Vec::new());
-        Line { end, reader, head: None, body: Vec::new(), unsent, to_head: false }
+        let (head, body) = (None, Vec::new());
+        Line { end, reader, head, body, unsent, is_begun: false, to_head: false }
+    }
+
+    /// Whether it is the connection of this end.
+    pub(crate) fn is(&self, end: EndId) -> bool {
+        self.end == end
     }
 
     /// Sends a request, whose answer has a body unless its method is `HEAD`.
@@ -54,6 +64,7 @@ impl Line {
             }
         };
         self.reader.push(&bytes);
+        self.is_begun |= !bytes.is_empty();
         loop {
             match self.reader.next(self.to_head) {
                 Ok(Some(Piece::Head(head))) => self.head = Some(head),
@@ -61,9 +72,11 @@ impl Line {
                 Ok(Some(Piece::End)) => {
                     let body = std::mem::take(&mut self.body);
                     let head = self.head.take().expect("it came before");
+                    self.is_begun = false;
                     return Come::Message(head, String::from_utf8_lossy(&body).into());
                 }
                 Ok(None) if state == Received::Nothing => return Come::Nothing,
+                Ok(None) if self.is_begun => return Come::Cut,
                 Ok(None) => return Come::End,
                 Err(flaw) => {
                     world.accuse(format!("{}: {}", self.end, flaw.0));

@@ -22,7 +22,7 @@ use std::time::Duration;
 use switchover::admin::kept::Kept;
 use switchover::config::model::{Config, LogSink, Trino};
 use switchover::config::{Main, Source, load};
-use switchover::net::sim::{Faults, Owner, Rng, SimNet};
+use switchover::net::sim::{Family, Faults, Incident, Owner, Rng, SimNet};
 use switchover::time::Time;
 
 use crate::common::run::Run;
@@ -42,6 +42,10 @@ struct Play {
     clients: Vec<Client>,
     nodes: Vec<Node>,
     operator: Operator,
+    /// Faults of the network that lose nothing.
+    network: Vec<Family>,
+    /// Resets that are in the ledger.
+    incidents: usize,
     /// The state file.
     kept: Vec<Kept>,
     ledger: Ledger,
@@ -63,6 +67,7 @@ pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
         play.pass(*at);
         play.happen(*deed);
     }
+    play.heal();
     play.pass(scenario.settled());
     while !play.clients.iter().all(Client::is_done) && play.run.now() < scenario.settled() + LAST {
         play.pass(play.run.now() + CHUNK);
@@ -97,7 +102,19 @@ impl Play {
         let (clients, nodes) = (clients.collect(), nodes.collect());
         let run = Run::configured(net, Arc::clone(&config));
         let (operator, kept) = (Operator::default(), Vec::new());
-        Play { run, config, coordinators, clients, nodes, operator, kept, ledger, step: STEP }
+        Play {
+            run,
+            config,
+            coordinators,
+            clients,
+            nodes,
+            operator,
+            network: scenario.network.clone(),
+            incidents: 0,
+            kept,
+            ledger,
+            step: STEP,
+        }
     }
 
     /// Lets everything go on until that moment.
@@ -106,6 +123,7 @@ impl Play {
             let before = self.run.net().world().progress();
             self.run.until(until.min(self.run.now() + self.step));
             self.keep();
+            self.note_resets();
             let net = self.run.net();
             self.operator.act(net, &mut self.ledger);
             self.coordinators.iter_mut().for_each(|it| it.act(net, &mut self.ledger));
@@ -114,6 +132,27 @@ impl Play {
             let is_quiet = self.run.net().world().progress() == before;
             self.step = if is_quiet { (self.step * 2).min(LONGEST_STEP) } else { STEP };
         }
+    }
+
+    /// Notes what the network has reset.
+    fn note_resets(&mut self) {
+        let world = self.run.net().world();
+        for Incident { at, machine, end, .. } in &world.incidents()[self.incidents..] {
+            let mut places =
+                (0..self.coordinators.len()).map(|place| (place, server_address(place)));
+            match places.find(|(_, address)| address == machine) {
+                Some((place, _)) => self.ledger.reset(place, *at),
+                None => self.ledger.broken.extend(end),
+            }
+        }
+        self.incidents = world.incidents().len();
+    }
+
+    /// From now on the network loses nothing.
+    fn heal(&mut self) {
+        let net = self.run.net();
+        net.heal();
+        net.world_mut().faults = Faults::only(&self.network);
     }
 
     /// Writes the state file.
@@ -137,6 +176,10 @@ impl Play {
             Deed::Reloads => {
                 self.run.worker.reload(Arc::clone(&self.config)).expect("it listens already");
                 self.ledger.proxy.push(now);
+            }
+            Deed::Breaks => {
+                let families = [&self.network[..], &[Family::ResetAfter]].concat();
+                net.world_mut().faults = Faults::only(&families);
             }
             Deed::Orders(order) => self.operator.give(order),
             Deed::Restarts => {

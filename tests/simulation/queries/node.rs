@@ -56,7 +56,7 @@ impl Node {
         let Some((line, request, since)) = &mut self.line else { return };
         let is_accepted = match line.next(net) {
             Come::Message(head, _) => matches!(head.status(), 202 | 204),
-            Come::End => false,
+            Come::End | Come::Cut => false,
             Come::Nothing if now - *since > PATIENCE => false,
             Come::Nothing => return,
         };

@@ -24,8 +24,16 @@ pub(crate) struct Operator {
 /// A command under way.
 struct Asked {
     errand: Errand,
+    attempt: Try,
     line: Line,
     since: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Try {
+    First,
+    /// The one before it may have been carried out.
+    Again,
 }
 
 #[derive(Clone, Copy)]
@@ -51,22 +59,24 @@ impl Operator {
         let now = net.world().now();
         let Some(asked) = &mut self.under_way else {
             if let Some(errand) = self.next(now, ledger) {
-                self.ask(errand, net);
+                self.ask(errand, Try::First, net);
             }
             return;
         };
-        let (errand, since) = (asked.errand, asked.since);
+        let (errand, attempt, since) = (asked.errand, asked.attempt, asked.since);
         match asked.line.next(net) {
             Come::Nothing if now - since < PATIENCE => return,
             Come::Nothing => ledger.accuse(now, format!("{} is not answered", errand.target())),
+            // It stays open whether one that is told again has been carried out before.
+            Come::Message(head, _) if attempt == Try::Again && head.status() == 409 => {}
             Come::Message(head, _) => self.answered(errand, head.status(), since, now, ledger),
-            // Another proxy has come, which is told again.
-            Come::End => {
-                if !ledger.is_proxy_restarted_since(since) {
+            // Another proxy has come, or the network has failed: it is told again.
+            Come::End | Come::Cut => {
+                if !ledger.is_proxy_restarted_since(since) && !ledger.was_broken(&asked.line) {
                     ledger.accuse(now, format!("{} is cut off", errand.target()));
                 }
                 self.leave(net);
-                return self.ask(errand, net);
+                return self.ask(errand, Try::Again, net);
             }
         }
         self.leave(net);
@@ -81,7 +91,7 @@ impl Operator {
         Some(Errand::Watch(place))
     }
 
-    fn ask(&mut self, errand: Errand, net: &SimNet) {
+    fn ask(&mut self, errand: Errand, attempt: Try, net: &SimNet) {
         let method = match errand {
             Errand::Order(_) => "POST",
             Errand::Watch(_) => "GET",
@@ -90,7 +100,7 @@ impl Operator {
         let mut line = Line::new(end, Side::Answers);
         let target = errand.target();
         line.ask(&format!("{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
-        self.under_way = Some(Asked { errand, line, since: net.world().now() });
+        self.under_way = Some(Asked { errand, attempt, line, since: net.world().now() });
     }
 
     fn answered(

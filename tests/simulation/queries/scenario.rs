@@ -154,6 +154,8 @@ pub(crate) enum Deed {
     Reloads,
     /// Another proxy replaces it.
     Restarts,
+    /// The network resets some connections, in the middle of bytes.
+    Breaks,
     /// The operator gives an order.
     Orders(Order),
 }
@@ -278,6 +280,11 @@ fn deeds(places: usize, rng: &mut Rng) -> (Vec<(Time, Deed)>, Time) {
     for proxys in [Deed::Reloads, Deed::Restarts] {
         if rng.one_in(4) {
             deeds.push((Time::ZERO + BEGIN + rng.duration(ZERO..=SECOND * 40), proxys));
+        }
+    }
+    if rng.one_in(3) {
+        for _ in 0..rng.within(2..=8) {
+            deeds.push((Time::ZERO + BEGIN + rng.duration(ZERO..=SECOND * 40), Deed::Breaks));
         }
     }
     if rng.one_in(3) {

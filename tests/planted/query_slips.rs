@@ -296,4 +296,105 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
             ".out_for(server, now) >= if SLIP { Duration::ZERO } else { timeout }",
         )],
     },
+    Slip {
+        name: "PromotionUnheeded",
+        wrong: "A server that is promoted does not become active.",
+        rows: &[(
+            "upstream/group.rs",
+            "self.active = Some(Active::promoted(server));",
+            "if !SLIP { self.active = Some(Active::promoted(server)); }",
+        )],
+    },
+    Slip {
+        name: "PromotionTakenForOrder",
+        wrong: "A promoted server makes way for the first in order.",
+        rows: &[(
+            "upstream/active.rs",
+            "Active { server, claim: Claim::Promotion }",
+            "Active { server, claim: if SLIP { Claim::Order } else { Claim::Promotion } }",
+        )],
+    },
+    Slip {
+        name: "DrainedStillChosen",
+        wrong: "A drained server gets new statements.",
+        rows: &[(
+            "upstream/server.rs",
+            "&& self.duty == Duty::Taking",
+            "&& (SLIP || self.duty == Duty::Taking)",
+        )],
+    },
+    Slip {
+        name: "DrainForgottenAtReload",
+        wrong: "A reload lets drained servers take new work.",
+        rows: &[("upstream/group.rs", "server.duty = old.duty", "()")],
+    },
+    Slip {
+        name: "PromotionForgottenAtReload",
+        wrong: "A reload forgets which server was active.",
+        rows: &[("upstream/group.rs", "self.active = Some(active.moved_to(ServerId(same)))", "()")],
+    },
+    Slip {
+        name: "LiveQueriesTakenForNone",
+        wrong: "A drained server counts as empty between two polls of its queries.",
+        rows: &[("admin/work.rs", "*ago < QUIET", "!SLIP && *ago < QUIET")],
+    },
+    Slip {
+        name: "TransactionSentToTheActive",
+        wrong: "A statement of a transaction goes to the active server.",
+        rows: &[(
+            "proxy/http/asked.rs",
+            "self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only)",
+            "Aim::Active",
+        )],
+    },
+    Slip {
+        name: "TransactionsOfLostKept",
+        wrong: "Transactions outlive the process that had them.",
+        rows: &[("trino/cluster.rs", "self.transactions.lost(server)", "()")],
+    },
+    Slip {
+        name: "TransactionsForgottenAtReload",
+        wrong: "A reload forgets which server has which transaction.",
+        rows: &[(
+            "trino/cluster.rs",
+            "Transactions::carried_over(&old.transactions, &index)",
+            "Transactions::default()",
+        )],
+    },
+    Slip {
+        name: "WithdrawalNotCopied",
+        wrong: "Only the active coordinator hears that a worker leaves.",
+        rows: &[(
+            "proxy/http/judge.rs",
+            "Errand::Announcement | Errand::Withdrawal) {",
+            "Errand::Announcement | Errand::Withdrawal) && !(SLIP && self.asked.errand == Errand::Withdrawal) {",
+        )],
+    },
+    Slip {
+        name: "WithdrawnAnnouncementKept",
+        wrong: "A coordinator that returns hears of workers that have left.",
+        rows: &[(
+            "proxy/announcements.rs",
+            "Kind::Departure => roster.withdrawn(&worker)",
+            "Kind::Departure => if !SLIP { roster.withdrawn(&worker) }",
+        )],
+    },
+    Slip {
+        name: "KillSentToTheActive",
+        wrong: "What names a query in another way than a poll goes to the active server.",
+        rows: &[(
+            "proxy/http/errand.rs",
+            "Purpose::CancelStage(id) | Purpose::Query(id) => about(id, Matter::Other)",
+            "Purpose::CancelStage(id) | Purpose::Query(id) => if SLIP { Errand::Other } else { about(id, Matter::Other) }",
+        )],
+    },
+    Slip {
+        name: "ResetTakenForDeath",
+        wrong: "A connection that is reset ends the queries of its server.",
+        rows: &[(
+            "proxy/servers.rs",
+            "verdict == Verdict::Failed(Failure::Refused)",
+            "(verdict == Verdict::Failed(Failure::Refused) || SLIP && verdict == Verdict::Failed(Failure::Reset))",
+        )],
+    },
 ];

@@ -353,8 +353,9 @@ impl Query {
         let holder_took = ledger.took_for(place, time, from, to);
         match ledger.is_held(transaction) {
             true if is_gone => any_took,
-            true => holder_took,
-            false => any_took && holder_took,
+            true if died.is_none() => holder_took,
+            // The proxy may know that the holder is gone, or not.
+            true | false => any_took && holder_took,
         }
     }
 

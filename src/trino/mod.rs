@@ -11,5 +11,6 @@ pub mod query_id;
 pub mod request;
 pub mod roster;
 pub mod sql;
+pub mod statement;
 pub mod submitted;
 pub mod transactions;

@@ -1,7 +1,8 @@
 //! The lexemes of a statement, and what can be learned from them.
 //!
 //! Blanks and comments separate lexemes and are none: `--` ends at a line feed or a carriage return,
-//! `/* */` does not nest, and there is no `#`. Trino's SqlBase.g4. Each byte is looked at once.
+//! `/* */` does not nest, and there is no `#`. Trino's SqlBase.g4. Each byte is looked at once. What
+//! stands between two `$$` (a body in Python, in the newest versions) is read as any other text.
 
 use super::query_id::QueryId;
 
@@ -39,6 +40,12 @@ impl<'a> SqlLexer<'a> {
         SqlLexer { rest: text }
     }
 
+    /// What is left once there are no more lexemes: nothing, or a string, a name or a comment that is
+    /// not closed.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Takes this many bytes.
     fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at(count);
@@ -46,6 +53,7 @@ impl<'a> SqlLexer<'a> {
         taken
     }
 
+    /// Skips blanks and comments, up to a comment that is not closed.
     fn skip_blanks(&mut self) {
         loop {
             let length = match self.rest {
@@ -53,9 +61,10 @@ impl<'a> SqlLexer<'a> {
                 [b'-', b'-', line @ ..] => {
                     2 + memchr::memchr2(b'\r', b'\n', line).unwrap_or(line.len())
                 }
-                [b'/', b'*', inside @ ..] => {
-                    2 + memchr::memmem::find(inside, b"*/").map_or(inside.len(), |at| at + 2)
-                }
+                [b'/', b'*', inside @ ..] => match memchr::memmem::find(inside, b"*/") {
+                    Some(end) => b"/**/".len() + end,
+                    None => return,
+                },
                 [..] => return,
             };
             self.take(length);
@@ -82,7 +91,7 @@ impl<'a> SqlLexer<'a> {
 impl<'a> Iterator for SqlLexer<'a> {
     type Item = SqlLexeme<'a>;
 
-    /// The next lexeme. A string or name that is not closed is the end.
+    /// The next lexeme. A string, name or comment that is not closed is the end.
     fn next(&mut self) -> Option<SqlLexeme<'a>> {
         self.skip_blanks();
         match *self.rest.first()? {
@@ -95,6 +104,12 @@ impl<'a> Iterator for SqlLexer<'a> {
             b'=' if self.rest.starts_with(b"=>") => {
                 self.take(2);
                 Some(SqlLexeme::Arrow)
+            }
+            b'/' if self.rest.starts_with(b"/*") => None,
+            // One lexeme of a row pattern: in `{--` the comment does not begin at the first hyphen.
+            b'{' if self.rest.starts_with(b"{-") => {
+                self.take(2);
+                Some(SqlLexeme::Mark(b'{'))
             }
             byte => {
                 self.take(1);
@@ -188,6 +203,8 @@ mod tests {
             ("a/*/b*/c", "a c"),
             ("a/*b", "a"),
             ("a # b", "a # b"),
+            ("{- a -} b", "{ a - } b"),
+            ("{--a 'b' --c", "{ - a 'b'"),
             ("'a''b' ''", "'a''b' ''"),
             ("'--a' '/*' \"'\" `'`", "'--a' '/*' \"'\" \"'\""),
             ("\"a\"\"b\"c", "\"a\"\"b\" c"),
@@ -240,6 +257,25 @@ mod tests {
             "SELECT \" kill_query('ID') \"",
         ] {
             assert_eq!(killed(text.replace("ID", ID).as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_closed_is_left() {
+        for (text, rest) in [
+            ("a", ""),
+            ("a -- b", ""),
+            ("a /**/ ", ""),
+            ("a 'b", "'b"),
+            ("a 'b''", "'b''"),
+            ("a \"b ", "\"b "),
+            ("`", "`"),
+            ("a /* b */ /* c", "/* c"),
+            ("a /*/", "/*/"),
+        ] {
+            let mut lexer = SqlLexer::new(text.as_bytes());
+            while lexer.next().is_some() {}
+            assert_eq!(lexer.rest(), rest.as_bytes(), "{text}");
         }
     }
 

@@ -1,15 +1,18 @@
 //! What requests and answers mean to Trino, 364 to 483. No sockets, no clock, no configuration.
 
 pub mod announcement;
+pub mod answer_body;
 pub mod answers;
 pub mod cluster;
 pub mod coordinator;
 pub mod info;
 pub mod json;
+pub mod json_pieces;
 pub mod profile;
 pub mod query_id;
 pub mod request;
 pub mod roster;
+pub mod rows;
 pub mod sql;
 pub mod statement;
 pub mod submitted;

@@ -6,14 +6,20 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use miniz_oxide::deflate::compress_to_vec;
 use switchover::trino::announcement::{Announced, announced_uri};
+use switchover::trino::answer_body::AnswerBody;
 use switchover::trino::info::{self, Info};
 use switchover::trino::json::DEPTH;
 use switchover::trino::query_id::{CoordinatorId, QueryId};
 use switchover::trino::request::{Purpose, is_trinos};
+use switchover::trino::rows::{AnswerScan, Carries, QueryError, QueryState, URI};
 use switchover::trino::sql;
+use switchover::trino::statement::Repeat;
 use switchover::trino::submitted::{Submitted, WINDOW};
-use switchover_fuzz::oracle::trino::{Json, NUMBER, is_coordinator, is_query_id, killed};
+use switchover_fuzz::feed::cuts;
+use switchover_fuzz::oracle::statement::may_write;
+use switchover_fuzz::oracle::trino::{Json, NUMBER, is_coordinator, is_query_id, killed, number};
 
 fuzz_target!(|input: &[u8]| {
     let Some((kind, rest)) = input.split_first() else { return };
@@ -24,6 +30,9 @@ fuzz_target!(|input: &[u8]| {
         b'k' => check_killed(rest),
         b'q' => check_id(rest),
         b'r' => check_request(rest),
+        b't' => check_statement(rest),
+        b'w' => check_rows(rest),
+        b'z' => check_gzip(rest),
         _ => {}
     }
 });
@@ -171,3 +180,237 @@ fn check_request(line: &[u8]) {
         assert_eq!((purpose, is_trinos(path)), (Purpose::Other, false));
     }
 }
+
+/// Nothing that could change something may run twice. Bytes above ASCII stand for whole words, so that a
+/// change of a byte makes another statement; a NUL begins the next field of prepared statements.
+fn check_statement(input: &[u8]) {
+    let mut text = Vec::new();
+    for byte in input {
+        match VOCABULARY.get(usize::from(*byte).wrapping_sub(0x80)) {
+            Some(word) => text.extend_from_slice(word),
+            None => text.push(*byte),
+        }
+    }
+    let mut parts = text.split(|byte| *byte == 0);
+    let statement = parts.next().unwrap_or_default();
+    let fields: Vec<&[u8]> = parts.collect();
+    let repeat = Repeat::of(statement, fields.iter().copied());
+    if repeat == Repeat::Twice {
+        assert!(!may_write(statement, &fields), "{}", String::from_utf8_lossy(&text));
+    }
+}
+
+/// All that an answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    carries: Carries,
+    is_whole: bool,
+    has_columns: bool,
+    has_next_uri: bool,
+    next_uri: Option<Vec<u8>>,
+    state: Option<QueryState>,
+    error: Option<QueryError>,
+    has_update_type: bool,
+}
+
+impl Said {
+    fn of(scan: &AnswerScan) -> Said {
+        Said {
+            carries: scan.carries(),
+            is_whole: scan.is_whole(),
+            has_columns: scan.columns().is_some(),
+            has_next_uri: scan.has_next_uri(),
+            next_uri: scan.next_uri().map(<[u8]>::to_vec),
+            state: scan.state(),
+            error: scan.error(),
+            has_update_type: scan.has_update_type(),
+        }
+    }
+}
+
+fn fed<'a>(mut body: AnswerBody, parts: impl IntoIterator<Item = &'a [u8]>) -> AnswerBody {
+    for part in parts {
+        let before = body.scan().carries();
+        let now = body.feed(part);
+        let is_final = matches!(before, Carries::Rows | Carries::Unknown);
+        assert!(!is_final || now == before, "{before:?} became {now:?}");
+    }
+    body
+}
+
+/// An answer says the same whole, in parts and gzipped, and what a JSON library finds in it.
+fn check_rows(text: &[u8]) {
+    let whole = fed(AnswerBody::plain(), [text]);
+    let (said, columns) = (Said::of(whole.scan()), whole.scan().columns());
+    let assert_same = |body: AnswerBody| {
+        assert_eq!((Said::of(body.scan()), body.scan().columns()), (said.clone(), columns));
+    };
+    for cut in cuts(text.len()) {
+        assert_same(fed(AnswerBody::plain(), [&text[..cut], &text[cut..]]));
+    }
+    assert_same(fed(AnswerBody::plain(), text.chunks(1)));
+    let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &compress_to_vec(text, 1)].concat();
+    assert_same(fed(AnswerBody::gzip(), [&gzip[..]]));
+    assert_same(fed(AnswerBody::gzip(), gzip.chunks(7)));
+    if is_special(text) {
+        return;
+    }
+    let Some(json) = Json::read(text).filter(Json::is_object) else { return };
+    match carries(&json) {
+        Carries::NoRows => assert_eq!(said, said_without_rows(&json, text)),
+        other => assert_eq!(said.carries, other),
+    }
+}
+
+/// What an answer without rows says.
+fn said_without_rows(json: &Json, text: &[u8]) -> Said {
+    let of = |outer| json.all(outer).first().copied();
+    let inner = |outer, inner| of(outer).and_then(|it| it.all(inner).first().copied());
+    let is_uri = |uri: &&str| {
+        (1..=URI).contains(&uri.len()) && uri.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let uri = of("nextUri").and_then(Json::text).filter(is_uri);
+    let message = inner("error", "message").and_then(Json::text).unwrap_or_default();
+    let is_empty = message.contains("nodes is empty");
+    let error = of("error").map(|_| match (number(text, ["error", "errorCode"]), is_empty) {
+        (Some(65_548), _) => QueryError::StartingUp,
+        (Some(65_541), _) => QueryError::NoNodes,
+        (Some(65_536), true) => QueryError::NodesEmpty,
+        _ => QueryError::Other,
+    });
+    Said {
+        carries: Carries::NoRows,
+        is_whole: true,
+        has_columns: of("columns").is_some(),
+        has_next_uri: of("nextUri").is_some(),
+        next_uri: uri.map(|uri| uri.as_bytes().to_vec()),
+        state: inner("stats", "state").and_then(Json::text).map(state),
+        error,
+        has_update_type: of("updateType").is_some(),
+    }
+}
+
+/// What the members say, in their order.
+fn carries(json: &Json) -> Carries {
+    let names = ["nextUri", "columns", "stats", "error", "updateType"];
+    let inner = [("stats", "state"), ("error", "message"), ("error", "errorCode")];
+    let mut seen = Vec::new();
+    for (name, value) in json.members() {
+        let is_twice = |(outer, inner)| outer == name && value.all(inner).len() > 1;
+        if name == "data" {
+            return Carries::Rows;
+        } else if seen.contains(&name) || inner.into_iter().any(is_twice) {
+            return Carries::Unknown;
+        } else if names.contains(&name.as_str()) {
+            seen.push(name);
+        }
+    }
+    let has_stats = seen.iter().any(|name| *name == "stats");
+    if has_stats { Carries::NoRows } else { Carries::Unknown }
+}
+
+fn state(text: &str) -> QueryState {
+    match text {
+        "QUEUED" => QueryState::Queued,
+        "FINISHED" => QueryState::Finished,
+        "FAILED" => QueryState::Failed,
+        _ => QueryState::Running,
+    }
+}
+
+/// A gzipped body of any bytes is read in parts as it is whole: as one that carries rows, or not.
+fn check_gzip(body: &[u8]) {
+    let may_carry = |body: AnswerBody| {
+        let scan = body.scan();
+        match scan.carries() {
+            Carries::Rows | Carries::Unknown => None,
+            Carries::Undecided | Carries::NoRows => Some((Said::of(scan), scan.columns())),
+        }
+    };
+    let whole = may_carry(fed(AnswerBody::gzip(), [body]));
+    assert_eq!(may_carry(fed(AnswerBody::gzip(), body.chunks(1))), whole);
+    let (front, back) = body.split_at(body.len() / 2);
+    assert_eq!(may_carry(fed(AnswerBody::gzip(), [front, back])), whole);
+}
+
+/// What statements consist of.
+const VOCABULARY: [&[u8]; 78] = [
+    b"SELECT ",
+    b"VALUES ",
+    b"TABLE ",
+    b"WITH ",
+    b"(",
+    b")",
+    b"SHOW ",
+    b"DESCRIBE ",
+    b"DESC ",
+    b"EXPLAIN ",
+    b"ANALYZE ",
+    b"VERBOSE ",
+    b"(TYPE IO) ",
+    b"EXECUTE ",
+    b"IMMEDIATE ",
+    b"USING ",
+    b"INSERT ",
+    b"INTO ",
+    b"DELETE ",
+    b"FROM ",
+    b"UPDATE ",
+    b"SET ",
+    b"MERGE ",
+    b"CALL ",
+    b"CREATE ",
+    b"DROP ",
+    b"ALTER ",
+    b"TRUNCATE ",
+    b"GRANT ",
+    b"COMMIT ",
+    b"RECURSIVE ",
+    b"AS ",
+    b"FUNCTION ",
+    b"SESSION ",
+    b"RETURN ",
+    b"BEGIN ",
+    b"END ",
+    b"LOOP ",
+    b"query",
+    b"raw_query",
+    b"procedure",
+    b"\"query\"",
+    b"`query`",
+    b"\"QUERY\"",
+    b"system.",
+    b"'",
+    b"''",
+    b"\"",
+    b"`",
+    b"--",
+    b"/*",
+    b"*/",
+    b"\n",
+    b"\r",
+    b";",
+    b",",
+    b":",
+    b"$$",
+    b"$",
+    b"{-",
+    b"-}",
+    b"=>",
+    b"=",
+    b"+",
+    b"%20",
+    b"%27",
+    b"%2C",
+    b"%",
+    b"a",
+    b"b",
+    b"A",
+    b"1",
+    b"\xc3\xa4",
+    b"\xff",
+    b"\xc2\xa0",
+    b"select ",
+    b"U&'",
+    b"$zstd:",
+];

@@ -11,6 +11,7 @@ pub mod host;
 pub mod lines;
 pub mod request;
 pub mod response;
+pub mod statement;
 pub mod trino;
 
 /// What bytes that should begin with a head amount to.

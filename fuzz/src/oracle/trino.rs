@@ -36,14 +36,17 @@ impl Json {
         }
     }
 
+    /// The members of an object.
+    pub fn members(&self) -> &[(String, Json)] {
+        match self {
+            Json::Object(members) => members,
+            Json::Array(_) | Json::Text(_) | Json::Bool(_) | Json::Other => &[],
+        }
+    }
+
     /// The values of all members of that name.
     pub fn all(&self, name: &str) -> Vec<&Json> {
-        match self {
-            Json::Object(members) => {
-                members.iter().filter(|(key, _)| key == name).map(|(_, it)| it).collect()
-            }
-            Json::Array(_) | Json::Text(_) | Json::Bool(_) | Json::Other => Vec::new(),
-        }
+        self.members().iter().filter(|(key, _)| key == name).map(|(_, it)| it).collect()
     }
 
     /// The items of an array.
@@ -114,6 +117,12 @@ impl<'de> Visitor<'de> for Builder {
     }
 }
 
+/// The number at a path of names, if it is one of 64 bits without a sign.
+pub fn number(text: &[u8], path: [&str; 2]) -> Option<u64> {
+    let json: serde_json::Value = serde_json::from_slice(text).ok()?;
+    path.iter().try_fold(&json, |inside, name| inside.get(name))?.as_u64()
+}
+
 /// How the library names a number. A text with this in it is read otherwise than it should be.
 pub const NUMBER: &str = "$serde_json::private::Number";
 
@@ -160,7 +169,10 @@ pub fn killed(statement: &str) -> Option<String> {
 fn plain(statement: &str) -> (String, Vec<String>) {
     let (mut out, mut strings, mut rest) = (String::new(), Vec::new(), statement);
     while let Some(c) = rest.chars().next() {
-        if rest.starts_with("--") {
+        if rest.starts_with("{-") {
+            out.push_str("{-");
+            rest = &rest[2..];
+        } else if rest.starts_with("--") {
             rest = rest.find(['\r', '\n']).map_or("", |end| &rest[end..]);
             out.push(' ');
         } else if let Some(comment) = rest.strip_prefix("/*") {

@@ -35,6 +35,8 @@ fn group(servers: u16) -> Group {
         failback: None,
         queue: None,
         announcements: model::Announcements::All,
+        resubmit: model::RESUBMIT,
+        statement_memory: model::STATEMENT_MEMORY,
     };
     Group::new(at, &model)
 }

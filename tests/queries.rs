@@ -42,6 +42,18 @@ fn poll(proxy: &Proxy, path: &str) -> Message {
     proxy.client().ask(get(path))
 }
 
+/// Polls a query that waits until it does no more.
+fn poll_on(proxy: &Proxy, path: &str) -> Message {
+    let mut client = proxy.client();
+    for _ in 0..20 {
+        let answer = client.ask(get(path));
+        if !answer.text().contains(path) {
+            return answer;
+        }
+    }
+    panic!("{path} waits for ever");
+}
+
 /// Submits until this coordinator takes it.
 fn submit_to(proxy: &Proxy, id: &str) -> String {
     let mut path = String::new();
@@ -105,12 +117,10 @@ fn a_statement_that_a_coordinator_turns_away_goes_to_the_other_one() {
         assert_eq!(a.mind().statements, 2);
         // It waits until one takes it.
         b.mind().statement_status = status;
-        let before = b.mind().statements;
-        let mut client = proxy.client();
-        client.send(post("/v1/statement", "SELECT 1"));
-        wait_until("both to turn it away", || b.mind().statements > before);
+        let path = submit(&proxy);
+        assert!(!path.contains("aaaaa") && !path.contains("bbbbb"), "{status}: {path}");
         b.mind().statement_status = 200;
-        assert!(client.read_response().text().contains("bbbbb"), "{status}");
+        assert!(poll_on(&proxy, &path).text().contains("bbbbb"), "{status}");
     }
 }
 
@@ -172,7 +182,7 @@ fn a_query_of_an_unknown_coordinator_is_looked_for() {
 #[test]
 fn a_query_whose_coordinator_is_gone_ends_with_trinos_own_error() {
     let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
-    let proxy = pair(&a, &b, QUICK);
+    let proxy = pair(&a, &b, &format!("{QUICK} trino_resubmit off;"));
     let of_a = submit(&proxy);
     a.stop();
     let answer = poll(&proxy, &of_a);
@@ -183,13 +193,14 @@ fn a_query_whose_coordinator_is_gone_ends_with_trinos_own_error() {
     assert!(text.contains("\"infoUri\":\"http://test/ui/query.html?"), "{text}");
     let cancel = format!("DELETE {of_a} HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(proxy.client().ask(cancel).status(), 204);
+    assert_eq!(b.mind().statements, 0);
 }
 
 #[test]
 fn a_query_that_its_own_coordinator_does_not_know_is_lost_too() {
     let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     // No check comes in time to see that there is another process.
-    let proxy = pair(&a, &b, "health_check interval=1h;");
+    let proxy = pair(&a, &b, "health_check interval=1h; trino_resubmit off;");
     let of_a = submit(&proxy);
     a.restart("ccccc");
     let answer = poll(&proxy, &of_a);
@@ -198,6 +209,156 @@ fn a_query_that_its_own_coordinator_does_not_know_is_lost_too() {
     let cancel = format!("DELETE {of_a} HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(proxy.client().ask(cancel).status(), 204);
     assert!(b.asked().is_empty());
+}
+
+/// Pages of a query: without rows, with rows, and one that says that it has not begun.
+const ROWLESS: &str = r#"{"id":"QUERY","nextUri":"http://a/v1/statement/executing/QUERY/y/2","stats":{"state":"RUNNING"}}"#;
+const ROWS: &str = r#"{"id":"QUERY","nextUri":"http://a/v1/statement/executing/QUERY/y/2","data":[[1]],"stats":{"state":"RUNNING"}}"#;
+const STARTING: &str = r#"{"id":"QUERY","stats":{"state":"FAILED"},"error":{"message":"x","errorCode":65548,"errorName":"SERVER_STARTING_UP"}}"#;
+
+#[test]
+fn a_query_without_delivered_rows_goes_on_at_the_other_coordinator() {
+    for chunked in [false, true] {
+        let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+        a.mind().page = ROWLESS;
+        a.mind().chunked = chunked;
+        let proxy = pair(&a, &b, QUICK);
+        let of_a = submit(&proxy);
+        let second = next_path(&poll(&proxy, &of_a));
+        assert!(second.contains("aaaaa"));
+        let asked = a.asked();
+        a.stop();
+        let moved = poll_on(&proxy, &second);
+        let of_b = next_path(&moved);
+        assert!(of_b.contains("bbbbb"), "{of_b}");
+        // Who asks again is told the same, and a cancelled query is cancelled where it runs.
+        assert_eq!(poll(&proxy, &second).text(), moved.text());
+        let cancel = format!("DELETE {second} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(proxy.client().ask(cancel).status(), 204);
+        let by_id = format!("DELETE /v1/query/{} HTTP/1.1\r\nHost: a\r\n\r\n", &second[24..51]);
+        assert_eq!(proxy.client().ask(by_id).status(), 204);
+        let at_b = b.asked();
+        let lines: Vec<String> = at_b
+            .iter()
+            .map(|it| it.head_text().lines().next().unwrap_or_default().into())
+            .collect();
+        assert_eq!(lines[1], format!("DELETE {of_b} HTTP/1.1"));
+        assert_eq!(lines[2], format!("DELETE /v1/query/{} HTTP/1.1", &of_b[21..48]));
+        assert_eq!((at_b[0].head_text(), at_b[0].text()), (asked[0].head_text(), asked[0].text()));
+        assert!(proxy.log_text().contains("runs query"));
+    }
+}
+
+#[test]
+fn nobody_gets_an_answer_without_the_path_that_its_client_was_told() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    let of_a = submit(&proxy);
+    a.stop();
+    submit_to(&proxy, "bbbbb");
+    let guessed = of_a.replace("/x/1", "/z/1");
+    let answer = poll(&proxy, &guessed).text();
+    assert!(answer.contains("REMOTE_HOST_GONE") && !answer.contains("bbbbb"), "{answer}");
+    assert!(next_path(&poll_on(&proxy, &of_a)).contains("bbbbb"));
+    let answer = poll(&proxy, &guessed).text();
+    assert!(!answer.contains("nextUri"), "{answer}");
+}
+
+#[test]
+fn what_cannot_run_twice_ends_with_the_reason() {
+    for (statement, page, words) in [
+        ("SELECT 1", ROWS, "may have been delivered"),
+        ("INSERT INTO t SELECT 1", ROWLESS, "may have changed data"),
+    ] {
+        let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+        a.mind().page = page;
+        let proxy = pair(&a, &b, QUICK);
+        let of_a = next_path(&proxy.client().ask(post("/v1/statement", statement)));
+        let second = next_path(&poll(&proxy, &of_a));
+        a.stop();
+        let text = poll(&proxy, &second).text();
+        assert!(text.contains("REMOTE_HOST_GONE") && text.contains(words), "{text}");
+        assert_eq!(b.mind().statements, 0);
+        let again = poll(&proxy, &second).text();
+        assert!(again.contains(words), "{again}");
+    }
+}
+
+#[test]
+fn what_has_not_begun_runs_elsewhere_whatever_it_is() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    let insert = post("/v1/statement", "INSERT INTO t SELECT 1");
+    let of_a = next_path(&proxy.client().ask(&insert));
+    a.stop();
+    submit_to(&proxy, "bbbbb");
+    let of_b = next_path(&poll_on(&proxy, &of_a));
+    assert!(of_b.contains("bbbbb"), "{of_b}");
+    // The same if its coordinator says so.
+    a.start();
+    let of_a = submit_insert_to(&proxy, &insert, "aaaaa");
+    a.mind().page = STARTING;
+    a.mind().statement_status = 503;
+    assert!(next_path(&poll_on(&proxy, &of_a)).contains("bbbbb"));
+}
+
+fn submit_insert_to(proxy: &Proxy, insert: &[u8], id: &str) -> String {
+    let mut path = String::new();
+    wait_until(id, || {
+        path = next_path(&proxy.client().ask(insert));
+        path.contains(id)
+    });
+    path
+}
+
+#[test]
+fn rows_that_are_cut_before_the_first_whole_page_were_not_delivered() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    a.mind().page = ROWS;
+    let proxy = pair(&a, &b, QUICK);
+    let of_a = submit(&proxy);
+    a.mind().page_cut = Some(120);
+    let mut client = proxy.client();
+    client.send(get(&of_a));
+    wait_until("the poll", || a.asked().len() > 1);
+    a.stop();
+    let first = client.read_response();
+    let answer = if first.text().contains(&of_a) { poll_on(&proxy, &of_a) } else { first };
+    assert!(next_path(&answer).contains("bbbbb"), "{}", answer.text());
+}
+
+#[test]
+fn a_statement_that_kills_a_query_goes_to_its_coordinator() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    let of_a = submit(&proxy);
+    a.stop();
+    submit_to(&proxy, "bbbbb");
+    a.restart("ccccc");
+    submit_to(&proxy, "ccccc");
+    let kill = |id: &str| post("/v1/statement", &format!("CALL system.runtime.kill_query('{id}')"));
+    let answer = proxy.client().ask(kill("20261124_103000_00001_bbbbb"));
+    assert!(next_path(&answer).contains("bbbbb"));
+    // The query that was lost goes on as another one.
+    let moved = next_path(&poll_on(&proxy, &of_a));
+    proxy.client().ask(kill(&of_a[21..48]));
+    let last = a.asked().last().map(Message::text);
+    let expected = format!("CALL system.runtime.kill_query('{}')", &moved[21..48]);
+    assert_eq!(last, Some(expected));
+}
+
+#[test]
+fn a_query_of_an_unknown_coordinator_is_cancelled_wherever_it_may_be() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    a.mind().shows_id = false;
+    b.mind().shows_id = false;
+    let proxy = pair(&a, &b, QUICK);
+    submit(&proxy);
+    let line = "DELETE /v1/query/20261124_103000_00001_bbbbb HTTP/1.1";
+    let cancel = format!("{line}\r\nHost: a\r\n\r\n");
+    assert_eq!(proxy.client().ask(cancel).status(), 204);
+    wait_until("the other one", || b.asked().iter().any(|it| it.head_text().starts_with(line)));
+    assert_eq!(a.asked().len(), 2);
 }
 
 #[test]
@@ -222,74 +383,77 @@ fn a_query_whose_coordinator_does_not_answer_is_asked_for_again() {
 }
 
 #[test]
-fn a_statement_waits_while_no_coordinator_is_ready() {
+fn a_statement_is_answered_at_once_while_no_coordinator_is_ready() {
     let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, QUICK);
     submit(&proxy);
+    let sent = a.asked();
     a.stop();
     b.stop();
-    let mut clients: Vec<_> = (0..5).map(|_| proxy.client()).collect();
-    for client in &mut clients {
-        client.send(post("/v1/statement", "SELECT 1"));
-    }
-    assert!(clients[4].is_silent_for(Duration::from_millis(300)));
+    let statement =
+        "POST /v1/statement HTTP/1.1\r\nHost: trino:8080\r\nContent-Length: 8\r\n\r\nSELECT 1";
+    let answer = proxy.client().ask(statement);
+    assert_eq!((answer.status(), answer.field("Content-Type")), (200, Some("application/json")));
+    assert!(answer.text().contains("\"state\":\"QUEUED\""), "{}", answer.text());
+    assert!(answer.text().contains("\"nextUri\":\"http://trino:8080/v1/statement/queued/"));
+    let paths: Vec<String> = (0..5).map(|_| submit(&proxy)).collect();
+    assert!(!paths[4].contains(&paths[0][21..48]), "each has its own id");
+    let start = Instant::now();
+    assert_eq!(next_path(&poll(&proxy, &paths[0])), paths[0]);
+    assert!(start.elapsed() > Duration::from_millis(500), "a poll waits for a second");
+    // One that is cancelled is never submitted.
+    let cancel = format!("DELETE {} HTTP/1.1\r\nHost: a\r\n\r\n", paths[4]);
+    assert_eq!(proxy.client().ask(cancel).status(), 204);
     b.start();
-    for client in &mut clients {
-        let answer = client.read_response();
-        assert_eq!(answer.status(), 200);
-        assert!(answer.text().contains("bbbbb"));
+    for path in &paths[..4] {
+        assert!(next_path(&poll_on(&proxy, path)).contains("bbbbb"));
     }
+    wait_until("all but the cancelled one", || b.mind().statements == 5);
+    let last = b.asked().pop().expect("it was asked");
+    assert_eq!((last.head_text(), last.text()), (sent[0].head_text(), sent[0].text()));
 }
 
 #[test]
-fn a_queue_is_as_long_as_it_is_written_and_a_client_that_leaves_makes_room() {
+fn a_queue_is_as_long_as_it_is_written_and_a_client_that_cancels_makes_room() {
     let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, &format!("{QUICK} queue 1;"));
     submit(&proxy);
     a.stop();
     b.stop();
-    let statement = post("/v1/statement", "SELECT 1");
-    let mut first = proxy.client();
-    first.send(&statement);
-    assert!(first.is_silent_for(Duration::from_millis(100)));
-    let answer = proxy.client().ask(&statement);
+    let first = submit(&proxy);
+    let answer = proxy.client().ask(post("/v1/statement", "SELECT 1"));
     assert_eq!(answer.status(), 503);
+    assert_eq!(answer.field("Retry-After"), None);
+    assert_eq!(answer.field("Connection"), None, "the client may try again");
     assert!(answer.text().contains("Too many requests wait"), "{}", answer.text());
-    first.reset();
-    let mut third = proxy.client();
-    wait_until("there is room", || {
-        third = proxy.client();
-        third.send(&statement);
-        third.is_silent_for(Duration::from_millis(100))
-    });
+    let cancel = format!("DELETE {first} HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(proxy.client().ask(cancel).status(), 204);
+    let third = submit(&proxy);
     b.start();
-    assert!(third.read_response().text().contains("bbbbb"));
+    assert!(poll_on(&proxy, &third).text().contains("bbbbb"));
 }
 
 #[test]
-fn a_statement_that_waits_in_vain_gets_503() {
+fn a_statement_that_waits_in_vain_ends_with_the_reason() {
     let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, &format!("{QUICK} queue 1 timeout=300ms;"));
     submit(&proxy);
     a.stop();
     b.stop();
-    let mut client = proxy.client();
-    let answer = client.ask(post("/v1/statement", "SELECT 1"));
-    assert_eq!(answer.status(), 503);
-    assert_eq!(answer.field("Retry-After"), None);
-    assert_eq!(answer.field("Connection"), None, "the client may try again");
+    let path = submit(&proxy);
+    poll(&proxy, &path);
+    let text = poll(&proxy, &path).text();
+    assert!(text.contains("REMOTE_HOST_GONE") && text.contains("as long as it may"), "{text}");
 }
 
 #[test]
-fn what_waits_looks_into_a_newer_file() {
+fn what_waits_goes_on_with_a_newer_file() {
     let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, QUICK);
     submit(&proxy);
     a.stop();
     b.stop();
-    let mut client = proxy.client();
-    client.send(post("/v1/statement", "SELECT 1"));
-    assert!(client.is_silent_for(Duration::from_millis(100)));
+    let path = submit(&proxy);
     let c = Coordinator::new("ddddd");
     let of_c: &common::Upstream = &c;
     proxy.rewrite(
@@ -298,7 +462,79 @@ fn what_waits_looks_into_a_newer_file() {
         &[("c", of_c)],
     );
     proxy.tell("reload");
-    assert!(client.read_response().text().contains("ddddd"));
+    assert!(poll_on(&proxy, &path).text().contains("ddddd"));
+}
+
+#[test]
+fn a_statement_is_read_whole_however_it_comes() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = with_location(&a, &b, QUICK, "client_max_body_size 0;");
+    let mut client = proxy.client();
+    client.send(
+        "POST /v1/statement HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nSEL\r\n",
+    );
+    assert!(client.is_silent_for(Duration::from_millis(100)));
+    assert_eq!(a.mind().statements, 0, "no coordinator has it before it is whole");
+    client.send("5\r\nECT 1\r\n0\r\n\r\n");
+    let chunked = next_path(&client.read_response());
+    assert_eq!(a.asked()[0].text(), "SELECT 1");
+    // One that is too long to be kept passes all the same, but does not go on elsewhere.
+    let long = post("/v1/statement", &format!("SELECT 1 --{}", "x".repeat(4 << 20)));
+    let long = next_path(&proxy.client().ask(long));
+    assert_eq!(a.mind().statements, 2);
+    let mut client = proxy.client();
+    client.send("POST /v1/statement HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n");
+    assert_eq!(client.read_head().status(), 100);
+    client.send("SELECT 2");
+    assert_eq!(client.read_response().status(), 200);
+    a.stop();
+    assert!(next_path(&poll_on(&proxy, &chunked)).contains("bbbbb"));
+    assert_eq!(b.asked()[0].text(), "SELECT 1");
+    assert!(poll(&proxy, &long).text().contains("REMOTE_HOST_GONE"));
+}
+
+#[test]
+fn an_answer_without_end_to_a_kept_statement_is_given_up() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    let of_a = submit(&proxy);
+    b.mind().padding = 10 << 20;
+    a.stop();
+    let text = poll_on(&proxy, &of_a).text();
+    assert!(text.contains("REMOTE_HOST_GONE") && text.len() < 2000, "{text}");
+}
+
+#[test]
+fn a_query_whose_coordinator_stands_still_goes_on_elsewhere_and_is_cancelled_there() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, &format!("{QUICK} trino_resubmit on doubt=500ms;"));
+    let of_a = submit(&proxy);
+    a.fall_silent();
+    assert!(next_path(&poll_on(&proxy, &of_a)).contains("bbbbb"));
+    a.start();
+    let cancel = format!("DELETE {of_a} ");
+    let is_cancelled = || a.requests().iter().any(|it| it.head_text().starts_with(&cancel));
+    wait_until("the old query is cancelled", is_cancelled);
+    assert!(!b.asked().is_empty());
+}
+
+#[test]
+fn credentials_of_kept_statements_are_shown_nowhere() {
+    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    submit(&proxy);
+    a.stop();
+    b.stop();
+    let statement = "POST /v1/statement HTTP/1.1\r\nHost: a\r\nAuthorization: Basic c2VjcmV0\r\n\
+        X-Trino-Extra-Credential: key=hush\r\nContent-Length: 8\r\n\r\nSELECT 1";
+    let path = next_path(&proxy.client().ask(statement));
+    b.start();
+    poll_on(&proxy, &path);
+    let given = b.asked().pop().expect("it was asked").head_text();
+    assert!(given.contains("c2VjcmV0") && given.contains("key=hush"), "{given}");
+    for secret in ["c2VjcmV0", "hush"] {
+        assert!(!proxy.log_text().contains(secret), "{}", proxy.log_text());
+    }
 }
 
 #[test]

@@ -245,10 +245,11 @@ fn check_rows(text: &[u8]) {
     let assert_same = |body: AnswerBody| {
         assert_eq!((Said::of(body.scan()), body.scan().columns()), (said.clone(), columns));
     };
-    for cut in cuts(text.len()) {
+    assert_same(fed(AnswerBody::plain(), text.chunks(1)));
+    // Byte by byte is every split at once; of splits in two, some.
+    for cut in cuts(text.len()).skip(text.len() % 16).step_by(16) {
         assert_same(fed(AnswerBody::plain(), [&text[..cut], &text[cut..]]));
     }
-    assert_same(fed(AnswerBody::plain(), text.chunks(1)));
     let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &compress_to_vec(text, 1)].concat();
     assert_same(fed(AnswerBody::gzip(), [&gzip[..]]));
     assert_same(fed(AnswerBody::gzip(), gzip.chunks(7)));

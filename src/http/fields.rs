@@ -89,9 +89,13 @@ impl<'a> Fields<'a> {
 
     /// The value of the first field that has one of these names, in any case.
     pub fn find(self, names: &[&[u8]]) -> Option<&'a [u8]> {
-        let is_meant =
-            |field: &Field<'_>| names.iter().any(|it| field.name.eq_ignore_ascii_case(it));
-        self.iter().find(is_meant).map(|field| field.value)
+        self.find_all(names).next()
+    }
+
+    /// The values of all fields with one of these names, in any case.
+    pub fn find_all(self, names: &[&[u8]]) -> impl Iterator<Item = &'a [u8]> {
+        let is_meant = |name: &[u8]| names.iter().any(|it| name.eq_ignore_ascii_case(it));
+        self.iter().filter(move |field| is_meant(field.name)).map(|field| field.value)
     }
 
     /// Whether a field has the same name as `field`.

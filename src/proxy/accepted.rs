@@ -1,5 +1,7 @@
 //! Announcements that a coordinator has accepted.
 
+use zeroize::Zeroizing;
+
 use crate::upstream::group::At;
 
 /// An announcement that a coordinator has accepted.
@@ -10,7 +12,7 @@ pub struct Accepted {
     /// The worker's id, or its URI.
     pub worker: Box<[u8]>,
     /// The whole request.
-    pub request: Box<[u8]>,
+    pub request: Zeroizing<Box<[u8]>>,
     /// What it says.
     pub kind: Kind,
 }

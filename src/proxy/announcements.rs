@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
+use zeroize::Zeroizing;
 
 use super::accepted::{Accepted, Kind};
 use super::context::Context;
@@ -18,7 +19,7 @@ use crate::upstream::group::{At, ServerId};
 /// The copies that are being sent, and those that wait.
 pub struct Copies<N: Net> {
     under_way: Slab<Probe<N>>,
-    waiting: VecDeque<(At, Box<[u8]>)>,
+    waiting: VecDeque<(At, Zeroizing<Box<[u8]>>)>,
 }
 
 impl<N: Net> Default for Copies<N> {
@@ -52,10 +53,13 @@ impl<N: Net> Copies<N> {
         for accepted in std::mem::take(&mut context.announced) {
             self.spread(accepted, context);
         }
+        let newest = context.servers.generation();
+        let copies = context.copies.drain(..).filter(|(at, _)| at.group.generation == newest);
+        self.waiting.extend(copies);
         for at in std::mem::take(&mut context.servers.returned) {
             let now = context.io.now;
             let roster = &mut context.servers.trino(at.group).roster;
-            let all = roster.announcements(now).map(|request| (at, request.into()));
+            let all = roster.announcements(now).map(|request| (at, Zeroizing::new(request.into())));
             self.waiting.extend(all);
         }
         while self.under_way.len() < AT_ONCE {
@@ -86,7 +90,7 @@ impl<N: Net> Copies<N> {
         }
     }
 
-    fn send(&mut self, at: At, request: Box<[u8]>, context: &mut Context<N>) {
+    fn send(&mut self, at: At, request: Zeroizing<Box<[u8]>>, context: &mut Context<N>) {
         let config = Arc::clone(context.servers.config());
         let address = &config.groups[at.group.id.0].servers[at.server.0].address;
         let entry = self.under_way.vacant_entry();

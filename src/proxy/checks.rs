@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::config::model::{Asks, Server};
+use crate::config::model::Asks;
 use crate::net::{Connect, Event, Net};
 use crate::proxy::context::Context;
 use crate::proxy::coordinator;
 use crate::proxy::log::limited_log::ServerWords;
-use crate::proxy::probe::{Answer, Probe, Probed};
+use crate::proxy::probe::{Answer, Probe, Probed, request};
 use crate::proxy::servers::is_silent;
 use crate::time::Time;
 use crate::transport::dial::{Dial, Dialled};
@@ -95,11 +95,12 @@ impl<N: Net> Checks<N> {
             Asks::Uri(uri) => Some(uri.clone()),
         });
         let timeout = rules.map_or(model.check_timeout, |rules| rules.timeout);
+        let ask = |uri: &[u8]| request("GET", uri, &server.address);
         let kept = self.all.iter().find(|(_, check)| check.is_kept(at)).map(|(key, _)| key);
         if let (Some(uri), Some(key)) = (&uri, kept) {
             let check = &mut self.all[key];
             if let Stage::Kept(socket) = std::mem::replace(&mut check.stage, Stage::Over) {
-                check.stage = Stage::Asking(Probe::ask(socket, ask(uri, server), timeout, began));
+                check.stage = Stage::Asking(Probe::ask(socket, ask(uri), timeout, began));
                 check.began = began;
                 return Ok(());
             }
@@ -112,7 +113,7 @@ impl<N: Net> Checks<N> {
                 let how = Connect::default();
                 Stage::Connecting(Dial::begin(address, &how, timeout, owner, io)?)
             }
-            Some(uri) => Stage::Asking(Probe::dial(address, ask(uri, server), timeout, owner, io)?),
+            Some(uri) => Stage::Asking(Probe::dial(address, ask(uri), timeout, owner, io)?),
         };
         entry.insert(Check { at, began, stage });
         Ok(())
@@ -237,22 +238,6 @@ fn again<N: Net>(
         Ok(probe) => (Stage::Asking(probe), None),
         Err(failure) => (Stage::Over, Some(report_of(failure))),
     }
-}
-
-/// The request of a check.
-fn ask(uri: &[u8], server: &Server) -> Box<[u8]> {
-    let mut request = Vec::with_capacity(256);
-    request.extend_from_slice(b"GET ");
-    request.extend_from_slice(uri);
-    request.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    match server.address {
-        crate::address::Address::Inet(address) => {
-            request.extend_from_slice(address.to_string().as_bytes());
-        }
-        crate::address::Address::Unix(_) => request.extend_from_slice(b"localhost"),
-    }
-    request.extend_from_slice(b"\r\nUser-Agent: switchover\r\nAccept: application/json\r\n\r\n");
-    request.into()
 }
 
 /// What an answer says.

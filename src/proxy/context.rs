@@ -4,6 +4,8 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::address::Address;
 use crate::config::model::{Config, LogId};
 use crate::http::fields::Place;
@@ -18,6 +20,7 @@ use crate::time::Time;
 use crate::transport::dial::Dial;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pipe::Policy;
+use crate::upstream::group::At;
 use crate::upstream::retry::Failure;
 
 /// Shared by all sessions of one worker.
@@ -36,6 +39,8 @@ pub struct Context<N: Net> {
     pub places: Vectors<Place>,
     /// Announcements accepted in this turn.
     pub announced: Vec<Accepted>,
+    /// Requests of this turn that go to other servers too; nobody waits for the answers.
+    pub copies: Vec<(At, Zeroizing<Box<[u8]>>)>,
     /// Random keys for `$request_id`: unguessable, and different in every process.
     pub keys: RandomState,
 }
@@ -74,6 +79,7 @@ impl<N: Net> Context<N> {
             scratch: Scratch::default(),
             places: Vectors::default(),
             announced: Vec::new(),
+            copies: Vec::new(),
             keys: RandomState::new(),
         };
         context.adopt(config);

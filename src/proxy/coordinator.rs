@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::log::limited_log::ServerWords;
-use super::probe::Answer;
+use super::probe::{Answer, request};
 use crate::net::Net;
 use crate::time::Time;
 use crate::trino::info::Info;
+use crate::trino::query_id::CoordinatorId;
 use crate::upstream::check::Report;
 use crate::upstream::group::At;
 
@@ -32,6 +33,7 @@ pub(super) fn judge<N: Net>(
     }
     if let Some(id) = info.coordinator_id {
         context.servers.trino(at.group).coordinators.learn(at.server.0, id, context.io.now);
+        cancel_orphans(id, at, context);
     }
     tell_difference(at, &info, context);
     let is_new = info.uptime.is_none_or(|uptime| uptime < NEW);
@@ -40,6 +42,15 @@ pub(super) fn judge<N: Net>(
         (false, None) if is_new => Report::NewlyReady,
         (false, _) => Report::Ready,
     }
+}
+
+/// Cancels the queries of a coordinator that were submitted again elsewhere, as it is alive.
+fn cancel_orphans<N: Net>(id: CoordinatorId, at: At, context: &mut Context<N>) {
+    let paths = context.servers.ledger(at.group).take_orphans(id);
+    let group = &context.servers.config().groups[at.group.id.0];
+    let address = &group.servers[at.server.0].address;
+    let cancels = paths.iter().map(|path| (at, request("DELETE", path, address)));
+    context.copies.extend(cancels);
 }
 
 /// Logs once that a server's answers to checks say nothing about it.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::servers::{News, Servers};
+use super::news::News;
+use super::servers::Servers;
 use crate::admin::command::{Command, FoundServer, ServerAsked};
 use crate::admin::denied::Denied;
 use crate::admin::kept::{Deed, Kept};

@@ -3,6 +3,8 @@
 use std::io::IoSlice;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::address::Address;
 use crate::http::chunked::Keep;
 use crate::http::connection::Options;
@@ -18,7 +20,8 @@ use crate::upstream::retry::Failure;
 /// A background request under way.
 pub struct Probe<N: Net> {
     line: Line<N>,
-    request: Box<[u8]>,
+    /// It may hold credentials.
+    request: Zeroizing<Box<[u8]>>,
     /// How much of it is written.
     written: usize,
     reading: Reading,
@@ -85,7 +88,7 @@ impl<N: Net> Probe<N> {
     /// As [`Dial::begin`].
     pub fn dial(
         to: &Address,
-        request: Box<[u8]>,
+        request: Zeroizing<Box<[u8]>>,
         timeout: Duration,
         owner: Owner,
         io: &mut Io<N>,
@@ -95,14 +98,19 @@ impl<N: Net> Probe<N> {
     }
 
     /// Begins on a connection that was kept.
-    pub fn ask(socket: Socket<N>, request: Box<[u8]>, timeout: Duration, now: Time) -> Probe<N> {
+    pub fn ask(
+        socket: Socket<N>,
+        request: Zeroizing<Box<[u8]>>,
+        timeout: Duration,
+        now: Time,
+    ) -> Probe<N> {
         let mut probe = Probe::new(Line::Open(socket, Origin::Kept), request, now + timeout);
         // No event will announce that there is room.
         probe.write();
         probe
     }
 
-    fn new(line: Line<N>, request: Box<[u8]>, deadline: Time) -> Probe<N> {
+    fn new(line: Line<N>, request: Zeroizing<Box<[u8]>>, deadline: Time) -> Probe<N> {
         Probe { line, request, written: 0, reading: Reading::default(), deadline }
     }
 
@@ -128,7 +136,7 @@ impl<N: Net> Probe<N> {
     }
 
     /// What is sent, for sending it again.
-    pub fn request(&self) -> Box<[u8]> {
+    pub fn request(&self) -> Zeroizing<Box<[u8]>> {
         self.request.clone()
     }
 
@@ -256,6 +264,18 @@ fn begun(bytes: &[u8]) -> Option<Begun> {
     let rest = Body::new(framing::of_response(&head, false).ok()?);
     let persistent = options.persistent(head.version);
     Some(Begun { status: head.status, rest, persistent, body: Vec::new() })
+}
+
+/// A request of our own to a server.
+pub fn request(method: &str, target: &[u8], server: &Address) -> Zeroizing<Box<[u8]>> {
+    let host = match server {
+        Address::Inet(address) => address.to_string(),
+        Address::Unix(_) => "localhost".to_owned(),
+    };
+    let rest = format!(
+        " HTTP/1.1\r\nHost: {host}\r\nUser-Agent: switchover\r\nAccept: application/json\r\n\r\n"
+    );
+    Zeroizing::new([method.as_bytes(), b" ", target, rest.as_bytes()].concat().into())
 }
 
 impl Answer {

@@ -15,13 +15,15 @@ pub struct Served<N: Net> {
     pub pool: Pool<N>,
     /// What is known of them as coordinators.
     pub trino: Cluster,
+    /// The place of its ledger, which all configurations with this group share.
+    pub ledger: usize,
 }
 
 impl<N: Net> Served<N> {
     /// A group of which nothing is known yet.
-    pub fn new(at: GroupAt, model: &model::Group) -> Served<N> {
+    pub fn new(at: GroupAt, model: &model::Group, ledger: usize) -> Served<N> {
         let trino = Cluster::new(model.servers.len());
-        Served { group: Group::new(at, model), pool: Pool::new(model), trino }
+        Served { group: Group::new(at, model), pool: Pool::new(model), trino, ledger }
     }
 
     /// Adopts what is known of the groups of an older configuration: everything of the one with

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use slab::Slab;
+
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
 use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::log::limited_log::ServerWords;
+use crate::proxy::news::{News, Reach};
 use crate::proxy::served::Served;
 use crate::time::Time;
 use crate::transport::io::{Io, Owner};
 use crate::transport::pool::{Connection, Pool};
 use crate::transport::socket::{Moved, Socket};
 use crate::trino::cluster::Cluster;
+use crate::trino::ledger::Ledger;
 use crate::trino::profile::Profiles;
+use crate::trino::query_id::CoordinatorId;
 use crate::upstream::group::{At, Change, Group, GroupAt, Pick, ServerId, Verdict, Why, Workers};
 use crate::upstream::retry::Failure;
 
@@ -21,6 +26,8 @@ use crate::upstream::retry::Failure;
 pub struct Servers<N: Net> {
     /// Oldest first. An older configuration stays while an exchange uses it.
     generations: Vec<Generation<N>>,
+    /// The ledgers of all groups.
+    ledgers: Slab<Ledger>,
     /// For each listener, the `listen` of the newest configuration that it serves.
     pub listens: Vec<Option<usize>>,
     /// Changes of servers in this turn that concern sessions.
@@ -42,40 +49,6 @@ pub enum Seen {
     Never,
 }
 
-/// A change of a server that can move sessions to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
-    /// It is out: sessions that wait for it move on.
-    Out {
-        /// The server.
-        at: At,
-        /// The sessions that do.
-        reach: Reach,
-    },
-    /// It was drained: tunnels that follow its group leave it.
-    Drained(At),
-    /// It takes new work again: sessions that went to a backup return.
-    Back(At),
-    /// Another server of the group is active: tunnels that follow it move there.
-    ActiveMoved(At),
-    /// The process that ran its queries is gone.
-    Gone(At),
-    /// It may take what waits for a server of its group.
-    Ready(At),
-    /// There is a newer configuration: what waits for a server looks for one there.
-    Reloaded,
-}
-
-/// How far along a session may be to move on from a server that is out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// It is still connecting.
-    Connecting,
-    /// It has no byte of an answer. Only where servers are checked: without checks, one failure
-    /// takes a server out, which may concern that one connection only.
-    Waiting,
-}
-
 struct Generation<N: Net> {
     id: u64,
     config: Arc<Config>,
@@ -88,6 +61,13 @@ struct Generation<N: Net> {
 }
 
 impl<N: Net> Generation<N> {
+    /// The place of the ledger of the group that is the same as this one.
+    fn ledger_of(&self, model: &model::Group) -> Option<usize> {
+        let mut groups = self.config.groups.iter();
+        let index = groups.position(|it| it.name == model.name && it.layer == model.layer)?;
+        Some(self.groups[index].ledger)
+    }
+
     /// Where a server of another configuration is in this one.
     fn same(&self, other: &Config, at: At) -> Option<At> {
         let known = &other.groups[at.group.id.0];
@@ -105,6 +85,7 @@ impl<N: Net> Servers<N> {
     pub fn new() -> Servers<N> {
         Servers {
             generations: Vec::new(),
+            ledgers: Slab::new(),
             listens: Vec::new(),
             news: Vec::new(),
             returned: Vec::new(),
@@ -120,7 +101,12 @@ impl<N: Net> Servers<N> {
         let generation = self.generations.last().map_or(0, |old| old.id + 1);
         let mut groups = Vec::with_capacity(config.groups.len());
         for (index, model) in config.groups.iter().enumerate() {
-            let mut served = Served::new(GroupAt { generation, id: GroupId(index) }, model);
+            let at = GroupAt { generation, id: GroupId(index) };
+            let ledger = match self.generations.last().and_then(|old| old.ledger_of(model)) {
+                Some(kept) => kept,
+                None => self.ledgers.insert(Ledger::new(own_id(io))),
+            };
+            let mut served = Served::new(at, model, ledger);
             if let Some(old) = self.generations.last() {
                 served.inherit(model, old.config.groups.iter().zip(&old.groups), io.now);
             }
@@ -146,6 +132,11 @@ impl<N: Net> Servers<N> {
         self.generations.retain(|generation| {
             let used = generation.groups.iter().any(|served| served.group.attempts() > 0);
             generation.id == newest || used || Arc::strong_count(&generation.config) > 1
+        });
+        let generations = &self.generations;
+        self.ledgers.retain(|place, _| {
+            let groups = generations.iter().flat_map(|generation| &generation.groups);
+            groups.into_iter().any(|served| served.ledger == place)
         });
     }
 
@@ -194,6 +185,18 @@ impl<N: Net> Servers<N> {
     /// What is known of a group's coordinators.
     pub fn trino(&mut self, at: GroupAt) -> &mut Cluster {
         &mut self.find(at.generation).groups[at.id.0].trino
+    }
+
+    /// The statements of a group.
+    pub fn ledger(&mut self, at: GroupAt) -> &mut Ledger {
+        let place = self.find(at.generation).groups[at.id.0].ledger;
+        &mut self.ledgers[place]
+    }
+
+    /// The groups of the newest configuration.
+    pub fn groups(&self) -> impl Iterator<Item = GroupAt> + use<N> {
+        let generation = self.generation();
+        (0..self.newest().groups.len()).map(move |id| GroupAt { generation, id: GroupId(id) })
     }
 
     /// What the coordinators of a group say of themselves, and the names of the group's servers.
@@ -453,6 +456,9 @@ impl<N: Net> Servers<N> {
         let times = newest.iter().map(|Served { group, pool, .. }| {
             group.next_check().min(group.next_look(now)).min(pool.next_expiry())
         });
+        // What is due already waits for a server.
+        let due = newest.iter().filter_map(|served| self.ledgers[served.ledger].due());
+        let times = times.chain(due.filter(|due| *due > now));
         let ends = self.generations.iter().map(|old| old.ends);
         times.chain(ends).min().unwrap_or(Time::NEVER)
     }
@@ -466,6 +472,11 @@ impl<N: Net> Servers<N> {
             Some(At { group: GroupAt { generation, id: GroupId(index) }, server })
         })
     }
+}
+
+/// What stands for a coordinator in ids of our own: two proxies have begun at two moments.
+fn own_id<N: Net>(io: &Io<N>) -> CoordinatorId {
+    CoordinatorId::of_number(io.net.wall(io.now).0 / 1000)
 }
 
 /// Whether a server has sent nothing beyond its response. A socket known to be drained needs no

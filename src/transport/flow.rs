@@ -4,7 +4,7 @@
 //! protocol has not examined them yet. Examining takes a buffer, so nothing is spliced while the
 //! buffer holds bytes.
 
-use std::io::IoSlice;
+use std::io::{IoSlice, Write as _};
 
 use super::io::Io;
 use super::pipe::Piped;
@@ -85,6 +85,18 @@ impl<N: Net> Flow<N> {
     pub fn append(&mut self, bytes: &[u8], pool: &mut BufferPool) {
         pool.append(&mut self.buffer, bytes);
         self.accept_all();
+    }
+
+    /// Adds ready bytes in a chunk of their own. RFC 9112, section 7.1.
+    pub fn append_chunk(&mut self, bytes: &[u8], pool: &mut BufferPool) {
+        let mut line = [0; 20];
+        let mut rest = &mut line[..];
+        // 16 digits fit any count.
+        let _ = write!(rest, "{:x}\r\n", bytes.len());
+        let length = 20 - rest.len();
+        for part in [&line[..length], bytes, b"\r\n"] {
+            self.append(part, pool);
+        }
     }
 
     /// Puts our own bytes before everything in the buffer, and makes all of it ready.

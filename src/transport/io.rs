@@ -53,6 +53,8 @@ pub enum Owner {
     Check(u32),
     /// One for the copy of an announcement.
     Copy(u32),
+    /// One for a kept statement.
+    Submission(u32),
 }
 
 /// How bytes are moved; simulations choose other values.

@@ -15,6 +15,8 @@ pub enum Told<'a> {
         /// The state that the query is in, as far as is known.
         state: State,
     },
+    /// It has ended well.
+    Finished,
     /// It is lost.
     Lost {
         /// What happened, and what to do.
@@ -46,13 +48,16 @@ pub fn write(id: QueryId, origin: &[u8], told: Told<'_>, out: &mut Vec<u8>) {
                 State::Running => "RUNNING",
             }
         }
+        Told::Finished => "FINISHED",
         Told::Lost { .. } => "FAILED",
     };
     out.extend_from_slice(b",\"stats\":{\"state\":\"");
     out.extend_from_slice(state.as_bytes());
     out.extend_from_slice(b"\",\"queued\":");
     out.extend_from_slice(if state == "QUEUED" { b"true" } else { b"false" });
-    out.extend_from_slice(b",\"scheduled\":false");
+    let is_scheduled = told == Told::Finished;
+    out.extend_from_slice(b",\"scheduled\":");
+    out.extend_from_slice(if is_scheduled { b"true" } else { b"false" });
     for name in COUNTERS {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());

@@ -89,15 +89,6 @@ impl Coordinators {
         is_news
     }
 
-    /// A server does not know a query of this coordinator that has to be alive: if it owned the
-    /// coordinator, that is dead, until the server says that it bears the id again.
-    pub fn lost(&mut self, server: usize, id: CoordinatorId) {
-        let lost = self.servers[server].iter_mut().find(|sighting| sighting.id == id);
-        if let Some(sighting) = lost {
-            sighting.life = Life::Dead;
-        }
-    }
-
     /// The server that a coordinator's queries belong to.
     pub fn owner(&self, id: CoordinatorId) -> Ownership {
         let mut servers = self.servers.iter().enumerate();
@@ -154,7 +145,7 @@ mod tests {
                 Before::Alive => group.learn(0, id("aaaaa"), at(10)),
                 Before::Dead => {
                     group.learn(0, id("aaaaa"), at(10));
-                    group.lost(0, id("aaaaa"));
+                    group.process_began(0, at(11));
                 }
                 Before::Replaced => {
                     group.learn(0, id("aaaaa"), at(10));
@@ -170,7 +161,7 @@ mod tests {
         use Ownership::{Alive, Dead, Unknown};
         type Event = (&'static str, fn(&mut Coordinators), [Ownership; 4]);
         // The owner of `aaaaa` afterwards, for each of `Before::ALL`.
-        let table: [Event; 9] = [
+        let table: [Event; 8] = [
             ("nothing", |_| {}, [Unknown, Alive(0), Dead(0), Alive(0)]),
             ("learn 0", |g| g.learn(0, id("aaaaa"), at(20)), [Alive(0); 4]),
             ("learn 1", |g| g.learn(1, id("aaaaa"), at(20)), [Alive(1); 4]),
@@ -192,13 +183,10 @@ mod tests {
                 |g| _ = g.process_began(0, at(15)),
                 [Unknown, Dead(0), Dead(0), Dead(0)],
             ),
-            ("lost", |g| g.lost(0, id("aaaaa")), [Unknown, Dead(0), Dead(0), Dead(0)]),
             (
                 "others",
                 |g| {
                     g.process_began(1, at(15));
-                    g.lost(1, id("aaaaa"));
-                    g.lost(0, id("ddddd"));
                 },
                 [Unknown, Alive(0), Dead(0), Alive(0)],
             ),
@@ -252,7 +240,7 @@ mod tests {
         for (server, text) in ["aaaaa", "bbbbb", "ccccc", "ddddd"].into_iter().enumerate() {
             old.learn(server, id(text), at(1));
         }
-        old.lost(1, id("bbbbb"));
+        old.process_began(1, at(2));
         // The third server is gone, the fourth has the same address as the first.
         let new =
             Coordinators::carried_over(&old, 2, |server| [Some(1), Some(0), None, Some(1)][server]);

@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// The id of a query.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId([u8; LENGTH]);
 
 impl QueryId {
@@ -25,6 +25,20 @@ impl QueryId {
     pub fn parse_front(text: &[u8]) -> Option<(QueryId, &[u8])> {
         let (id, behind) = text.split_at_checked(LENGTH)?;
         Some((QueryId::parse(id)?, behind))
+    }
+
+    /// An id of our own: day and time as ids have them, a number within the day, and what stands for
+    /// a coordinator.
+    pub fn made_up(stamp: &[u8; 15], number: u32, own: CoordinatorId) -> QueryId {
+        let mut id = *FORM;
+        id[..15].copy_from_slice(stamp);
+        let mut rest = number;
+        for digit in id[16..21].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        id[22..].copy_from_slice(own.as_bytes());
+        QueryId(id)
     }
 
     /// The id as Trino writes it.
@@ -62,6 +76,16 @@ impl CoordinatorId {
         id.iter().all(|byte| is_coordinator_byte(*byte)).then_some(CoordinatorId(id))
     }
 
+    /// One that a number stands for: its lowest 25 bits.
+    pub fn of_number(number: u64) -> CoordinatorId {
+        let mut rest = number;
+        CoordinatorId([0; COORDINATOR].map(|_: u8| {
+            let digit = DIGITS[(rest % 32) as usize];
+            rest /= 32;
+            digit
+        }))
+    }
+
     /// The id as Trino writes it.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -88,6 +112,8 @@ fn is_coordinator_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'k' | b'm' | b'n' | b'p'..=b'z' | b'2'..=b'9')
 }
 
+/// Trino's base 32.
+const DIGITS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Digits and a coordinator's characters. The number has five digits: after 99999 Trino waits for
 /// the next second and counts from zero.
 const FORM: &[u8; LENGTH] = b"00000000_000000_00000_aaaaa";
@@ -140,5 +166,17 @@ mod tests {
         let found = QueryId::parse_front(b"20211202_151305_00000_3cki7.0.1");
         assert_eq!(found, Some((id, &b".0.1"[..])));
         assert_eq!(QueryId::parse_front(b"20211202_151305"), None);
+    }
+
+    #[test]
+    fn an_id_of_our_own_has_the_form_of_others() {
+        let own = CoordinatorId::of_number(u64::MAX);
+        assert_eq!(CoordinatorId::parse(own.as_bytes()), Some(own));
+        assert_ne!(own, CoordinatorId::of_number(1));
+        for (number, expected) in [(0, "00000"), (42, "00042"), (123_456, "23456")] {
+            let id = QueryId::made_up(b"20261130_103000", number, own);
+            assert_eq!(id.to_string(), format!("20261130_103000_{expected}_99999"));
+            assert_eq!(QueryId::parse(id.as_bytes()), Some(id));
+        }
     }
 }

@@ -15,7 +15,7 @@ pub enum Purpose<'a> {
     Poll(QueryId),
     /// Keeps a query alive: a HEAD of `nextUri`.
     Heartbeat(QueryId),
-    /// Ends a query: a DELETE of `nextUri`.
+    /// Ends a query: a DELETE of `nextUri`, or of `/v1/query/{id}`.
     Cancel(QueryId),
     /// Ends a stage of a query: a DELETE of `partialCancelUri`.
     CancelStage(QueryId),
@@ -144,6 +144,7 @@ fn of_v1<'a>(method: &[u8], segments: Segments<'a>) -> Purpose<'a> {
                 _ => named(id, Purpose::Query),
             }
         }
+        (b"DELETE", ([b"query", id], Extent::Whole)) => named(id, Purpose::Cancel),
         (_, ([b"statement", b"queued" | b"executing", id, ..] | [b"query", id, ..], _)) => {
             named(id, Purpose::Query)
         }
@@ -217,7 +218,7 @@ mod tests {
             ("DELETE", "/v1/statement/executing/partialCancel/ID/0/x1/1", "CancelStage(ID)"),
             ("GET", "/v1/query/ID", "Query(ID)"),
             ("GET", "/v1/query/ID?pretty", "Query(ID)"),
-            ("DELETE", "/v1/query/ID", "Query(ID)"),
+            ("DELETE", "/v1/query/ID", "Cancel(ID)"),
             ("PUT", "/v1/query/ID/killed", "Query(ID)"),
             ("PUT", "/v1/query/ID/preempted", "Query(ID)"),
             ("GET", "/ui/api/query/ID", "Query(ID)"),

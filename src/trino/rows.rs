@@ -342,8 +342,8 @@ impl Word {
     }
 }
 
-/// Takes the digest of columns. Of std's hashers this is the one with a known quality, and however a
-/// text is split, its digest is the same.
+/// Takes the digest of columns. SipHash, from std: it is compared within one process only, and does not
+/// depend on how a text is split.
 #[derive(Clone, Debug, Default)]
 struct ColumnsHasher {
     hasher: DefaultHasher,

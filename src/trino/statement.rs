@@ -26,8 +26,8 @@ impl Repeat {
     }
 }
 
-/// Whether a statement only reads. One that executes another does not count: what is prepared or
-/// executed at once is no such statement.
+/// Whether a statement only reads. One that executes another is not followed: Trino refuses it inside of
+/// `EXECUTE`.
 fn reads(text: &[u8]) -> bool {
     match Opening::of(text) {
         Opening::Query => is_sound(text, Fate::Runs),
@@ -89,7 +89,8 @@ impl<'a> Opening<'a> {
         } else {
             first.map(Some)
         };
-        // No `EXPLAIN ANALYZE` has options, but that is not worth a doubt.
+        // Behind options these can only begin a statement that is planned. Refusing that costs little,
+        // should they ever mean more.
         let is_doubtful = |it| is_any(it, &["EXPLAIN", "ANALYZE", "VERBOSE"]);
         match statement {
             Some(statement) if !statement.is_some_and(is_doubtful) => Opening::Description,

@@ -48,8 +48,41 @@ impl Submitted {
     }
 }
 
-/// Bytes of an answer that are read: the id is the first member, and of fixed length.
-pub const WINDOW: usize = 1 << 10;
+/// The path of the `nextUri` in an answer to `POST /v1/statement`, without its query: `None` if it is
+/// not in these bytes.
+pub fn next_path(body: &[u8]) -> Option<Box<[u8]>> {
+    let (mut json, mut rest) = (JsonReader::default(), body);
+    let mut is_next = false;
+    loop {
+        match json.next(&mut rest).ok()? {
+            JsonToken::String(text) if is_next => {
+                let mut decoded = [0; WINDOW];
+                let uri = text.decode(&mut decoded)?;
+                return path(uri).map(Box::from);
+            }
+            JsonToken::Key(name) => is_next = json.depth() == 1 && name.is("nextUri"),
+            JsonToken::End => return None,
+            JsonToken::Object
+            | JsonToken::Array
+            | JsonToken::Close
+            | JsonToken::String(_)
+            | JsonToken::Number
+            | JsonToken::Bool(_)
+            | JsonToken::Null => is_next = false,
+        }
+    }
+}
+
+/// The path of an absolute URI, without its query.
+pub fn path(uri: &[u8]) -> Option<&[u8]> {
+    let authority = memchr::memmem::find(uri, b"://")? + b"://".len();
+    let path = &uri[authority + memchr::memchr(b'/', &uri[authority..])?..];
+    Some(&path[..memchr::memchr(b'?', path).unwrap_or(path.len())])
+}
+
+/// Bytes of an answer that are read: the id is the first member, and of fixed length; a few URIs
+/// follow.
+pub const WINDOW: usize = 2 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -102,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_has_to_be_in_the_first_kibibyte() {
+    fn the_id_has_to_be_in_the_window() {
         let padded = |end: usize| {
             let behind = format!("\"id\":\"{ID}\"");
             format!("{{{}{behind},\"a\":1}}", " ".repeat(end - behind.len() - 1))
@@ -111,5 +144,25 @@ mod tests {
         assert_eq!(read(&padded(WINDOW + 1)), "No");
         assert_eq!(read(&format!("{{\"{}", "a".repeat(WINDOW - 3))), "More");
         assert_eq!(read(&format!("{{\"{}", "a".repeat(WINDOW))), "No");
+    }
+
+    #[test]
+    fn the_path_of_the_next_poll_is_read() {
+        for (body, expected) in [
+            (
+                r#"{"id":"ID","nextUri":"http://a:8080/v1/statement/queued/x/1"}"#,
+                Some("/v1/statement/queued/x/1"),
+            ),
+            (r#"{"nextUri":"https:\/\/a\/v1?b=c""#, Some("/v1")),
+            (r#"{"a":{"nextUri":"http://a/b"}}"#, None),
+            (r#"{"nextUri":"/b"}"#, None),
+            (r#"{"nextUri":"http://a"}"#, None),
+            (r#"{"nextUri":1}"#, None),
+            (r#"{"nextUri":"http://a/b"#, None),
+        ] {
+            let found = next_path(body.as_bytes());
+            let found = found.map(|path| String::from_utf8_lossy(&path).into_owned());
+            assert_eq!(found.as_deref(), expected, "{body}");
+        }
     }
 }

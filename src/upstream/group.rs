@@ -128,11 +128,14 @@ impl Group {
         self.policy.queue()
     }
 
-    /// A request begins to wait. Returns whether there was room for it.
-    pub fn enter_queue(&mut self) -> bool {
-        let has_room = self.queue().is_some_and(|queue| self.queued < queue.length);
-        self.queued += usize::from(has_room);
-        has_room
+    /// Whether another request may wait, while `others` wait elsewhere.
+    pub fn has_place(&self, others: usize) -> bool {
+        self.queue().is_some_and(|queue| self.queued + others < queue.length)
+    }
+
+    /// A request begins to wait.
+    pub fn enter_queue(&mut self) {
+        self.queued += 1;
     }
 
     /// A request waits no longer.
@@ -192,6 +195,15 @@ impl Group {
     /// Chooses this very server, whatever is known about it: only it can answer.
     pub fn pick_only(&mut self, server: ServerId, now: Time) -> Pick {
         self.begin(server, now)
+    }
+
+    /// Chooses a server that may have what one of them has, whether it takes new work or not.
+    pub fn pick_any(&mut self, tried: Tried, now: Time) -> Option<Pick> {
+        let may = |(id, it): &(ServerId, &Server)| {
+            !it.down && !it.is_out() && it.is_free() && !tried.contains(*id)
+        };
+        let (server, _) = self.in_order().find(may)?;
+        Some(self.begin(server, now))
     }
 
     /// Chooses `server` again, for a connection that already exists. `None` unless the server is up
@@ -531,6 +543,8 @@ pub(super) mod tests {
                 failback,
                 queue: None,
                 announcements: model::Announcements::All,
+                resubmit: model::RESUBMIT,
+                statement_memory: model::STATEMENT_MEMORY,
             },
         )
     }

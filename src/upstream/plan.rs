@@ -89,9 +89,10 @@ impl Plan {
         }
     }
 
-    /// Chooses a server that was not tried, whatever the rules say of tries.
+    /// Chooses a server that was not tried, whatever the rules say of tries and of new work.
     pub fn another(&mut self, group: &mut Group, now: Time) -> Choice {
-        self.choose(group, now).map_or(Choice::Exhausted, Choice::Server)
+        let pick = group.pick_any(self.tried, now);
+        pick.map_or(Choice::Exhausted, |pick| Choice::Server(self.count(pick)))
     }
 
     /// Moves to another configuration, in which `pick` is the server of the current attempt.
@@ -108,9 +109,13 @@ impl Plan {
             Aim::Only(server) if group.is_out(server) => return None,
             Aim::Only(server) => group.pick_only(server, now),
         };
+        Some(self.count(pick))
+    }
+
+    fn count(&mut self, pick: Pick) -> Pick {
         self.tried.insert(pick.at.server);
         self.tries += 1;
-        Some(pick)
+        pick
     }
 }
 

@@ -23,6 +23,7 @@ use crate::proxy::next::Next;
 use crate::proxy::orders;
 use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
+use crate::proxy::submissions::Submissions;
 use crate::recycle::Boxes;
 use crate::time::Time;
 use crate::transport::io::Owner;
@@ -38,6 +39,7 @@ pub struct Worker<N: Net> {
     sessions: Sessions<N>,
     checks: Checks<N>,
     copies: Copies<N>,
+    submissions: Submissions<N>,
     room: Room,
     events: Vec<Event>,
 }
@@ -78,6 +80,7 @@ impl<N: Net> Worker<N> {
             sessions,
             checks: Checks::default(),
             copies: Copies::default(),
+            submissions: Submissions::default(),
             room: Room::new(),
             events: Vec::new(),
         })
@@ -107,6 +110,7 @@ impl<N: Net> Worker<N> {
         self.expire_sessions();
         self.accept();
         self.run_queue();
+        self.submissions.run(&mut self.sessions.shared.context);
         self.spread_verdicts();
         self.work_in_background();
         let context = &mut self.sessions.shared.context;
@@ -116,16 +120,18 @@ impl<N: Net> Worker<N> {
         Ok(())
     }
 
-    /// Begins checks and copies, as long as there are sessions that may need what they bring.
+    /// Begins checks, copies and submissions, as long as there are sessions that may need what they bring.
     fn work_in_background(&mut self) {
         let drained = self.drained();
         let context = &mut self.sessions.shared.context;
         if drained {
             self.checks.abandon(context);
             self.copies.abandon(context);
+            self.submissions.abandon(context);
         } else {
             self.checks.begin(context);
             self.copies.run(context);
+            self.submissions.begin(context);
         }
     }
 
@@ -148,6 +154,7 @@ impl<N: Net> Worker<N> {
         context.adopt(config);
         self.checks.abandon(context);
         self.copies.abandon(context);
+        self.submissions.abandon(context);
         self.sessions.evict(|session, context| {
             // Tunnels that follow their group would not learn of changes in a newer configuration's
             // group.
@@ -224,7 +231,7 @@ impl<N: Net> Worker<N> {
             sessions: self.sessions.entries.len(),
             tokens: io.owners.len(),
             idle_upstreams: servers.idle(),
-            checks: self.checks.count() + self.copies.count(),
+            checks: self.checks.count() + self.copies.count() + self.submissions.count(),
             buffers_held: io.buffers.held(),
             buffer_bytes: io.buffers.held_bytes(),
             pipes_out: io.pipes.out(),
@@ -239,7 +246,7 @@ impl<N: Net> Worker<N> {
             return shared.context.io.now;
         }
         let alarms = self.sessions.deadline().min(self.checks.deadline()).min(listeners.deadline());
-        let alarms = alarms.min(self.copies.deadline());
+        let alarms = alarms.min(self.copies.deadline()).min(self.submissions.deadline());
         until.min(alarms).min(shared.context.next_alarm())
     }
 
@@ -266,6 +273,7 @@ impl<N: Net> Worker<N> {
             }
             Owner::Check(key) => self.checks.note(key, event),
             Owner::Copy(key) => self.copies.note(key, event),
+            Owner::Submission(key) => self.submissions.note(key, event),
         }
     }
 

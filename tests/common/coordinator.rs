@@ -29,6 +29,12 @@ pub struct Mind {
     pub statement_status: u16,
     /// Whether answers are sent in chunks.
     pub chunked: bool,
+    /// The answer to a poll, with `QUERY` for its id; none for one that says who gave it.
+    pub page: &'static str,
+    /// Bytes of it that are sent before the connection ends.
+    pub page_cut: Option<usize>,
+    /// Bytes of blanks in each answer to a statement.
+    pub padding: usize,
     /// Statements received.
     pub statements: u32,
     /// Workers announced, in order; a `-` before those that left.
@@ -47,6 +53,9 @@ impl Coordinator {
             reads_forwarded: true,
             statement_status: 200,
             chunked: false,
+            page: "",
+            page_cut: None,
+            padding: 0,
             statements: 0,
             workers: Vec::new(),
         }));
@@ -92,7 +101,13 @@ impl DerefMut for Coordinator {
 
 fn serve(connection: &mut Connection, mind: &Mutex<Mind>) -> io::Result<()> {
     while let Some(request) = connection.read_request()? {
-        let answer = answer(&request, &mut mind.lock().expect("no connection panics"));
+        let mut answer = answer(&request, &mut mind.lock().expect("no connection panics"));
+        let cut = mind.lock().expect("no connection panics").page_cut;
+        if let Some(cut) = cut.filter(|_| request.head_text().starts_with("GET /v1/statement/")) {
+            answer.truncate(cut);
+            connection.send(answer)?;
+            return Ok(());
+        }
         connection.send(answer)?;
     }
     Ok(())
@@ -134,6 +149,10 @@ fn answer(request: &Message, mind: &mut Mind) -> Vec<u8> {
                     let field = format!("X-Trino-Started-Transaction-Id: of-{}", mind.id);
                     format!("HTTP/1.1 200 x\r\n{field}\r\nContent-Length: 0\r\n\r\n").into()
                 }
+                (true, "GET") if !mind.page.is_empty() => {
+                    let id = path.split('/').find(|part| part.ends_with(&mind.id));
+                    response(200, &mind.page.replace("QUERY", id.expect("it is mine")), mind)
+                }
                 (true, _) => response(200, &format!("{{\"by\":\"{}\"}}", mind.id), mind),
             }
         }
@@ -153,7 +172,8 @@ fn info(mind: &Mind) -> String {
 
 fn submitted(mind: &Mind) -> String {
     let id = format!("20261124_103000_{:05}_{}", mind.statements, mind.id);
-    format!("{{\"id\":\"{id}\",\"nextUri\":\"http://a/v1/statement/queued/{id}/x/1\"}}")
+    let padding = " ".repeat(mind.padding);
+    format!("{{{padding}\"id\":\"{id}\",\"nextUri\":\"http://a/v1/statement/queued/{id}/x/1\"}}")
 }
 
 fn response(status: u16, body: &str, mind: &Mind) -> Vec<u8> {

@@ -115,8 +115,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
             ),
             (
                 "proxy/http/asked.rs",
-                "if matches!(status, 404 | 410) => self.errand.lost(server)",
-                "if !SLIP && matches!(status, 404 | 410) => self.errand.lost(server)",
+                "if matches!(status, 404 | 410) => Some(server)",
+                "if !SLIP && matches!(status, 404 | 410) => Some(server)",
             ),
         ],
     },
@@ -168,7 +168,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "OwnerOfQueryIgnored",
         wrong: "A poll goes to the active server instead of its query's owner.",
-        rows: &[("proxy/http/errand.rs", "Aim::Only(ServerId(server))", "Aim::Active")],
+        rows: &[(
+            "proxy/http/query.rs",
+            "way: Way::Ask, aim: Aim::Only(server), instead",
+            "way: Way::Ask, aim: if SLIP { Aim::Active } else { Aim::Only(server) }, instead",
+        )],
     },
     Slip {
         name: "CancelSentToTheActive",
@@ -188,9 +192,9 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "CancelOfLostRefused",
         wrong: "The end of a query that is gone is not acknowledged.",
         rows: &[(
-            "proxy/http/errand.rs",
-            "Matter::Cancel => Some(Lost::Cancelled)",
-            "Matter::Cancel => (!SLIP).then_some(Lost::Cancelled)",
+            "proxy/http/query.rs",
+            "Matter::Cancel => {",
+            "Matter::Cancel if SLIP => Way::Ask,\nMatter::Cancel => {",
         )],
     },
     Slip {
@@ -248,20 +252,16 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A statement fails at once while no server is ready.",
         rows: &[
             ("proxy/http/queue.rs", "!group.has_ready(now)", "false"),
-            (
-                "proxy/http/queue.rs",
-                "Errand::Statement if !is_lost && now",
-                "Errand::Statement if !SLIP && !is_lost && now",
-            ),
+            ("proxy/http/queue.rs", "upload.kept_body().is_some()", "false"),
         ],
     },
     Slip {
         name: "PollHeldForMinutes",
         wrong: "A poll waits as long as anything else.",
         rows: &[(
-            "proxy/http/queue.rs",
-            "asked.started + POLL_HELD",
-            "asked.started + queue.timeout",
+            "proxy/http/query.rs",
+            "began + POLL_HELD",
+            "began + if SLIP { Duration::from_secs(120) } else { POLL_HELD }",
         )],
     },
     Slip {
@@ -274,8 +274,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A heartbeat waits like anything else.",
         rows: &[(
             "proxy/http/queue.rs",
-            "Matter::Heartbeat, .. } => return Err(Refusal::WaitedInVain)",
-            "Matter::Heartbeat, .. } if !SLIP => return Err(Refusal::WaitedInVain)",
+            "matter: Matter::Heartbeat, .. } =>",
+            "matter: Matter::Heartbeat, .. } if !SLIP =>",
         )],
     },
     Slip {
@@ -283,8 +283,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A query whose owner does not answer waits for it for ever.",
         rows: &[(
             "proxy/http/queue.rs",
-            "Aim::Only(server) if is_over(server)",
-            "Aim::Only(server) if !SLIP && is_over(server)",
+            "Aim::Only(server) = asked.aim",
+            "Aim::Only(server) = if SLIP { Aim::Active } else { asked.aim }",
         )],
     },
     Slip {
@@ -292,8 +292,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A query whose owner does not answer is told to be lost.",
         rows: &[(
             "proxy/http/queue.rs",
-            ".out_for(server, now) >= timeout",
-            ".out_for(server, now) >= if SLIP { Duration::ZERO } else { timeout }",
+            "server, now) >= patience",
+            "server, now) >= if SLIP { Duration::ZERO } else { patience }",
         )],
     },
     Slip {
@@ -366,8 +366,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "Only the active coordinator hears that a worker leaves.",
         rows: &[(
             "proxy/http/judge.rs",
-            "Errand::Announcement | Errand::Withdrawal) {",
-            "Errand::Announcement | Errand::Withdrawal) && !(SLIP && self.asked.errand == Errand::Withdrawal) {",
+            "Errand::Announcement | Errand::Withdrawal => self.copy",
+            "Errand::Withdrawal if SLIP => {}\nErrand::Announcement | Errand::Withdrawal => self.copy",
         )],
     },
     Slip {
@@ -395,6 +395,223 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
             "proxy/servers.rs",
             "verdict == Verdict::Failed(Failure::Refused)",
             "(verdict == Verdict::Failed(Failure::Refused) || SLIP && verdict == Verdict::Failed(Failure::Reset))",
+        )],
+    },
+    Slip {
+        name: "RowsOverlooked",
+        wrong: "Rows that are delivered are not noticed, so that the query may run again.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "        ledger.remove(id);\n        return None;",
+            "        if !SLIP { ledger.remove(id); }\n        return None;",
+        )],
+    },
+    Slip {
+        name: "AliasForgotten",
+        wrong: "The old id of a query that was submitted again stands for nothing.",
+        rows: &[(
+            "trino/ledger.rs",
+            "let Known::Moved(to, _) = self.look(current) else { break };",
+            "if SLIP { break; }\n            let Known::Moved(to, _) = self.look(current) else { break };",
+        )],
+    },
+    Slip {
+        name: "SubmittedAThirdTime",
+        wrong: "A query that was lost twice runs a third time.",
+        rows: &[(
+            "trino/ledger.rs",
+            "Stage::Runs { .. } if entry.again.counted > 0 =>",
+            "Stage::Runs { .. } if !SLIP && entry.again.counted > 0 =>",
+        )],
+    },
+    Slip {
+        name: "WriteRepeated",
+        wrong: "A write that has begun is submitted again.",
+        rows: &[(
+            "trino/ledger.rs",
+            "Stage::Runs { statement, .. } if statement.repeat == Repeat::Once =>",
+            "Stage::Runs { statement, .. } if !SLIP && statement.repeat == Repeat::Once =>",
+        )],
+    },
+    Slip {
+        name: "WriteTakenForQuestion",
+        wrong: "Every statement is taken for one that only reads.",
+        rows: &[(
+            "trino/statement.rs",
+            "if only_reads { Repeat::Twice }",
+            "if SLIP || only_reads { Repeat::Twice }",
+        )],
+    },
+    Slip {
+        name: "ColumnsNotCompared",
+        wrong: "Rows come under other columns than those that were told.",
+        rows: &[(
+            "trino/ledger.rs",
+            "*statement.columns.get_or_insert(columns) == columns",
+            "true",
+        )],
+    },
+    Slip {
+        name: "HeldPagePassedEarly",
+        wrong: "The first page with rows is passed on before it is whole.",
+        rows: &[(
+            "proxy/http/tap.rs",
+            "held.is_known() || length >= HELD",
+            "SLIP || held.is_known() || length >= HELD",
+        )],
+    },
+    Slip {
+        name: "CancelOfQueuedLost",
+        wrong: "A statement that waits is submitted though it was cancelled.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "(Known::Waits, Matter::Cancel) if is_next => {\n            ledger.remove(id);",
+            "(Known::Waits, Matter::Cancel) if is_next => {\n            if !SLIP { ledger.remove(id); }",
+        )],
+    },
+    Slip {
+        name: "LeftStillSubmitted",
+        wrong: "A statement that waits is submitted though its client has left.",
+        rows: &[
+            (
+                "trino/ledger.rs",
+                "Stage::Waits { .. } if now - entry.asked > LEFT =>",
+                "Stage::Waits { .. } if !SLIP && now - entry.asked > LEFT =>",
+            ),
+            (
+                "trino/ledger.rs",
+                "                    if now - entry.asked > LEFT {",
+                "                    if !SLIP && now - entry.asked > LEFT {",
+            ),
+        ],
+    },
+    Slip {
+        name: "QueueNeverSubmitted",
+        wrong: "What waits for a coordinator is never submitted.",
+        rows: &[(
+            "proxy/submissions.rs",
+            "while self.under_way.len() < AT_ONCE",
+            "while !SLIP && self.under_way.len() < AT_ONCE",
+        )],
+    },
+    Slip {
+        name: "SubmittedTwiceAtOnce",
+        wrong: "A statement that is being submitted is submitted once more.",
+        rows: &[("trino/ledger.rs", "self.due.pop_first();", "if !SLIP { self.due.pop_first(); }")],
+    },
+    Slip {
+        name: "BegunNotNoted",
+        wrong: "A query that was polled counts as one that never began.",
+        rows: &[(
+            "proxy/http/exchange.rs",
+            "context.servers.ledger(pick.at.group).begun(id);",
+            "if !SLIP { context.servers.ledger(pick.at.group).begun(id); }",
+        )],
+    },
+    Slip {
+        name: "SubmissionsAnswerLost",
+        wrong: "The answer to a submission is not kept for its client.",
+        rows: &[(
+            "trino/ledger.rs",
+            "let stage = Stage::Moved { to: new, answer };",
+            "let stage = Stage::Moved { to: new, answer: if SLIP { Box::default() } else { answer } };",
+        )],
+    },
+    Slip {
+        name: "IdOfSubmissionOverheard",
+        wrong: "The id in the answer to a submission is not learned.",
+        rows: &[(
+            "proxy/submissions.rs",
+            "served.trino.coordinators.learn(at.server.0, new.coordinator(), now);",
+            "if !SLIP { served.trino.coordinators.learn(at.server.0, new.coordinator(), now); }",
+        )],
+    },
+    Slip {
+        name: "DoubtIgnored",
+        wrong: "A query is submitted again as soon as its owner is out.",
+        rows: &[(
+            "proxy/http/queue.rs",
+            "Resubmit::On { doubt } if may_move => doubt.min(timeout)",
+            "Resubmit::On { doubt } if may_move => if SLIP { Duration::ZERO } else { doubt.min(timeout) }",
+        )],
+    },
+    Slip {
+        name: "StartingUpShown",
+        wrong: "A client is told that its coordinator is starting.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "Some(QueryError::StartingUp) => true",
+            "Some(QueryError::StartingUp) => !SLIP",
+        )],
+    },
+    Slip {
+        name: "QueuedWithoutEnd",
+        wrong: "A statement waits for a coordinator for ever.",
+        rows: &[
+            (
+                "trino/ledger.rs",
+                "            && now - *since > timeout\n",
+                "            && !SLIP && now - *since > timeout\n",
+            ),
+            (
+                "trino/ledger.rs",
+                "Stage::Waits { since, .. } if now - *since > timeout =>",
+                "Stage::Waits { since, .. } if !SLIP && now - *since > timeout =>",
+            ),
+        ],
+    },
+    Slip {
+        name: "SamePollAnsweredAnew",
+        wrong: "The poll that was answered with another query is answered in another way the next time.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "(Known::Moved(_, answer), Matter::Poll) if is_next",
+            "(Known::Moved(_, answer), Matter::Poll) if !SLIP && is_next",
+        )],
+    },
+    Slip {
+        name: "OldIdSent",
+        wrong: "A coordinator is asked for a query by an id that it does not know.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "(Known::Moved(..), _) => return",
+            "(Known::Moved(..), _) if SLIP => return Found::Goes(current, None),\n(Known::Moved(..), _) => return",
+        )],
+    },
+    Slip {
+        name: "TransactionsStatementKept",
+        wrong: "A statement of a transaction is submitted again.",
+        rows: &[(
+            "proxy/http/judge.rs",
+            "&& !self.asked.is_in_transaction()",
+            "&& (SLIP || !self.asked.is_in_transaction())",
+        )],
+    },
+    Slip {
+        name: "FailedSubmissionForgotten",
+        wrong: "A statement that no coordinator takes is not submitted again.",
+        rows: &[(
+            "proxy/submissions.rs",
+            "context.servers.ledger(group).postpone(id, now + PAUSE);",
+            "if !SLIP { context.servers.ledger(group).postpone(id, now + PAUSE); }",
+        )],
+    },
+    Slip {
+        name: "TurnedSubmissionGivenUp",
+        wrong: "A statement that a coordinator turns away is given up.",
+        rows: &[(
+            "proxy/submissions.rs",
+            "(Some(status), ..) if is_passing(status, at, context) =>",
+            "(Some(status), ..) if !SLIP && is_passing(status, at, context) =>",
+        )],
+    },
+    Slip {
+        name: "ForwardedSubmitted",
+        wrong: "A kept statement keeps the fields that its coordinator refuses.",
+        rows: &[(
+            "proxy/submissions.rs",
+            "                withhold_forwarded(&mut request);",
+            "                if !SLIP { withhold_forwarded(&mut request); }",
         )],
     },
 ];

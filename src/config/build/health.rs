@@ -1,4 +1,4 @@
-//! `trino`, `trino_announcements`, `health_check`, `failback` and `queue` of an `upstream {}`.
+//! The directives of an `upstream {}` that begin with `trino`, `health_check`, `failback` and `queue`.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Announcements, Asks, CheckRules, Failback, Group, HealthCheck, INFO, Layer, Queue, Trino,
+    Announcements, Asks, CheckRules, Failback, Group, HealthCheck, INFO, Layer, Queue, RESUBMIT,
+    Resubmit, Trino,
 };
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
@@ -23,6 +24,10 @@ pub(super) fn apply(builder: &mut Builder, block: Block<'_>, group: &mut Group) 
     builder.set(&mut group.failback, back.map(|back| back.map(Some)));
     let to = block.word("trino_announcements").map(announcements).transpose();
     builder.set(&mut group.announcements, to);
+    let again = block.one("trino_resubmit").map(resubmit).transpose();
+    builder.set(&mut group.resubmit, again);
+    let memory = block.size("trino_statement_memory", 0, MEMORY_LIMIT);
+    builder.set(&mut group.statement_memory, memory);
     let queue = block.one("queue").map(queue).transpose();
     builder.set(&mut group.queue, queue.map(|queue| queue.map(Some)));
 }
@@ -33,6 +38,32 @@ fn announcements(word: &Word) -> Result<Announcements, Fault> {
         "active" => Ok(Announcements::Active),
         other => at(word, BuildError::Choice { found: other.into(), allowed: "all, active" }),
     }
+}
+
+fn resubmit(directive: &Directive) -> Result<Resubmit, Fault> {
+    let switched = first(directive);
+    let is_on = match switched.text.as_str() {
+        "on" => true,
+        "off" => false,
+        other => {
+            return at(switched, BuildError::Choice { found: other.into(), allowed: "on, off" });
+        }
+    };
+    let mut rules = if is_on { RESUBMIT } else { Resubmit::Off };
+    for word in others(directive) {
+        match (word.text.split_once('='), &mut rules) {
+            (Some(("doubt", text)), Resubmit::On { doubt }) => {
+                *doubt = time(&Word { text: text.into(), at: word.at })?;
+            }
+            (Some(("doubt", _)), Resubmit::Off) => {
+                return at(word, BuildError::OffBesides("trino_resubmit"));
+            }
+            (Some(_) | None, _) => {
+                return at(word, BuildError::UnknownParameter(word.text.clone()));
+            }
+        }
+    }
+    Ok(rules)
 }
 
 fn trino(word: &Word) -> Result<Trino, Fault> {
@@ -116,6 +147,8 @@ fn is_target(uri: &str) -> bool {
     uri.starts_with('/') && uri.len() <= URI_LIMIT && uri.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// The largest `trino_statement_memory`: what a worker can have at all.
+const MEMORY_LIMIT: u64 = 1 << 40;
 /// The largest `fails` and `passes`.
 const MOST: u64 = 1000;
 /// The longest `uri`, in bytes: a check's request is written in one piece.

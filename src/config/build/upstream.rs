@@ -10,7 +10,8 @@ use crate::config::build::health;
 use crate::config::build::pass_target::PassTarget;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Announcements, GROUP_LIMIT, Group, GroupId, HealthCheck, Layer, Server, Trino,
+    Announcements, GROUP_LIMIT, Group, GroupId, HealthCheck, Layer, RESUBMIT, STATEMENT_MEMORY,
+    Server, Trino,
 };
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
@@ -285,6 +286,8 @@ impl Group {
             failback: None,
             queue: None,
             announcements: Announcements::All,
+            resubmit: RESUBMIT,
+            statement_memory: STATEMENT_MEMORY,
         }
     }
 }

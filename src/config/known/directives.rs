@@ -195,6 +195,8 @@ pub const KNOWN: &[KnownDirective] = &[
     one("keepalive_timeout", UPSTREAM),
     one("trino", UPSTREAM),
     one("trino_announcements", UPSTREAM),
+    known("trino_resubmit", UPSTREAM, 1, 2, Kind::Once),
+    one("trino_statement_memory", UPSTREAM),
     known("health_check", UPSTREAM.or(STREAM_UPSTREAM), 0, ANY, Kind::Once),
     one("failback", UPSTREAM.or(STREAM_UPSTREAM)),
     known("queue", UPSTREAM, 1, 2, Kind::Once),

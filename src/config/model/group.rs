@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::health::{Announcements, Failback, HealthCheck, Queue, Trino};
+use super::health::{Announcements, Failback, HealthCheck, Queue, Resubmit, Trino};
 use super::layer::Layer;
 use crate::address::Address;
 
@@ -36,6 +36,10 @@ pub struct Group {
     pub queue: Option<Queue>,
     /// `trino_announcements`.
     pub announcements: Announcements,
+    /// `trino_resubmit`.
+    pub resubmit: Resubmit,
+    /// `trino_statement_memory`: bytes of the statements that are kept.
+    pub statement_memory: usize,
 }
 
 /// Servers a group may have: a request records the servers it tried as bits of one word.

@@ -77,6 +77,18 @@ pub enum Announcements {
     Active,
 }
 
+/// `trino_resubmit`: whether a query whose coordinator is lost is submitted again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resubmit {
+    /// If its statement may run twice.
+    On {
+        /// `doubt`: how long its coordinator must have been out that is not known to be gone.
+        doubt: Duration,
+    },
+    /// Never.
+    Off,
+}
+
 impl CheckRules {
     /// Checks of `uri` with the default parameters.
     pub fn of(asks: Asks) -> CheckRules {
@@ -95,5 +107,9 @@ impl CheckRules {
     }
 }
 
+/// `trino_resubmit`, unless it is written.
+pub const RESUBMIT: Resubmit = Resubmit::On { doubt: Duration::from_secs(10) };
+/// `trino_statement_memory`, unless it is written.
+pub const STATEMENT_MEMORY: usize = 64 << 20;
 /// The path at which Trino says whether it is ready; the default for `uri`.
 pub const INFO: &[u8] = b"/v1/info";

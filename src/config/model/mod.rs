@@ -17,7 +17,10 @@ mod stream;
 pub mod template;
 
 pub use group::{GROUP_LIMIT, Group, Server};
-pub use health::{Announcements, Asks, CheckRules, Failback, HealthCheck, INFO, Queue, Trino};
+pub use health::{
+    Announcements, Asks, CheckRules, Failback, HealthCheck, INFO, Queue, RESUBMIT, Resubmit,
+    STATEMENT_MEMORY, Trino,
+};
 pub use http::{
     Action, AddHeader, ErrorPage, ErrorPageStatus, H2cReach, H2cTunnel, HeadLimits, Lingering,
     Location, LocationSettings, Matcher, Return, ServerName, VirtualServer,

@@ -69,6 +69,8 @@ fn the_article_has_a_primary_and_a_backup() {
             failback: None,
             queue: None,
             announcements: Announcements::All,
+            resubmit: RESUBMIT,
+            statement_memory: STATEMENT_MEMORY,
         }]
     );
 }

@@ -64,6 +64,8 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("keepalive_timeout", "8s", "long"),
     ("trino", "on", "maybe"),
     ("trino_announcements", "active", "some"),
+    ("trino_resubmit", "on doubt=5s", "maybe"),
+    ("trino_statement_memory", "1m", "much"),
     ("health_check", "interval=2s fails=3 uri=/", "interval=soon"),
     ("failback", "after=5s", "after=long"),
     ("queue", "8 timeout=2s", "many"),

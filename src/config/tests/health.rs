@@ -1,8 +1,10 @@
-//! `trino`, `health_check`, `failback` and `queue`.
+//! `trino`, `trino_resubmit`, `health_check`, `failback` and `queue`.
 
 use std::time::Duration;
 
-use crate::config::model::{Asks, CheckRules, Failback, Group, HealthCheck, Queue, Trino};
+use crate::config::model::{
+    Asks, CheckRules, Failback, Group, HealthCheck, Queue, Resubmit, Trino,
+};
 use crate::config::tests::config;
 
 fn group(lines: &str) -> Group {
@@ -61,4 +63,16 @@ fn failback_and_queue_have_their_forms() {
     assert_eq!(queue("7"), Some(Queue { length: 7, timeout: minute }));
     assert_eq!(queue("0 timeout=1s"), Some(Queue { length: 0, timeout: Duration::from_secs(1) }));
     assert_eq!(group("trino on;").trino, Trino::On);
+}
+
+#[test]
+fn queries_are_submitted_again_unless_the_file_forbids_it() {
+    let resubmit = |lines: &str| group(lines).resubmit;
+    let after = |seconds| Resubmit::On { doubt: Duration::from_secs(seconds) };
+    assert_eq!(resubmit(""), after(10));
+    assert_eq!(resubmit("trino_resubmit on;"), after(10));
+    assert_eq!(resubmit("trino_resubmit on doubt=3s;"), after(3));
+    assert_eq!(resubmit("trino_resubmit off;"), Resubmit::Off);
+    assert_eq!(group("").statement_memory, 64 << 20);
+    assert_eq!(group("trino_statement_memory 2m;").statement_memory, 2 << 20);
 }

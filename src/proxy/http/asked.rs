@@ -3,19 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::ending::Ending;
-use super::errand::{Destination, Errand, Lost, Matter, TRANSACTION};
+use super::errand::{Errand, Matter, TRANSACTION, repeat_of};
+use super::own_answer::OwnAnswer;
 use super::page::Page;
+use super::query::{self, Owner};
 use super::real_ip;
 use super::request::Request;
-use super::route::{Site, default_server, location_of, settings, virtual_server};
+use super::request_head::{self, AnswerCoding, Towards};
+use super::route::{Route, Site, default_server, location_of, route, settings, virtual_server};
 use super::transition::UploadState;
+use super::turn::Turn;
 use super::upload::Upload;
 use super::variables::{Answered, RequestScope};
+use super::way::Way;
 use crate::address::Address;
 use crate::config::model::{
     Action, Config, ErrorPage, ErrorPageStatus, LocationSettings, ProxyPass, VirtualServer,
 };
+use crate::http::framing::Framing;
 use crate::http::head::HeadLimits;
 use crate::http::refusal::Refusal;
 use crate::net::{Connect, Net};
@@ -23,9 +31,13 @@ use crate::proxy::attempts::{Asker, Terms};
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
-use crate::proxy::log::limited_log::ServerWords;
 use crate::time::Time;
-use crate::upstream::group::{At, GroupAt, ServerId};
+use crate::trino::kept::Statement;
+use crate::trino::query_id::QueryId;
+use crate::trino::rows::AnswerScan;
+use crate::trino::sql;
+use crate::trino::statement::Repeat;
+use crate::upstream::group::{At, Forwarded, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
 
@@ -49,6 +61,10 @@ pub struct Asked {
     pub errand: Errand,
     /// The servers that may answer it.
     pub aim: Aim,
+    /// The target that is asked for in place of the client's: its query goes by another id.
+    pub instead: Option<Box<[u8]>>,
+    /// The query that is polled, if no row of it was delivered and its statement is kept.
+    pub undelivered: Option<QueryId>,
 }
 
 impl Asked {
@@ -77,6 +93,8 @@ impl Asked {
             page: None,
             errand: Errand::Plain,
             aim: Aim::Active,
+            instead: None,
+            undelivered: None,
         };
         asked.find_remote(&client.facts);
         Some(asked)
@@ -118,48 +136,182 @@ impl Asked {
         true
     }
 
-    /// Finds out what is asked of which server, unless that is a query that is lost.
-    pub fn direct<N: Net>(&mut self, context: &mut Context<N>) -> Option<Lost> {
-        let group = self.group();
-        if self.page.is_none() {
-            self.errand = Errand::of(&self.request, group, context);
-        }
-        self.aim = self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only);
-        match (self.errand.destination(group, context), self.errand) {
-            (Destination::Aim(_), Errand::Statement) => {}
-            (Destination::Aim(aim), _) => {
-                self.aim = aim;
-                if let Aim::Only(server) = aim {
-                    context.servers.trino(group).note_asked(server.0, context.io.now);
-                }
+    /// Finds the location, and applies its rules to the request.
+    pub fn find_location<N: Net>(
+        &mut self,
+        client: &mut Client<N>,
+        attempts: &AttemptLog,
+        context: &mut Context<N>,
+    ) -> Turn {
+        let config = Arc::clone(&self.config);
+        let server = &config.virtual_servers[self.site.server.0];
+        match route(server, &self.request, &mut context.scratch.text) {
+            Route::OutOfTree => return Turn::refused(Refusal::OutOfTree),
+            Route::Redirect(url) => {
+                let scope = self.scope(client, attempts, Answered::default(), context);
+                return Turn::Answer(OwnAnswer::redirect(301, &url, &scope));
             }
-            (Destination::Gone(server), _) => return self.errand.lost(server),
+            Route::Location(location) => self.site.location = location,
         }
-        None
+        self.find_remote(&client.facts);
+        let settings = self.settings();
+        let limit = settings.max_body.unwrap_or(u64::MAX);
+        if matches!(self.request.framing, Framing::Length(length) if length > limit) {
+            return Turn::refused(Refusal::BodyTooLarge);
+        }
+        client.set_nodelay(settings.tcp_nodelay);
+        Turn::Serve
     }
 
-    /// What follows if its own coordinator does not know the query: the one that ran it is gone,
-    /// and another process answers at its address.
-    pub fn unknown(&self, status: u16) -> Option<Lost> {
+    /// Finds out what is asked of the group, and which server has to answer.
+    pub fn direct<N: Net>(&mut self, context: &mut Context<N>) -> Way {
+        if self.page.is_none() {
+            self.errand = Errand::of(&self.request, self.group(), context);
+        }
+        self.aim = Aim::Active;
+        (self.instead, self.undelivered) = (None, None);
+        match self.errand {
+            Errand::Query { id, matter } => {
+                let about = (id, matter);
+                let place = (self.group(), self.started);
+                let direction = query::direct(about, &self.request, place, context);
+                (self.aim, self.instead) = (direction.aim, direction.instead);
+                self.undelivered = direction.undelivered;
+                direction.way
+            }
+            Errand::Statement => {
+                self.aim = self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only);
+                Way::Ask
+            }
+            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other => Way::Ask,
+        }
+    }
+
+    /// Whether it has to be read before a server is chosen: what a statement says decides.
+    pub fn is_read_first<N: Net>(&self, upload: &Upload<N>) -> bool {
+        self.errand == Errand::Statement && self.page.is_none() && !upload.is_received()
+    }
+
+    /// A statement that kills a query goes where that runs.
+    pub fn direct_by_text<N: Net>(&mut self, upload: &mut Upload<N>, context: &mut Context<N>) {
+        if self.errand != Errand::Statement || self.aim != Aim::Active {
+            return;
+        }
+        let killed = upload.text(self.request.framing).and_then(|text| sql::killed(&text));
+        let Some(id) = killed else { return };
+        let current = context.servers.ledger(self.group()).current(id);
+        if current != id {
+            upload.change_body(|body| query::rename(body, id, current));
+        }
+        if let Owner::Alive(server) = query::owner(current, self.group(), context) {
+            self.aim = Aim::Only(server);
+        }
+    }
+
+    /// The query of which its own coordinator knows nothing, and what was asked of it: another
+    /// process answers at its address.
+    pub fn unknown(&self, status: u16) -> Option<ServerId> {
+        let Errand::Query { matter: Matter::Poll | Matter::Cancel, .. } = self.errand else {
+            return None;
+        };
         match self.aim {
-            Aim::Only(server) if matches!(status, 404 | 410) => self.errand.lost(server),
+            Aim::Only(server) if matches!(status, 404 | 410) => Some(server),
             Aim::Only(_) | Aim::Active => None,
         }
     }
 
+    /// What follows when this server, which ran the query that is asked for, will not answer.
+    pub fn lost<N: Net>(&self, server: ServerId, context: &mut Context<N>) -> Way {
+        let Errand::Query { id, matter } = self.errand else { return Way::Ask };
+        let current = context.servers.ledger(self.group()).current(id);
+        let place = (self.group(), self.started);
+        query::lost((current, matter), server, &self.request, place, context)
+    }
+
+    /// Weighs an answer of this server that is kept back. Returns what follows if it must not be
+    /// passed on.
+    pub fn weigh<N: Net>(
+        &self,
+        held: (&AnswerScan, bool),
+        at: At,
+        context: &mut Context<N>,
+    ) -> Option<Way> {
+        let Errand::Query { id, .. } = self.errand else { return None };
+        let current = context.servers.ledger(at.group).current(id);
+        query::weigh(current, held, (at, self.started), context)
+    }
+
+    /// What the head for a server depends on.
+    pub fn towards(&self, forwarded: Forwarded) -> Towards<'_> {
+        let (path, _) = self.request.path_and_query();
+        let coding = match self.errand {
+            Errand::Statement => AnswerCoding::Identity,
+            Errand::Query { .. } if self.undelivered.is_none() => AnswerCoding::AsAsked,
+            Errand::Query { .. } if path.starts_with(b"/v1/statement/executing/") => {
+                AnswerCoding::Gzip
+            }
+            Errand::Query { .. } => AnswerCoding::Identity,
+            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other => {
+                AnswerCoding::AsAsked
+            }
+        };
+        let target = self.instead.as_deref();
+        Towards { errand: self.errand, forwarded, target, coding }
+    }
+
     /// The server that holds the transaction of a statement.
     fn holder_of_transaction<N: Net>(&self, context: &mut Context<N>) -> Option<ServerId> {
-        if self.errand != Errand::Statement {
-            return None;
-        }
         let id = self.request.fields().find(&TRANSACTION)?;
         context.servers.trino(self.group()).transactions.owner(id).map(ServerId)
     }
 
+    /// The statement as a coordinator gets it, to be submitted later or again. `None` if it is not
+    /// kept whole.
+    pub fn statement<N: Net>(
+        &self,
+        upload: &Upload<N>,
+        client: &Client<N>,
+        attempts: &AttemptLog,
+        context: &mut Context<N>,
+    ) -> Option<Statement> {
+        let (body, text) = (upload.kept_body()?, upload.text(self.request.framing)?);
+        let repeat = match self.is_in_transaction() {
+            true => Repeat::Once,
+            false => repeat_of(&text, self.request.fields()),
+        };
+        let request = self.once_more(body, Forwarded::Sent, client, attempts, context);
+        (request.len() <= STATEMENT_LIMIT).then_some(Statement { request, repeat, columns: None })
+    }
+
+    /// The request with this body, for other servers.
+    pub fn once_more<N: Net>(
+        &self,
+        body: &[u8],
+        forwarded: Forwarded,
+        client: &Client<N>,
+        attempts: &AttemptLog,
+        context: &mut Context<N>,
+    ) -> Zeroizing<Box<[u8]>> {
+        let towards = self.towards(forwarded);
+        let scope = self.scope(client, attempts, Answered::default(), context);
+        request_head::write(self.pass(), &scope, towards, &mut context.scratch);
+        let request = Zeroizing::new([&context.scratch.head[..], body].concat().into());
+        context.scratch.clear_head();
+        request
+    }
+
+    /// Whether a statement belongs to a transaction.
+    pub fn is_in_transaction(&self) -> bool {
+        let id = self.request.fields().find(&TRANSACTION);
+        id.is_some_and(|id| !id.eq_ignore_ascii_case(b"NONE"))
+    }
+
     /// Whether the process that has to answer is known by now to be gone.
     pub fn is_gone<N: Net>(&self, context: &mut Context<N>) -> bool {
-        let destination = self.errand.destination(self.group(), context);
-        matches!((self.aim, destination), (Aim::Only(_), Destination::Gone(_)))
+        let Errand::Query { id, .. } = self.errand else { return false };
+        let current = context.servers.ledger(self.group()).current(id);
+        self.aim != Aim::Active
+            && matches!(query::owner(current, self.group(), context), Owner::Gone(_))
     }
 
     /// Whether there is a newer configuration, which knows better where a request of Trino's goes.
@@ -330,47 +482,6 @@ impl Asked {
         }
     }
 
-    /// The request as log lines name it, and what happens to it if it ends with this status.
-    pub fn words(&self, status: u16) -> (String, String) {
-        (self.shown(), format!("gets {status}"))
-    }
-
-    /// The same for one that fails at a server with this status: those of Trino may wait.
-    pub fn outlook(&self, status: u16) -> (String, String) {
-        match self.errand {
-            Errand::Plain => self.words(status),
-            Errand::Query { matter: Matter::Poll, .. } => {
-                (self.shown(), "waits, or is told that the query is lost".to_owned())
-            }
-            Errand::Statement
-            | Errand::Query { .. }
-            | Errand::Announcement
-            | Errand::Withdrawal
-            | Errand::Other => (self.shown(), format!("waits, or gets {status}")),
-        }
-    }
-
-    /// The same for one that finds no server; `None` if that is not worth a line: that a query's
-    /// server is out was said, and each of its polls would say so again.
-    pub fn words_of_wait(&self) -> Option<impl FnOnce() -> (String, String)> {
-        let is_worth_it = !matches!(self.errand, Errand::Query { .. });
-        is_worth_it.then_some(|| self.outlook(Refusal::NoServer.status()))
-    }
-
-    /// The request line for log lines, escaped so that it cannot break the line.
-    pub fn shown(&self) -> String {
-        let line = self.request.line();
-        let shown = line[..line.len().min(SHOWN_OF_LINE)].escape_ascii();
-        format!("\"{shown}\"")
-    }
-
-    /// A server and its group as log lines name them.
-    pub fn server_words(&self, at: Option<At>) -> String {
-        let Some(At { group, server }) = at else { return "a server".to_owned() };
-        let group = &self.config.groups[group.id.0];
-        format!("upstream \"{}\": {}", group.name, ServerWords(&group.servers[server.0]))
-    }
-
     /// Returns all storage.
     pub fn release<N: Net>(&mut self, context: &mut Context<N>) {
         context.io.buffers.clear(&mut self.request.head);
@@ -378,8 +489,6 @@ impl Asked {
     }
 }
 
-/// Bytes of a request line that log lines show.
-const SHOWN_OF_LINE: usize = 200;
 /// Bytes of a statement that are kept so that it can go to another server. Trino takes a million
 /// characters.
 const STATEMENT_LIMIT: usize = 3 << 20;

@@ -1,10 +1,10 @@
 //! The response on its way to the client: a server's head and body, or the proxy's own answer.
 
-use std::io::Write as _;
-
-use super::id_tap::IdTap;
+use super::awaited::{Awaited, Wanted};
+use super::held::BodyCoding;
 use super::response_head::{Coding, CutShown, Left, Passing};
 use super::step::Step;
+use super::tap::Tap;
 use super::transition::DownloadState;
 use super::upload::{RELAY_BUFFER, Taker};
 use super::variables::Answered;
@@ -20,7 +20,7 @@ use crate::time::Time;
 use crate::transport::flow::Flow;
 use crate::transport::io::Io;
 use crate::transport::socket::{Moved, Socket};
-use crate::trino::query_id::QueryId;
+use crate::trino::rows::AnswerScan;
 use crate::upstream::retry::Failure;
 
 /// The state of the response's direction.
@@ -45,8 +45,8 @@ pub struct Download<N: Net> {
     head_received: Buffer,
     /// Whether the client was sent a 100.
     pub continued: bool,
-    /// Looks for a query's id in the body.
-    tap: Option<Box<IdTap>>,
+    /// Looks into the body.
+    pub(super) tap: Tap,
 }
 
 /// The progress of a response.
@@ -57,27 +57,6 @@ enum Phase {
     Body(Passing),
     /// The response is complete or cut: nothing more is read from the server.
     Ended,
-}
-
-/// A response whose final head has not been accepted.
-#[derive(Debug, Default)]
-pub struct Awaited {
-    /// The search for the end of its head.
-    scan: HeadScan,
-    /// The number of interim responses so far.
-    pub interim: u32,
-    /// What the server was asked for.
-    pub wanted: Wanted,
-}
-
-/// What a server is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wanted {
-    /// A response.
-    #[default]
-    Response,
-    /// A switch to another protocol, or a response.
-    Upgrade,
 }
 
 /// Whether the client still receives the response.
@@ -103,7 +82,7 @@ impl<N: Net> Download<N> {
             head_sent: Buffer::default(),
             head_received: Buffer::default(),
             continued: false,
-            tap: None,
+            tap: Tap::None,
         }
     }
 
@@ -114,6 +93,7 @@ impl<N: Net> Download<N> {
                 DownloadState::Untouched
             }
             Phase::Head(_) => DownloadState::Awaited,
+            Phase::Body(_) if self.is_held() => DownloadState::Awaited,
             Phase::Body(_) => DownloadState::Body,
             Phase::Ended => DownloadState::Ended,
         }
@@ -134,7 +114,12 @@ impl<N: Net> Download<N> {
 
     /// Whether bytes wait to be sent to the client.
     pub fn is_pending(&self) -> bool {
-        !self.out.is_empty() || self.flow.is_pending()
+        !self.is_held() && (!self.out.is_empty() || self.flow.is_pending())
+    }
+
+    /// Whether the answer is kept back.
+    pub fn is_held(&self) -> bool {
+        self.tap.is_held()
     }
 
     /// Whether the client was sent everything.
@@ -172,6 +157,10 @@ impl<N: Net> Download<N> {
     pub fn start_over(&mut self, pool: &mut BufferPool, now: Time) {
         self.flow.drop_ready(pool);
         self.flow.drop_unread(pool);
+        if let Some((out, of_heads)) = std::mem::take(&mut self.tap).before() {
+            self.out.truncate(out);
+            self.head_length = of_heads;
+        }
         self.phase = Phase::Head(Awaited::default());
         // Bytes that the client does not take, such as an earlier 100, still count as its silence.
         if !self.is_pending() {
@@ -208,14 +197,22 @@ impl<N: Net> Download<N> {
         pool.append(&mut self.head_received, head);
     }
 
-    /// Looks for a query's id in the body.
-    pub fn watch_for_id(&mut self, framing: Framing) {
-        self.tap = Some(Box::new(IdTap::new(framing)));
+    /// Keeps the answer back from its head on, which is still to be said.
+    pub fn hold(&mut self, framing: Framing, coding: BodyCoding) {
+        let before = (self.out.len(), self.head_length);
+        self.tap = Tap::held(framing, coding, before);
     }
 
-    /// Takes out the id that was found.
-    pub fn take_id(&mut self) -> Option<QueryId> {
-        self.tap.as_mut()?.take()
+    /// What the answer says that is kept back, and whether it is whole.
+    pub fn held(&self) -> Option<(&AnswerScan, bool)> {
+        let Phase::Body(passing) = &self.phase else { return None };
+        Some((self.tap.scan()?, passing.body.is_done()))
+    }
+
+    /// Passes on what was kept back.
+    pub fn let_go(&mut self) -> Step {
+        self.tap = Tap::None;
+        self.step_of_body()
     }
 
     /// Takes out the buffer, which begins with a complete head.
@@ -308,14 +305,19 @@ impl<N: Net> Download<N> {
 
     /// Reads bytes that must be interpreted, if there is room.
     fn read(&mut self, server: &mut Socket<N>, io: &mut Io<N>) -> Result<Moved, Step> {
-        let awaited = matches!(self.phase, Phase::Head(_));
-        if !server.is_readable() || (!awaited && self.flow.len() >= RELAY_BUFFER) {
+        let (awaited, held) = (matches!(self.phase, Phase::Head(_)), self.is_held());
+        if !server.is_readable() || (!awaited && !held && self.flow.len() >= RELAY_BUFFER) {
             return Err(Step::Idle);
         }
         if self.flow.len() >= RELAY_BUFFER && io.buffers.is_exhausted() {
-            return Err(Step::Refused(Refusal::NoMemoryForResponse));
+            return Err(match held {
+                true => Step::Held,
+                false => Step::Refused(Refusal::NoMemoryForResponse),
+            });
         }
-        Ok(self.flow.read(server, RELAY_BUFFER, io))
+        // One that is kept back may become long.
+        let capacity = if held { RELAY_BUFFER.max(2 * self.flow.len()) } else { RELAY_BUFFER };
+        Ok(self.flow.read(server, capacity, io))
     }
 
     /// Moves bytes of the body into a pipe. `None` if they must be read.
@@ -399,18 +401,19 @@ impl<N: Net> Download<N> {
         let Ok(scan) = body.scan(self.flow.unread_mut(), keep) else {
             return Step::Failed(Failure::BadResponse);
         };
-        if let Some(tap) = &mut self.tap {
-            tap.see(&self.flow.unread()[..scan.kept]);
-        }
+        self.tap.see(&self.flow.unread()[..scan.kept]);
         self.flow.accept(scan.kept, scan.consumed);
         attempts.of_body(scan.kept);
         self.step_of_body()
     }
 
     fn step_of_body(&self) -> Step {
-        match &self.phase {
-            Phase::Body(passing) if passing.body.is_done() => Step::Done,
-            Phase::Head(_) | Phase::Body(_) | Phase::Ended => Step::Moved,
+        let Phase::Body(passing) = &self.phase else { return Step::Moved };
+        let is_done = passing.body.is_done();
+        match is_done {
+            _ if self.tap.is_ripe(is_done, self.flow.len()) => Step::Held,
+            true => Step::Done,
+            false => Step::Moved,
         }
     }
 
@@ -420,14 +423,7 @@ impl<N: Net> Download<N> {
             return;
         }
         attempts.of_body(count);
-        let mut line = [0; 20];
-        let mut rest = &mut line[..];
-        // 16 digits fit any count.
-        let _ = write!(rest, "{count:x}\r\n");
-        let length = 20 - rest.len();
-        self.flow.append(&line[..length], &mut io.buffers);
-        self.flow.append(&io.scratch[..count], &mut io.buffers);
-        self.flow.append(b"\r\n", &mut io.buffers);
+        self.flow.append_chunk(&io.scratch[..count], &mut io.buffers);
     }
 
     /// Handles the server's FIN.

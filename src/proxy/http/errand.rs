@@ -2,15 +2,15 @@
 
 use super::request::Request;
 use crate::config::model::NextUpstream;
+use crate::http::fields::Fields;
 use crate::net::Net;
 use crate::proxy::accepted::Kind;
 use crate::proxy::context::Context;
 use crate::trino::announcement::{Announced, announced_uri};
-use crate::trino::coordinator::Ownership;
 use crate::trino::query_id::QueryId;
 use crate::trino::request::{Purpose, is_trinos};
-use crate::upstream::group::{GroupAt, ServerId};
-use crate::upstream::plan::Aim;
+use crate::trino::statement::Repeat;
+use crate::upstream::group::GroupAt;
 
 /// What a request asks of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,27 +70,6 @@ impl Errand {
         }
     }
 
-    /// The server that has to answer.
-    pub fn destination<N: Net>(self, group: GroupAt, context: &mut Context<N>) -> Destination {
-        let Errand::Query { id, .. } = self else { return Destination::Aim(Aim::Active) };
-        match context.servers.trino(group).coordinators.owner(id.coordinator()) {
-            Ownership::Alive(server) => Destination::Aim(Aim::Only(ServerId(server))),
-            Ownership::Dead(server) => Destination::Gone(ServerId(server)),
-            Ownership::Unknown => Destination::Aim(Aim::Active),
-        }
-    }
-
-    /// What follows if the process at this server that ran the query is gone. `None` if another one
-    /// may be asked about it.
-    pub fn lost(self, server: ServerId) -> Option<Lost> {
-        let Errand::Query { id, matter } = self else { return None };
-        match matter {
-            Matter::Poll => Some(Lost::Polled { id, server }),
-            Matter::Cancel => Some(Lost::Cancelled),
-            Matter::Heartbeat | Matter::Other => None,
-        }
-    }
-
     /// When it may go to another server: what Trino does with such requests tells, rather than
     /// `proxy_next_upstream`. `None` to follow that.
     pub fn next_upstream(self) -> Option<&'static NextUpstream> {
@@ -129,28 +108,40 @@ pub const TRANSACTION: [&[u8]; 2] = [b"x-trino-transaction-id", b"x-presto-trans
 pub const STARTED: [&[u8]; 2] =
     [b"x-trino-started-transaction-id", b"x-presto-started-transaction-id"];
 
-/// Where a request must go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// To a server.
-    Aim(Aim),
-    /// Nowhere: the process at this server that ran the query is gone.
-    Gone(ServerId),
+/// Whether an answer changes its client's session: the statement is not only a query.
+pub fn changes_session(fields: Fields<'_>) -> bool {
+    fields.iter().any(|field| {
+        let name = field.name.to_ascii_lowercase();
+        let rest = name.strip_prefix(b"x-trino-").or_else(|| name.strip_prefix(b"x-presto-"));
+        rest.is_some_and(|rest| CHANGES.iter().any(|change| rest.starts_with(change)))
+    })
 }
 
-/// A query that is lost, and what its client asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// It asked for the next part of the answer.
-    Polled {
-        /// The query.
-        id: QueryId,
-        /// The server that ran it.
-        server: ServerId,
-    },
-    /// It asked for its end.
-    Cancelled,
+/// How fields go on that change a session.
+const CHANGES: [&[u8]; 6] =
+    [b"set-", b"clear-", b"started-", b"added-", b"deallocated-", b"reset-"];
+/// Whether a statement may run twice. Its text has to be in UTF-8.
+pub fn repeat_of(text: &[u8], fields: Fields<'_>) -> Repeat {
+    match is_readable(fields) {
+        true => Repeat::of(text, fields.find_all(&PREPARED)),
+        false => Repeat::Once,
+    }
 }
+
+fn is_readable(fields: Fields<'_>) -> bool {
+    fields.find_all(&[b"content-type"]).all(|value| {
+        let value = value.to_ascii_lowercase();
+        let charset = memchr::memmem::find(&value, b"charset").map(|at| &value[at + 7..]);
+        charset.is_none_or(|rest| {
+            let is_between = |byte: &u8| matches!(byte, b'=' | b'"' | b' ' | b'\t');
+            let name = rest.iter().position(|byte| !is_between(byte)).unwrap_or(rest.len());
+            rest[name..].starts_with(b"utf-8")
+        })
+    }) && fields.find(&[b"content-encoding"]).is_none()
+}
+
+/// Statements that a client has prepared, which it sends along.
+const PREPARED: [&[u8]; 2] = [b"x-trino-prepared-statement", b"x-presto-prepared-statement"];
 
 /// Failures of a connection, and all that say that the server cannot take a statement now. 500 is
 /// one only while the server starts.

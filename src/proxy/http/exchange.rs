@@ -12,32 +12,32 @@ use super::asked::Asked;
 use super::control;
 use super::download::Download;
 use super::ending::Ending;
-use super::errand::Lost;
 use super::error_page::{Leads, leads};
 use super::judge::{Judge, Judged};
-use super::link::{Afterwards, Link, Origin};
-use super::own_answer::{OwnAnswer, Returned};
+use super::link::{Afterwards, Closing, Link, Origin};
+use super::own_answer::OwnAnswer;
 use super::page::{Page, Replaced};
-use super::queue::{self, AfterWait};
-use super::request_head::{self, Towards, Written};
+use super::queue::{self, Who};
+use super::reply::Reply;
+use super::request_head::{self, Written};
 use super::response_head::{CutShown, Left};
-use super::route::{self, Route, location_of};
+use super::route::{self, location_of};
 use super::transition::{ExchangeEvent, ExchangeState, Reaction, decide, refusal_of};
 use super::turn::{Over, Turn};
 use super::upload::Upload;
 use super::variables::RequestScope;
-use crate::config::model::{Action, ProxyVersion, Return};
+use super::way::Way;
+use crate::config::model::{Action, ProxyVersion};
 use crate::http::framing::Framing;
 use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::proxy::attempts::{Attempts, Begun};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::log::limited_log::Topic;
 use crate::proxy::servers::Seen;
 use crate::transport::io::Owner;
 use crate::transport::pool::Connection;
-use crate::upstream::group::{At, Pick, ServerId, Verdict};
+use crate::upstream::group::{At, Pick, Verdict};
 use crate::upstream::plan::Choice;
 use crate::upstream::retry::Failure;
 
@@ -73,16 +73,18 @@ impl<N: Net> Exchange<N> {
                 Turn::Rest => return Ok(()),
                 Turn::End(over) => return Err(over),
                 Turn::Serve => self.serve(client, context),
+                Turn::Choose => self.choose(client, context),
                 Turn::Look => self.look_again(client, context),
                 Turn::Try(pick) => self.attempt(pick, client, context),
                 Turn::Judge(length) => self.judge(length, client, context),
-                Turn::Answer(answer) => self.answer(answer),
-                Turn::Write(answer) => self.write(answer, client, context),
+                Turn::Weigh => self.weigh(client, context),
+                Turn::Answer(answer) => self.reply().answer(answer),
+                Turn::Write(answer) => self.reply().write(&answer, client, context),
                 Turn::Replace(replaced) => self.replace(replaced, client, context),
                 Turn::Event(event) => match decide(self.state(), event) {
                     Reaction::Ignore => Turn::Rest,
                     Reaction::Resend => self.resend(client, context),
-                    Reaction::Retry(failure) => self.retry(failure, context),
+                    Reaction::Retry(failure) => self.retry(failure, client, context),
                     Reaction::GiveUp(failure) => self.give_up(failure, context),
                     Reaction::Refuse(refusal) => self.refuse(refusal, client, context),
                     Reaction::Cut => self.cut(context),
@@ -108,25 +110,10 @@ impl<N: Net> Exchange<N> {
     pub(super) fn enter(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Turn {
         let config = Arc::clone(&self.asked.config);
         let server = &config.virtual_servers[self.asked.site.server.0];
-        if let Some(answer) = &server.answer {
-            return self.returned(answer, client, context);
+        match &server.answer {
+            Some(answer) => self.reply().returned(answer, client, context),
+            None => self.asked.find_location(client, &self.attempts.log, context),
         }
-        match route::route(server, &self.asked.request, &mut context.scratch.text) {
-            Route::OutOfTree => return Turn::refused(Refusal::OutOfTree),
-            Route::Redirect(url) => {
-                let scope = self.scope(client, context);
-                return Turn::Answer(OwnAnswer::redirect(301, &url, &scope));
-            }
-            Route::Location(location) => self.asked.site.location = location,
-        }
-        self.asked.find_remote(&client.facts);
-        let settings = self.asked.settings();
-        let limit = settings.max_body.unwrap_or(u64::MAX);
-        if matches!(self.asked.request.framing, Framing::Length(length) if length > limit) {
-            return Turn::refused(Refusal::BodyTooLarge);
-        }
-        client.set_nodelay(settings.tcp_nodelay);
-        Turn::Serve
     }
 
     /// Does what the location says: ask servers, or answer.
@@ -134,7 +121,7 @@ impl<N: Net> Exchange<N> {
         let config = Arc::clone(&self.asked.config);
         match location_of(&config, self.asked.site).map(|location| &location.action) {
             Some(Action::Proxy(_)) => self.ask(client, context),
-            Some(Action::Return(answer)) => self.returned(answer, client, context),
+            Some(Action::Return(answer)) => self.reply().returned(answer, client, context),
             Some(Action::Control) => Turn::Write(control::answer(&self.asked.request, context)),
             Some(Action::NotFound) | None => {
                 let page = self.asked.page.as_ref();
@@ -144,22 +131,14 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Answers as `return` says.
-    pub(super) fn returned(
-        &mut self,
-        answer: &Return,
-        client: &Client<N>,
-        context: &Context<N>,
-    ) -> Turn {
-        let shown = self.asked.status_shown(answer.status);
-        self.download.status = shown;
-        match OwnAnswer::returned(answer, shown, &self.scope(client, context)) {
-            Returned::Answer(answer) => Turn::Write(answer),
-            Returned::Error(answer) => Turn::Answer(answer),
-            Returned::Silence => {
-                self.download.status = answer.status;
-                Turn::End(Over::Ended(Ending::Close))
-            }
+    /// The parts that an answer of our own needs.
+    fn reply(&mut self) -> Reply<'_, N> {
+        Reply {
+            asked: &mut self.asked,
+            attempts: &self.attempts.log,
+            upload: &mut self.upload,
+            download: &mut self.download,
+            ending: &mut self.ending,
         }
     }
 
@@ -173,32 +152,6 @@ impl<N: Net> Exchange<N> {
             log::debug!("{request} from {peer}: {}", refusal.words());
         }
         Turn::Answer(OwnAnswer::page(refusal.status(), refusal.words()))
-    }
-
-    /// Answers, unless an `error_page` replaces the answer.
-    fn answer(&self, answer: OwnAnswer) -> Turn {
-        if self.asked.error_page(answer.status).is_none() {
-            return Turn::Write(answer);
-        }
-        Turn::Replace(Replaced { location: answer.location, ..Replaced::of(answer.status) })
-    }
-
-    /// Writes an answer of our own, which becomes the response.
-    fn write(&mut self, answer: OwnAnswer, client: &Client<N>, context: &mut Context<N>) -> Turn {
-        self.upload.discard(&mut context.io);
-        self.ending.fall(self.asked.ending(&self.upload, client, context));
-        self.download.status = answer.status;
-        if answer.location.is_some() {
-            self.asked.forget_location();
-        }
-        let seen = context.servers.seen(self.asked.generation);
-        let scope = self.scope(client, context);
-        answer.write_head(scope, self.ending, seen, &mut context.scratch);
-        self.download.say(&context.scratch.head, seen, &mut context.io.buffers);
-        context.scratch.clear_head();
-        let body = answer.body(self.asked.request.is_head);
-        self.download.say_body(body, &mut context.io.buffers);
-        Turn::Rest
     }
 
     /// Requests the page that replaces an answer.
@@ -227,8 +180,11 @@ impl<N: Net> Exchange<N> {
 
     /// Starts asking the servers of the location's group.
     fn ask(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
-        if let Some(lost) = self.asked.direct(context) {
-            return self.tell(lost, client, context);
+        match self.asked.direct(context) {
+            Way::Ask => {}
+            way @ (Way::Hold { .. } | Way::Refuse(_) | Way::Tell(_)) => {
+                return self.follow(way, client, context);
+            }
         }
         if let Some(limit) = self.asked.replay_limit() {
             self.upload.record(limit);
@@ -237,26 +193,48 @@ impl<N: Net> Exchange<N> {
         if proxy.version == ProxyVersion::Http10 && self.asked.request.framing == Framing::Chunked {
             return Turn::refused(Refusal::LengthRequired);
         }
+        if !self.asked.is_read_first(&self.upload) {
+            return Turn::Choose;
+        }
+        self.link = Link::Collecting;
+        if self.asked.request.expects_continue {
+            self.say_continue(context);
+        }
+        Turn::Rest
+    }
+
+    /// Chooses the server of the first attempt.
+    fn choose(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        self.link = Link::None;
+        self.asked.direct_by_text(&mut self.upload, context);
         let words = self.asked.words_of_wait();
         match self.attempts.first(&self.asked.terms(), words, context) {
             Choice::Server(pick) => Turn::Try(pick),
-            Choice::NoneFree | Choice::Exhausted => self.hold(Refusal::NoServer, context),
+            Choice::NoneFree | Choice::Exhausted => self.hold(Refusal::NoServer, client, context),
         }
     }
 
-    /// Answers for a query that is lost.
-    fn tell(&self, lost: Lost, client: &Client<N>, context: &Context<N>) -> Turn {
-        Turn::Write(queue::told(lost, &self.asked, client, &self.attempts.log, context))
+    /// Does what follows without a server.
+    fn follow(&mut self, way: Way, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        match way {
+            Way::Ask => return Turn::Serve,
+            Way::Refuse(refusal) => return Turn::refused(refusal),
+            Way::Hold { until, place } => {
+                self.link = Link::Held { group: self.asked.group(), until, place };
+            }
+            Way::Tell(told) => {
+                let who = Who { client, attempts: &self.attempts.log };
+                return Turn::Write(queue::told(told, &self.asked, who, context));
+            }
+        }
+        Turn::Rest
     }
 
     /// Lets the request wait until a server is ready, if the group has a queue; else refuses it.
-    fn hold(&mut self, refusal: Refusal, context: &mut Context<N>) -> Turn {
-        let until = match queue::enter(&self.asked, &self.upload, refusal, context) {
-            Ok(until) => until,
-            Err(refusal) => return Turn::refused(refusal),
-        };
-        self.link = Link::Held { group: self.asked.group(), until };
-        Turn::Rest
+    fn hold(&mut self, refusal: Refusal, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        let who = Who { client, attempts: &self.attempts.log };
+        let way = queue::enter(&self.asked, &self.upload, refusal, who, context);
+        self.follow(way, client, context)
     }
 
     /// Looks for a server again, after news of one or a reload.
@@ -274,11 +252,8 @@ impl<N: Net> Exchange<N> {
     /// The request has waited as long as it may.
     fn end_wait(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
         self.end_link(Verdict::Abandoned, context);
-        match queue::ended(&self.asked, &self.upload, client, &self.attempts.log, context) {
-            Ok(AfterWait::Answer(answer)) => Turn::Write(answer),
-            Ok(AfterWait::Another) => Turn::Serve,
-            Err(refusal) => Turn::refused(refusal),
-        }
+        let way = queue::ended(&self.asked, context);
+        self.follow(way, client, context)
     }
 
     /// Starts an attempt, on a pooled connection or a new one.
@@ -305,7 +280,7 @@ impl<N: Net> Exchange<N> {
                 Turn::Rest
             }
             Begun::Lacking => Turn::refused(Refusal::NoResources),
-            Begun::Failed(pick, failure) => self.move_on(pick, failure, context),
+            Begun::Failed(pick, failure) => self.move_on(pick, failure, client, context),
         }
     }
 
@@ -320,8 +295,11 @@ impl<N: Net> Exchange<N> {
     ) {
         let now = context.io.now;
         self.attempts.log.connected(now);
+        if let Some(id) = self.asked.undelivered {
+            context.servers.ledger(pick.at.group).begun(id);
+        }
         let forwarded = context.servers.group(pick.at.group).forwarded(pick.at.server);
-        let towards = Towards { errand: self.asked.errand, forwarded };
+        let towards = self.asked.towards(forwarded);
         let scope = self.scope(client, context);
         let written = request_head::write(self.asked.pass(), &scope, towards, &mut context.scratch);
         self.upload.rewind(&context.scratch.head, &mut context.io.buffers, now);
@@ -329,8 +307,14 @@ impl<N: Net> Exchange<N> {
         self.download.want(written.wanted);
         let Written { afterwards, forwarded, .. } = written;
         self.link = Link::Open { connection, pick, origin, afterwards, forwarded };
-        if written.continues && !self.download.continued {
-            self.download.continued = true;
+        if written.continues {
+            self.say_continue(context);
+        }
+    }
+
+    /// Tells the client to send the body, unless it was told.
+    fn say_continue(&mut self, context: &mut Context<N>) {
+        if !std::mem::replace(&mut self.download.continued, true) {
             let buffers = &mut context.io.buffers;
             self.download.say(b"HTTP/1.1 100 Continue\r\n\r\n", Seen::Never, buffers);
         }
@@ -344,15 +328,21 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Retries after an attempt that failed before any byte of a final response reached the client.
-    fn retry(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
+    fn retry(&mut self, failure: Failure, client: &Client<N>, context: &mut Context<N>) -> Turn {
         match self.close_link(context) {
-            Some(pick) => self.move_on(pick, failure, context),
+            Some(pick) => self.move_on(pick, failure, client, context),
             None => Turn::Rest,
         }
     }
 
     /// Blames the server, and asks another one if that is allowed.
-    fn move_on(&mut self, pick: Pick, failure: Failure, context: &mut Context<N>) -> Turn {
+    fn move_on(
+        &mut self,
+        pick: Pick,
+        failure: Failure,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Turn {
         let (request, terms) = (self.asked.repeatable(&self.upload), self.asked.terms());
         let words = || self.asked.outlook(failure.status());
         let choice = self.attempts.failed(pick, failure, request, &terms, words, context);
@@ -362,32 +352,30 @@ impl<N: Net> Exchange<N> {
             // The failure may have shown that the query is lost.
             Choice::NoneFree | Choice::Exhausted if self.asked.is_gone(context) => Turn::Serve,
             _ if self.asked.is_outdated(&self.upload, context) => Turn::Look,
-            Choice::NoneFree | Choice::Exhausted => self.hold(refusal_of(failure), context),
+            Choice::NoneFree | Choice::Exhausted => self.hold(refusal_of(failure), client, context),
         }
     }
 
-    /// Asks another server, because the response has a status listed in `proxy_next_upstream`.
-    fn move_to(&mut self, failure: Failure, next: Pick, context: &mut Context<N>) -> Turn {
+    /// Asks another server, because the status says that this one does not answer; `None` if no other
+    /// can be asked now.
+    fn move_to(
+        &mut self,
+        failure: Failure,
+        next: Option<Pick>,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) -> Turn {
         let status = failure.status();
         self.attempts.log.answered(status, context.io.now);
         self.attempts.log.ended(Some(status), context.io.now);
-        self.say_failure(failure, Some(next.at.server), context);
+        let next_server = next.as_ref().map(|next| next.at.server);
+        let at = self.link.server();
+        self.asked.say_failure(at, failure, next_server, &self.attempts, context);
         self.end_link(failure.into(), context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
-        Turn::Try(next)
-    }
-
-    /// Answers for a pooled connection that failed when the request may not be sent again.
-    fn give_up(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
-        self.say_failure(failure, None, context);
-        Turn::refused(refusal_of(failure))
-    }
-
-    /// Logs what happened at the server, and what becomes of the request.
-    fn say_failure(&self, failure: Failure, next: Option<ServerId>, context: &mut Context<N>) {
-        if let Some(at) = self.link.server() {
-            let words = || self.asked.words(failure.status());
-            self.attempts.say(at, failure, next, &self.asked.terms(), words, context);
+        match next {
+            Some(next) => Turn::Try(next),
+            None => self.hold(refusal_of(failure), client, context),
         }
     }
 
@@ -410,16 +398,46 @@ impl<N: Net> Exchange<N> {
 
     /// Ends the response early. The client gets what was already read, and must see the cut.
     fn cut(&mut self, context: &mut Context<N>) -> Turn {
-        context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
-            let from = self.asked.server_words(self.link.server());
-            let request = self.asked.shown();
-            format!("{from}: the answer to {request} is cut short")
-        });
+        self.asked.say_cut(self.link.server(), context);
         self.ending.fall(match self.download.cut(&mut context.io.buffers) {
             CutShown::ByFraming => Ending::Close,
             CutShown::ByReset => Ending::Reset,
         });
         self.end_link(Verdict::Abandoned, context);
+        Turn::Rest
+    }
+
+    /// Answers for a pooled connection that failed when the request may not be sent again.
+    fn give_up(&mut self, failure: Failure, context: &mut Context<N>) -> Turn {
+        self.asked.say_failure(self.link.server(), failure, None, &self.attempts, context);
+        Turn::refused(refusal_of(failure))
+    }
+
+    /// Closes the connection to the server, if there is one, with a verdict.
+    pub(super) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
+        if let Some(pick) = self.close_link(context) {
+            context.servers.conclude(pick, verdict, &mut context.io);
+        }
+    }
+
+    /// Closes the connection to the server, and returns its pick, which still needs a verdict.
+    fn close_link(&mut self, context: &mut Context<N>) -> Option<Pick> {
+        // A server about to switch protocols would take a FIN as the end of the client's data.
+        let upgrades = self.download.awaits_upgrade();
+        self.link.close(if upgrades { Closing::ByReset } else { Closing::ByFin }, context)
+    }
+
+    fn scope<'a>(&'a self, client: &'a Client<N>, context: &Context<N>) -> RequestScope<'a> {
+        self.asked.scope(client, &self.attempts.log, self.download.answered(), context)
+    }
+
+    /// The client left: ends the exchange, unless the server is to finish.
+    fn leave(&mut self) -> Turn {
+        let ignored = self.asked.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
+        if !ignored || !self.upload.is_received() {
+            return Turn::End(Over::Ended(Ending::ClientLeft));
+        }
+        self.download.drop_audience();
         Turn::Rest
     }
 
@@ -438,63 +456,38 @@ impl<N: Net> Exchange<N> {
         let io = &mut context.io;
         match judged {
             Judged::Bad => Turn::Event(ExchangeEvent::Failed(Failure::BadResponse)),
-            Judged::Declined(failure) => Turn::Event(ExchangeEvent::Failed(failure)),
             Judged::Upgraded => Turn::End(Over::Upgraded),
-            Judged::Moves(failure, next) => self.move_to(failure, next, context),
+            Judged::Moves(failure, next) => self.move_to(failure, next, client, context),
             Judged::Replaced(replaced) => Turn::Replace(replaced),
             Judged::Unforwarded => self.resend(client, context),
-            Judged::Lost(lost) => {
+            Judged::Lost(server) => {
                 self.end_link(Verdict::Succeeded, context);
                 self.download.start_over(&mut context.io.buffers, context.io.now);
-                self.tell(lost, client, context)
+                let way = self.asked.lost(server, context);
+                self.follow(way, client, context)
             }
             Judged::Interim => {
                 let (limits, log) = (self.asked.head_limits(), &mut self.attempts.log);
                 Turn::of(self.download.after_interim(limits, log, &mut io.buffers))
             }
             Judged::Begun(passing) => {
-                self.upload.stop_recording(&mut io.buffers);
+                if !self.download.is_held() {
+                    self.upload.stop_recording(&mut io.buffers);
+                }
                 Turn::of(self.download.begin(passing, &mut self.attempts.log, io))
             }
         }
     }
 
-    /// Closes the connection to the server, if there is one, with a verdict.
-    pub(super) fn end_link(&mut self, verdict: Verdict, context: &mut Context<N>) {
-        if let Some(pick) = self.close_link(context) {
-            context.servers.conclude(pick, verdict, &mut context.io);
+    /// Passes on an answer that was kept back, unless its query goes on elsewhere.
+    fn weigh(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
+        if let (Some(at), Some(held)) = (self.link.server(), self.download.held())
+            && let Some(way) = self.asked.weigh(held, at, context)
+        {
+            self.end_link(Verdict::Succeeded, context);
+            self.download.start_over(&mut context.io.buffers, context.io.now);
+            return self.follow(way, client, context);
         }
-    }
-
-    /// Closes the connection to the server, and returns its pick, which still needs a verdict.
-    fn close_link(&mut self, context: &mut Context<N>) -> Option<Pick> {
-        if let Link::Held { group, .. } = self.link {
-            context.servers.group(group).leave_queue();
-        }
-        let (mut socket, pick) = self.link.take()?;
-        // A server about to switch protocols would take a FIN as the end of the client's data.
-        if self.download.awaits_upgrade() {
-            socket.reset_on_close();
-        }
-        context.io.close(socket);
-        Some(pick)
-    }
-
-    pub(super) fn scope<'a>(
-        &'a self,
-        client: &'a Client<N>,
-        context: &Context<N>,
-    ) -> RequestScope<'a> {
-        self.asked.scope(client, &self.attempts.log, self.download.answered(), context)
-    }
-
-    /// The client left: ends the exchange, unless the server is to finish.
-    fn leave(&mut self) -> Turn {
-        let ignored = self.asked.proxy().is_some_and(|proxy| proxy.ignore_client_abort);
-        if !ignored || !self.upload.is_received() {
-            return Turn::End(Over::Ended(Ending::ClientLeft));
-        }
-        self.download.drop_audience();
-        Turn::Rest
+        Turn::of(self.download.let_go())
     }
 }

@@ -1,15 +1,17 @@
 //! Judges the head of a server's response: whether it is passed on, and what follows.
 
 use super::asked::Asked;
-use super::download::{Download, Wanted};
+use super::awaited::Wanted;
+use super::download::Download;
 use super::ending::Ending;
-use super::errand::{Errand, Lost, STARTED};
+use super::errand::{Errand, Matter, STARTED, changes_session};
+use super::held::BodyCoding;
 use super::page::Replaced;
 use super::queue;
-use super::request_head::{self, Towards};
-use super::response_head::{self, CutShown, Final, Passing};
+use super::response_head::{self, Coding, CutShown, Final, Passing};
+use super::tap::Tap;
 use super::upload::Upload;
-use crate::config::model::Announcements;
+use crate::config::model::{Announcements, Resubmit};
 use crate::http::connection::Options;
 use crate::http::fields::Known;
 use crate::http::framing::{self, Framing};
@@ -20,8 +22,8 @@ use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::servers::Seen;
-use crate::upstream::group::{At, Forwarded, Pick};
-use crate::upstream::plan::Choice;
+use crate::upstream::group::{At, Forwarded, Pick, ServerId};
+use crate::upstream::plan::{Aim, Choice};
 use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
 
@@ -53,16 +55,14 @@ pub enum Judged {
     Begun(Passing),
     /// The server switches protocols.
     Upgraded,
-    /// Because of its status, the next server is asked.
-    Moves(Failure, Pick),
+    /// Because of its status, the next server is asked; `None` if there is none now.
+    Moves(Failure, Option<Pick>),
     /// An `error_page` replaces it.
     Replaced(Replaced),
     /// The server takes no `X-Forwarded-…` fields: it is asked again without them.
     Unforwarded,
-    /// The server takes no statements now, and no other one can be asked yet.
-    Declined(Failure),
-    /// The query is lost, which the client is told in place of the answer.
-    Lost(Lost),
+    /// The server, which ran the query, knows nothing of it.
+    Lost(ServerId),
 }
 
 impl<N: Net> Judge<'_, N> {
@@ -103,18 +103,17 @@ impl<N: Net> Judge<'_, N> {
             if let Some((failure, next)) = self.other_server(head.status, context) {
                 return Judged::Moves(failure, next);
             }
-            if self.is_declined(head.status, context) {
-                return Judged::Declined(Failure::Turned(head.status));
-            }
-            if let Some(lost) = self.asked.unknown(head.status) {
-                return Judged::Lost(lost);
+            if let Some(server) = self.asked.unknown(head.status) {
+                return Judged::Lost(server);
             }
         }
         self.attempts.log.answered(head.status, context.io.now);
-        self.watch(head.status, framing, context);
+        self.watch(head.status, framing, client, context);
         self.note_transaction(head, context);
-        if matches!(self.asked.errand, Errand::Announcement | Errand::Withdrawal) {
-            self.copy(head.status, client, context);
+        match self.asked.errand {
+            Errand::Announcement | Errand::Withdrawal => self.copy(head.status, client, context),
+            Errand::Query { matter: Matter::Cancel, .. } => self.cancel_elsewhere(client, context),
+            Errand::Plain | Errand::Statement | Errand::Query { .. } | Errand::Other => {}
         }
         let seen = context.servers.seen(self.asked.generation);
         if seen == Seen::ByValues {
@@ -129,6 +128,7 @@ impl<N: Net> Judge<'_, N> {
             self.ending.fall(Ending::Linger);
         }
         self.ending.fall(self.asked.ending(self.upload, client, context));
+        self.keep_back(head, framing, passing.coding, context);
         let status = self.asked.status_shown(head.status);
         self.download.status = status;
         if response_head::has_location(head) {
@@ -171,7 +171,11 @@ impl<N: Net> Judge<'_, N> {
     }
 
     /// The server that is asked instead, if the status says that this one cannot answer.
-    fn other_server(&mut self, status: u16, context: &mut Context<N>) -> Option<(Failure, Pick)> {
+    fn other_server(
+        &mut self,
+        status: u16,
+        context: &mut Context<N>,
+    ) -> Option<(Failure, Option<Pick>)> {
         let terms = self.asked.terms();
         let request = self.asked.repeatable(self.upload);
         let (failure, choice) = match self.asked.errand {
@@ -199,16 +203,12 @@ impl<N: Net> Judge<'_, N> {
             }
         };
         match choice {
-            Choice::Server(next) => Some((failure, next)),
-            Choice::NoneFree | Choice::Exhausted => None,
+            Choice::Server(next) => Some((failure, Some(next))),
+            // A statement may wait for a coordinator that takes it.
+            Choice::NoneFree | Choice::Exhausted => {
+                queue::can_be_queued(self.asked, self.upload, context).then_some((failure, None))
+            }
         }
-    }
-
-    /// Whether a statement may wait for a coordinator that takes it.
-    fn is_declined(&self, status: u16, context: &mut Context<N>) -> bool {
-        self.asked.errand == Errand::Statement
-            && self.refuses_statements(status, context)
-            && queue::has_time(self.asked, self.upload, context)
     }
 
     /// Whether a status says that the coordinator takes no statements now.
@@ -221,20 +221,31 @@ impl<N: Net> Judge<'_, N> {
 
     /// Lets the other coordinators know what this one has accepted of a worker.
     fn copy(&mut self, status: u16, client: &Client<N>, context: &mut Context<N>) {
-        let (Some(at), Some(body)) = (self.server, self.upload.sent_body()) else { return };
+        let (Some(at), Some(body)) = (self.server, self.upload.kept_body()) else { return };
         let is_framed = self.asked.request.framing == Framing::Chunked;
         let to = self.asked.config.groups[at.group.id.0].announcements;
         if to == Announcements::Active || !(200..300).contains(&status) || is_framed {
             return;
         }
         let Some((worker, kind)) = Errand::announced(&self.asked.request, body) else { return };
-        let towards = Towards { errand: self.asked.errand, forwarded: Forwarded::Withheld };
-        let answer = self.download.answered();
-        let scope = self.asked.scope(client, &self.attempts.log, answer, context);
-        request_head::write(self.asked.pass(), &scope, towards, &mut context.scratch);
-        let request = [&context.scratch.head[..], body].concat().into();
-        context.scratch.clear_head();
+        let log = &self.attempts.log;
+        let request = self.asked.once_more(body, Forwarded::Withheld, client, log, context);
         context.announced.push(Accepted { by: at, worker: worker.into(), request, kind });
+    }
+
+    /// Ends a query of an unknown coordinator at all that may own it: each says that it has done so,
+    /// whether it knows the query or not.
+    fn cancel_elsewhere(&self, client: &Client<N>, context: &mut Context<N>) {
+        let Some(at) = self.server.filter(|_| self.asked.aim == Aim::Active) else { return };
+        let log = &self.attempts.log;
+        let request = self.asked.once_more(&[], Forwarded::Withheld, client, log, context);
+        for server in (0..self.asked.config.groups[at.group.id.0].servers.len()).map(ServerId) {
+            let is_known = context.servers.trino(at.group).coordinators.known(server.0).is_some();
+            if server != at.server && !is_known && context.servers.group(at.group).is_there(server)
+            {
+                context.copies.push((At { server, ..at }, request.clone()));
+            }
+        }
     }
 
     /// Notes where a transaction was started.
@@ -248,16 +259,58 @@ impl<N: Net> Judge<'_, N> {
         }
     }
 
-    /// Notes that a coordinator has a query; looks into the answer for the coordinator's id, if that
-    /// is the only place where it shows.
-    fn watch(&mut self, status: u16, framing: Framing, context: &mut Context<N>) {
+    /// Notes that a coordinator has a query, and looks into the answer: its statement is kept, and up
+    /// to 476 this is the only place where the coordinator's id shows.
+    fn watch(
+        &mut self,
+        status: u16,
+        framing: Framing,
+        client: &Client<N>,
+        context: &mut Context<N>,
+    ) {
         let Some(at) = self.server.filter(|_| self.asked.errand == Errand::Statement) else {
             return;
         };
-        let trino = context.servers.trino(at.group);
-        trino.note_asked(at.server.0, context.io.now);
-        if status == 200 && trino.coordinators.known(at.server.0).is_none() {
-            self.download.watch_for_id(framing);
+        context.servers.trino(at.group).note_asked(at.server.0, context.io.now);
+        if status != 200 {
+            return;
+        }
+        let group = &self.asked.config.groups[at.group.id.0];
+        let is_kept = group.resubmit != Resubmit::Off && !self.asked.is_in_transaction();
+        let log = &self.attempts.log;
+        let statement =
+            is_kept.then(|| self.asked.statement(self.upload, client, log, context)).flatten();
+        self.download.tap = Tap::for_id(framing, statement);
+    }
+
+    /// Keeps back the answer to a poll of which no row was delivered before: what it says decides
+    /// whether it is passed on.
+    fn keep_back(
+        &mut self,
+        head: &ResponseHead<'_>,
+        framing: Framing,
+        passed: Coding,
+        context: &mut Context<N>,
+    ) {
+        let Some(id) = self.asked.undelivered else { return };
+        if head.status != 200 {
+            return;
+        }
+        let ledger = context.servers.ledger(self.asked.group());
+        if changes_session(head.fields) {
+            ledger.forbid(id);
+        }
+        let coding = match head.fields.find(&[b"content-encoding"]) {
+            None | Some(b"identity") => Some(BodyCoding::Identity),
+            Some(b"gzip") => Some(BodyCoding::Gzip),
+            Some(_) => None,
+        };
+        match (coding, passed, framing) {
+            (Some(coding), Coding::AsIs, Framing::Length(_) | Framing::Chunked) => {
+                self.download.hold(framing, coding);
+            }
+            // It cannot be read, so that it may carry rows.
+            _ => ledger.remove(id),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::transition::LinkState;
 use crate::net::{Event, Net};
+use crate::proxy::context::Context;
 use crate::time::Time;
 use crate::transport::dial::Dial;
 use crate::transport::pool::Connection;
@@ -12,12 +13,16 @@ use crate::upstream::group::{At, Forwarded, GroupAt, Pick};
 pub enum Link<N: Net> {
     /// There is none: no attempt has begun, or the server is no longer needed.
     None,
+    /// There is none yet: the request is read first, because what it says decides who gets it.
+    Collecting,
     /// The request waits in the group's queue until a server is ready.
     Held {
         /// The group.
         group: GroupAt,
         /// How long, at most.
         until: Time,
+        /// Whether it takes a place in the group's queue.
+        place: Place,
     },
     /// It is being made.
     Connecting {
@@ -41,6 +46,15 @@ pub enum Link<N: Net> {
     },
 }
 
+/// Whether a request that waits takes a place in its group's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It does.
+    Taken,
+    /// It does not: its query does, or waits at a server.
+    None,
+}
+
 /// Whether a connection is new or pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -48,6 +62,15 @@ pub enum Origin {
     Made,
     /// It was idle in the pool: the server may have closed it just as it was taken.
     Pool,
+}
+
+/// How a connection is closed before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// In order.
+    ByFin,
+    /// So that the server cannot take it for the end of the client's data.
+    ByReset,
 }
 
 /// What happens to a connection after a complete response.
@@ -63,7 +86,7 @@ impl<N: Net> Link<N> {
     /// Its state, as [`super::transition`] sees it.
     pub fn state(&self) -> LinkState {
         match self {
-            Link::None => LinkState::None,
+            Link::None | Link::Collecting => LinkState::None,
             Link::Held { .. } => LinkState::Held,
             Link::Connecting { .. } => LinkState::Connecting,
             Link::Open { origin: Origin::Made, .. } => LinkState::Made,
@@ -74,7 +97,7 @@ impl<N: Net> Link<N> {
     /// Notes an event of its socket.
     pub fn note(&mut self, event: &Event) {
         match self {
-            Link::None | Link::Held { .. } => {}
+            Link::None | Link::Collecting | Link::Held { .. } => {}
             Link::Connecting { dial, .. } => dial.note(event),
             Link::Open { connection, .. } => connection.socket.note(event),
         }
@@ -84,7 +107,7 @@ impl<N: Net> Link<N> {
     pub fn is_readable(&self) -> bool {
         match self {
             Link::Open { connection, .. } => connection.socket.is_readable(),
-            Link::Connecting { .. } | Link::Held { .. } | Link::None => false,
+            Link::Connecting { .. } | Link::Held { .. } | Link::Collecting | Link::None => false,
         }
     }
 
@@ -92,7 +115,7 @@ impl<N: Net> Link<N> {
     pub fn server(&self) -> Option<At> {
         match self {
             Link::Connecting { pick, .. } | Link::Open { pick, .. } => Some(pick.at),
-            Link::Held { .. } | Link::None => None,
+            Link::Held { .. } | Link::Collecting | Link::None => None,
         }
     }
 
@@ -100,7 +123,9 @@ impl<N: Net> Link<N> {
     pub fn forwarded(&self) -> Forwarded {
         match self {
             Link::Open { forwarded, .. } => *forwarded,
-            Link::Connecting { .. } | Link::Held { .. } | Link::None => Forwarded::Withheld,
+            Link::Connecting { .. } | Link::Held { .. } | Link::Collecting | Link::None => {
+                Forwarded::Withheld
+            }
         }
     }
 
@@ -110,14 +135,31 @@ impl<N: Net> Link<N> {
             Link::Open { connection, origin: Origin::Pool, .. } => {
                 connection.socket.is_readable() || connection.socket.is_broken()
             }
-            Link::Open { .. } | Link::Connecting { .. } | Link::Held { .. } | Link::None => false,
+            Link::Open { .. }
+            | Link::Connecting { .. }
+            | Link::Held { .. }
+            | Link::Collecting
+            | Link::None => false,
         }
+    }
+
+    /// Closes it, and returns its pick, which still needs a verdict.
+    pub fn close(&mut self, how: Closing, context: &mut Context<N>) -> Option<Pick> {
+        if let Link::Held { group, place: Place::Taken, .. } = self {
+            context.servers.group(*group).leave_queue();
+        }
+        let (mut socket, pick) = self.take()?;
+        if how == Closing::ByReset {
+            socket.reset_on_close();
+        }
+        context.io.close(socket);
+        Some(pick)
     }
 
     /// Takes out the socket and the pick, in any state.
     pub fn take(&mut self) -> Option<(Socket<N>, Pick)> {
         match std::mem::replace(self, Link::None) {
-            Link::None | Link::Held { .. } => None,
+            Link::None | Link::Collecting | Link::Held { .. } => None,
             Link::Connecting { dial, pick } => Some((dial.into_socket(), pick)),
             Link::Open { connection, pick, .. } => Some((connection.socket, pick)),
         }

@@ -119,28 +119,30 @@ impl OwnAnswer {
     }
 }
 
-/// The answer to a poll of a query whose coordinator is gone.
-pub fn lost(id: QueryId, server: &str, scope: &RequestScope<'_>) -> OwnAnswer {
-    let message = format!(
-        "The coordinator that ran this query is gone ({server}). The query was not run again: run \
-         it again yourself, but look first whether it took effect if it changes data."
-    );
-    let (mut origin, mut body) = (Vec::new(), Vec::new());
-    scope.write_seen_origin(&mut origin);
-    answers::write(id, &origin, Told::Lost { message: &message }, &mut body);
-    OwnAnswer::json(200, body)
+/// The answer to a poll of a query that is lost, with these words on what happened and what to do.
+pub fn lost(id: QueryId, message: &str, scope: &RequestScope<'_>) -> OwnAnswer {
+    of_query(id, Told::Lost { message }, scope)
 }
 
-/// The answer to a poll of a query whose coordinator does not answer at the moment.
-pub fn waiting(id: QueryId, scope: &RequestScope<'_>) -> OwnAnswer {
-    let (mut origin, mut next_uri, mut body) = (Vec::new(), Vec::new(), Vec::new());
-    scope.write_seen_origin(&mut origin);
-    next_uri.extend_from_slice(&origin);
-    next_uri.extend_from_slice(scope.request.at(scope.request.path));
-    let (path, _) = scope.request.path_and_query();
+/// The answer to a poll that only acknowledges the end of a query.
+pub fn finished(id: QueryId, scope: &RequestScope<'_>) -> OwnAnswer {
+    of_query(id, Told::Finished, scope)
+}
+
+/// The answer to the statement or to a poll of a query that waits: it is asked for at `path` next.
+pub fn waiting(id: QueryId, path: &[u8], scope: &RequestScope<'_>) -> OwnAnswer {
+    let mut next_uri = Vec::new();
+    scope.write_seen_origin(&mut next_uri);
+    next_uri.extend_from_slice(path);
     let is_queued = path.starts_with(b"/v1/statement/queued/");
     let state = if is_queued { State::Queued } else { State::Running };
-    answers::write(id, &origin, Told::Waiting { next_uri: &next_uri, state }, &mut body);
+    of_query(id, Told::Waiting { next_uri: &next_uri, state }, scope)
+}
+
+fn of_query(id: QueryId, told: Told<'_>, scope: &RequestScope<'_>) -> OwnAnswer {
+    let (mut origin, mut body) = (Vec::new(), Vec::new());
+    scope.write_seen_origin(&mut origin);
+    answers::write(id, &origin, told, &mut body);
     OwnAnswer::json(200, body)
 }
 

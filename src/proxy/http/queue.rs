@@ -1,144 +1,221 @@
 //! Requests that wait until a server is ready: whether one may, for how long, and what it is told
 //! in the end.
 
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use super::asked::Asked;
-use super::errand::{Errand, Lost, Matter};
+use super::errand::{Errand, Matter};
+use super::link::Place;
 use super::own_answer::{self, OwnAnswer};
+use super::query;
 use super::transition::UploadState;
 use super::upload::Upload;
 use super::variables::Answered;
-use crate::config::model::Queue;
+use super::way::{Told, Way};
+use crate::config::model::Resubmit;
 use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
-use crate::time::Time;
-use crate::upstream::group::{At, ServerId};
+use crate::proxy::log::format::id_stamp;
+use crate::proxy::log::limited_log::Topic;
+use crate::trino::kept::Loss;
+use crate::trino::ledger::Known;
+use crate::upstream::group::At;
 use crate::upstream::plan::Aim;
 
-/// Lets a request wait in its group's queue. Returns until when.
-///
-/// # Errors
-/// Why it may not wait: `otherwise`, if there is no queue, or no need to wait.
+/// Lets a request wait in its group's queue, or refuses it: with `otherwise`, if there is no queue, or
+/// no need to wait.
 pub fn enter<N: Net>(
     asked: &Asked,
     upload: &Upload<N>,
     otherwise: Refusal,
+    who: Who<'_, N>,
     context: &mut Context<N>,
-) -> Result<Time, Refusal> {
+) -> Way {
     let now = context.io.now;
+    let others = context.servers.ledger(asked.group()).open();
+    let Some(queue) = context.servers.group(asked.group()).queue() else {
+        return Way::Refuse(otherwise);
+    };
+    if can_be_queued(asked, upload, context) {
+        return queued(asked, upload, who, context);
+    }
     let group = context.servers.group(asked.group());
-    let queue = group.queue().ok_or(otherwise)?;
     let is_lost = match asked.aim {
         Aim::Active => !group.has_ready(now),
         Aim::Only(server) => group.is_out(server),
     };
-    if asked.upload_state(upload) == UploadState::Spent {
-        return Err(otherwise);
+    if !is_lost || asked.upload_state(upload) == UploadState::Spent {
+        return Way::Refuse(otherwise);
     }
     let until = match asked.errand {
-        // Each server has failed it, though one is well by now.
-        Errand::Statement if !is_lost && now + PAUSE < asked.started + limit(queue) => now + PAUSE,
-        _ if !is_lost => return Err(otherwise),
-        Errand::Query { matter: Matter::Heartbeat, .. } => return Err(Refusal::WaitedInVain),
-        // One that has waited for its server long enough is answered at once.
-        Errand::Query { matter: Matter::Poll, .. } => (asked.started + POLL_HELD).max(now),
+        Errand::Query { matter: Matter::Heartbeat, .. } => {
+            return Way::Refuse(Refusal::WaitedInVain);
+        }
+        Errand::Query { matter: Matter::Poll, .. } => return query::hold(asked.started, now),
         Errand::Plain => asked.started + queue.timeout,
         Errand::Statement
         | Errand::Query { .. }
         | Errand::Announcement
         | Errand::Withdrawal
-        | Errand::Other => asked.started + limit(queue),
+        | Errand::Other => asked.started + queue.timeout.min(REQUEST_HELD),
     };
     if until < now {
-        return Err(Refusal::WaitedInVain);
+        return Way::Refuse(Refusal::WaitedInVain);
     }
-    if !group.enter_queue() {
-        return Err(Refusal::QueueFull);
+    if !group.has_place(others) {
+        return Way::Refuse(Refusal::QueueFull);
     }
-    Ok(until)
+    group.enter_queue();
+    Way::Hold { until, place: Place::Taken }
 }
 
-/// Whether a statement that no server takes now may wait for one.
-pub fn has_time<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Context<N>) -> bool {
-    let now = context.io.now;
-    let queue = context.servers.group(asked.group()).queue();
-    asked.upload_state(upload) != UploadState::Spent
-        && queue.is_some_and(|queue| now + PAUSE < asked.started + limit(queue))
+/// The client of a request, and the attempts for it so far.
+pub struct Who<'a, N: Net> {
+    /// The client.
+    pub client: &'a Client<N>,
+    /// The attempts.
+    pub attempts: &'a AttemptLog,
 }
 
-/// What follows when a request has waited as long as it may.
-pub enum AfterWait {
-    /// It is answered: a poll is told to ask again, while the query's server may still come back.
-    Answer(OwnAnswer),
-    /// A statement that all servers have failed is sent again.
-    Another,
+/// Whether a statement can be answered before a server has it.
+pub fn can_be_queued<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Context<N>) -> bool {
+    asked.errand == Errand::Statement
+        && asked.aim == Aim::Active
+        && asked.page.is_none()
+        && upload.kept_body().is_some()
+        && context.servers.group(asked.group()).queue().is_some()
 }
 
-/// Ends the wait of a request.
-///
-/// # Errors
-/// The refusal of one that can wait no longer.
-pub fn ended<N: Net>(
+/// Keeps a statement until a server takes it.
+fn queued<N: Net>(
     asked: &Asked,
     upload: &Upload<N>,
-    client: &Client<N>,
-    attempts: &AttemptLog,
+    Who { client, attempts }: Who<'_, N>,
     context: &mut Context<N>,
-) -> Result<AfterWait, Refusal> {
-    if asked.errand == Errand::Statement && has_time(asked, upload, context) {
-        return Ok(AfterWait::Another);
-    }
-    let Errand::Query { id, matter: Matter::Poll } = asked.errand else {
-        return Err(Refusal::WaitedInVain);
-    };
+) -> Way {
     let now = context.io.now;
+    let open = context.servers.ledger(asked.group()).open();
     let group = context.servers.group(asked.group());
-    let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
-    let is_over = |server: ServerId| group.out_for(server, now) >= timeout;
-    let lost = match asked.aim {
-        Aim::Only(server) if is_over(server) => Some(Lost::Polled { id, server }),
-        Aim::Only(_) | Aim::Active => None,
+    if !group.has_place(open) {
+        return Way::Refuse(Refusal::QueueFull);
+    }
+    // If a server is well, it has just failed the statement.
+    let from = if group.has_ready(now) { now + PAUSE } else { now };
+    let Some(statement) = asked.statement(upload, client, attempts, context) else {
+        return Way::Refuse(Refusal::WaitedInVain);
     };
-    Ok(AfterWait::Answer(match lost {
-        Some(lost) => told(lost, asked, client, attempts, context),
-        None => {
-            let scope = asked.scope(client, attempts, Answered::default(), context);
-            own_answer::waiting(id, &scope)
-        }
-    }))
+    let limit = asked.config.groups[asked.group().id.0].statement_memory;
+    if !context.servers.ledger(asked.group()).has_room(statement.request.len(), limit) {
+        return Way::Refuse(Refusal::QueueFull);
+    }
+    let mut stamp = [0; 15];
+    id_stamp(context.io.net.wall(now), &mut stamp);
+    let ledger = context.servers.ledger(asked.group());
+    let id = ledger.make_up(&stamp);
+    let secret = |part: u8| context.keys.hash_one((part, id.as_bytes(), "slug"));
+    let path = format!("/v1/statement/queued/{id}/x{:016x}{:016x}/1", secret(0), secret(1));
+    let path: Box<[u8]> = path.into_bytes().into();
+    ledger.queue(id, path.clone(), statement, (now, from));
+    Way::Tell(Told::Waits(id, path))
 }
 
-/// What the client of a query is told that is lost.
+/// Ends the wait of a request: a poll is told to ask again, or what became of its query.
+pub fn ended<N: Net>(asked: &Asked, context: &mut Context<N>) -> Way {
+    let Errand::Query { id, matter: Matter::Poll } = asked.errand else {
+        return Way::Refuse(Refusal::WaitedInVain);
+    };
+    let (now, at) = (context.io.now, asked.group());
+    let ledger = context.servers.ledger(at);
+    let current = ledger.current(id);
+    // Its statement may be on its way to another server already.
+    let is_moving = ledger.look(current) == Known::Waits;
+    let may_move = ledger.may_move(current);
+    let group = context.servers.group(at);
+    let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
+    let patience = match asked.config.groups[at.id.0].resubmit {
+        Resubmit::On { doubt } if may_move => doubt.min(timeout),
+        Resubmit::On { .. } | Resubmit::Off => timeout,
+    };
+    if !is_moving
+        && let Aim::Only(server) = asked.aim
+        && group.out_for(server, now) >= patience
+    {
+        return asked.lost(server, context);
+    }
+    let (path, _) = asked.request.path_and_query();
+    Way::Tell(Told::Waits(id, path.into()))
+}
+
+/// What the client of a query is told.
 pub fn told<N: Net>(
-    lost: Lost,
+    told: Told,
     asked: &Asked,
-    client: &Client<N>,
-    attempts: &AttemptLog,
-    context: &Context<N>,
+    Who { client, attempts }: Who<'_, N>,
+    context: &mut Context<N>,
 ) -> OwnAnswer {
-    match lost {
-        Lost::Polled { id, server } => {
-            let server = asked.server_words(Some(At { group: asked.group(), server }));
-            let scope = asked.scope(client, attempts, Answered::default(), context);
-            own_answer::lost(id, &server, &scope)
+    let lost = match told {
+        Told::Lost { server, loss, .. } => {
+            let server = server.map(|server| At { group: asked.group(), server });
+            words_of(loss, server.map(|at| asked.server_words(Some(at))))
         }
-        Lost::Cancelled => OwnAnswer::json(204, Vec::new()),
+        Told::Waits(..) | Told::Finished(_) | Told::Moved(_) | Told::Cancelled => String::new(),
+    };
+    if let Told::Lost { id, .. } = told {
+        context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
+            format!("query {id} is lost: {lost}")
+        });
+    }
+    let scope = asked.scope(client, attempts, Answered::default(), context);
+    match told {
+        Told::Lost { id, .. } => own_answer::lost(id, &lost, &scope),
+        Told::Waits(id, path) => own_answer::waiting(id, &path, &scope),
+        Told::Finished(id) => own_answer::finished(id, &scope),
+        Told::Moved(answer) => OwnAnswer::json(200, answer.into_vec()),
+        Told::Cancelled => OwnAnswer::json(204, Vec::new()),
     }
 }
 
-/// How long a request of Trino's other than a poll may wait in all.
-fn limit(queue: Queue) -> Duration {
-    queue.timeout.min(REQUEST_HELD)
+/// What the client of a lost query reads.
+fn words_of(loss: Loss, server: Option<String>) -> String {
+    let lost = match server {
+        Some(server) if loss == Loss::Differs => {
+            format!("Another coordinator runs this query ({server}).")
+        }
+        Some(server) => format!("The coordinator that ran this query is gone ({server})."),
+        None => "No coordinator has taken this query.".to_owned(),
+    };
+    let look = "run it again yourself, but look first whether it took effect if it changes data";
+    match loss {
+        Loss::NotKept => format!(
+            "{lost} The query was not run again, because a part of its answer may have been \
+             delivered: {look}."
+        ),
+        Loss::MayHaveChanged => {
+            format!("{lost} The query was not run again, because it may have changed data: {look}.")
+        }
+        Loss::Repeated => format!(
+            "{lost} The query had been run again once already, and is not run a third time: a query \
+             that takes down coordinators should be found before it is run again."
+        ),
+        Loss::Denied(status) => format!(
+            "{lost} Another coordinator did not take the query, but answered with {status}: run it \
+             again yourself."
+        ),
+        Loss::Differs => format!(
+            "{lost} The query was run again, but its answer has other columns now: run it again \
+             yourself."
+        ),
+        Loss::Waited => {
+            format!("{lost} It has waited for one as long as it may: run it again later.")
+        }
+    }
 }
 
-/// Before a statement that all servers have failed is sent again.
+/// Before a statement that all servers have failed is submitted.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a poll waits before it is told to ask again: its client waits no longer for an answer,
-/// unless its server took longer to be found out.
-const POLL_HELD: Duration = Duration::from_secs(1);
 /// How long any other request of Trino's waits: less than the timeouts of its clients.
 const REQUEST_HELD: Duration = Duration::from_secs(20);

@@ -4,6 +4,7 @@
 use super::asked::Asked;
 use super::download::Download;
 use super::ending::Ending;
+use super::errand::Errand;
 use super::exchange::Exchange;
 use super::link::{Link, Origin};
 use super::step::Step;
@@ -16,7 +17,8 @@ use crate::net::{Event, Net};
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::servers::{News, Reach};
+use crate::proxy::log::limited_log::Topic;
+use crate::proxy::news::{News, Reach};
 use crate::time::Time;
 use crate::transport::dial::Dialled;
 use crate::transport::pool::Connection;
@@ -95,9 +97,13 @@ impl<N: Net> Exchange<N> {
         match step {
             Step::Idle => Ok(false),
             Step::Moved => Ok(true),
-            Step::Head(_) | Step::Done | Step::Failed(_) | Step::Refused(_) | Step::ClientGone => {
-                self.turn(Turn::of(step), client, context).map(|()| true)
-            }
+            Step::Collected
+            | Step::Head(_)
+            | Step::Held
+            | Step::Done
+            | Step::Failed(_)
+            | Step::Refused(_)
+            | Step::ClientGone => self.turn(Turn::of(step), client, context).map(|()| true),
         }
     }
 
@@ -172,9 +178,14 @@ impl<N: Net> Exchange<N> {
             return Step::Failed(Failure::Closed);
         }
         let most = self.asked.settings().max_body;
-        let Link::Open { connection, .. } = &mut self.link else { return Step::Idle };
-        let (client, server) = (&mut client.socket, &mut connection.socket);
-        self.upload.pump(most, client, server, &mut self.attempts.log, &mut context.io)
+        let (client, log, io) = (&mut client.socket, &mut self.attempts.log, &mut context.io);
+        match &mut self.link {
+            Link::Open { connection, .. } => {
+                self.upload.pump(most, client, &mut connection.socket, log, io)
+            }
+            Link::Collecting => self.upload.read_ahead(most, client, log, io),
+            Link::Connecting { .. } | Link::Held { .. } | Link::None => Step::Idle,
+        }
     }
 
     /// Moves the response from the server.
@@ -188,15 +199,26 @@ impl<N: Net> Exchange<N> {
         self.download.pump(taker, limits, server, attempts, &mut context.io)
     }
 
-    /// Notes the coordinator whose id the answer has shown.
+    /// Notes what the answer to a statement has shown: the id of the coordinator, and where its
+    /// client asks next.
     fn learn(&mut self, context: &mut Context<N>) {
-        if let Some(id) = self.download.take_id()
-            && let Some(server) = self.attempts.log.server()
-        {
-            let (at, now) = (At { group: self.asked.group(), server }, context.io.now);
-            context.servers.each(at, |at, served| {
-                served.trino.coordinators.learn(at.server.0, id.coordinator(), now);
-            });
+        let Some(submitted) = self.download.tap.take() else { return };
+        let Some(server) = self.attempts.log.server() else { return };
+        let (group, now) = (self.asked.group(), context.io.now);
+        let id = submitted.id;
+        context.servers.each(At { group, server }, |at, served| {
+            served.trino.coordinators.learn(at.server.0, id.coordinator(), now);
+        });
+        if let (Some(next), Some(statement)) = (submitted.next, submitted.statement) {
+            let limit = self.asked.config.groups[group.id.0].statement_memory;
+            let dropped = context.servers.ledger(group).keep(id, next, statement, limit, now);
+            if dropped > 0 {
+                context.limited_log.write(now, Topic::Resources, log::Level::Warn, || {
+                    "trino_statement_memory is full: queries whose statements are dropped are not \
+                     run again"
+                        .to_owned()
+                });
+            }
         }
     }
 
@@ -249,7 +271,7 @@ impl<N: Net> Exchange<N> {
             Link::Open { .. } if self.upload.is_pending() => {
                 Some((since + proxy.send_timeout, ExchangeEvent::Failed(Failure::SendTimedOut)))
             }
-            Link::Open { .. } => {
+            Link::Open { .. } | Link::Collecting => {
                 let timeout = self.asked.settings().body_timeout;
                 Some((since + timeout, ExchangeEvent::Refused(Refusal::BodyTimedOut)))
             }
@@ -271,6 +293,9 @@ impl<N: Net> Exchange<N> {
                     at.group == *group && self.asked.aim == Aim::Only(at.server)
                 }
                 News::Reloaded => true,
+                News::Submitted(id) => {
+                    matches!(self.asked.errand, Errand::Query { id: it, .. } if it == *id)
+                }
                 News::Drained(_) => false,
             };
         }
@@ -284,7 +309,7 @@ impl<N: Net> Exchange<N> {
                 );
                 pick.at == *at && waits && self.asked.may_leave(&self.upload)
             }
-            (Link::Open { .. } | Link::Held { .. } | Link::None, _) => false,
+            (Link::Open { .. } | Link::Collecting | Link::Held { .. } | Link::None, _) => false,
         }
     }
 
@@ -292,7 +317,7 @@ impl<N: Net> Exchange<N> {
     pub fn moved(&self) -> ExchangeEvent {
         match &self.link {
             Link::Held { .. } => ExchangeEvent::Woken,
-            Link::None | Link::Connecting { .. } | Link::Open { .. } => {
+            Link::None | Link::Collecting | Link::Connecting { .. } | Link::Open { .. } => {
                 ExchangeEvent::Failed(Failure::MarkedDown)
             }
         }

@@ -1,17 +1,17 @@
 //! The request's head as it is sent to the server of the current attempt.
 
-use super::download::Wanted;
+use super::awaited::Wanted;
 use super::errand::Errand;
 use super::link::Afterwards;
 use super::route::{location_of, prefix};
 use super::variables::RequestScope;
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{NamedFields, Options};
-use crate::http::fields::{Field, Known};
+use crate::http::fields::{Field, Fields, Known};
 use crate::http::framing::Framing;
 use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
-use crate::http::target::{escape, escape_argument, normalise};
+use crate::http::target::{Target, escape, escape_argument, normalise};
 use crate::proxy::context::Scratch;
 use crate::upstream::group::Forwarded;
 
@@ -30,18 +30,33 @@ pub struct Written {
 
 /// What a head depends on besides the request and the location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Towards {
+pub struct Towards<'a> {
     /// What the request asks of a coordinator.
     pub errand: Errand,
     /// Whether the server may get `X-Forwarded-…` fields.
     pub forwarded: Forwarded,
+    /// The target in place of the request's own.
+    pub target: Option<&'a [u8]>,
+    /// How the answer may be coded.
+    pub coding: AnswerCoding,
+}
+
+/// How an answer may be coded, some of which have to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerCoding {
+    /// As the client asks.
+    AsAsked,
+    /// Not at all.
+    Identity,
+    /// By gzip if the client takes that, else not at all.
+    Gzip,
 }
 
 /// Writes the head into [`Scratch::head`], which must be empty.
 pub fn write(
     proxy: &ProxyPass,
     scope: &RequestScope<'_>,
-    towards: Towards,
+    towards: Towards<'_>,
     scratch: &mut Scratch,
 ) -> Written {
     let Scratch { head: out, set, text: target, .. } = scratch;
@@ -59,7 +74,7 @@ pub fn write(
         | Errand::Other => for_trino(set, scope, towards),
     };
     target.clear();
-    write_target(proxy, scope, target);
+    write_target(proxy, scope, towards.target, target);
     let wish = Wish::of(set);
     // The request for an error page has no body, so the client does not wait to send one.
     let waits = request.expects_continue && page.is_none();
@@ -101,12 +116,18 @@ pub fn write(
 
 /// Changes the fields to set as a coordinator needs it. Returns whether it gets `X-Forwarded-…`
 /// fields.
-fn for_trino(set: &mut SetFields, scope: &RequestScope<'_>, towards: Towards) -> Forwarded {
-    // The answer's first bytes have to be read.
-    if towards.errand == Errand::Statement && set.fields().find(&[b"accept-encoding"]).is_none() {
-        set.add(b"Accept-Encoding", |out| out.extend_from_slice(b"identity"));
-    }
+fn for_trino(set: &mut SetFields, scope: &RequestScope<'_>, towards: Towards<'_>) -> Forwarded {
     let received = scope.request.fields();
+    let coding: Option<&[u8]> = match towards.coding {
+        AnswerCoding::AsAsked => None,
+        AnswerCoding::Gzip if takes_gzip(received) => Some(b"gzip"),
+        AnswerCoding::Gzip | AnswerCoding::Identity => Some(b"identity"),
+    };
+    if let Some(coding) = coding
+        && set.fields().find(&[b"accept-encoding"]).is_none()
+    {
+        set.add(b"Accept-Encoding", |out| out.extend_from_slice(coding));
+    }
     let is_sent = received.iter().chain(set.fields().iter()).any(|field| is_forwarded(&field));
     match towards.forwarded {
         Forwarded::Sent if is_sent => return Forwarded::Sent,
@@ -119,6 +140,18 @@ fn for_trino(set: &mut SetFields, scope: &RequestScope<'_>, towards: Towards) ->
         set.add(field.name, |_| {});
     }
     Forwarded::Withheld
+}
+
+/// Whether a client takes answers in gzip coding. RFC 9110, section 12.5.3.
+fn takes_gzip(fields: Fields<'_>) -> bool {
+    fields.find_all(&[b"accept-encoding"]).flat_map(|value| value.split(|&it| it == b',')).any(
+        |coding| {
+            let mut parts = coding.split(|&it| it == b';').map(<[u8]>::trim_ascii);
+            let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"gzip"));
+            is_gzip
+                && !parts.any(|weight| matches!(weight, b"q=0" | b"q=0.0" | b"q=0.00" | b"q=0.000"))
+        },
+    )
 }
 
 fn is_forwarded(field: &Field<'_>) -> bool {
@@ -138,10 +171,16 @@ fn method<'a>(scope: &'a RequestScope<'_>) -> &'a [u8] {
 }
 
 /// Writes the target: the client's own bytes, unless `proxy_pass` has a URI.
-fn write_target(proxy: &ProxyPass, scope: &RequestScope<'_>, out: &mut Vec<u8>) {
-    let (path, query) = match scope.page {
-        Some(page) => (&page.path[..], page.query.as_deref()),
-        None => scope.request.path_and_query(),
+fn write_target(
+    proxy: &ProxyPass,
+    scope: &RequestScope<'_>,
+    instead: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) {
+    let (path, query) = match (scope.page, instead) {
+        (Some(page), _) => (&page.path[..], page.query.as_deref()),
+        (None, Some(target)) => (Target { authority: None, path: target, missing: b"" }).split(),
+        (None, None) => scope.request.path_and_query(),
     };
     let prefix = location_of(scope.config, scope.site).map(prefix);
     match (&proxy.uri, prefix) {

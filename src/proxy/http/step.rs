@@ -11,8 +11,12 @@ pub enum Step {
     Idle,
     /// Bytes moved.
     Moved,
+    /// All of the request that can be kept is read.
+    Collected,
     /// A complete response head of this length has been read.
     Head(usize),
+    /// It is known what the answer says that is kept back, or it cannot be kept back any longer.
+    Held,
     /// The last byte of the response has been read.
     Done,
     /// The server failed, or could not be reached.

@@ -26,12 +26,16 @@ pub enum Turn {
     Serve,
     /// The same in the newest configuration.
     Look,
+    /// Choose the server of the first attempt.
+    Choose,
     /// Start an attempt at this server.
     Try(Pick),
     /// React to an event, as [`decide`](super::transition::decide) says.
     Event(ExchangeEvent),
     /// Judge the response head of this length.
     Judge(usize),
+    /// Weigh an answer that is kept back.
+    Weigh,
     /// Answer in place of a server, unless an `error_page` replaces the answer.
     Answer(OwnAnswer),
     /// Write this answer, whatever `error_page` says.
@@ -52,7 +56,9 @@ impl Turn {
     pub fn of(step: Step) -> Turn {
         match step {
             Step::Idle | Step::Moved => Turn::Rest,
+            Step::Collected => Turn::Choose,
             Step::Head(length) => Turn::Judge(length),
+            Step::Held => Turn::Weigh,
             Step::Done => Turn::Event(ExchangeEvent::Done),
             Step::Failed(failure) => Turn::Event(ExchangeEvent::Failed(failure)),
             Step::Refused(refusal) => Turn::refused(refusal),

@@ -2,10 +2,12 @@
 //!
 //! Written bytes stay in the replay buffer for as long as they may be needed again.
 
+use std::borrow::Cow;
+
 use super::step::Step;
 use crate::buffer::{Buffer, BufferPool};
 use crate::http::chunked::Keep;
-use crate::http::framing::Body;
+use crate::http::framing::{Body, Framing};
 use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::proxy::log::attempt_log::AttemptLog;
@@ -71,11 +73,19 @@ enum Replay {
 
 impl Replay {
     fn record(&mut self, written: &[u8], pool: &mut BufferPool) {
-        let Replay::Whole { bytes, limit } = self else { return };
-        if bytes.len() + written.len() <= *limit && !pool.is_exhausted() {
+        if !self.has_room(written.len(), pool) {
+            return self.forget(pool);
+        }
+        if let Replay::Whole { bytes, .. } = self {
             pool.append(bytes, written);
-        } else {
-            self.forget(pool);
+        }
+    }
+
+    /// Whether so many more bytes can be kept.
+    fn has_room(&self, more: usize, pool: &BufferPool) -> bool {
+        match self {
+            Replay::Whole { bytes, limit } => bytes.len() + more <= *limit && !pool.is_exhausted(),
+            Replay::Lost => false,
         }
     }
 
@@ -123,9 +133,29 @@ impl<N: Net> Upload<N> {
         matches!(self.replay, Replay::Whole { .. })
     }
 
-    /// The whole body as it was sent, if all of it is sent and kept.
-    pub fn sent_body(&self) -> Option<&[u8]> {
-        (self.is_sent() && self.is_replayable()).then(|| self.replay.bytes())
+    /// The whole body in its framing, if all of it is read and kept.
+    pub fn kept_body(&self) -> Option<&[u8]> {
+        let is_whole = self.is_received() && self.flow.ready().is_empty();
+        (is_whole && self.is_replayable()).then(|| self.replay.bytes())
+    }
+
+    /// Changes bytes of the kept body in place.
+    pub fn change_body(&mut self, change: impl FnOnce(&mut [u8])) {
+        if let Replay::Whole { bytes, .. } = &mut self.replay {
+            change(bytes.bytes_mut());
+        }
+    }
+
+    /// The whole body without its framing, if all of it is read and kept.
+    pub fn text(&self, framing: Framing) -> Option<Cow<'_, [u8]>> {
+        let bytes = self.kept_body()?;
+        if framing != Framing::Chunked {
+            return Some(Cow::Borrowed(bytes));
+        }
+        let mut copy = bytes.to_vec();
+        let scan = Body::new(framing).scan(&mut copy, Keep::Data).ok()?;
+        copy.truncate(scan.kept);
+        Some(Cow::Owned(copy))
     }
 
     /// The state of the current server's side.
@@ -235,6 +265,33 @@ impl<N: Net> Upload<N> {
             }
         }
         Step::of(self.write(server, attempts, io) || moved)
+    }
+
+    /// Reads the body, of which up to `most` bytes may come, before any server gets it: all of it,
+    /// or as much as may be kept.
+    pub fn read_ahead(
+        &mut self,
+        most: Option<u64>,
+        client: &mut Socket<N>,
+        attempts: &mut AttemptLog,
+        io: &mut Io<N>,
+    ) -> Step {
+        let mut moved = false;
+        while !self.body.is_done() {
+            match self.take_body(most, client, attempts, io) {
+                Ok(true) => moved = true,
+                Ok(false) => return Step::of(moved),
+                Err(step) => return step,
+            }
+            self.flow.since = io.now;
+            if !self.replay.has_room(self.flow.ready().len(), &io.buffers) {
+                return Step::Collected;
+            }
+            self.replay.record(self.flow.ready(), &mut io.buffers);
+            let kept = self.flow.ready().len();
+            self.flow.consume(kept, &mut io.buffers);
+        }
+        Step::Collected
     }
 
     /// Writes pending bytes. Returns whether anything moved.

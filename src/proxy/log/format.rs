@@ -100,6 +100,12 @@ pub fn http_date(at: WallTime, out: &mut Vec<u8>) {
     show_date(utc(at), HTTP_DATE, out);
 }
 
+/// Writes a time as Trino's ids begin with it: day and time, in UTC.
+pub fn id_stamp(at: WallTime, out: &mut [u8; 15]) {
+    // It is as long as this, and has every component of the format.
+    let _ = utc(at).format_into(&mut &mut out[..], ID_STAMP);
+}
+
 fn utc(at: WallTime) -> OffsetDateTime {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0));
     moment.unwrap_or(OffsetDateTime::UNIX_EPOCH)
@@ -156,6 +162,8 @@ const ISO8601: &[BorrowedFormatItem<'_>] = format_description!(
 const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
+const ID_STAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]_[hour][minute][second]");
 
 #[cfg(test)]
 mod tests {

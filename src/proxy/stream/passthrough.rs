@@ -18,8 +18,8 @@ use crate::proxy::http::asked::Asked;
 use crate::proxy::http::download::Download;
 use crate::proxy::http::h2c;
 use crate::proxy::http::relay::Upgraded;
+use crate::proxy::news::News;
 use crate::proxy::next::{CloseReason, Next};
-use crate::proxy::servers::News;
 use crate::time::Time;
 use crate::transport::dial::{Dial, Dialled};
 use crate::transport::flow::Flow;
@@ -293,7 +293,7 @@ impl<N: Net> Passthrough<N> {
             (Course::Connecting { pick, .. }, News::Drained(_)) => {
                 self.follows() == Follows::Group && pick.at == *at
             }
-            (_, News::Gone(_) | News::Ready(_) | News::Reloaded)
+            (_, News::Gone(_) | News::Ready(_) | News::Submitted(_) | News::Reloaded)
             | (Course::Connecting { .. }, News::Back(_) | News::ActiveMoved(_))
             | (Course::Nowhere, _) => false,
         }

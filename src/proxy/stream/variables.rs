@@ -73,6 +73,8 @@ impl<N: Net> Passthrough<N> {
             page: None,
             errand: Errand::Plain,
             aim: Aim::Active,
+            instead: None,
+            undelivered: None,
         };
         let answer = Answered {
             status: self.status,

@@ -1,6 +1,6 @@
 //! A coordinator of Trino, as far as a proxy can tell, and what it notices of the proxy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use switchover::net::sim::{Head, Reach, Rng, Side, SimNet};
@@ -8,7 +8,9 @@ use switchover::time::Time;
 
 use super::ledger::{Arrival, Ledger, State, back};
 use super::line::{Come, Line};
+use super::page::{columns, data, rows_of};
 use super::scenario::{Habits, Release, Statement};
+use super::submissions::judge_submission;
 use crate::common::setup::server_address;
 
 /// A place at which one process after another runs.
@@ -29,10 +31,10 @@ pub(crate) struct Coordinator {
     rng: Rng,
 }
 
-/// A connection of the proxy, and the answer that is due on it.
+/// A connection of the proxy, and the parts of an answer that are due on it.
 struct Served {
     line: Line,
-    due: Option<(Time, String)>,
+    due: VecDeque<(Time, String)>,
 }
 
 /// One life of a coordinator.
@@ -62,9 +64,18 @@ struct Query {
     transaction: Option<String>,
     /// The answers that it has, beside the first.
     pages: usize,
+    /// Those of them that have no rows, the first ones.
+    blank: usize,
     /// The last one that was asked for.
     page: usize,
     failure: Option<&'static str>,
+}
+
+/// How many answers a query has.
+struct Pages {
+    all: usize,
+    /// Those without rows, the first ones.
+    blank: usize,
 }
 
 impl Coordinator {
@@ -185,16 +196,22 @@ impl Coordinator {
             return;
         }
         while let Some(end) = net.world_mut().accepted(&server_address(self.place)) {
-            self.lines.push(Served { line: Line::new(end, Side::Requests), due: None });
+            self.lines.push(Served { line: Line::new(end, Side::Requests), due: VecDeque::new() });
         }
         for mut served in std::mem::take(&mut self.lines) {
-            if let Some((_, answer)) = served.due.take_if(|(due, _)| *due <= now) {
-                served.line.say(answer.as_bytes());
+            while served.due.front().is_some_and(|(due, _)| *due <= now)
+                && let Some((_, part)) = served.due.pop_front()
+            {
+                served.line.say(part.as_bytes());
             }
             match served.line.next(net) {
                 Come::Message(head, body) => {
                     net.world_mut().tell(self.place, || format!("{:?} {body}", head.start));
-                    served.due = Some(self.asked(&head, &body, now, ledger));
+                    let (due, answer) = self.asked(&head, &body, now, ledger);
+                    match head.start[1].starts_with("/v1/statement") {
+                        true => served.due.extend(self.parts(due, answer)),
+                        false => served.due.push_back((due, answer)),
+                    }
                     self.lines.push(served);
                 }
                 Come::Nothing => self.lines.push(served),
@@ -231,6 +248,16 @@ impl Coordinator {
         }
     }
 
+    /// The parts in which an answer is given.
+    fn parts(&mut self, due: Time, answer: String) -> Vec<(Time, String)> {
+        if !self.habits.halts || !self.rng.one_in(3) {
+            return vec![(due, answer)];
+        }
+        let (first, second) = answer.split_at(self.rng.within(1..=answer.len() - 1));
+        let later = due + Duration::from_millis(self.rng.within(1..=HALT_MILLIS) as u64);
+        vec![(due, first.to_owned()), (later, second.to_owned())]
+    }
+
     /// The answer to a request, and when it is given.
     fn asked(&mut self, head: &Head, body: &str, now: Time, ledger: &mut Ledger) -> (Time, String) {
         let Habits { release, reads_forwarded, chunked, .. } = self.habits;
@@ -262,13 +289,13 @@ impl Coordinator {
             }
             ("POST", "/v1/statement") => {
                 let submitted = Submitted::of(head, body);
-                let Submitted { number, .. } = submitted;
+                let Submitted { number, statement, .. } = submitted;
                 let is_new = submitted.transaction.is_none();
                 if is_fresh && is_new {
                     ledger.arrivals.push(Arrival { at: now, place, number });
                 }
-                if ledger.answered.contains(&number) && is_fresh {
-                    ledger.accuse(now, format!("{number} is sent again after an answer"));
+                if is_fresh {
+                    judge_submission(number, (statement, is_new), now, ledger);
                 }
                 // TOLERATED: a statement of a transaction may follow it to the process that has replaced
                 // the holder between two checks.
@@ -280,13 +307,14 @@ impl Coordinator {
                 }
                 let turns = self.turning_until > now;
                 let is_refused = turns || process.ready > now && self.rng.one_in(2);
-                let pages = self.rng.within(1..=5);
+                let all = self.rng.within(1..=5);
+                let pages = Pages { all, blank: self.rng.within(0..=all - 1) };
                 if is_refused {
                     ledger.turned_away.insert(number, now);
                 }
                 match is_refused {
                     true => (0, Said::bare(503)),
-                    false => (0, process.submit(submitted, pages, now, ledger)),
+                    false => (0, process.submit(submitted, pages, self.habits, now, ledger)),
                 }
             }
             ("PUT" | "POST", path) if path.starts_with("/v1/announce") => {
@@ -302,7 +330,7 @@ impl Coordinator {
                 if is_fresh {
                     process.judge_stranger(method, path, now, ledger);
                 }
-                let said = process.ask(method, path, release, now, ledger);
+                let said = process.ask((method, path), self.habits, is_fresh, now, ledger);
                 // A poll waits for news of the query.
                 let slow = method == "GET" && said.status == 200;
                 (if slow { self.rng.within(0..=MOST_MILLIS) } else { 0 }, said)
@@ -360,7 +388,8 @@ impl Process {
     fn submit(
         &mut self,
         submitted: Submitted,
-        pages: usize,
+        Pages { all: pages, blank }: Pages,
+        habits: Habits,
         now: Time,
         ledger: &mut Ledger,
     ) -> Said {
@@ -377,30 +406,39 @@ impl Process {
         if failure.is_some() && !stranger.is_some_and(is_held) {
             ledger.failing.insert(number);
         }
-        self.queries.push(Query { number, statement, transaction, pages, page: 0, failure });
-        self.page(self.queries.len() - 1)
+        let place = self.queries.len();
+        ledger.submissions.note(number, (&self.id, &self.query_id(place)), failure, now);
+        self.queries.push(Query { number, statement, transaction, pages, blank, page: 0, failure });
+        self.page(place, habits)
+    }
+
+    fn query_id(&self, place: usize) -> String {
+        format!("20261124_103000_{place:05}_{}", self.id)
     }
 
     /// The answer about a query.
     fn ask(
         &mut self,
-        method: &str,
-        path: &str,
-        release: Release,
+        (method, path): (&str, &str),
+        habits: Habits,
+        is_fresh: bool,
         now: Time,
         ledger: &mut Ledger,
     ) -> Said {
-        let unknown = match release {
+        let unknown = match habits.release {
             Release::Old => Said::bare(404),
             Release::New => Said::bare(410),
         };
         let mut parts = path.split('/').skip_while(|part| !is_id(part));
-        let (id, _, token) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+        let (id, slug, token) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         if !id.ends_with(&self.id) {
             let is_killed = method == "DELETE" && path.starts_with("/v1/query/");
             return if is_killed { Said::bare(204) } else { unknown };
         }
         let place: usize = id[16..21].parse().expect("it was written here");
+        if path.starts_with("/v1/statement/executing/2") && slug != Some(&format!("y{}", self.id)) {
+            return unknown;
+        }
         let query = &mut self.queries[place];
         match (method, token) {
             ("DELETE", _) if path.contains("/partialCancel/") => {
@@ -416,10 +454,8 @@ impl Process {
                 if token != query.page && token != query.page + 1 {
                     return unknown;
                 }
-                let by = ledger.executed.entry(query.number).or_insert_with(|| self.id.clone());
-                if *by != self.id {
-                    let what = format!("{} runs at {by} and at {}", query.number, self.id);
-                    ledger.accuse(now, what);
+                if is_fresh {
+                    judge_begin(query.number, id, now, ledger);
                 }
                 query.page = token;
                 if let (None, Statement::Begin) = (query.failure, query.statement) {
@@ -428,7 +464,7 @@ impl Process {
                     query.transaction = Some(id.clone());
                     self.transactions.insert(id);
                 }
-                self.page(place)
+                self.page(place, habits)
             }
             ("GET", None) => Said::text(format!("{{\"queryId\":\"{id}\"}}")),
             (_, _) => Said::bare(200),
@@ -448,30 +484,64 @@ impl Process {
     }
 
     /// The answer that a query has come to.
-    fn page(&self, place: usize) -> Said {
-        let Query { number, pages, page, failure, statement, ref transaction } =
-            self.queries[place];
-        let id = format!("20261124_103000_{place:05}_{}", self.id);
-        let next = format!("\"nextUri\":\"http://a/v1/statement/executing/{id}/y/{}\",", page + 1);
+    fn page(&self, place: usize, habits: Habits) -> Said {
+        let query = &self.queries[place];
+        let Query { number, pages, page, failure, statement, ref transaction, .. } = *query;
+        let (id, process) = (self.query_id(place), &self.id);
+        let next = page + 1;
+        let next =
+            format!("\"nextUri\":\"http://a/v1/statement/executing/{id}/y{process}/{next}\",");
         let (next, state) = match failure {
             Some(_) if page > 0 => ("", "FAILED"),
             _ if page < pages => (next.as_str(), "RUNNING"),
             _ => ("", "FINISHED"),
         };
         let error = match failure {
-            Some(name) if page > 0 => format!(",\"error\":{{\"errorName\":\"{name}\"}}"),
+            Some(name) if page > 0 => {
+                let code = match name {
+                    "SERVER_STARTING_UP" => 65_548,
+                    "NO_NODES_AVAILABLE" => 65_541,
+                    _ => 34,
+                };
+                format!(",\"error\":{{\"errorCode\":{code},\"errorName\":\"{name}\"}}")
+            }
             _ => String::new(),
+        };
+        let kind = match statement {
+            Statement::Insert if page > 0 => ",\"updateType\":\"INSERT\"",
+            Statement::Create if page > 0 => ",\"updateType\":\"CREATE TABLE\"",
+            Statement::Insert | Statement::Create => "",
+            Statement::Select | Statement::Begin | Statement::Commit => "",
         };
         let fields = match (statement, transaction) {
             (Statement::Begin, Some(id)) => format!("X-Trino-Started-Transaction-Id: {id}\r\n"),
             (Statement::Commit, _) if page > 0 => "X-Trino-Clear-Transaction-Id: true\r\n".into(),
-            (Statement::Begin | Statement::Commit | Statement::Select, _) => String::new(),
+            (_, _) => String::new(),
         };
+        let rows = query.rows(habits);
         let text = format!(
-            "{{\"id\":\"{id}\",\"infoUri\":\"http://a/ui/query.html?{id}\",{next}\"stats\":\
-             {{\"state\":\"{state}\"}}{error},\"of\":\"{number}\",\"page\":\"{page}\"}}"
+            "{{\"id\":\"{id}\",\"infoUri\":\"http://a/ui/query.html?{id}\",{next}{rows}\"stats\":\
+             {{\"state\":\"{state}\"}}{error}{kind},\"of\":\"{number}\",\"page\":\"{page}\"}}"
         );
         Said { status: 200, fields, text }
+    }
+}
+
+impl Query {
+    /// The columns and the rows on its page.
+    fn rows(&self, habits: Habits) -> String {
+        let Query { number, pages, blank, page, failure, statement, .. } = *self;
+        let all = rows_of(statement, number);
+        // The last page without rows shows the columns already.
+        if all == 0 || failure.is_some() || page == 0 || page < blank {
+            return String::new();
+        }
+        let columns = columns(number, habits.columns);
+        if page == blank {
+            return columns;
+        }
+        let (of, before) = ((pages - blank) as u32, (page - blank - 1) as u32);
+        columns + &data(number, all * before / of..all * (before + 1) / of)
     }
 }
 
@@ -484,8 +554,7 @@ struct Submitted {
 
 impl Submitted {
     fn of(head: &Head, body: &str) -> Submitted {
-        let all = [Statement::Select, Statement::Begin, Statement::Commit];
-        let statement = all.into_iter().find(|it| body.starts_with(it.words()));
+        let statement = Statement::ALL.into_iter().find(|it| body.starts_with(it.words()));
         let number = body.split_whitespace().next_back().and_then(|word| word.parse().ok());
         let mut fields = head.fields.iter();
         let transaction =
@@ -513,6 +582,18 @@ impl Said {
 
     fn text(text: String) -> Said {
         Said { status: 200, fields: String::new(), text }
+    }
+}
+
+/// A query that goes on as another one is not polled any more. TOLERATED: a proxy that begins anew does
+/// not know of that.
+fn judge_begin(number: u32, id: &str, now: Time, ledger: &mut Ledger) {
+    ledger.submissions.begin(number, id);
+    if let Some(told) = ledger.submissions.is_replaced(number, id)
+        && told + LATE < now
+        && !ledger.is_proxy_restarted_since(told)
+    {
+        ledger.accuse(now, format!("{number} is asked for as {id}, but goes by another id"));
     }
 }
 
@@ -549,6 +630,8 @@ fn answer(said: &Said, chunked: bool) -> String {
 const SETTLING: Duration = Duration::from_millis(4500);
 /// The longest that a poll takes.
 const MOST_MILLIS: usize = 800;
+/// The longest pause in the middle of an answer.
+const HALT_MILLIS: usize = 500;
 /// The time that a large body takes on a slow link.
 const BODY: Duration = Duration::from_secs(1);
 /// The time for the proxy to act on what it was told.

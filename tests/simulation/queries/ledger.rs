@@ -8,6 +8,7 @@ use switchover::time::Time;
 
 use super::line::Line;
 use super::orders::Orders;
+use super::submissions::Submissions;
 
 /// Everything that the judgements need.
 #[derive(Default)]
@@ -16,10 +17,10 @@ pub(crate) struct Ledger {
     pub(crate) wrong: Vec<String>,
     /// Statements in the order in which they came to coordinators.
     pub(crate) arrivals: Vec<Arrival>,
-    /// Statements whose clients have an answer with an id.
-    pub(crate) answered: BTreeSet<u32>,
-    /// The process that began to run a statement.
-    pub(crate) executed: BTreeMap<u32, String>,
+    /// How often and where statements were submitted.
+    pub(crate) submissions: Submissions,
+    /// What distinguishes the columns of each place.
+    pub(crate) columns: Vec<&'static str>,
     /// Statements that their coordinator itself fails.
     pub(crate) failing: BTreeSet<u32>,
     /// Statements whose coordinator was told to end them.
@@ -170,7 +171,8 @@ impl Ledger {
     pub(crate) fn process_says(&mut self, id: &str, now: Time) {
         let process = self.processes.get_mut(id).expect("it began");
         let before = process.said.replace(now);
-        if before.is_some_and(|before| before > self.proxy[0]) {
+        // One that the proxy before sent may still have been on its way.
+        if before.is_some_and(|before| before > self.proxy[0] + NEWS) {
             self.process_told(id, now);
         }
     }
@@ -244,6 +246,23 @@ impl Ledger {
     /// Whether a place's process could not be asked all the time between.
     pub(crate) fn was_gone(&self, place: usize, from: Time, to: Time) -> bool {
         self.held(place, from, to, |state| !state.is_up())
+    }
+
+    /// Whether a place's process could not be asked for this long between, but for moments.
+    pub(crate) fn was_gone_for(&self, place: usize, time: Duration, from: Time, to: Time) -> bool {
+        let mut since = None;
+        self.spells(place).any(|(began, end, state)| {
+            since = match !state.is_up() || (end - began < BLINK && began > Time::ZERO) {
+                true => since.or(Some(began.max(from))),
+                false => None,
+            };
+            since.is_some_and(|since| end.min(to) >= since + time)
+        })
+    }
+
+    /// Whether some place took new statements all the time between.
+    pub(crate) fn any_takes(&self, from: Time, to: Time) -> bool {
+        self.places.keys().any(|place| self.held(*place, from, to, State::takes_new))
     }
 
     /// All places.

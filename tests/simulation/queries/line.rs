@@ -40,6 +40,11 @@ impl Line {
         self.end == end
     }
 
+    /// Whether a part of a message has come.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
     /// Sends a request, whose answer has a body unless its method is `HEAD`.
     pub(crate) fn ask(&mut self, request: &str) {
         self.to_head = request.starts_with("HEAD ");

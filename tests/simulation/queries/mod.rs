@@ -1,10 +1,11 @@
 //! Queries in a world of coordinators that come and go.
 //!
 //! Coordinators, clients, workers and an operator are driven by hand. They note what happens to them
-//! in a ledger and judge what they see of the proxy by it: [`client`] what a query is told,
-//! [`coordinator`] what comes to a server, [`operator`] what follows from an order, [`judge`] the
+//! in a ledger and judge what they see of the proxy by it: [`told`] what a query is told,
+//! [`submissions`] how often a statement runs, [`coordinator`] what comes to a server, [`operator`] what follows from an order, [`judge`] the
 //! whole run.
 
+mod aside;
 mod client;
 mod coordinator;
 mod judge;
@@ -13,7 +14,10 @@ mod line;
 mod node;
 mod operator;
 mod orders;
+mod page;
 mod scenario;
+mod submissions;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +87,7 @@ impl Play {
         ledger.is_trinos = config.groups[0].trino == Trino::On;
         ledger.proxy.push(Time::ZERO);
         ledger.queue = scenario.queue;
+        ledger.columns = scenario.coordinators.iter().map(|habits| habits.columns).collect();
         ledger.taken_up = match release {
             Release::Old => Duration::from_secs(11),
             Release::New => Duration::from_secs(4),

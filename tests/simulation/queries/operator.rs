@@ -183,6 +183,8 @@ fn judge_empty(place: usize, status: u16, now: Time, ledger: &mut Ledger) {
         let process = ledger.process(owner).expect("its client has an answer");
         process.place == place
             && process.died.is_none()
+            // It may go on elsewhere already.
+            && ledger.submissions.of(*number).last().is_some_and(|it| it.process == owner)
             // TOLERATED: a proxy that begins anew does not know when its queries were asked for.
             && !ledger.is_proxy_restarted_since(ledger.asked[number])
     };

@@ -66,6 +66,10 @@ pub(crate) struct Habits {
     pub(crate) reads_forwarded: bool,
     /// Whether answers are sent in chunks.
     pub(crate) chunked: bool,
+    /// Whether some answers come in two parts, with a pause between them.
+    pub(crate) halts: bool,
+    /// What distinguishes the columns of its answers from those of others.
+    pub(crate) columns: &'static str,
     /// Whether the proxy has to tell it of all workers.
     pub(crate) learns_all: bool,
 }
@@ -94,15 +98,33 @@ pub(crate) enum Forwards {
 pub(crate) enum Statement {
     /// A question, in the transaction that its client has, if any.
     Select,
+    /// A write, likewise.
+    Insert,
+    Create,
     Begin,
     /// Of the transaction that its client has.
     Commit,
 }
 
 impl Statement {
+    pub(crate) const ALL: [Statement; 5] = [
+        Statement::Select,
+        Statement::Insert,
+        Statement::Create,
+        Statement::Begin,
+        Statement::Commit,
+    ];
+
+    /// Whether it only reads.
+    pub(crate) fn may_run_twice(self) -> bool {
+        self == Statement::Select
+    }
+
     pub(crate) fn words(self) -> &'static str {
         match self {
             Statement::Select => "SELECT",
+            Statement::Insert => "INSERT INTO t SELECT",
+            Statement::Create => "CREATE TABLE t AS SELECT",
             Statement::Begin => "START TRANSACTION --",
             Statement::Commit => "COMMIT --",
         }
@@ -122,6 +144,10 @@ pub(crate) struct QueryPlan {
     pub(crate) thinks: VecDeque<Duration>,
     /// What else is asked about it, and behind which page.
     pub(crate) asides: Vec<(usize, Aside)>,
+    /// Whether its client leaves if it has to wait for a coordinator.
+    pub(crate) leaves: bool,
+    /// Whether its client makes a poll again that was answered with another query.
+    pub(crate) doubts: bool,
 }
 
 /// A request about a query that is no poll.
@@ -137,6 +163,8 @@ pub(crate) enum Aside {
     Cancel,
     /// A DELETE of the query, as the clients of Go and JavaScript end it.
     Kill,
+    /// The same poll once more, though it was answered.
+    Repeat,
 }
 
 /// Something that happens to a coordinator or to the proxy, or is done by the operator.
@@ -164,13 +192,17 @@ impl Scenario {
     pub(crate) fn of(rng: &mut Rng) -> Scenario {
         let release = rng.pick(&[Release::Old, Release::New]);
         let learns_all = !rng.one_in(5);
+        let (differ, halt) = (rng.one_in(4), rng.one_in(2));
         let backups = rng.pick::<&[bool]>(&[&[false, true], &[false, false], &[false, true, true]]);
         let coordinators: Vec<Habits> = backups
             .iter()
-            .map(|_| Habits {
+            .enumerate()
+            .map(|(place, _)| Habits {
                 release,
                 reads_forwarded: !rng.one_in(4),
                 chunked: rng.one_in(2),
+                halts: halt && rng.one_in(2),
+                columns: if differ { VARIANTS[place] } else { "" },
                 learns_all,
             })
             .collect();
@@ -210,13 +242,21 @@ impl Scenario {
 
 /// The statements of a client.
 fn statements(rng: &mut Rng) -> Vec<Statement> {
-    let mut all = vec![Statement::Select; rng.within(1..=5)];
+    let mut all: Vec<Statement> = (0..rng.within(1..=5)).map(|_| one(rng)).collect();
     if rng.one_in(3) {
         let begins = rng.within(0..=all.len());
         all.insert(begins, Statement::Begin);
         all.insert(rng.within(begins + 1..=all.len()), Statement::Commit);
     }
     all
+}
+
+fn one(rng: &mut Rng) -> Statement {
+    match rng.within(0..=7) {
+        0 => Statement::Insert,
+        1 => Statement::Create,
+        _ => Statement::Select,
+    }
 }
 
 fn query(number: u32, starts: Time, statement: Statement, rng: &mut Rng) -> QueryPlan {
@@ -232,6 +272,8 @@ fn query(number: u32, starts: Time, statement: Statement, rng: &mut Rng) -> Quer
         thinks: thinks.collect(),
         padding: if rng.one_in(6) { rng.within(0..=9000) } else { 0 },
         asides: ASIDES.into_iter().filter_map(|it| aside(it, rng)).collect(),
+        leaves: rng.one_in(6),
+        doubts: rng.one_in(2),
     }
 }
 
@@ -392,7 +434,9 @@ const BEGIN: Duration = Duration::from_secs(2);
 const SPREAD: Duration = Duration::from_secs(12);
 /// A coordinator that is back settles, is held back, and gets an announcement of each worker.
 const SETTLED: Duration = Duration::from_secs(35);
-/// All of them; those that end a query come last.
+/// What tells the columns of one coordinator from those of others.
+const VARIANTS: [&str; 3] = ["", "b", "c"];
+/// All that are planned; those that end a query come last.
 const ASIDES: [Aside; 5] =
     [Aside::Heartbeat, Aside::CancelStage, Aside::Look, Aside::Cancel, Aside::Kill];
 /// Faults of the network that lose nothing.

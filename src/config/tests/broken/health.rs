@@ -1,4 +1,4 @@
-//! `trino`, `health_check`, `failback` and `queue`.
+//! `trino`, `trino_resubmit`, `health_check`, `failback` and `queue`.
 
 use crate::config::tests::broken::refused;
 
@@ -42,6 +42,21 @@ error: "health_check off" takes no other parameters
   |
 1 | upstream a { server 127.0.0.1; health_check off fails=3; }
   |                                             ^^^
+  help: write "off" alone, or leave it out
+"#,
+    );
+}
+
+#[test]
+fn a_resubmission_that_is_off_has_no_doubt() {
+    refused(
+        "upstream a { server 127.0.0.1; trino_resubmit off doubt=1s; }",
+        r#"
+error: "trino_resubmit off" takes no other parameters
+ --> a.conf:1:51
+  |
+1 | upstream a { server 127.0.0.1; trino_resubmit off doubt=1s; }
+  |                                                   ^^^^^^^^
   help: write "off" alone, or leave it out
 "#,
     );

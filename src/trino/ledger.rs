@@ -1,0 +1,750 @@
+//! The statements of a group that may still have to be submitted, and what became of their queries.
+//!
+//! A statement is kept from its submission until rows of its answer are delivered, its query ends, or
+//! nobody asks for it. A query that was submitted again goes by two ids: the old one stands for the
+//! new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::kept::{Loss, Statement};
+use super::query_id::{CoordinatorId, QueryId};
+use super::rows::Columns;
+use super::stage::{Begun, Stage};
+use super::statement::Repeat;
+use crate::time::Time;
+
+/// What is known of the queries of one group.
+#[derive(Debug)]
+pub struct Ledger {
+    queries: BTreeMap<QueryId, Entry>,
+    /// Statements to submit, and from when on.
+    due: BTreeSet<(Time, QueryId)>,
+    /// How many are to be submitted, or are being submitted.
+    open: usize,
+    /// Queries that were submitted again, though their coordinators may still run them.
+    orphans: Vec<QueryId>,
+    /// Bytes of all statements.
+    bytes: usize,
+    /// Ids that were made up so far, and what they end with.
+    made_up: u32,
+    own: CoordinatorId,
+    /// When entries that nobody asks for were last looked for.
+    swept: Time,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stage: Stage,
+    /// The path of the next poll: only who knows it may have the answer.
+    next: Box<[u8]>,
+    /// When it was last asked for.
+    asked: Time,
+    /// How often it was submitted again.
+    again: Again,
+}
+
+/// How often a query was submitted again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Again {
+    /// After it had begun.
+    counted: u32,
+    /// Before it had begun.
+    free: u32,
+}
+
+/// What is known of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// Nothing but what its id says.
+    Nothing,
+    /// A coordinator runs it, and its statement is kept.
+    Runs,
+    /// It waits to be submitted.
+    Waits,
+    /// It goes on as this query; the answer to its submission.
+    Moved(QueryId, &'a [u8]),
+    /// It has ended well, as its client knows.
+    Finished,
+    /// It cannot go on.
+    Lost(Loss),
+}
+
+impl Ledger {
+    /// Knows of no query. Ids that it makes up end with `own`.
+    pub fn new(own: CoordinatorId) -> Ledger {
+        Ledger {
+            queries: BTreeMap::new(),
+            due: BTreeSet::new(),
+            open: 0,
+            orphans: Vec::new(),
+            bytes: 0,
+            made_up: 0,
+            own,
+            swept: Time::ZERO,
+        }
+    }
+
+    /// What is known of a query.
+    pub fn look(&self, id: QueryId) -> Known<'_> {
+        match self.queries.get(&id).map(|entry| &entry.stage) {
+            None => Known::Nothing,
+            Some(Stage::Runs { .. }) => Known::Runs,
+            Some(Stage::Waits { .. } | Stage::Submitting { .. }) => Known::Waits,
+            Some(Stage::Moved { to, answer }) => Known::Moved(*to, answer),
+            Some(Stage::Finished) => Known::Finished,
+            Some(Stage::Lost(loss)) => Known::Lost(*loss),
+        }
+    }
+
+    /// The id that a query goes by now: it may have been submitted again several times.
+    pub fn current(&self, id: QueryId) -> QueryId {
+        let mut current = id;
+        for _ in 0..=FREE {
+            let Known::Moved(to, _) = self.look(current) else { break };
+            current = to;
+        }
+        current
+    }
+
+    /// A client asks for a query.
+    pub fn asked(&mut self, id: QueryId, now: Time) {
+        if let Some(entry) = self.queries.get_mut(&id) {
+            entry.asked = now;
+        }
+    }
+
+    /// The coordinator of a query is asked for it, and may begin it now.
+    pub fn begun(&mut self, id: QueryId) {
+        if let Some(Entry { stage: Stage::Runs { begun, .. }, .. }) = self.queries.get_mut(&id) {
+            *begun = Begun::Maybe;
+        }
+    }
+
+    /// How many statements wait to be submitted.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether this is the path of the next poll of a query.
+    pub fn is_next(&self, id: QueryId, path: &[u8]) -> bool {
+        self.queries.get(&id).is_some_and(|entry| *entry.next == *path)
+    }
+
+    /// The path of the next poll of a query.
+    pub fn next(&self, id: QueryId) -> Option<&[u8]> {
+        self.queries.get(&id).map(|entry| &*entry.next)
+    }
+
+    /// The client of a query was told to ask here next.
+    pub fn told_next(&mut self, id: QueryId, next: &[u8]) {
+        if let Some(entry) = self.queries.get_mut(&id) {
+            entry.next = next.into();
+        }
+    }
+
+    /// Keeps a statement that a coordinator has taken as this query. Those of at most `limit` bytes
+    /// are kept in all: the oldest go first. Returns how many went.
+    pub fn keep(
+        &mut self,
+        id: QueryId,
+        next: Box<[u8]>,
+        statement: Statement,
+        limit: usize,
+        now: Time,
+    ) -> usize {
+        self.insert(id, next, statement, Again::default(), now);
+        self.make_room(limit)
+    }
+
+    /// Takes a statement that no coordinator takes yet; it is to be submitted from `from` on.
+    /// Until then its query goes by an id of [`Ledger::make_up`], and is asked for at `next`.
+    pub fn queue(
+        &mut self,
+        id: QueryId,
+        next: Box<[u8]>,
+        statement: Statement,
+        (now, from): (Time, Time),
+    ) {
+        self.bytes += statement.request.len();
+        let stage = Stage::Waits { statement, since: now };
+        self.replace(id, Entry { stage, next, asked: now, again: Again::default() });
+        self.due.insert((from, id));
+        self.open += 1;
+    }
+
+    /// An id for a query that no coordinator has given one; `stamp` is the time as ids begin with it.
+    pub fn make_up(&mut self, stamp: &[u8; 15]) -> QueryId {
+        let number = self.made_up;
+        self.made_up = number.wrapping_add(1);
+        QueryId::made_up(stamp, number, self.own)
+    }
+
+    fn insert(
+        &mut self,
+        id: QueryId,
+        next: Box<[u8]>,
+        statement: Statement,
+        again: Again,
+        now: Time,
+    ) {
+        self.bytes += statement.request.len();
+        let stage = Stage::Runs { statement, begun: Begun::No };
+        self.replace(id, Entry { stage, next, asked: now, again });
+    }
+
+    fn replace(&mut self, id: QueryId, entry: Entry) {
+        self.remove(id);
+        self.queries.insert(id, entry);
+    }
+
+    /// Whether a statement of so many bytes may wait, of at most `limit` bytes in all: those that run
+    /// make room.
+    pub fn has_room(&mut self, bytes: usize, limit: usize) -> bool {
+        self.make_room(limit.saturating_sub(bytes));
+        self.bytes + bytes <= limit
+    }
+
+    /// Drops the oldest statements that run, until the others have at most `limit` bytes.
+    fn make_room(&mut self, limit: usize) -> usize {
+        let mut dropped = 0;
+        while self.bytes > limit {
+            let runs = |(_, entry): &(&QueryId, &Entry)| matches!(entry.stage, Stage::Runs { .. });
+            let Some(id) = self.queries.iter().find(runs).map(|(id, _)| *id) else { break };
+            self.remove(id);
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Forgets a query: rows of it are delivered, it has ended, or it was cancelled.
+    pub fn remove(&mut self, id: QueryId) {
+        let Some(entry) = self.queries.remove(&id) else { return };
+        match entry.stage {
+            Stage::Runs { statement, .. } => self.bytes -= statement.request.len(),
+            Stage::Waits { statement, .. } | Stage::Submitting { statement, .. } => {
+                self.bytes -= statement.request.len();
+                self.due.retain(|(_, due)| *due != id);
+                self.open -= 1;
+            }
+            Stage::Moved { .. } | Stage::Finished | Stage::Lost(_) => {}
+        }
+    }
+
+    /// The statement of a query may not run a second time, as its answer shows.
+    pub fn forbid(&mut self, id: QueryId) {
+        if let Some(Entry { stage: Stage::Runs { statement, .. }, .. }) = self.queries.get_mut(&id)
+        {
+            statement.repeat = Repeat::Once;
+        }
+    }
+
+    /// The answer of a query has these columns. Returns whether its client may be told: none was told
+    /// others.
+    pub fn see_columns(&mut self, id: QueryId, columns: Columns) -> bool {
+        let Some(Entry { stage: Stage::Runs { statement, .. }, .. }) = self.queries.get_mut(&id)
+        else {
+            return true;
+        };
+        *statement.columns.get_or_insert(columns) == columns
+    }
+
+    /// The client of a query is told that it has ended well.
+    pub fn finished(&mut self, id: QueryId) {
+        self.settle(id, Stage::Finished);
+    }
+
+    /// The coordinator of a query has lost it, which was asked for at `path`: it is to be submitted
+    /// again.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn lose(&mut self, id: QueryId, path: &[u8], now: Time) -> Result<(), Loss> {
+        let entry = self.queries.get_mut(&id).filter(|entry| *entry.next == *path);
+        let Some(entry) = entry else { return Err(Loss::NotKept) };
+        entry.asked = now;
+        let loss = match &entry.stage {
+            Stage::Runs { begun: Begun::No, .. } if entry.again.free < FREE => {
+                entry.again.free += 1;
+                None
+            }
+            Stage::Runs { statement, .. } if statement.repeat == Repeat::Once => {
+                Some(Loss::MayHaveChanged)
+            }
+            Stage::Runs { .. } if entry.again.counted > 0 => Some(Loss::Repeated),
+            Stage::Runs { .. } => {
+                entry.again.counted += 1;
+                None
+            }
+            Stage::Waits { .. }
+            | Stage::Submitting { .. }
+            | Stage::Moved { .. }
+            | Stage::Finished => return Ok(()),
+            Stage::Lost(loss) => return Err(*loss),
+        };
+        if let Some(loss) = loss {
+            self.give_up(id, loss);
+            return Err(loss);
+        }
+        self.wait(id, now, now);
+        Ok(())
+    }
+
+    /// A coordinator could not begin a query: its statement is to be submitted again from `from` on,
+    /// unless that was done too often. Returns whether it is.
+    pub fn restart(&mut self, id: QueryId, now: Time, from: Time) -> bool {
+        let Some(entry) = self.queries.get_mut(&id) else { return false };
+        if !matches!(entry.stage, Stage::Runs { .. }) || entry.again.free == FREE {
+            return false;
+        }
+        entry.again.free += 1;
+        self.wait(id, now, from);
+        true
+    }
+
+    /// Lets the statement of a query wait.
+    fn wait(&mut self, id: QueryId, now: Time, from: Time) {
+        let Some(entry) = self.queries.get_mut(&id) else { return };
+        if let Some((statement, _)) = entry.stage.take_statement() {
+            entry.stage = Stage::Waits { statement, since: now };
+            self.due.insert((from, id));
+            self.open += 1;
+        }
+    }
+
+    /// Whether a query is submitted again if its coordinator is lost.
+    pub fn may_move(&self, id: QueryId) -> bool {
+        let Some(entry) = self.queries.get(&id) else { return false };
+        match &entry.stage {
+            Stage::Runs { begun: Begun::No, .. } => entry.again.free < FREE,
+            Stage::Runs { statement, .. } => {
+                statement.repeat == Repeat::Twice && entry.again.counted == 0
+            }
+            Stage::Waits { .. }
+            | Stage::Submitting { .. }
+            | Stage::Moved { .. }
+            | Stage::Finished
+            | Stage::Lost(_) => false,
+        }
+    }
+
+    /// A query cannot go on: its statement is dropped, and its client will be told why.
+    pub fn give_up(&mut self, id: QueryId, loss: Loss) {
+        self.settle(id, Stage::Lost(loss));
+    }
+
+    /// Puts a query into a stage in which its statement is not needed any more.
+    fn settle(&mut self, id: QueryId, stage: Stage) {
+        let Some(entry) = self.queries.get_mut(&id) else { return };
+        let (next, asked) = (std::mem::take(&mut entry.next), entry.asked);
+        self.replace(id, Entry { stage, next, asked, again: Again::default() });
+    }
+
+    /// Gives up a query if it has waited for longer than `timeout`.
+    pub fn give_up_overdue(&mut self, id: QueryId, timeout: Duration, now: Time) {
+        if let Some(Stage::Waits { since, .. }) = self.stage(id)
+            && now - *since > timeout
+        {
+            self.give_up(id, Loss::Waited);
+        }
+    }
+
+    /// From when on a statement is to be submitted.
+    pub fn due(&self) -> Option<Time> {
+        self.due.first().map(|(from, _)| *from)
+    }
+
+    /// Takes up the next statement that is due. One that has waited for `timeout`, or that nobody
+    /// asks for, is given up. Returns its query and the whole request.
+    pub fn begin(&mut self, timeout: Duration, now: Time) -> Option<(QueryId, &[u8])> {
+        let id = loop {
+            let &(from, id) = self.due.first()?;
+            if from > now {
+                return None;
+            }
+            self.due.pop_first();
+            let entry = self.queries.get(&id)?;
+            match &entry.stage {
+                Stage::Waits { .. } if now - entry.asked > LEFT => self.remove(id),
+                Stage::Waits { since, .. } if now - *since > timeout => {
+                    self.give_up(id, Loss::Waited);
+                }
+                Stage::Waits { .. }
+                | Stage::Runs { .. }
+                | Stage::Submitting { .. }
+                | Stage::Moved { .. }
+                | Stage::Finished
+                | Stage::Lost(_) => break id,
+            }
+        };
+        let entry = self.queries.get_mut(&id)?;
+        let (statement, since) = entry.stage.take_statement()?;
+        let since = since.unwrap_or(now);
+        entry.stage = Stage::Submitting { statement, since };
+        let Stage::Submitting { statement, .. } = &entry.stage else { return None };
+        Some((id, &statement.request))
+    }
+
+    /// A statement was not taken: it is to be submitted from `from` on.
+    pub fn postpone(&mut self, id: QueryId, from: Time) {
+        let Some(entry) = self.queries.get_mut(&id) else { return };
+        if !matches!(entry.stage, Stage::Submitting { .. }) {
+            return;
+        }
+        if let Some((statement, since)) = entry.stage.take_statement() {
+            entry.stage = Stage::Waits { statement, since: since.unwrap_or(from) };
+            self.due.insert((from, id));
+        }
+    }
+
+    /// A coordinator has taken the statement of `id`: it runs as `new`, is asked for at `next`, and
+    /// this was the answer.
+    pub fn submitted(
+        &mut self,
+        id: QueryId,
+        (new, next): (QueryId, Box<[u8]>),
+        answer: Box<[u8]>,
+        now: Time,
+    ) {
+        if !matches!(self.stage(id), Some(Stage::Submitting { .. })) {
+            return;
+        }
+        let Some(entry) = self.queries.remove(&id) else { return };
+        let Stage::Submitting { statement, .. } = entry.stage else { return };
+        self.open -= 1;
+        self.bytes -= statement.request.len();
+        let stage = Stage::Moved { to: new, answer };
+        self.replace(id, Entry { stage, ..entry });
+        if id.coordinator() != self.own {
+            self.orphans.push(id);
+        }
+        self.insert(new, next, statement, entry.again, now);
+    }
+
+    /// Takes out the paths at which queries can be cancelled that this coordinator still runs, though
+    /// they go on elsewhere.
+    pub fn take_orphans(&mut self, coordinator: CoordinatorId) -> Vec<Box<[u8]>> {
+        let is_its = |id: &QueryId| id.coordinator() == coordinator;
+        if !self.orphans.iter().any(is_its) {
+            return Vec::new();
+        }
+        let (its, others) = self.orphans.iter().partition(|id| is_its(id));
+        self.orphans = others;
+        let its: Vec<QueryId> = its;
+        its.into_iter().filter_map(|id| self.next(id).map(Box::from)).collect()
+    }
+
+    /// Forgets what nobody has asked for in a long time.
+    pub fn sweep(&mut self, now: Time) {
+        if now - self.swept < SWEEP {
+            return;
+        }
+        self.swept = now;
+        let mut old = Vec::new();
+        let mut surplus = self.queries.len().saturating_sub(ENTRIES);
+        for (id, entry) in &mut self.queries {
+            match &mut entry.stage {
+                Stage::Moved { answer, .. } if now - entry.asked > ABANDONED => {
+                    *answer = Box::default();
+                    if now - entry.asked > ALIAS || surplus > 0 {
+                        surplus = surplus.saturating_sub(1);
+                        old.push(*id);
+                    }
+                }
+                Stage::Waits { .. } => {
+                    if now - entry.asked > LEFT {
+                        old.push(*id);
+                    }
+                }
+                Stage::Moved { .. } | Stage::Submitting { .. } => {}
+                Stage::Runs { .. } | Stage::Finished | Stage::Lost(_) => {
+                    if now - entry.asked > ABANDONED {
+                        old.push(*id);
+                    }
+                }
+            }
+        }
+        for id in old {
+            self.remove(id);
+        }
+        // Their coordinators have given them up by now.
+        let queries = &self.queries;
+        self.orphans.retain(|id| queries.get(id).is_some_and(|it| now - it.asked < ABANDONED));
+    }
+
+    fn stage(&self, id: QueryId) -> Option<&Stage> {
+        self.queries.get(&id).map(|entry| &entry.stage)
+    }
+}
+
+/// How often a query is submitted again that had not begun.
+const FREE: u32 = 5;
+/// A client that has not asked for a query that waits for so long has left: it is answered every
+/// second.
+const LEFT: Duration = Duration::from_secs(30);
+/// Trino gives up a query that nobody asks for after five minutes: `query.client.timeout`.
+const ABANDONED: Duration = Duration::from_secs(300);
+/// How long an old id stands for a new one: clients may cancel by it in the end.
+const ALIAS: Duration = Duration::from_secs(86_400);
+/// Queries of which something is known: beyond that the oldest aliases go.
+const ENTRIES: usize = 20_000;
+/// Between two looks for entries that nobody asks for.
+const SWEEP: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    const STAMP: &[u8; 15] = b"20261130_103000";
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn id(number: u32) -> QueryId {
+        QueryId::made_up(STAMP, number, CoordinatorId::of_number(7))
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn statement(repeat: Repeat) -> Statement {
+        let request = Zeroizing::new(Box::from(&b"POST"[..]));
+        Statement { request, repeat, columns: None }
+    }
+
+    fn ledger() -> Ledger {
+        Ledger::new(CoordinatorId::of_number(0))
+    }
+
+    /// How query 1 may be.
+    #[derive(Clone, Copy, Debug)]
+    enum Before {
+        Unknown,
+        Fresh(Repeat),
+        Begun(Repeat),
+        /// It was submitted again as this query, and has begun.
+        Again,
+        Waits,
+        Submitting,
+        Moved,
+        Finished,
+        Lost,
+    }
+
+    impl Before {
+        const ALL: [Before; 11] = [
+            Before::Unknown,
+            Before::Fresh(Repeat::Twice),
+            Before::Fresh(Repeat::Once),
+            Before::Begun(Repeat::Twice),
+            Before::Begun(Repeat::Once),
+            Before::Again,
+            Before::Waits,
+            Before::Submitting,
+            Before::Moved,
+            Before::Finished,
+            Before::Lost,
+        ];
+
+        fn build(self) -> Ledger {
+            let mut ledger = ledger();
+            let next = || Box::from(&b"/1"[..]);
+            let repeat = match self {
+                Before::Unknown => return ledger,
+                Before::Fresh(repeat) | Before::Begun(repeat) => repeat,
+                Before::Waits | Before::Submitting | Before::Moved => Repeat::Twice,
+                Before::Again | Before::Finished | Before::Lost => Repeat::Twice,
+            };
+            if let Before::Again = self {
+                ledger.keep(id(0), next(), statement(repeat), 1000, at(0));
+                ledger.begun(id(0));
+                ledger.lose(id(0), b"/1", at(0)).unwrap();
+                ledger.begin(MINUTE, at(0)).unwrap();
+                ledger.submitted(id(0), (id(1), next()), Box::default(), at(0));
+                ledger.begun(id(1));
+                return ledger;
+            }
+            ledger.keep(id(1), next(), statement(repeat), 1000, at(0));
+            match self {
+                Before::Begun(_) => ledger.begun(id(1)),
+                Before::Finished => ledger.finished(id(1)),
+                Before::Lost => ledger.give_up(id(1), Loss::Denied(401)),
+                Before::Waits | Before::Submitting | Before::Moved => {
+                    ledger.lose(id(1), b"/1", at(0)).unwrap();
+                }
+                Before::Unknown | Before::Fresh(_) | Before::Again => {}
+            }
+            if matches!(self, Before::Submitting | Before::Moved) {
+                assert_eq!(ledger.begin(MINUTE, at(0)), Some((id(1), &b"POST"[..])));
+            }
+            if let Before::Moved = self {
+                ledger.submitted(id(1), (id(2), next()), Box::from(&b"{}"[..]), at(0));
+            }
+            ledger
+        }
+    }
+
+    /// What is known of query 1, in a word.
+    fn known(ledger: &Ledger) -> String {
+        match ledger.look(id(1)) {
+            Known::Moved(..) => "Moved".to_owned(),
+            known @ (Known::Nothing
+            | Known::Runs
+            | Known::Waits
+            | Known::Finished
+            | Known::Lost(_)) => format!("{known:?}"),
+        }
+    }
+
+    #[test]
+    fn every_event_in_every_state() {
+        type Event = (&'static str, fn(&mut Ledger), &'static str);
+        let table: [Event; 9] = [
+            (
+                "nothing",
+                |_| {},
+                "Nothing Runs Runs Runs Runs Runs Waits Waits Moved Finished Lost(Denied(401))",
+            ),
+            (
+                "lose",
+                |it| _ = it.lose(id(1), b"/1", at(1)),
+                "Nothing Waits Waits Waits Lost(MayHaveChanged) Lost(Repeated) Waits Waits Moved Finished Lost(Denied(401))",
+            ),
+            (
+                "lose, elsewhere",
+                |it| _ = it.lose(id(1), b"/2", at(1)),
+                "Nothing Runs Runs Runs Runs Runs Waits Waits Moved Finished Lost(Denied(401))",
+            ),
+            (
+                "forbid, lose",
+                |it| {
+                    it.forbid(id(1));
+                    _ = it.lose(id(1), b"/1", at(1))
+                },
+                "Nothing Waits Waits Lost(MayHaveChanged) Lost(MayHaveChanged) Lost(MayHaveChanged) Waits Waits Moved Finished Lost(Denied(401))",
+            ),
+            (
+                "restart",
+                |it| _ = it.restart(id(1), at(1), at(2)),
+                "Nothing Waits Waits Waits Waits Waits Waits Waits Moved Finished Lost(Denied(401))",
+            ),
+            (
+                "remove",
+                |it| it.remove(id(1)),
+                "Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing",
+            ),
+            (
+                "give up",
+                |it| it.give_up(id(1), Loss::Differs),
+                "Nothing Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs)",
+            ),
+            (
+                "overdue",
+                |it| it.give_up_overdue(id(1), MINUTE, at(61)),
+                "Nothing Runs Runs Runs Runs Runs Lost(Waited) Waits Moved Finished Lost(Denied(401))",
+            ),
+            (
+                "abandoned",
+                |it| it.sweep(at(301)),
+                "Nothing Nothing Nothing Nothing Nothing Nothing Nothing Waits Moved Nothing Nothing",
+            ),
+        ];
+        for (name, event, expected) in table {
+            let after = Before::ALL.map(|before| {
+                let mut ledger = before.build();
+                event(&mut ledger);
+                known(&ledger)
+            });
+            assert_eq!(after.join(" "), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_counted_is_given_back() {
+        for before in Before::ALL {
+            let mut ledger = before.build();
+            for number in 0..3 {
+                ledger.remove(id(number));
+            }
+            assert_eq!((ledger.bytes, ledger.open, ledger.due()), (0, 0, None), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_statements_make_room_but_not_those_that_wait() {
+        let mut ledger = ledger();
+        for number in 0..4 {
+            ledger.keep(id(number), Box::default(), statement(Repeat::Twice), 16, at(0));
+        }
+        ledger.lose(id(0), b"", at(0)).unwrap();
+        let keep = |ledger: &mut Ledger, number, limit| {
+            ledger.keep(id(number), Box::default(), statement(Repeat::Twice), limit, at(0))
+        };
+        assert_eq!(keep(&mut ledger, 4, 16), 1);
+        assert_eq!((ledger.look(id(0)), ledger.look(id(1))), (Known::Waits, Known::Nothing));
+        assert!(ledger.has_room(4, 12), "two of those that run make room");
+        assert_eq!(keep(&mut ledger, 5, 0), 2, "nor is the new one kept");
+        assert_eq!(ledger.look(id(0)), Known::Waits);
+        assert!(!ledger.has_room(4, 7));
+    }
+
+    #[test]
+    fn a_query_that_never_begins_is_not_submitted_for_ever() {
+        let mut ledger = ledger();
+        ledger.keep(id(0), Box::default(), statement(Repeat::Once), 1000, at(0));
+        for number in 0..5 {
+            ledger.lose(id(number), b"", at(0)).unwrap();
+            ledger.begin(MINUTE, at(0)).unwrap();
+            let to = (id(number + 1), Box::default());
+            ledger.submitted(id(number), to, Box::default(), at(0));
+        }
+        assert_eq!(ledger.current(id(0)), id(5));
+        assert_eq!(ledger.lose(id(5), b"", at(0)), Err(Loss::MayHaveChanged));
+    }
+
+    #[test]
+    fn statements_are_submitted_when_due_and_wanted() {
+        let mut ledger = ledger();
+        let first = ledger.make_up(STAMP);
+        ledger.queue(first, Box::default(), statement(Repeat::Once), (at(0), at(1)));
+        assert_eq!(ledger.begin(MINUTE, at(0)), None);
+        assert_eq!(ledger.due(), Some(at(1)));
+        assert_eq!(ledger.begin(MINUTE, at(1)).map(|(id, _)| id), Some(first));
+        assert_eq!((ledger.due(), ledger.open()), (None, 1));
+        ledger.postpone(first, at(9));
+        assert_eq!(ledger.begin(MINUTE, at(8)), None);
+        // Nobody asks for it any more.
+        assert_eq!(ledger.begin(MINUTE, at(40)), None);
+        assert_eq!((ledger.look(first), ledger.open()), (Known::Nothing, 0));
+        let second = ledger.make_up(STAMP);
+        assert_ne!(first, second);
+        ledger.queue(second, Box::default(), statement(Repeat::Once), (at(40), at(40)));
+        ledger.asked(second, at(101));
+        assert_eq!(ledger.begin(MINUTE, at(101)), None);
+        assert_eq!(ledger.look(second), Known::Lost(Loss::Waited));
+    }
+
+    #[test]
+    fn columns_that_differ_from_those_before_are_noticed() {
+        let columns = |text: &str| {
+            let mut scan = super::super::rows::AnswerScan::default();
+            scan.feed(format!("{{\"columns\":[{text}],\"stats\":{{}}}}").as_bytes());
+            scan.columns().unwrap()
+        };
+        let mut ledger = Before::Begun(Repeat::Twice).build();
+        assert!(ledger.see_columns(id(1), columns("1")));
+        ledger.lose(id(1), b"/1", at(0)).unwrap();
+        ledger.begin(MINUTE, at(0)).unwrap();
+        ledger.submitted(id(1), (id(2), Box::default()), Box::default(), at(0));
+        assert!(ledger.see_columns(id(2), columns("1")));
+        assert!(!ledger.see_columns(id(2), columns("2")));
+        assert!(ledger.see_columns(id(3), columns("2")), "nothing is known of it");
+    }
+
+    #[test]
+    fn a_statement_is_never_shown() {
+        let shown = format!("{:?}", Before::Fresh(Repeat::Twice).build());
+        assert!(shown.contains("4 bytes") && !shown.contains("POST"), "{shown}");
+    }
+}

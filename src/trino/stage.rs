@@ -1,0 +1,48 @@
+//! Where a query is, as far as its statement may be needed.
+
+use super::kept::{Loss, Statement};
+use super::query_id::QueryId;
+use crate::time::Time;
+
+/// Where a query is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// A coordinator runs it, and no row of its answer is delivered.
+    Runs { statement: Statement, begun: Begun },
+    /// It waits until it is submitted, since this moment.
+    Waits { statement: Statement, since: Time },
+    /// It is being submitted.
+    Submitting { statement: Statement, since: Time },
+    /// It goes on as another query. The answer to its submission is kept for as long as a client may
+    /// ask for it again.
+    Moved { to: QueryId, answer: Box<[u8]> },
+    /// It has ended well: only that its client knows is still to be acknowledged.
+    Finished,
+    /// It cannot go on.
+    Lost(Loss),
+}
+
+/// Whether a coordinator may have begun to run a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It was never polled, so that it has not begun.
+    No,
+    /// It may have.
+    Maybe,
+}
+
+impl Stage {
+    /// Takes out the statement, if there is one, and since when it waits.
+    pub(super) fn take_statement(&mut self) -> Option<(Statement, Option<Time>)> {
+        match std::mem::replace(self, Stage::Lost(Loss::NotKept)) {
+            Stage::Runs { statement, .. } => Some((statement, None)),
+            Stage::Waits { statement, since } | Stage::Submitting { statement, since } => {
+                Some((statement, Some(since)))
+            }
+            other @ (Stage::Moved { .. } | Stage::Finished | Stage::Lost(_)) => {
+                *self = other;
+                None
+            }
+        }
+    }
+}

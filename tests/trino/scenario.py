@@ -18,6 +18,7 @@ import time
 from answers import answers, is_statement, longest, sizes
 from clients import NODES, Clients, active
 from cluster import FORWARDED_REFUSED, Cluster, speaks_h2c
+from dashboard import Dashboard
 from flight import Flight
 from load import Load, reason
 from process import await_that, free_ports, leave_on_signals, tail
@@ -330,10 +331,13 @@ class Play:
         else:
             noted["known"] = not self.alone("b")
             self.expect("b knows the worker before it is needed", noted["known"])
+        self.fly("a")
+        dashboard = Dashboard(self.clients)
         self.start_load()
+        time.sleep(CALM_SECONDS)
         killed = time.time()
         self.cluster.kill("a")
-        self.say("kill -9 of coordinator a, under load")
+        self.say("kill -9 of coordinator a, under load, while it serves dashboards and a long query")
         load = self.load
         noted["first"] = await_that("a query succeeds", lambda: load.first(killed, "b"), SEEN_SECONDS)
         self.say(f"the first query succeeds after {noted['first']:.2f} s, through b")
@@ -344,11 +348,33 @@ class Play:
         assert sum(row[1] for row in rows) == 15000, rows
         noted["distributed"] = time.time() - killed
         self.say(f"a query over both nodes succeeds after {noted['distributed']:.2f} s")
+        dashboard.stop()
+        self.judge_dashboard(noted, dashboard, killed)
         queries = self.stop_load(noted, "failover", killed)
         self.expect("no query fails that is asked after the kill",
                     not any(one.failure for one in queries if one.began >= killed))
         self.expect(f"no client waits longer than {LONGEST_SECONDS} s for an answer",
                     noted["failover_longest"] <= LONGEST_SECONDS)
+
+    def judge_dashboard(self, noted, dashboard, killed):
+        """Reads go on elsewhere; what had delivered rows ends with the truth."""
+        cut = dashboard.under_way(killed)
+        wrong = [one for one in dashboard.done if one[2]]
+        noted["dashboard_cut"], noted["dashboard_wrong"] = len(cut), len(wrong)
+        self.say(f"reads of dashboards: {len(dashboard.done)}, of them under way at the kill {len(cut)},"
+                 f" failed or wrong {len(wrong)}")
+        for one in wrong[:3]:
+            self.say(f"  {reason(one[2])}")
+        self.expect("reads were under way at the kill", len(cut) > 0)
+        self.expect("no read fails, and each has its answer", not wrong)
+        failure = self.flight.failure or "it goes on"
+        noted["flight_end"] = failure
+        self.say(f"the long query: {reason(failure)}")
+        # A page that was being sent is cut short.
+        self.expect("the long query ends with the truth",
+                    any(word in failure for word in ("REMOTE_HOST_GONE", "IncompleteRead")))
+        self.flight.stopped.set()
+        self.flight = None
 
     def failback(self, noted):
         self.fly("b")

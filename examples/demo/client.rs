@@ -76,18 +76,21 @@ pub(crate) struct Client {
     connection: Option<Connection>,
     /// All waits so far.
     pub(crate) waits: Vec<Wait>,
+    /// When the first rows of the last query came, if any did.
+    pub(crate) first_rows: Option<Instant>,
 }
 
 impl Client {
     /// A client of this server.
     pub(crate) fn new(at: SocketAddr) -> Client {
-        Client { at, connection: None, waits: Vec::new() }
+        Client { at, connection: None, waits: Vec::new(), first_rows: None }
     }
 
     /// Runs a statement to its end.
     pub(crate) fn query(&mut self, sql: &str) -> io::Result<Rows> {
         let mut page = self.answer("POST", "/v1/statement", sql)?;
         let mut result = Rows::default();
+        self.first_rows = None;
         for _ in 0..PAGE_LIMIT {
             if let Some((_, error)) = page.split_once("\"error\":{") {
                 let plain = error.replace("\\\"", "'");
@@ -101,6 +104,7 @@ impl Client {
             }
             if let Some(data) = between(&page, "\"data\":[[", "]],") {
                 result.rows.extend(data.split("],[").map(cells));
+                self.first_rows.get_or_insert_with(Instant::now);
             }
             let Some(next) = string_after(&page, "nextUri") else { return Ok(result) };
             // A nextUri that leads past the proxy would show here.

@@ -19,6 +19,8 @@ pub(crate) const LONG: u32 = 8;
 pub(crate) struct Sent {
     /// When the client sent it.
     pub(crate) asked: Instant,
+    /// When the client had its first rows, if it had any.
+    pub(crate) first_rows: Option<Instant>,
     /// When the client had its end.
     pub(crate) ended: Instant,
     /// Whether that was the right result.
@@ -100,5 +102,5 @@ fn send(client: &mut Client, query: Paced) -> Sent {
         Ok(result) => Fate::Lost(format!("wrong rows: {:?}", result.rows)),
         Err(why) => Fate::Lost(why.to_string()),
     };
-    Sent { asked, ended: Instant::now(), fate }
+    Sent { asked, first_rows: client.first_rows, ended: Instant::now(), fate }
 }

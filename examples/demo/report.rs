@@ -81,6 +81,17 @@ impl Report {
                 text.push_str(&format!("  lost, for example: {why}\n"));
             }
         }
+        for (phase, span) in self.deaths() {
+            let [without, with] = [false, true].map(|has_rows| {
+                let cut: Vec<&Sent> = under_way(log, span, has_rows).collect();
+                let lost = cut.iter().filter(|query| matches!(query.fate, Fate::Lost(_))).count();
+                format!("{lost} of {}", cut.len())
+            });
+            let name = phase.name;
+            text.push_str(&format!(
+                "\nqueries lost at the {name}: {without} without rows, {with} with\n"
+            ));
+        }
         let retries: u32 = log.waits.iter().map(|wait| wait.retries).sum();
         text.push_str(&format!(
             "\nRight: ended with the right rows. Ran through: asked before the switch, ended right after it.
@@ -95,7 +106,23 @@ Answers with 502, 503 or 504 that clients asked again after: {retries}.\n",
     pub(crate) fn faults(&self, log: &Log) -> Vec<String> {
         let mut faults = self.faults.clone();
         faults.extend(self.lines(log).iter().filter_map(Line::fault));
+        for (phase, span) in self.deaths() {
+            let cut: Vec<&Sent> = under_way(log, span, false).collect();
+            let lost = cut.iter().filter(|query| matches!(query.fate, Fate::Lost(_))).count();
+            if lost > 0 || cut.is_empty() {
+                let (name, all) = (phase.name, cut.len());
+                faults.push(format!("{name}: of {all} queries without rows {lost} were lost"));
+            }
+        }
         faults
+    }
+
+    /// The phases in which a coordinator dies, and when.
+    fn deaths(&self) -> impl Iterator<Item = (&Phase, Span)> {
+        self.phases.iter().filter_map(|phase| match phase.switch {
+            Switch::Death(span) => Some((phase, span)),
+            Switch::None | Switch::Handover(_) => None,
+        })
     }
 
     /// The table's lines.
@@ -103,6 +130,14 @@ Answers with 502, 503 or 504 that clients asked again after: {retries}.\n",
         let ends = self.phases.iter().skip(1).map(|next| Some(next.began)).chain([None]);
         self.phases.iter().zip(ends).map(|(phase, end)| Line::new(phase, end, log)).collect()
     }
+}
+
+/// The queries that were there before an event and after it, with rows before it or without.
+fn under_way(log: &Log, span: Span, has_rows: bool) -> impl Iterator<Item = &Sent> {
+    log.sent.iter().filter(move |query| {
+        let had = query.first_rows.is_some_and(|at| at < span.before);
+        span.is_within(query) && had == has_rows
+    })
 }
 
 /// One line of the table: what was asked, ended or answered within a phase.

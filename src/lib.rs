@@ -45,6 +45,15 @@
 //! 7. The server's connection goes to the pool if nothing is left on it; the client's next request
 //!    follows.
 //!
+//! # One query of Trino
+//!
+//! A statement is read whole, and goes to the active coordinator. Its head and body are kept
+//! ([`trino::ledger`]) as long as no row was delivered: answers to polls are kept back until that is
+//! known ([`trino::rows`]). [`proxy::http::query`] sends each poll to the coordinator that runs the
+//! query. If that is lost, the statement is submitted again ([`trino::statement`] says whether it may
+//! be, [`proxy::submissions`] does it), and the poll gets the answer. While no coordinator is ready,
+//! [`proxy::http::queue`] answers in its place.
+//!
 //! # What always holds
 //!
 //! - Every event is a hint: it may be stale, doubled or early. The truth is in the session.

@@ -118,11 +118,9 @@ impl Query {
         let Some(owner) = ledger.process(self.owner()) else { return false };
         let is_unknown =
             matches!(reply, Reply::Answer(head, _) if matches!(head.status(), 404 | 410));
-        // TOLERATED: one up to 476 that was out is not asked for some seconds more, and one that is
-        // drained is not asked at all.
+        // A place that was out may not be known to be back.
         let from = back(since, ledger.taken_up);
-        let is_drained = ledger.orders.may_be_drained(owner.place);
-        let may_be_asked = ledger.was_ready(owner.place, from, now) && !is_drained;
+        let may_be_asked = ledger.was_ready(owner.place, from, now);
         is_unknown && owner.died.is_none() && may_be_asked
     }
 

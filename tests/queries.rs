@@ -444,6 +444,10 @@ fn a_statement_that_waits_in_vain_ends_with_the_reason() {
     poll(&proxy, &path);
     let text = poll(&proxy, &path).text();
     assert!(text.contains("REMOTE_HOST_GONE") && text.contains("as long as it may"), "{text}");
+    // The same for one of which nothing is known any more.
+    let forgotten = path.replace("_00000_", "_00007_");
+    let text = poll(&proxy, &forgotten).text();
+    assert!(text.contains("REMOTE_HOST_GONE") && text.contains("as long as it may"), "{text}");
 }
 
 #[test]
@@ -486,10 +490,13 @@ fn a_statement_is_read_whole_however_it_comes() {
     client.send("POST /v1/statement HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n");
     assert_eq!(client.read_head().status(), 100);
     client.send("SELECT 2");
-    assert_eq!(client.read_response().status(), 200);
+    let expecting = next_path(&client.read_response());
     a.stop();
     assert!(next_path(&poll_on(&proxy, &chunked)).contains("bbbbb"));
     assert_eq!(b.asked()[0].text(), "SELECT 1");
+    assert!(next_path(&poll_on(&proxy, &expecting)).contains("bbbbb"));
+    assert_eq!(b.asked()[1].text(), "SELECT 2");
+    assert_eq!(b.asked()[1].field("Expect"), None);
     assert!(poll(&proxy, &long).text().contains("REMOTE_HOST_GONE"));
 }
 
@@ -603,6 +610,20 @@ fn workers_are_known_to_all_coordinators_and_to_one_that_returns_at_once() {
     // They come over two connections.
     a.mind().workers.sort();
     assert_eq!(a.mind().workers, ["http://10.0.0.1:8080", "n2"]);
+}
+
+#[test]
+fn announcements_are_copied_however_long_they_are_and_however_they_come() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    announce(&proxy, "n1", &format!("\"x\":\"{}\"", "y".repeat(300_000)));
+    wait_until("b knows n1", || b.mind().workers == ["n1"]);
+    let chunked = "POST /v1/announce HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+        7\r\nhttp://\r\nd\r\n10.0.0.1:8080\r\n0\r\n\r\n";
+    proxy.client().ask(chunked);
+    wait_until("b knows the other", || b.mind().workers.len() == 2);
+    assert_eq!(b.mind().workers[1], "http://10.0.0.1:8080");
+    assert_eq!(b.asked()[0].text(), a.asked()[0].text());
 }
 
 #[test]

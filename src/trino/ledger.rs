@@ -26,8 +26,8 @@ pub struct Ledger {
     orphans: Vec<QueryId>,
     /// Bytes of all statements.
     bytes: usize,
-    /// Ids that were made up so far, and what they end with.
-    made_up: u32,
+    /// How many ids were made up so far, and what they end with.
+    counted: u32,
     own: CoordinatorId,
     /// When entries that nobody asks for were last looked for.
     swept: Time,
@@ -79,7 +79,7 @@ impl Ledger {
             open: 0,
             orphans: Vec::new(),
             bytes: 0,
-            made_up: 0,
+            counted: 0,
             own,
             swept: Time::ZERO,
         }
@@ -175,9 +175,14 @@ impl Ledger {
 
     /// An id for a query that no coordinator has given one; `stamp` is the time as ids begin with it.
     pub fn make_up(&mut self, stamp: &[u8; 15]) -> QueryId {
-        let number = self.made_up;
-        self.made_up = number.wrapping_add(1);
+        let number = self.counted;
+        self.counted = number.wrapping_add(1);
         QueryId::made_up(stamp, number, self.own)
+    }
+
+    /// Whether an id was made up here.
+    pub fn made_up(&self, id: QueryId) -> bool {
+        id.coordinator() == self.own
     }
 
     fn insert(
@@ -415,7 +420,7 @@ impl Ledger {
         self.bytes -= statement.request.len();
         let stage = Stage::Moved { to: new, answer };
         self.replace(id, Entry { stage, ..entry });
-        if id.coordinator() != self.own {
+        if !self.made_up(id) {
             self.orphans.push(id);
         }
         self.insert(new, next, statement, entry.again, now);

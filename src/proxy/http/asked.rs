@@ -429,11 +429,10 @@ impl Asked {
         match self.errand {
             Errand::Statement => Some(proxy.replay_limit.max(STATEMENT_LIMIT)),
             Errand::Plain if !self.request.idempotent && !proxy.next.non_idempotent => None,
-            Errand::Plain
-            | Errand::Query { .. }
-            | Errand::Announcement
-            | Errand::Withdrawal
-            | Errand::Other => Some(proxy.replay_limit),
+            Errand::Announcement => Some(proxy.replay_limit.max(ANNOUNCEMENT_LIMIT)),
+            Errand::Plain | Errand::Query { .. } | Errand::Withdrawal | Errand::Other => {
+                Some(proxy.replay_limit)
+            }
         }
     }
 
@@ -489,6 +488,8 @@ impl Asked {
     }
 }
 
+/// Bytes of an announcement that are kept so that it can be copied: each service has some hundred.
+const ANNOUNCEMENT_LIMIT: usize = 1 << 20;
 /// Bytes of a statement that are kept so that it can go to another server. Trino takes a million
 /// characters.
 const STATEMENT_LIMIT: usize = 3 << 20;

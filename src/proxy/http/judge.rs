@@ -222,12 +222,12 @@ impl<N: Net> Judge<'_, N> {
     /// Lets the other coordinators know what this one has accepted of a worker.
     fn copy(&mut self, status: u16, client: &Client<N>, context: &mut Context<N>) {
         let (Some(at), Some(body)) = (self.server, self.upload.kept_body()) else { return };
-        let is_framed = self.asked.request.framing == Framing::Chunked;
         let to = self.asked.config.groups[at.group.id.0].announcements;
-        if to == Announcements::Active || !(200..300).contains(&status) || is_framed {
+        if to == Announcements::Active || !(200..300).contains(&status) {
             return;
         }
-        let Some((worker, kind)) = Errand::announced(&self.asked.request, body) else { return };
+        let Some(text) = self.upload.text(self.asked.request.framing) else { return };
+        let Some((worker, kind)) = Errand::announced(&self.asked.request, &text) else { return };
         let log = &self.attempts.log;
         let request = self.asked.once_more(body, Forwarded::Withheld, client, log, context);
         context.announced.push(Accepted { by: at, worker: worker.into(), request, kind });

@@ -69,6 +69,10 @@ pub fn direct<N: Net>(
             let way = lost((current, matter), server, request, (group, began), context);
             Direction { way, aim: Aim::Active, instead, undelivered }
         }
+        // One that waited, and that nobody has asked for in time.
+        Owner::Unknown if matter == Matter::Poll && context.servers.ledger(group).made_up(id) => {
+            Direction::of(Way::Tell(Told::Lost { id, server: None, loss: Loss::Waited }))
+        }
         Owner::Unknown => Direction { way: Way::Ask, aim: Aim::Active, instead, undelivered },
     }
 }

@@ -76,8 +76,10 @@ pub fn write(
     target.clear();
     write_target(proxy, scope, towards.target, target);
     let wish = Wish::of(set);
-    // The request for an error page has no body, so the client does not wait to send one.
-    let waits = request.expects_continue && page.is_none();
+    // The request for an error page has no body, and that of a statement is there already, so the
+    // client does not wait to send it.
+    let is_awaited = page.is_none() && towards.errand != Errand::Statement;
+    let waits = request.expects_continue && is_awaited;
     let expect = waits
         && proxy.version == ProxyVersion::Http11
         && set.value(Known::Expect).is_none()

@@ -501,6 +501,37 @@ fn a_statement_is_read_whole_however_it_comes() {
 }
 
 #[test]
+fn a_statement_that_is_too_long_to_be_kept_waits_for_a_coordinator() {
+    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = with_location(&a, &b, QUICK, "client_max_body_size 0;");
+    submit(&proxy);
+    a.stop();
+    b.stop();
+    submit(&proxy);
+    let mut client = proxy.client();
+    client.send(post("/v1/statement", &format!("SELECT 1 --{}", "x".repeat(4 << 20))));
+    assert!(client.is_silent_for(Duration::from_millis(200)));
+    b.start();
+    assert!(next_path(&client.read_response()).contains("bbbbb"));
+}
+
+#[test]
+fn a_query_goes_on_though_its_coordinator_is_taken_out_of_the_file() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    let of_a = submit(&proxy);
+    a.stop();
+    let of_b: &common::Upstream = &b;
+    proxy.rewrite(
+        "upstream trino { server {b}; } server { listen {listen};
+         location / { proxy_pass http://trino; } }",
+        &[("b", of_b)],
+    );
+    proxy.tell("reload");
+    assert!(next_path(&poll_on(&proxy, &of_a)).contains("bbbbb"));
+}
+
+#[test]
 fn an_answer_without_end_to_a_kept_statement_is_given_up() {
     let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, QUICK);

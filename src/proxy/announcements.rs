@@ -55,7 +55,8 @@ impl<N: Net> Copies<N> {
         }
         let newest = context.servers.generation();
         let copies = context.copies.drain(..).filter(|(at, _)| at.group.generation == newest);
-        self.waiting.extend(copies);
+        let room = WAITING.saturating_sub(self.waiting.len());
+        self.waiting.extend(copies.take(room));
         for at in std::mem::take(&mut context.servers.returned) {
             let now = context.io.now;
             let roster = &mut context.servers.trino(at.group).roster;

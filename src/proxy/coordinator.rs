@@ -34,6 +34,8 @@ pub(super) fn judge<N: Net>(
     if let Some(id) = info.coordinator_id {
         context.servers.trino(at.group).coordinators.learn(at.server.0, id, context.io.now);
         cancel_orphans(id, at, context);
+    } else if let Some(id) = context.servers.trino(at.group).coordinators.known(at.server.0) {
+        cancel_orphans(id, at, context);
     }
     tell_difference(at, &info, context);
     let is_new = info.uptime.is_none_or(|uptime| uptime < NEW);

@@ -106,6 +106,9 @@ impl<N: Net> Servers<N> {
                 Some(kept) => kept,
                 None => self.ledgers.insert(Ledger::new(own_id(io))),
             };
+            if model.resubmit == model::Resubmit::Off {
+                self.ledgers[ledger].drop_kept();
+            }
             let mut served = Served::new(at, model, ledger);
             if let Some(old) = self.generations.last() {
                 served.inherit(model, old.config.groups.iter().zip(&old.groups), io.now);

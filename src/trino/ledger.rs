@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::kept::{Loss, Statement};
 use super::query_id::{CoordinatorId, QueryId};
 use super::rows::Columns;
-use super::stage::{Begun, Stage};
+use super::stage::{Again, Begun, Entry, Stage};
 use super::statement::Repeat;
 use crate::time::Time;
 
@@ -31,26 +31,6 @@ pub struct Ledger {
     own: CoordinatorId,
     /// When entries that nobody asks for were last looked for.
     swept: Time,
-}
-
-#[derive(Debug)]
-struct Entry {
-    stage: Stage,
-    /// The path of the next poll: only who knows it may have the answer.
-    next: Box<[u8]>,
-    /// When it was last asked for.
-    asked: Time,
-    /// How often it was submitted again.
-    again: Again,
-}
-
-/// How often a query was submitted again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Again {
-    /// After it had begun.
-    counted: u32,
-    /// Before it had begun.
-    free: u32,
 }
 
 /// What is known of a query.
@@ -100,7 +80,8 @@ impl Ledger {
     /// The id that a query goes by now: it may have been submitted again several times.
     pub fn current(&self, id: QueryId) -> QueryId {
         let mut current = id;
-        for _ in 0..=FREE {
+        // One that was queued may have moved as often as it may, and once more.
+        for _ in 0..FREE + 2 {
             let Known::Moved(to, _) = self.look(current) else { break };
             current = to;
         }
@@ -126,9 +107,9 @@ impl Ledger {
         self.open
     }
 
-    /// Whether this is the path of the next poll of a query.
+    /// Whether this is the path of the next poll of a query, or of the last one.
     pub fn is_next(&self, id: QueryId, path: &[u8]) -> bool {
-        self.queries.get(&id).is_some_and(|entry| *entry.next == *path)
+        self.queries.get(&id).is_some_and(|entry| entry.is_asked_at(path))
     }
 
     /// The path of the next poll of a query.
@@ -139,7 +120,7 @@ impl Ledger {
     /// The client of a query was told to ask here next.
     pub fn told_next(&mut self, id: QueryId, next: &[u8]) {
         if let Some(entry) = self.queries.get_mut(&id) {
-            entry.next = next.into();
+            entry.before = std::mem::replace(&mut entry.next, next.into());
         }
     }
 
@@ -168,7 +149,7 @@ impl Ledger {
     ) {
         self.bytes += statement.request.len();
         let stage = Stage::Waits { statement, since: now };
-        self.replace(id, Entry { stage, next, asked: now, again: Again::default() });
+        self.replace(id, Entry::new(stage, next, now, Again::default()));
         self.due.insert((from, id));
         self.open += 1;
     }
@@ -195,7 +176,7 @@ impl Ledger {
     ) {
         self.bytes += statement.request.len();
         let stage = Stage::Runs { statement, begun: Begun::No };
-        self.replace(id, Entry { stage, next, asked: now, again });
+        self.replace(id, Entry::new(stage, next, now, again));
     }
 
     fn replace(&mut self, id: QueryId, entry: Entry) {
@@ -208,6 +189,11 @@ impl Ledger {
     pub fn has_room(&mut self, bytes: usize, limit: usize) -> bool {
         self.make_room(limit.saturating_sub(bytes));
         self.bytes + bytes <= limit
+    }
+
+    /// Drops all statements that run: they are not to be submitted again.
+    pub fn drop_kept(&mut self) {
+        self.make_room(0);
     }
 
     /// Drops the oldest statements that run, until the others have at most `limit` bytes.
@@ -265,7 +251,7 @@ impl Ledger {
     /// # Errors
     /// Why it cannot be.
     pub fn lose(&mut self, id: QueryId, path: &[u8], now: Time) -> Result<(), Loss> {
-        let entry = self.queries.get_mut(&id).filter(|entry| *entry.next == *path);
+        let entry = self.queries.get_mut(&id).filter(|entry| entry.is_asked_at(path));
         let Some(entry) = entry else { return Err(Loss::NotKept) };
         entry.asked = now;
         let loss = match &entry.stage {
@@ -342,7 +328,7 @@ impl Ledger {
     fn settle(&mut self, id: QueryId, stage: Stage) {
         let Some(entry) = self.queries.get_mut(&id) else { return };
         let (next, asked) = (std::mem::take(&mut entry.next), entry.asked);
-        self.replace(id, Entry { stage, next, asked, again: Again::default() });
+        self.replace(id, Entry::new(stage, next, asked, Again::default()));
     }
 
     /// Gives up a query if it has waited for longer than `timeout`.
@@ -745,6 +731,19 @@ mod tests {
         assert!(ledger.see_columns(id(2), columns("1")));
         assert!(!ledger.see_columns(id(2), columns("2")));
         assert!(ledger.see_columns(id(3), columns("2")), "nothing is known of it");
+    }
+
+    #[test]
+    fn a_poll_whose_answer_was_lost_on_the_way_is_asked_again() {
+        let mut ledger = Before::Begun(Repeat::Twice).build();
+        ledger.told_next(id(1), b"/2");
+        assert_eq!(
+            [&b"/1"[..], b"/2", b"/3"].map(|it| ledger.is_next(id(1), it)),
+            [true, true, false]
+        );
+        ledger.told_next(id(1), b"/3");
+        assert_eq!(ledger.lose(id(1), b"/1", at(1)), Err(Loss::NotKept));
+        assert_eq!(ledger.lose(id(1), b"/2", at(1)), Ok(()));
     }
 
     #[test]

@@ -4,6 +4,39 @@ use super::kept::{Loss, Statement};
 use super::query_id::QueryId;
 use crate::time::Time;
 
+/// What is known of a query.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) stage: Stage,
+    /// The path of the next poll: only who knows it may have the answer.
+    pub(super) next: Box<[u8]>,
+    /// The path of the one before, which is asked again if its answer was lost on the way.
+    pub(super) before: Box<[u8]>,
+    /// When it was last asked for.
+    pub(super) asked: Time,
+    /// How often it was submitted again.
+    pub(super) again: Again,
+}
+
+impl Entry {
+    pub(super) fn new(stage: Stage, next: Box<[u8]>, asked: Time, again: Again) -> Entry {
+        Entry { stage, next, before: Box::default(), asked, again }
+    }
+
+    pub(super) fn is_asked_at(&self, path: &[u8]) -> bool {
+        *self.next == *path || *self.before == *path
+    }
+}
+
+/// How often a query was submitted again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Again {
+    /// After it had begun.
+    pub(super) counted: u32,
+    /// Before it had begun.
+    pub(super) free: u32,
+}
+
 /// Where a query is.
 #[derive(Debug)]
 pub(super) enum Stage {

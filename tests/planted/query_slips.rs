@@ -252,7 +252,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A statement fails at once while no server is ready.",
         rows: &[
             ("proxy/http/queue.rs", "!group.has_ready(now)", "false"),
-            ("proxy/http/queue.rs", "upload.kept_body().is_some()", "false"),
+            (
+                "proxy/http/queue.rs",
+                "upload.kept_body().is_some_and(|body| body.len() + head <= STATEMENT_LIMIT)",
+                "false",
+            ),
         ],
     },
     Slip {

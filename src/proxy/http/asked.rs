@@ -236,9 +236,7 @@ impl Asked {
         at: At,
         context: &mut Context<N>,
     ) -> Option<Way> {
-        let Errand::Query { id, .. } = self.errand else { return None };
-        let current = context.servers.ledger(at.group).current(id);
-        query::weigh(current, held, (at, self.started), context)
+        query::weigh(self.undelivered?, held, (at, self.started), context)
     }
 
     /// What the head for a server depends on.
@@ -492,4 +490,4 @@ impl Asked {
 const ANNOUNCEMENT_LIMIT: usize = 1 << 20;
 /// Bytes of a statement that are kept so that it can go to another server. Trino takes a million
 /// characters.
-const STATEMENT_LIMIT: usize = 3 << 20;
+pub const STATEMENT_LIMIT: usize = 3 << 20;

@@ -206,6 +206,9 @@ impl<N: Net> Exchange<N> {
     /// Chooses the server of the first attempt.
     fn choose(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
         self.link = Link::None;
+        if self.asked.is_outdated(&self.upload, context) {
+            return Turn::Look;
+        }
         self.asked.direct_by_text(&mut self.upload, context);
         let words = self.asked.words_of_wait();
         match self.attempts.first(&self.asked.terms(), words, context) {

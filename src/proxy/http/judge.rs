@@ -237,8 +237,8 @@ impl<N: Net> Judge<'_, N> {
     /// whether it knows the query or not.
     fn cancel_elsewhere(&self, client: &Client<N>, context: &mut Context<N>) {
         let Some(at) = self.server.filter(|_| self.asked.aim == Aim::Active) else { return };
-        let log = &self.attempts.log;
-        let request = self.asked.once_more(&[], Forwarded::Withheld, client, log, context);
+        let (log, Some(body)) = (&self.attempts.log, self.upload.kept_body()) else { return };
+        let request = self.asked.once_more(body, Forwarded::Withheld, client, log, context);
         for server in (0..self.asked.config.groups[at.group.id.0].servers.len()).map(ServerId) {
             let is_known = context.servers.trino(at.group).coordinators.known(server.0).is_some();
             if server != at.server && !is_known && context.servers.group(at.group).is_there(server)

@@ -69,6 +69,14 @@ pub fn direct<N: Net>(
             let way = lost((current, matter), server, request, (group, began), context);
             Direction { way, aim: Aim::Active, instead, undelivered }
         }
+        // Its server is no longer in the file.
+        Owner::Unknown if undelivered.is_some() => {
+            let (path, _) = request.path_and_query();
+            Direction::of(match context.servers.ledger(group).lose(current, path, now) {
+                Ok(()) => hold(began, now),
+                Err(loss) => Way::Tell(Told::Lost { id: current, server: None, loss }),
+            })
+        }
         // One that waited, and that nobody has asked for in time.
         Owner::Unknown if matter == Matter::Poll && context.servers.ledger(group).made_up(id) => {
             Direction::of(Way::Tell(Told::Lost { id, server: None, loss: Loss::Waited }))
@@ -170,6 +178,10 @@ pub fn weigh<N: Net>(
     let standing = context.servers.group(at.group).standing(at.server, now);
     let is_new = standing.lasting.is_some_and(|lasting| lasting < NEW);
     let ledger = context.servers.ledger(at.group);
+    // It goes on elsewhere: whatever this coordinator still says reaches nobody.
+    if matches!(ledger.look(id), Known::Waits | Known::Moved(..)) {
+        return Some(hold(began, now));
+    }
     if let Some(columns) = scan.columns()
         && !ledger.see_columns(id, columns)
     {

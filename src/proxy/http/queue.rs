@@ -4,7 +4,7 @@
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use super::asked::Asked;
+use super::asked::{Asked, STATEMENT_LIMIT};
 use super::errand::{Errand, Matter};
 use super::link::Place;
 use super::own_answer::{self, OwnAnswer};
@@ -23,7 +23,7 @@ use crate::proxy::log::format::id_stamp;
 use crate::proxy::log::limited_log::Topic;
 use crate::trino::kept::Loss;
 use crate::trino::ledger::Known;
-use crate::upstream::group::At;
+use crate::upstream::group::{At, GroupAt};
 use crate::upstream::plan::Aim;
 
 /// Lets a request wait in its group's queue, or refuses it: with `otherwise`, if there is no queue, or
@@ -83,10 +83,11 @@ pub struct Who<'a, N: Net> {
 
 /// Whether a statement can be answered before a server has it.
 pub fn can_be_queued<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Context<N>) -> bool {
+    let head = asked.request.head.bytes().len();
     asked.errand == Errand::Statement
         && asked.aim == Aim::Active
         && asked.page.is_none()
-        && upload.kept_body().is_some()
+        && upload.kept_body().is_some_and(|body| body.len() + head <= STATEMENT_LIMIT)
         && context.servers.group(asked.group()).queue().is_some()
 }
 
@@ -114,9 +115,11 @@ fn queued<N: Net>(
     }
     let mut stamp = [0; 15];
     id_stamp(context.io.net.wall(now), &mut stamp);
+    let GroupAt { generation, id: group } = asked.group();
     let ledger = context.servers.ledger(asked.group());
     let id = ledger.make_up(&stamp);
-    let secret = |part: u8| context.keys.hash_one((part, id.as_bytes(), "slug"));
+    // Another group may make up the same id.
+    let secret = |part: u8| context.keys.hash_one((part, id.as_bytes(), generation, group.0));
     let path = format!("/v1/statement/queued/{id}/x{:016x}{:016x}/1", secret(0), secret(1));
     let path: Box<[u8]> = path.into_bytes().into();
     ledger.queue(id, path.clone(), statement, (now, from));

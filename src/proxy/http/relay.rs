@@ -171,21 +171,19 @@ impl<N: Net> Exchange<N> {
 
     /// Moves the request to the server.
     fn send(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Step {
+        let most = self.asked.settings().max_body;
+        let (client, log, io) = (&mut client.socket, &mut self.attempts.log, &mut context.io);
+        if let Link::Collecting = self.link {
+            return self.upload.read_ahead(most, client, log, io);
+        }
         if self.upload.is_over() {
             return Step::Idle;
         }
         if !self.upload.has_begun() && self.link.is_spoilt() {
             return Step::Failed(Failure::Closed);
         }
-        let most = self.asked.settings().max_body;
-        let (client, log, io) = (&mut client.socket, &mut self.attempts.log, &mut context.io);
-        match &mut self.link {
-            Link::Open { connection, .. } => {
-                self.upload.pump(most, client, &mut connection.socket, log, io)
-            }
-            Link::Collecting => self.upload.read_ahead(most, client, log, io),
-            Link::Connecting { .. } | Link::Held { .. } | Link::None => Step::Idle,
-        }
+        let Link::Open { connection, .. } = &mut self.link else { return Step::Idle };
+        self.upload.pump(most, client, &mut connection.socket, log, io)
     }
 
     /// Moves the response from the server.

@@ -277,21 +277,23 @@ impl<N: Net> Upload<N> {
         io: &mut Io<N>,
     ) -> Step {
         let mut moved = false;
-        while !self.body.is_done() {
+        loop {
+            let ready = self.flow.ready().len();
+            if !self.replay.has_room(ready, &io.buffers) {
+                return Step::Collected;
+            }
+            self.replay.record(self.flow.ready(), &mut io.buffers);
+            self.flow.consume(ready, &mut io.buffers);
+            if self.body.is_done() {
+                return Step::Collected;
+            }
             match self.take_body(most, client, attempts, io) {
                 Ok(true) => moved = true,
                 Ok(false) => return Step::of(moved),
                 Err(step) => return step,
             }
             self.flow.since = io.now;
-            if !self.replay.has_room(self.flow.ready().len(), &io.buffers) {
-                return Step::Collected;
-            }
-            self.replay.record(self.flow.ready(), &mut io.buffers);
-            let kept = self.flow.ready().len();
-            self.flow.consume(kept, &mut io.buffers);
         }
-        Step::Collected
     }
 
     /// Writes pending bytes. Returns whether anything moved.

@@ -170,8 +170,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A poll goes to the active server instead of its query's owner.",
         rows: &[(
             "proxy/http/query.rs",
-            "way: Way::Ask, aim: Aim::Only(server), instead",
-            "way: Way::Ask, aim: if SLIP { Aim::Active } else { Aim::Only(server) }, instead",
+            "Direction { aim: Aim::Only(ServerId(server)), tracked }",
+            "Direction { aim: if SLIP { Aim::Active } else { Aim::Only(ServerId(server)) }, tracked }",
         )],
     },
     Slip {
@@ -287,8 +287,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A query whose owner does not answer waits for it for ever.",
         rows: &[(
             "proxy/http/queue.rs",
-            "Aim::Only(server) = asked.aim",
-            "Aim::Only(server) = if SLIP { Aim::Active } else { asked.aim }",
+            "Aim::Only(server) = asked.direction.aim",
+            "Aim::Only(server) = if SLIP { Aim::Active } else { asked.direction.aim }",
         )],
     },
     Slip {
@@ -578,8 +578,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A coordinator is asked for a query by an id that it does not know.",
         rows: &[(
             "proxy/http/query.rs",
-            "(Known::Moved(..), _) => return",
-            "(Known::Moved(..), _) if SLIP => return Found::Goes(current, None),\n(Known::Moved(..), _) => return",
+            "Tracked { current, target: Some(target), is_undelivered }",
+            "Tracked { current, target: if SLIP { None } else { Some(target) }, is_undelivered }",
         )],
     },
     Slip {

@@ -9,7 +9,7 @@ use super::ending::Ending;
 use super::errand::{Errand, Matter, TRANSACTION, repeat_of};
 use super::own_answer::OwnAnswer;
 use super::page::Page;
-use super::query::{self, Owner};
+use super::query::{self, Direction};
 use super::real_ip;
 use super::request::Request;
 use super::request_head::{self, AnswerCoding, Towards};
@@ -32,6 +32,7 @@ use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
 use crate::time::Time;
+use crate::trino::coordinator::Ownership;
 use crate::trino::kept::Statement;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::AnswerScan;
@@ -59,12 +60,8 @@ pub struct Asked {
     pub page: Option<Box<Page>>,
     /// What it asks of the group, if that is Trino's.
     pub errand: Errand,
-    /// The servers that may answer it.
-    pub aim: Aim,
-    /// The target that is asked for in place of the client's: its query goes by another id.
-    pub instead: Option<Box<[u8]>>,
-    /// The query that is polled, if no row of it was delivered and its statement is kept.
-    pub undelivered: Option<QueryId>,
+    /// Where it goes in the group.
+    pub direction: Direction,
 }
 
 impl Asked {
@@ -92,9 +89,7 @@ impl Asked {
             remote: None,
             page: None,
             errand: Errand::Plain,
-            aim: Aim::Active,
-            instead: None,
-            undelivered: None,
+            direction: Direction::default(),
         };
         asked.find_remote(&client.facts);
         Some(asked)
@@ -168,23 +163,21 @@ impl Asked {
         if self.page.is_none() {
             self.errand = Errand::of(&self.request, self.group(), context);
         }
-        self.aim = Aim::Active;
-        (self.instead, self.undelivered) = (None, None);
-        match self.errand {
+        let (way, direction) = match self.errand {
             Errand::Query { id, matter } => {
-                let about = (id, matter);
                 let place = (self.group(), self.started);
-                let direction = query::direct(about, &self.request, place, context);
-                (self.aim, self.instead) = (direction.aim, direction.instead);
-                self.undelivered = direction.undelivered;
-                direction.way
+                query::direct((id, matter), &self.request, place, context)
             }
             Errand::Statement => {
-                self.aim = self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only);
-                Way::Ask
+                let aim = self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only);
+                (Way::Ask, Direction::to(aim))
             }
-            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other => Way::Ask,
-        }
+            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other => {
+                (Way::Ask, Direction::default())
+            }
+        };
+        self.direction = direction;
+        way
     }
 
     /// Whether it has to be read before a server is chosen: what a statement says decides.
@@ -194,7 +187,7 @@ impl Asked {
 
     /// A statement that kills a query goes where that runs.
     pub fn direct_by_text<N: Net>(&mut self, upload: &mut Upload<N>, context: &mut Context<N>) {
-        if self.errand != Errand::Statement || self.aim != Aim::Active {
+        if self.errand != Errand::Statement || self.direction.aim != Aim::Active {
             return;
         }
         let killed = upload.text(self.request.framing).and_then(|text| sql::killed(&text));
@@ -203,8 +196,8 @@ impl Asked {
         if current != id {
             upload.change_body(|body| query::rename(body, id, current));
         }
-        if let Owner::Alive(server) = query::owner(current, self.group(), context) {
-            self.aim = Aim::Only(server);
+        if let Ownership::Alive(server) = query::owner(current, self.group(), context) {
+            self.direction = Direction::to(Aim::Only(ServerId(server)));
         }
     }
 
@@ -214,18 +207,24 @@ impl Asked {
         let Errand::Query { matter: Matter::Poll | Matter::Cancel, .. } = self.errand else {
             return None;
         };
-        match self.aim {
+        match self.direction.aim {
             Aim::Only(server) if matches!(status, 404 | 410) => Some(server),
             Aim::Only(_) | Aim::Active => None,
         }
     }
 
+    /// The query that is asked for, by the id that it goes by, and what is asked of it.
+    pub fn query(&self) -> Option<(QueryId, Matter)> {
+        let Errand::Query { id, matter } = self.errand else { return None };
+        let tracked = self.direction.tracked.as_ref();
+        Some((tracked.map_or(id, |tracked| tracked.current), matter))
+    }
+
     /// What follows when this server, which ran the query that is asked for, will not answer.
     pub fn lost<N: Net>(&self, server: ServerId, context: &mut Context<N>) -> Way {
-        let Errand::Query { id, matter } = self.errand else { return Way::Ask };
-        let current = context.servers.ledger(self.group()).current(id);
+        let Some((id, matter)) = self.query() else { return Way::Ask };
         let place = (self.group(), self.started);
-        query::lost((current, matter), server, &self.request, place, context)
+        query::lost((id, matter), server, &self.request, place, context)
     }
 
     /// Weighs an answer of this server that is kept back. Returns what follows if it must not be
@@ -236,7 +235,7 @@ impl Asked {
         at: At,
         context: &mut Context<N>,
     ) -> Option<Way> {
-        query::weigh(self.undelivered?, held, (at, self.started), context)
+        query::weigh(self.direction.undelivered()?, held, (at, self.started), context)
     }
 
     /// What the head for a server depends on.
@@ -244,7 +243,7 @@ impl Asked {
         let (path, _) = self.request.path_and_query();
         let coding = match self.errand {
             Errand::Statement => AnswerCoding::Identity,
-            Errand::Query { .. } if self.undelivered.is_none() => AnswerCoding::AsAsked,
+            Errand::Query { .. } if self.direction.undelivered().is_none() => AnswerCoding::AsAsked,
             Errand::Query { .. } if path.starts_with(b"/v1/statement/executing/") => {
                 AnswerCoding::Gzip
             }
@@ -253,7 +252,7 @@ impl Asked {
                 AnswerCoding::AsAsked
             }
         };
-        let target = self.instead.as_deref();
+        let target = self.direction.target();
         Towards { errand: self.errand, forwarded, target, coding }
     }
 
@@ -306,10 +305,10 @@ impl Asked {
 
     /// Whether the process that has to answer is known by now to be gone.
     pub fn is_gone<N: Net>(&self, context: &mut Context<N>) -> bool {
-        let Errand::Query { id, .. } = self.errand else { return false };
-        let current = context.servers.ledger(self.group()).current(id);
-        self.aim != Aim::Active
-            && matches!(query::owner(current, self.group(), context), Owner::Gone(_))
+        self.direction.aim != Aim::Active
+            && self.query().is_some_and(|(id, _)| {
+                matches!(query::owner(id, self.group(), context), Ownership::Dead(_))
+            })
     }
 
     /// Whether there is a newer configuration, which knows better where a request of Trino's goes.
@@ -335,7 +334,7 @@ impl Asked {
             how: Connect { bind: proxy.bind, keepalive: proxy.socket_keepalive },
             timeout: proxy.connect_timeout,
             asker: Asker::Request,
-            aim: self.aim,
+            aim: self.direction.aim,
         }
     }
 

@@ -298,7 +298,7 @@ impl<N: Net> Exchange<N> {
     ) {
         let now = context.io.now;
         self.attempts.log.connected(now);
-        if let Some(id) = self.asked.undelivered {
+        if let Some(id) = self.asked.direction.undelivered() {
             context.servers.ledger(pick.at.group).begun(id);
         }
         let forwarded = context.servers.group(pick.at.group).forwarded(pick.at.server);

@@ -236,7 +236,9 @@ impl<N: Net> Judge<'_, N> {
     /// Ends a query of an unknown coordinator at all that may own it: each says that it has done so,
     /// whether it knows the query or not.
     fn cancel_elsewhere(&self, client: &Client<N>, context: &mut Context<N>) {
-        let Some(at) = self.server.filter(|_| self.asked.aim == Aim::Active) else { return };
+        let Some(at) = self.server.filter(|_| self.asked.direction.aim == Aim::Active) else {
+            return;
+        };
         let (log, Some(body)) = (&self.attempts.log, self.upload.kept_body()) else { return };
         let request = self.asked.once_more(body, Forwarded::Withheld, client, log, context);
         for server in (0..self.asked.config.groups[at.group.id.0].servers.len()).map(ServerId) {
@@ -292,7 +294,7 @@ impl<N: Net> Judge<'_, N> {
         passed: Coding,
         context: &mut Context<N>,
     ) {
-        let Some(id) = self.asked.undelivered else { return };
+        let Some(id) = self.asked.direction.undelivered() else { return };
         if head.status != 200 {
             return;
         }

@@ -20,81 +20,100 @@ use crate::trino::submitted;
 use crate::upstream::group::{At, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 
-/// Where a request about a query goes.
-#[derive(Debug)]
+/// Where a request goes.
+#[derive(Debug, Default)]
 pub struct Direction {
-    /// What follows for it.
-    pub way: Way,
     /// The servers that may answer it.
     pub aim: Aim,
-    /// The target in place of its own: the query goes by another id.
-    pub instead: Option<Box<[u8]>>,
-    /// The query, if it is polled, no row of it was delivered, and its statement is kept.
-    pub undelivered: Option<QueryId>,
+    /// The query that it asks for, if the ledger knows that.
+    pub tracked: Option<Box<Tracked>>,
 }
 
 impl Direction {
-    fn of(way: Way) -> Direction {
-        Direction { way, aim: Aim::Active, instead: None, undelivered: None }
+    /// Towards these servers, with what the client asks for.
+    pub fn to(aim: Aim) -> Direction {
+        Direction { aim, tracked: None }
+    }
+
+    /// The query of which no row was delivered, if it is polled and its statement is kept.
+    pub fn undelivered(&self) -> Option<QueryId> {
+        let tracked = self.tracked.as_ref().filter(|tracked| tracked.is_undelivered);
+        tracked.map(|tracked| tracked.current)
+    }
+
+    /// What is asked for in place of the client's target.
+    pub fn target(&self) -> Option<&[u8]> {
+        self.tracked.as_ref()?.target.as_deref()
     }
 }
 
-/// Finds out where a request about a query goes.
+/// A query that the ledger knows.
+#[derive(Debug)]
+pub struct Tracked {
+    /// The id that it goes by.
+    pub current: QueryId,
+    /// What is asked for in place of the client's target, if it goes by another id than it did.
+    target: Option<Box<[u8]>>,
+    /// Whether it is polled, no row of it was delivered, and its statement is kept.
+    is_undelivered: bool,
+}
+
+/// Finds out where a request about a query goes, and what follows for it.
 pub fn direct<N: Net>(
     (id, matter): (QueryId, Matter),
     request: &Request,
     (group, began): (GroupAt, Time),
     context: &mut Context<N>,
-) -> Direction {
+) -> (Way, Direction) {
     let now = context.io.now;
-    let ledger = context.servers.ledger(group);
-    let (mut current, mut instead, mut undelivered) = (id, None, None);
     // Most queries have delivered rows: nothing more is known of them.
-    if ledger.look(id) != Known::Nothing {
-        match known((id, matter), request, (group, began), context) {
-            Found::End(way) => return Direction::of(way),
-            Found::Goes(as_query, target) => (current, instead) = (as_query, target),
+    let tracked = match context.servers.ledger(group).look(id) {
+        Known::Nothing => None,
+        Known::Runs | Known::Waits | Known::Moved(..) | Known::Finished | Known::Lost(_) => {
+            match track((id, matter), request, (group, began), context) {
+                Found::End(way) => return (way, Direction::default()),
+                Found::Goes(tracked) => Some(Box::new(tracked)),
+            }
         }
-        let ledger = context.servers.ledger(group);
-        if matter == Matter::Poll && ledger.look(current) == Known::Runs {
-            undelivered = Some(current);
+    };
+    let current = tracked.as_ref().map_or(id, |tracked| tracked.current);
+    let way = match owner(current, group, context) {
+        Ownership::Alive(server) => {
+            context.servers.trino(group).note_asked(server, now);
+            return (Way::Ask, Direction { aim: Aim::Only(ServerId(server)), tracked });
         }
-    }
-    match owner(current, group, context) {
-        Owner::Alive(server) => {
-            context.servers.trino(group).note_asked(server.0, now);
-            Direction { way: Way::Ask, aim: Aim::Only(server), instead, undelivered }
-        }
-        Owner::Gone(server) => {
-            let way = lost((current, matter), server, request, (group, began), context);
-            Direction { way, aim: Aim::Active, instead, undelivered }
+        Ownership::Dead(server) => {
+            lost((current, matter), ServerId(server), request, (group, began), context)
         }
         // Its server is no longer in the file.
-        Owner::Unknown if undelivered.is_some() => {
+        Ownership::Unknown if tracked.as_ref().is_some_and(|tracked| tracked.is_undelivered) => {
             let (path, _) = request.path_and_query();
-            Direction::of(match context.servers.ledger(group).lose(current, path, now) {
+            match context.servers.ledger(group).lose(current, path, now) {
                 Ok(()) => hold(began, now),
                 Err(loss) => Way::Tell(Told::Lost { id: current, server: None, loss }),
-            })
+            }
         }
         // One that waited, and that nobody has asked for in time.
-        Owner::Unknown if matter == Matter::Poll && context.servers.ledger(group).made_up(id) => {
-            Direction::of(Way::Tell(Told::Lost { id, server: None, loss: Loss::Waited }))
+        Ownership::Unknown
+            if matter == Matter::Poll && context.servers.ledger(group).made_up(id) =>
+        {
+            Way::Tell(Told::Lost { id, server: None, loss: Loss::Waited })
         }
-        Owner::Unknown => Direction { way: Way::Ask, aim: Aim::Active, instead, undelivered },
-    }
+        Ownership::Unknown => Way::Ask,
+    };
+    (way, Direction { aim: Aim::Active, tracked })
 }
 
 /// What follows from what the ledger knows of a query.
 enum Found {
     /// No server is asked.
     End(Way),
-    /// It goes by this id, and is asked for at this target if that is not the request's own.
-    Goes(QueryId, Option<Box<[u8]>>),
+    /// A server is asked.
+    Goes(Tracked),
 }
 
-/// Looks up a query of which the ledger knows something.
-fn known<N: Net>(
+/// Looks up a query that the ledger knows.
+fn track<N: Net>(
     (id, matter): (QueryId, Matter),
     request: &Request,
     (group, began): (GroupAt, Time),
@@ -123,17 +142,22 @@ fn known<N: Net>(
         (Known::Waits, Matter::Cancel) => hold(began, now),
         (Known::Waits, Matter::Heartbeat) => Way::Refuse(Refusal::WaitedInVain),
         (Known::Lost(loss), Matter::Poll) if is_next => {
-            let server = owner(id, group, context).server();
+            let server = match owner(id, group, context) {
+                Ownership::Alive(server) | Ownership::Dead(server) => Some(ServerId(server)),
+                Ownership::Unknown => None,
+            };
             Way::Tell(Told::Lost { id, server, loss })
         }
         (Known::Lost(_), Matter::Cancel) => Way::Tell(Told::Cancelled),
-        (Known::Moved(..), Matter::Cancel) if is_next => {
-            let next = ledger.next(current).map(Box::from);
-            return Found::Goes(current, next.or_else(|| Some(renamed(request, id, current))));
+        (Known::Moved(..), _) => {
+            let next = ledger.next(current).filter(|_| matter == Matter::Cancel && is_next);
+            let target = next.map_or_else(|| renamed(request, id, current), Box::from);
+            let is_undelivered = matter == Matter::Poll && ledger.look(current) == Known::Runs;
+            return Found::Goes(Tracked { current, target: Some(target), is_undelivered });
         }
-        (Known::Moved(..), _) => return Found::Goes(current, Some(renamed(request, id, current))),
-        (Known::Nothing | Known::Runs | Known::Finished | Known::Waits | Known::Lost(_), _) => {
-            return Found::Goes(id, None);
+        (known, _) => {
+            let is_undelivered = matter == Matter::Poll && known == Known::Runs;
+            return Found::Goes(Tracked { current: id, target: None, is_undelivered });
         }
     })
 }
@@ -224,33 +248,9 @@ pub fn hold(began: Time, now: Time) -> Way {
     Way::Hold { until: (began + POLL_HELD).max(now), place: Place::None }
 }
 
-/// Where a query runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// At this server.
-    Alive(ServerId),
-    /// Nowhere: the process at this server that ran it is gone.
-    Gone(ServerId),
-    /// It is not known.
-    Unknown,
-}
-
-impl Owner {
-    fn server(self) -> Option<ServerId> {
-        match self {
-            Owner::Alive(server) | Owner::Gone(server) => Some(server),
-            Owner::Unknown => None,
-        }
-    }
-}
-
 /// Finds out where a query runs.
-pub fn owner<N: Net>(id: QueryId, group: GroupAt, context: &mut Context<N>) -> Owner {
-    match context.servers.trino(group).coordinators.owner(id.coordinator()) {
-        Ownership::Alive(server) => Owner::Alive(ServerId(server)),
-        Ownership::Dead(server) => Owner::Gone(ServerId(server)),
-        Ownership::Unknown => Owner::Unknown,
-    }
+pub fn owner<N: Net>(id: QueryId, group: GroupAt, context: &mut Context<N>) -> Ownership {
+    context.servers.trino(group).coordinators.owner(id.coordinator())
 }
 
 /// The target of the request with another id in place of this one.

@@ -44,7 +44,7 @@ pub fn enter<N: Net>(
         return queued(asked, upload, who, context);
     }
     let group = context.servers.group(asked.group());
-    let is_lost = match asked.aim {
+    let is_lost = match asked.direction.aim {
         Aim::Active => !group.has_ready(now),
         Aim::Only(server) => group.is_out(server),
     };
@@ -85,7 +85,7 @@ pub struct Who<'a, N: Net> {
 pub fn can_be_queued<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Context<N>) -> bool {
     let head = asked.request.head.bytes().len();
     asked.errand == Errand::Statement
-        && asked.aim == Aim::Active
+        && asked.direction.aim == Aim::Active
         && asked.page.is_none()
         && upload.kept_body().is_some_and(|body| body.len() + head <= STATEMENT_LIMIT)
         && context.servers.group(asked.group()).queue().is_some()
@@ -128,14 +128,15 @@ fn queued<N: Net>(
 
 /// Ends the wait of a request: a poll is told to ask again, or what became of its query.
 pub fn ended<N: Net>(asked: &Asked, context: &mut Context<N>) -> Way {
-    let Errand::Query { id, matter: Matter::Poll } = asked.errand else {
+    let (Errand::Query { id, matter: Matter::Poll }, Some((current, _))) =
+        (asked.errand, asked.query())
+    else {
         return Way::Refuse(Refusal::WaitedInVain);
     };
     let (now, at) = (context.io.now, asked.group());
     let ledger = context.servers.ledger(at);
-    let current = ledger.current(id);
     // Its statement may be on its way to another server already.
-    let is_moving = ledger.look(current) == Known::Waits;
+    let is_moving = matches!(ledger.look(current), Known::Waits | Known::Moved(..));
     let may_move = ledger.may_move(current);
     let group = context.servers.group(at);
     let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
@@ -144,7 +145,7 @@ pub fn ended<N: Net>(asked: &Asked, context: &mut Context<N>) -> Way {
         Resubmit::On { .. } | Resubmit::Off => timeout,
     };
     if !is_moving
-        && let Aim::Only(server) = asked.aim
+        && let Aim::Only(server) = asked.direction.aim
         && group.out_for(server, now) >= patience
     {
         return asked.lost(server, context);

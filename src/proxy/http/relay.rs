@@ -288,7 +288,7 @@ impl<N: Net> Exchange<N> {
             return match news {
                 News::Ready(at) | News::ActiveMoved(at) | News::Back(at) => at.group == *group,
                 News::Out { at, .. } | News::Gone(at) => {
-                    at.group == *group && self.asked.aim == Aim::Only(at.server)
+                    at.group == *group && self.asked.direction.aim == Aim::Only(at.server)
                 }
                 News::Reloaded => true,
                 News::Submitted(id) => {

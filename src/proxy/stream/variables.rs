@@ -14,13 +14,13 @@ use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::http::asked::Asked;
 use crate::proxy::http::errand::Errand;
+use crate::proxy::http::query::Direction;
 use crate::proxy::http::request::Request;
 use crate::proxy::http::route::Site;
 use crate::proxy::http::variables::Answered;
 use crate::proxy::log::attempt_log::{AttemptLog, each, server_of};
 use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_local, write_line};
 use crate::time::{Time, WallTime};
-use crate::upstream::plan::Aim;
 
 impl<N: Net> Passthrough<N> {
     /// Writes the access log lines of the connection.
@@ -72,9 +72,7 @@ impl<N: Net> Passthrough<N> {
             remote: self.remote.clone(),
             page: None,
             errand: Errand::Plain,
-            aim: Aim::Active,
-            instead: None,
-            undelivered: None,
+            direction: Direction::default(),
         };
         let answer = Answered {
             status: self.status,

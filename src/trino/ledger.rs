@@ -18,10 +18,8 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Ledger {
     queries: BTreeMap<QueryId, Entry>,
-    /// Statements to submit, and from when on.
-    due: BTreeSet<(Time, QueryId)>,
-    /// How many are to be submitted, or are being submitted.
-    open: usize,
+    /// Statements to submit, and from when on: never, while they are being submitted.
+    waiting: BTreeSet<(Time, QueryId)>,
     /// Queries that were submitted again, though their coordinators may still run them.
     orphans: Vec<QueryId>,
     /// Bytes of all statements.
@@ -55,8 +53,7 @@ impl Ledger {
     pub fn new(own: CoordinatorId) -> Ledger {
         Ledger {
             queries: BTreeMap::new(),
-            due: BTreeSet::new(),
-            open: 0,
+            waiting: BTreeSet::new(),
             orphans: Vec::new(),
             bytes: 0,
             counted: 0,
@@ -70,7 +67,7 @@ impl Ledger {
         match self.queries.get(&id).map(|entry| &entry.stage) {
             None => Known::Nothing,
             Some(Stage::Runs { .. }) => Known::Runs,
-            Some(Stage::Waits { .. } | Stage::Submitting { .. }) => Known::Waits,
+            Some(Stage::Waits { .. }) => Known::Waits,
             Some(Stage::Moved { to, answer }) => Known::Moved(*to, answer),
             Some(Stage::Finished) => Known::Finished,
             Some(Stage::Lost(loss)) => Known::Lost(*loss),
@@ -102,9 +99,9 @@ impl Ledger {
         }
     }
 
-    /// How many statements wait to be submitted.
+    /// How many statements wait to be submitted, or are being submitted.
     pub fn open(&self) -> usize {
-        self.open
+        self.waiting.len()
     }
 
     /// Whether this is the path of the next poll of a query, or of the last one.
@@ -148,10 +145,9 @@ impl Ledger {
         (now, from): (Time, Time),
     ) {
         self.bytes += statement.request.len();
-        let stage = Stage::Waits { statement, since: now };
+        let stage = Stage::Waits { statement, since: now, from };
         self.replace(id, Entry::new(stage, next, now, Again::default()));
-        self.due.insert((from, id));
-        self.open += 1;
+        self.waiting.insert((from, id));
     }
 
     /// An id for a query that no coordinator has given one; `stamp` is the time as ids begin with it.
@@ -213,10 +209,9 @@ impl Ledger {
         let Some(entry) = self.queries.remove(&id) else { return };
         match entry.stage {
             Stage::Runs { statement, .. } => self.bytes -= statement.request.len(),
-            Stage::Waits { statement, .. } | Stage::Submitting { statement, .. } => {
+            Stage::Waits { statement, from, .. } => {
                 self.bytes -= statement.request.len();
-                self.due.retain(|(_, due)| *due != id);
-                self.open -= 1;
+                self.waiting.remove(&(from, id));
             }
             Stage::Moved { .. } | Stage::Finished | Stage::Lost(_) => {}
         }
@@ -267,10 +262,7 @@ impl Ledger {
                 entry.again.counted += 1;
                 None
             }
-            Stage::Waits { .. }
-            | Stage::Submitting { .. }
-            | Stage::Moved { .. }
-            | Stage::Finished => return Ok(()),
+            Stage::Waits { .. } | Stage::Moved { .. } | Stage::Finished => return Ok(()),
             Stage::Lost(loss) => return Err(*loss),
         };
         if let Some(loss) = loss {
@@ -296,10 +288,9 @@ impl Ledger {
     /// Lets the statement of a query wait.
     fn wait(&mut self, id: QueryId, now: Time, from: Time) {
         let Some(entry) = self.queries.get_mut(&id) else { return };
-        if let Some((statement, _)) = entry.stage.take_statement() {
-            entry.stage = Stage::Waits { statement, since: now };
-            self.due.insert((from, id));
-            self.open += 1;
+        if let Some(statement) = entry.stage.take_statement() {
+            entry.stage = Stage::Waits { statement, since: now, from };
+            self.waiting.insert((from, id));
         }
     }
 
@@ -311,11 +302,7 @@ impl Ledger {
             Stage::Runs { statement, .. } => {
                 statement.repeat == Repeat::Twice && entry.again.counted == 0
             }
-            Stage::Waits { .. }
-            | Stage::Submitting { .. }
-            | Stage::Moved { .. }
-            | Stage::Finished
-            | Stage::Lost(_) => false,
+            Stage::Waits { .. } | Stage::Moved { .. } | Stage::Finished | Stage::Lost(_) => false,
         }
     }
 
@@ -331,60 +318,47 @@ impl Ledger {
         self.replace(id, Entry::new(stage, next, asked, Again::default()));
     }
 
-    /// Gives up a query if it has waited for longer than `timeout`.
-    pub fn give_up_overdue(&mut self, id: QueryId, timeout: Duration, now: Time) {
-        if let Some(Stage::Waits { since, .. }) = self.stage(id)
-            && now - *since > timeout
-        {
+    /// Gives up a query if it has waited for longer than `timeout`. Returns whether it has.
+    pub fn give_up_overdue(&mut self, id: QueryId, timeout: Duration, now: Time) -> bool {
+        let is_overdue = matches!(self.stage(id), Some(Stage::Waits { since, from, .. })
+            if now - *since > timeout && *from != Time::NEVER);
+        if is_overdue {
             self.give_up(id, Loss::Waited);
         }
+        is_overdue
     }
 
     /// From when on a statement is to be submitted.
     pub fn due(&self) -> Option<Time> {
-        self.due.first().map(|(from, _)| *from)
+        self.waiting.first().map(|(from, _)| *from).filter(|from| *from != Time::NEVER)
     }
 
     /// Takes up the next statement that is due. One that has waited for `timeout`, or that nobody
     /// asks for, is given up. Returns its query and the whole request.
     pub fn begin(&mut self, timeout: Duration, now: Time) -> Option<(QueryId, &[u8])> {
         let id = loop {
-            let &(from, id) = self.due.first()?;
+            let &(from, id) = self.waiting.first()?;
             if from > now {
                 return None;
             }
-            self.due.pop_first();
-            let entry = self.queries.get(&id)?;
-            match &entry.stage {
-                Stage::Waits { .. } if now - entry.asked > LEFT => self.remove(id),
-                Stage::Waits { since, .. } if now - *since > timeout => {
-                    self.give_up(id, Loss::Waited);
-                }
-                Stage::Waits { .. }
-                | Stage::Runs { .. }
-                | Stage::Submitting { .. }
-                | Stage::Moved { .. }
-                | Stage::Finished
-                | Stage::Lost(_) => break id,
+            if self.queries.get(&id)?.is_left(now) {
+                self.remove(id);
+            } else if !self.give_up_overdue(id, timeout, now) {
+                break id;
             }
         };
-        let entry = self.queries.get_mut(&id)?;
-        let (statement, since) = entry.stage.take_statement()?;
-        let since = since.unwrap_or(now);
-        entry.stage = Stage::Submitting { statement, since };
-        let Stage::Submitting { statement, .. } = &entry.stage else { return None };
+        self.postpone(id, Time::NEVER);
+        let Stage::Waits { statement, .. } = self.stage(id)? else { return None };
         Some((id, &statement.request))
     }
 
-    /// A statement was not taken: it is to be submitted from `from` on.
+    /// A statement that waits is to be submitted from `from` on: no coordinator has taken it.
     pub fn postpone(&mut self, id: QueryId, from: Time) {
         let Some(entry) = self.queries.get_mut(&id) else { return };
-        if !matches!(entry.stage, Stage::Submitting { .. }) {
-            return;
-        }
-        if let Some((statement, since)) = entry.stage.take_statement() {
-            entry.stage = Stage::Waits { statement, since: since.unwrap_or(from) };
-            self.due.insert((from, id));
+        if let Stage::Waits { from: before, .. } = &mut entry.stage {
+            self.waiting.remove(&(*before, id));
+            self.waiting.insert((from, id));
+            *before = from;
         }
     }
 
@@ -397,19 +371,17 @@ impl Ledger {
         answer: Box<[u8]>,
         now: Time,
     ) {
-        if !matches!(self.stage(id), Some(Stage::Submitting { .. })) {
-            return;
-        }
-        let Some(entry) = self.queries.remove(&id) else { return };
-        let Stage::Submitting { statement, .. } = entry.stage else { return };
-        self.open -= 1;
+        let Some(entry) = self.queries.get_mut(&id) else { return };
+        let Stage::Waits { from, .. } = entry.stage else { return };
+        let Some(statement) = entry.stage.take_statement() else { return };
+        let again = entry.again;
+        entry.stage = Stage::Moved { to: new, answer };
+        self.waiting.remove(&(from, id));
         self.bytes -= statement.request.len();
-        let stage = Stage::Moved { to: new, answer };
-        self.replace(id, Entry { stage, ..entry });
         if !self.made_up(id) {
             self.orphans.push(id);
         }
-        self.insert(new, next, statement, entry.again, now);
+        self.insert(new, next, statement, again, now);
     }
 
     /// Takes out the paths at which queries can be cancelled that this coordinator still runs, though
@@ -442,12 +414,12 @@ impl Ledger {
                         old.push(*id);
                     }
                 }
-                Stage::Waits { .. } => {
-                    if now - entry.asked > LEFT {
+                Stage::Waits { from, .. } => {
+                    if *from != Time::NEVER && entry.is_left(now) {
                         old.push(*id);
                     }
                 }
-                Stage::Moved { .. } | Stage::Submitting { .. } => {}
+                Stage::Moved { .. } => {}
                 Stage::Runs { .. } | Stage::Finished | Stage::Lost(_) => {
                     if now - entry.asked > ABANDONED {
                         old.push(*id);
@@ -470,9 +442,6 @@ impl Ledger {
 
 /// How often a query is submitted again that had not begun.
 const FREE: u32 = 5;
-/// A client that has not asked for a query that waits for so long has left: it is answered every
-/// second.
-const LEFT: Duration = Duration::from_secs(30);
 /// Trino gives up a query that nobody asks for after five minutes: `query.client.timeout`.
 const ABANDONED: Duration = Duration::from_secs(300);
 /// How long an old id stands for a new one: clients may cancel by it in the end.
@@ -632,7 +601,7 @@ mod tests {
             ),
             (
                 "overdue",
-                |it| it.give_up_overdue(id(1), MINUTE, at(61)),
+                |it| _ = it.give_up_overdue(id(1), MINUTE, at(61)),
                 "Nothing Runs Runs Runs Runs Runs Lost(Waited) Waits Moved Finished Lost(Denied(401))",
             ),
             (
@@ -658,7 +627,7 @@ mod tests {
             for number in 0..3 {
                 ledger.remove(id(number));
             }
-            assert_eq!((ledger.bytes, ledger.open, ledger.due()), (0, 0, None), "{before:?}");
+            assert_eq!((ledger.bytes, ledger.open(), ledger.due()), (0, 0, None), "{before:?}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Where a query is, as far as its statement may be needed.
 
+use std::time::Duration;
+
 use super::kept::{Loss, Statement};
 use super::query_id::QueryId;
 use crate::time::Time;
@@ -23,6 +25,11 @@ impl Entry {
         Entry { stage, next, before: Box::default(), asked, again }
     }
 
+    /// Whether the client of a query that waits has left: it is answered every second.
+    pub(super) fn is_left(&self, now: Time) -> bool {
+        now - self.asked > LEFT
+    }
+
     pub(super) fn is_asked_at(&self, path: &[u8]) -> bool {
         *self.next == *path || *self.before == *path
     }
@@ -42,10 +49,13 @@ pub(super) struct Again {
 pub(super) enum Stage {
     /// A coordinator runs it, and no row of its answer is delivered.
     Runs { statement: Statement, begun: Begun },
-    /// It waits until it is submitted, since this moment.
-    Waits { statement: Statement, since: Time },
-    /// It is being submitted.
-    Submitting { statement: Statement, since: Time },
+    /// It waits until it is submitted.
+    Waits {
+        statement: Statement,
+        since: Time,
+        /// From when on it is to be submitted: never, while it is being submitted.
+        from: Time,
+    },
     /// It goes on as another query. The answer to its submission is kept for as long as a client may
     /// ask for it again.
     Moved { to: QueryId, answer: Box<[u8]> },
@@ -65,13 +75,10 @@ pub(super) enum Begun {
 }
 
 impl Stage {
-    /// Takes out the statement, if there is one, and since when it waits.
-    pub(super) fn take_statement(&mut self) -> Option<(Statement, Option<Time>)> {
+    /// Takes out the statement, if there is one: another stage has to follow.
+    pub(super) fn take_statement(&mut self) -> Option<Statement> {
         match std::mem::replace(self, Stage::Lost(Loss::NotKept)) {
-            Stage::Runs { statement, .. } => Some((statement, None)),
-            Stage::Waits { statement, since } | Stage::Submitting { statement, since } => {
-                Some((statement, Some(since)))
-            }
+            Stage::Runs { statement, .. } | Stage::Waits { statement, .. } => Some(statement),
             other @ (Stage::Moved { .. } | Stage::Finished | Stage::Lost(_)) => {
                 *self = other;
                 None
@@ -79,3 +86,6 @@ impl Stage {
         }
     }
 }
+
+/// Without a poll for so long.
+const LEFT: Duration = Duration::from_secs(30);

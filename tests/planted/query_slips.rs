@@ -476,18 +476,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "LeftStillSubmitted",
         wrong: "A statement that waits is submitted though its client has left.",
-        rows: &[
-            (
-                "trino/ledger.rs",
-                "Stage::Waits { .. } if now - entry.asked > LEFT =>",
-                "Stage::Waits { .. } if !SLIP && now - entry.asked > LEFT =>",
-            ),
-            (
-                "trino/ledger.rs",
-                "                    if now - entry.asked > LEFT {",
-                "                    if !SLIP && now - entry.asked > LEFT {",
-            ),
-        ],
+        rows: &[("trino/stage.rs", "now - self.asked > LEFT", "!SLIP && now - self.asked > LEFT")],
     },
     Slip {
         name: "QueueNeverSubmitted",
@@ -501,7 +490,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "SubmittedTwiceAtOnce",
         wrong: "A statement that is being submitted is submitted once more.",
-        rows: &[("trino/ledger.rs", "self.due.pop_first();", "if !SLIP { self.due.pop_first(); }")],
+        rows: &[(
+            "trino/ledger.rs",
+            "self.postpone(id, Time::NEVER);",
+            "if !SLIP { self.postpone(id, Time::NEVER); }",
+        )],
     },
     Slip {
         name: "BegunNotNoted",
@@ -517,8 +510,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "The answer to a submission is not kept for its client.",
         rows: &[(
             "trino/ledger.rs",
-            "let stage = Stage::Moved { to: new, answer };",
-            "let stage = Stage::Moved { to: new, answer: if SLIP { Box::default() } else { answer } };",
+            "entry.stage = Stage::Moved { to: new, answer };",
+            "entry.stage = Stage::Moved { to: new, answer: if SLIP { Box::default() } else { answer } };",
         )],
     },
     Slip {
@@ -551,18 +544,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "QueuedWithoutEnd",
         wrong: "A statement waits for a coordinator for ever.",
-        rows: &[
-            (
-                "trino/ledger.rs",
-                "            && now - *since > timeout\n",
-                "            && !SLIP && now - *since > timeout\n",
-            ),
-            (
-                "trino/ledger.rs",
-                "Stage::Waits { since, .. } if now - *since > timeout =>",
-                "Stage::Waits { since, .. } if !SLIP && now - *since > timeout =>",
-            ),
-        ],
+        rows: &[(
+            "trino/ledger.rs",
+            "if now - *since > timeout",
+            "if !SLIP && now - *since > timeout",
+        )],
     },
     Slip {
         name: "SamePollAnsweredAnew",

@@ -202,6 +202,18 @@ fn a_drained_coordinator_is_not_empty_while_its_queries_are_asked_for() {
 }
 
 #[test]
+fn a_program_that_has_just_begun_does_not_call_a_coordinator_empty() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let mut site = Site::new(&pair(&a, &b).replace("group {", "group { trino on;"));
+    site.start();
+    wait_until("the drain", || site.order(&["drain", &a.address()]).status == Some(0));
+    wait_until("it to be written", || site.state().contains("drained"));
+    site.restart("TERM");
+    let json = site.ordered(&["status", "--json"]);
+    assert!(json.contains("\"state\":\"drained\"") && !json.contains("\"empty\":true"), "{json}");
+}
+
+#[test]
 fn tunnels_that_follow_their_group_leave_a_drained_server() {
     let (a, b) = (Upstream::playing(|it| it.echo()), Upstream::named("b"));
     let text = pair(&a, &b).replace("location", "h2c_tunnel on; location");

@@ -180,6 +180,19 @@ fn a_query_of_an_unknown_coordinator_is_looked_for() {
 }
 
 #[test]
+fn the_coordinator_that_has_a_query_is_asked_for_its_others_at_once() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    a.mind().shows_id = false;
+    b.mind().shows_id = false;
+    let proxy = pair(&a, &b, "");
+    for number in 1..=2 {
+        let path = format!("/v1/statement/executing/20261124_103000_0000{number}_bbbbb/x/1");
+        assert_eq!(poll(&proxy, &path).text(), "{\"by\":\"bbbbb\"}");
+    }
+    assert_eq!(a.asked().len(), 1, "it is asked before it is known which one has them");
+}
+
+#[test]
 fn a_query_whose_coordinator_is_gone_ends_with_trinos_own_error() {
     let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, &format!("{QUICK} trino_resubmit off;"));
@@ -598,6 +611,17 @@ fn coordinators_that_differ_are_told_once() {
     let seen = b.requests().len();
     b.wait_for_request(seen + 5);
     assert_eq!(proxy.log_text().matches("coordinators differ").count(), 1);
+}
+
+#[test]
+fn heads_too_short_for_prepared_statements_are_told_once_they_matter() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, "");
+    submit(&proxy);
+    submit(&proxy);
+    let told = "requests with prepared statements beyond 8192 bytes get 431";
+    proxy.wait_for_log(&[told]);
+    assert_eq!(proxy.log_text().matches(told).count(), 1);
 }
 
 /// Announces a worker, as up to 476.

@@ -78,7 +78,8 @@ fn work<N: Net>(at: At, servers: &mut Servers<N>, now: Time) -> Work {
     let (mut in_flight, mut asked) = (0, None);
     servers.each(at, |at, served| {
         in_flight += served.group.attempts_at(at.server);
-        asked = asked.max(served.trino.asked(at.server.0));
+        let latest = asked.max(Some(served.trino.asked(at.server.0)));
+        asked = latest.filter(|_| served.group.is_trinos());
     });
     Work::new(in_flight, asked.map(|asked| now - asked))
 }

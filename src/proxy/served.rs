@@ -21,8 +21,8 @@ pub struct Served<N: Net> {
 
 impl<N: Net> Served<N> {
     /// A group of which nothing is known yet.
-    pub fn new(at: GroupAt, model: &model::Group, ledger: usize) -> Served<N> {
-        let trino = Cluster::new(model.servers.len());
+    pub fn new(at: GroupAt, model: &model::Group, ledger: usize, now: Time) -> Served<N> {
+        let trino = Cluster::new(model.servers.len(), now);
         Served { group: Group::new(at, model), pool: Pool::new(model), trino, ledger }
     }
 
@@ -46,9 +46,10 @@ impl<N: Net> Served<N> {
             return;
         };
         self.group.inherit(&same.group, now);
-        self.trino = Cluster::carried_over(&same.trino, model.servers.len(), |server| {
+        let index = |server: usize| {
             let address = &known.servers[server].address;
             model.servers.iter().position(|it| it.address == *address)
-        });
+        };
+        self.trino = Cluster::carried_over(&same.trino, model.servers.len(), index, now);
     }
 }

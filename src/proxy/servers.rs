@@ -7,6 +7,7 @@ use slab::Slab;
 
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
+use crate::proxy::generation::{Generation, Seen};
 use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::log::limited_log::ServerWords;
 use crate::proxy::news::{News, Reach};
@@ -19,7 +20,7 @@ use crate::trino::cluster::Cluster;
 use crate::trino::ledger::Ledger;
 use crate::trino::profile::Profiles;
 use crate::trino::query_id::CoordinatorId;
-use crate::upstream::group::{At, Change, Group, GroupAt, Pick, ServerId, Verdict, Why, Workers};
+use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why, Workers};
 use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
@@ -38,46 +39,6 @@ pub struct Servers<N: Net> {
     pub deeds_changed: bool,
     /// Shutting down: no new request is accepted, and no connection is kept.
     pub draining: bool,
-}
-
-/// Whether variables may read response heads. Only then are copies kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// Some variable does.
-    ByValues,
-    /// No variable does.
-    Never,
-}
-
-struct Generation<N: Net> {
-    id: u64,
-    config: Arc<Config>,
-    groups: Vec<Served<N>>,
-    /// For each log, the place of its batch in the access lines.
-    logs: Vec<usize>,
-    seen: Seen,
-    /// When its remaining sessions are closed; never for the newest configuration.
-    ends: Time,
-}
-
-impl<N: Net> Generation<N> {
-    /// The place of the ledger of the group that is the same as this one.
-    fn ledger_of(&self, model: &model::Group) -> Option<usize> {
-        let mut groups = self.config.groups.iter();
-        let index = groups.position(|it| it.name == model.name && it.layer == model.layer)?;
-        Some(self.groups[index].ledger)
-    }
-
-    /// Where a server of another configuration is in this one.
-    fn same(&self, other: &Config, at: At) -> Option<At> {
-        let known = &other.groups[at.group.id.0];
-        let address = &known.servers[at.server.0].address;
-        let is_same = |it: &model::Group| it.name == known.name && it.layer == known.layer;
-        let id = self.config.groups.iter().position(is_same)?;
-        let mut servers = self.config.groups[id].servers.iter();
-        let server = ServerId(servers.position(|server| server.address == *address)?);
-        Some(At { group: GroupAt { generation: self.id, id: GroupId(id) }, server })
-    }
 }
 
 impl<N: Net> Servers<N> {
@@ -109,7 +70,7 @@ impl<N: Net> Servers<N> {
             if model.resubmit == model::Resubmit::Off {
                 self.ledgers[ledger].drop_kept();
             }
-            let mut served = Served::new(at, model, ledger);
+            let mut served = Served::new(at, model, ledger, io.now);
             if let Some(old) = self.generations.last() {
                 served.inherit(model, old.config.groups.iter().zip(&old.groups), io.now);
             }
@@ -211,11 +172,19 @@ impl<N: Net> Servers<N> {
     /// Treats a group as Trino's from now on. Returns whether it is.
     pub fn become_trinos(&mut self, at: GroupAt) -> bool {
         if self.group(at).become_trinos() {
-            let name = &self.find(at.generation).config.groups[at.id.0].name;
+            let config = &self.find(at.generation).config;
+            let name = &config.groups[at.id.0].name;
             log::info!(
                 "upstream \"{name}\": it is asked for queries, so its servers are treated as \
                  coordinators of Trino (\"trino off\" prevents that)"
             );
+            let limit = config.head_line_towards(at.id);
+            if let Some(limit) = limit.filter(|limit| *limit < model::TRINO_HEAD_LINE) {
+                log::warn!(
+                    "upstream \"{name}\": requests with prepared statements beyond {limit} bytes get \
+                     431: write \"large_client_header_buffers 4 2m\" for these coordinators"
+                );
+            }
         }
         self.group(at).is_trinos()
     }

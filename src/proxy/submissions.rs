@@ -172,10 +172,7 @@ fn answered<N: Net>(
     let body = answer.body.unwrap_or_default();
     match (answer.status, Submitted::read(&body), next_path(&body)) {
         (Some(200), Submitted::Id(new), Some(next)) => {
-            context.servers.each(at, |at, served| {
-                served.trino.coordinators.learn(at.server.0, new.coordinator(), now);
-                served.trino.note_asked(at.server.0, now);
-            });
+            context.servers.each(at, |at, served| served.trino.runs(at.server.0, new, now));
             let group = &context.servers.config().groups[at.group.id.0];
             let server = ServerWords(&group.servers[at.server.0]);
             log::info!("upstream \"{}\": {server} runs query {id} as {new}", group.name);

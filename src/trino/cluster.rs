@@ -2,6 +2,7 @@
 
 use super::coordinator::Coordinators;
 use super::profile::Profiles;
+use super::query_id::QueryId;
 use super::roster::Roster;
 use super::transactions::Transactions;
 use crate::time::Time;
@@ -17,19 +18,20 @@ pub struct Cluster {
     pub profiles: Profiles,
     /// The workers that announce themselves to them.
     pub roster: Roster,
-    /// When a query of each of them was last asked for.
-    asked: Vec<Option<Time>>,
+    /// When a query of each of them was last asked for, as far as is known: one may have been until
+    /// it was known.
+    asked: Vec<Time>,
 }
 
 impl Cluster {
-    /// So many coordinators, of which nothing is known.
-    pub fn new(servers: usize) -> Cluster {
+    /// So many coordinators, of which nothing is known until `now`.
+    pub fn new(servers: usize, now: Time) -> Cluster {
         Cluster {
             coordinators: Coordinators::new(servers),
             transactions: Transactions::default(),
             profiles: Profiles::new(servers),
             roster: Roster::default(),
-            asked: vec![None; servers],
+            asked: vec![now; servers],
         }
     }
 
@@ -39,10 +41,11 @@ impl Cluster {
         old: &Cluster,
         servers: usize,
         index: impl Fn(usize) -> Option<usize>,
+        now: Time,
     ) -> Cluster {
-        let mut asked = vec![None; servers];
+        let mut asked = vec![now; servers];
         for (server, moment) in old.asked.iter().enumerate() {
-            if let Some(kept) = index(server).and_then(|now| asked.get_mut(now)) {
+            if let Some(kept) = index(server).and_then(|place| asked.get_mut(place)) {
                 *kept = *moment;
             }
         }
@@ -55,13 +58,19 @@ impl Cluster {
         }
     }
 
-    /// A query of a server is asked for.
-    pub fn note_asked(&mut self, server: usize, now: Time) {
-        self.asked[server] = Some(now);
+    /// A server runs this query, and was just asked for it.
+    pub fn runs(&mut self, server: usize, id: QueryId, now: Time) {
+        self.coordinators.learn(server, id.coordinator(), now);
+        self.note_asked(server, now);
     }
 
-    /// When a query of a server was last asked for.
-    pub fn asked(&self, server: usize) -> Option<Time> {
+    /// A query of a server is asked for.
+    pub fn note_asked(&mut self, server: usize, now: Time) {
+        self.asked[server] = now;
+    }
+
+    /// When a query of a server was last asked for, or since when that would be known.
+    pub fn asked(&self, server: usize) -> Time {
         self.asked[server]
     }
 

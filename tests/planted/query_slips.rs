@@ -519,8 +519,26 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "The id in the answer to a submission is not learned.",
         rows: &[(
             "proxy/submissions.rs",
-            "served.trino.coordinators.learn(at.server.0, new.coordinator(), now);",
-            "if !SLIP { served.trino.coordinators.learn(at.server.0, new.coordinator(), now); }",
+            "served.trino.runs(at.server.0, new, now)",
+            "if !SLIP { served.trino.runs(at.server.0, new, now) }",
+        )],
+    },
+    Slip {
+        name: "OthersStanding",
+        wrong: "The status shows the first server's state for all.",
+        rows: &[(
+            "proxy/orders.rs",
+            "servers.group(at).standing(id, io.now)",
+            "servers.group(at).standing(if SLIP { ServerId(0) } else { id }, io.now)",
+        )],
+    },
+    Slip {
+        name: "EmptyAfterStart",
+        wrong: "A program that has just begun says that a drained server is empty.",
+        rows: &[(
+            "trino/cluster.rs",
+            "            asked: vec![now; servers],",
+            "            asked: vec![if SLIP { Time::ZERO } else { now }; servers],",
         )],
     },
     Slip {

@@ -4,7 +4,9 @@ use crate::address::Address;
 use crate::config::build::block::{Block, first, second};
 use crate::config::build::builder::Builder;
 use crate::config::build::error::Remark;
-use crate::config::model::{Config, Group, HeadLimits, Layer, Serves, Trino, VirtualServerId};
+use crate::config::model::{
+    Config, Group, HeadLimits, Layer, Serves, TRINO_HEAD_LINE, Trino, VirtualServerId,
+};
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
 
@@ -59,7 +61,7 @@ fn location(builder: &mut Builder, directive: &Directive, pass: &Word, around: &
         Trino::Auto => path.starts_with("/v1/statement"),
         Trino::Off => false,
     };
-    if is_trinos && around.limits.large_buffer_size < NEEDED {
+    if is_trinos && around.limits.large_buffer_size < TRINO_HEAD_LINE {
         builder.remark(pass.at, Remark::SmallHeads(around.limits.large_buffer_size));
     }
 }
@@ -99,5 +101,3 @@ fn has_other_port(config: &Config, server: VirtualServerId) -> bool {
 /// Ports that URLs need not name.
 const HTTP: u16 = 80;
 const HTTPS: u16 = 443;
-/// The longest line of a head that Trino takes, in bytes: prepared statements are sent in heads.
-const NEEDED: usize = 2 << 20;

@@ -1,9 +1,17 @@
 //! What a configuration needs at run time.
 
 use crate::config::model::template::Template;
-use crate::config::model::{Action, Config};
+use crate::config::model::{Action, Config, GroupId, Location};
 
 impl Config {
+    /// The longest line of a head, in bytes, that every request to a group may have: the servers that
+    /// pass requests to it may differ. `None` if no server does.
+    pub fn head_line_towards(&self, group: GroupId) -> Option<usize> {
+        let passes = |location: &Location| matches!(&location.action, Action::Proxy(proxy) if proxy.group == group);
+        let its = self.virtual_servers.iter().filter(|server| server.locations.iter().any(passes));
+        its.map(|server| server.limits.large_buffer_size).min()
+    }
+
     /// Whether any template evaluated after a response arrives reads the response's fields.
     pub fn reads_response_heads(&self) -> bool {
         let lines = self.log_formats.iter().map(|format| &format.line);

@@ -86,6 +86,9 @@ pub struct HeadLimits {
     pub merge_slashes: bool,
 }
 
+/// The longest line of a head that Trino takes, in bytes: prepared statements are sent in heads.
+pub const TRINO_HEAD_LINE: usize = 2 << 20;
+
 /// One `location {}` block.
 #[derive(Debug)]
 pub struct Location {

@@ -34,7 +34,7 @@ use crate::net::Net;
 use crate::proxy::attempts::{Attempts, Begun};
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::servers::Seen;
+use crate::proxy::generation::Seen;
 use crate::transport::io::Owner;
 use crate::transport::pool::Connection;
 use crate::upstream::group::{At, Pick, Verdict};

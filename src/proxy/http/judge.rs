@@ -21,7 +21,7 @@ use crate::proxy::accepted::Accepted;
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::servers::Seen;
+use crate::proxy::generation::Seen;
 use crate::upstream::group::{At, Forwarded, Pick, ServerId};
 use crate::upstream::plan::{Aim, Choice};
 use crate::upstream::readiness::Readiness;
@@ -109,6 +109,7 @@ impl<N: Net> Judge<'_, N> {
         }
         self.attempts.log.answered(head.status, context.io.now);
         self.watch(head.status, framing, client, context);
+        self.note_owner(head.status, context);
         self.note_transaction(head, context);
         match self.asked.errand {
             Errand::Announcement | Errand::Withdrawal => self.copy(head.status, client, context),
@@ -247,6 +248,17 @@ impl<N: Net> Judge<'_, N> {
             {
                 context.copies.push((At { server, ..at }, request.clone()));
             }
+        }
+    }
+
+    /// Notes that a coordinator has the query that it was asked for because none was known to.
+    fn note_owner(&self, status: u16, context: &mut Context<N>) {
+        if let (Some((id, Matter::Poll)), Some(at)) = (self.asked.query(), self.server)
+            && self.asked.direction.aim == Aim::Active
+            && status == 200
+        {
+            let now = context.io.now;
+            context.servers.each(at, |at, served| served.trino.runs(at.server.0, id, now));
         }
     }
 

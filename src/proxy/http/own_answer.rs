@@ -9,8 +9,8 @@ use crate::http::connection::Options;
 use crate::http::framing::Framing;
 use crate::http::target::escape_url;
 use crate::proxy::context::Scratch;
+use crate::proxy::generation::Seen;
 use crate::proxy::log::format::http_date;
-use crate::proxy::servers::Seen;
 use crate::trino::answers::{self, State, Told};
 use crate::trino::query_id::QueryId;
 

@@ -204,9 +204,8 @@ impl<N: Net> Exchange<N> {
         let Some(server) = self.attempts.log.server() else { return };
         let (group, now) = (self.asked.group(), context.io.now);
         let id = submitted.id;
-        context.servers.each(At { group, server }, |at, served| {
-            served.trino.coordinators.learn(at.server.0, id.coordinator(), now);
-        });
+        let at = At { group, server };
+        context.servers.each(at, |at, served| served.trino.runs(at.server.0, id, now));
         if let (Some(next), Some(statement)) = (submitted.next, submitted.statement) {
             let limit = self.asked.config.groups[group.id.0].statement_memory;
             let dropped = context.servers.ledger(group).keep(id, next, statement, limit, now);

@@ -13,7 +13,7 @@ use crate::http::framing::{self, Body, Framing};
 use crate::http::head::{ResponseHead, Version};
 use crate::http::rewrite::{Persistence, ResponseOut, SetFields};
 use crate::proxy::context::Scratch;
-use crate::proxy::servers::Seen;
+use crate::proxy::generation::Seen;
 
 /// A response whose body is being passed on.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! An operator, who promotes and drains servers over the control socket of the proxy.
+//! An operator, who promotes and drains servers over the control socket of the proxy, and looks how
+//! they are.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(crate) struct Operator {
     under_way: Option<Asked>,
     /// The server that was drained last, and when it is asked about again.
     watched: Option<(usize, Time)>,
+    /// When all servers were last looked at.
+    looked: Time,
 }
 
 /// A command under way.
@@ -41,6 +44,8 @@ enum Errand {
     Order(Order),
     /// Is the drained server empty?
     Watch(usize),
+    /// How are all servers?
+    Look,
 }
 
 impl Operator {
@@ -69,7 +74,9 @@ impl Operator {
             Come::Nothing => ledger.accuse(now, format!("{} is not answered", errand.target())),
             // It stays open whether one that is told again has been carried out before.
             Come::Message(head, _) if attempt == Try::Again && head.status() == 409 => {}
-            Come::Message(head, _) => self.answered(errand, head.status(), since, now, ledger),
+            Come::Message(head, body) => {
+                self.answered(errand, (head.status(), &body), since, now, ledger);
+            }
             // Another proxy has come, or the network has failed: it is told again.
             Come::End | Come::Cut => {
                 if !ledger.is_proxy_restarted_since(since) && !ledger.was_broken(&asked.line) {
@@ -87,14 +94,20 @@ impl Operator {
             ledger.orders.begin(order, now);
             return Some(Errand::Order(order));
         }
-        let (place, _) = self.watched.take_if(|(_, due)| *due <= now)?;
-        Some(Errand::Watch(place))
+        if let Some((place, _)) = self.watched.take_if(|(_, due)| *due <= now) {
+            return Some(Errand::Watch(place));
+        }
+        let is_due = now - self.looked >= BETWEEN_LOOKS;
+        is_due.then(|| {
+            self.looked = now;
+            Errand::Look
+        })
     }
 
     fn ask(&mut self, errand: Errand, attempt: Try, net: &SimNet) {
         let method = match errand {
             Errand::Order(_) => "POST",
-            Errand::Watch(_) => "GET",
+            Errand::Watch(_) | Errand::Look => "GET",
         };
         let end = net.world_mut().dial(Owner::Hand, &control_address());
         let mut line = Line::new(end, Side::Answers);
@@ -106,12 +119,13 @@ impl Operator {
     fn answered(
         &mut self,
         errand: Errand,
-        status: u16,
+        (status, body): (u16, &str),
         since: Time,
         now: Time,
         ledger: &mut Ledger,
     ) {
         match (errand, status) {
+            (Errand::Look, 200) => judge_look(body, since, now, ledger),
             (Errand::Order(order), 200 | 202) => {
                 ledger.orders.end(true, now);
                 judge_done(order, since, now, ledger);
@@ -145,6 +159,7 @@ impl Errand {
         let (path, place) = match self {
             Errand::Order(Order::Promote(place)) => ("promote", place),
             Errand::Order(Order::Drain(place)) | Errand::Watch(place) => ("drain", place),
+            Errand::Look => return "/status".to_owned(),
         };
         format!("/{path}?server={}", server_address(place))
     }
@@ -177,6 +192,28 @@ fn judge_refused(order: Order, since: Time, now: Time, ledger: &mut Ledger) {
     }
 }
 
+/// What is shown of a server is how it is.
+fn judge_look(shown: &str, since: Time, now: Time, ledger: &mut Ledger) {
+    let (noticed, ready_since) = (back(since, UNNOTICED), back(since, ledger.taken_up));
+    let is_checked = ledger.is_trinos && !ledger.is_proxy_restarted_since(noticed);
+    for place in ledger.places().collect::<Vec<_>>() {
+        let before = format!("\"address\":\"{}\",\"backup\":", server_address(place));
+        let rest = shown.split_once(&before).map(|(_, rest)| rest);
+        let state = rest.and_then(|rest| rest.split('"').nth(3)).unwrap_or("nothing");
+        let was_gone =
+            is_checked && since > Time::ZERO + UNNOTICED && ledger.was_gone(place, noticed, now);
+        let is_wrong = match state {
+            "ready" => was_gone || ledger.orders.drained(place).is_some_and(|done| done <= since),
+            "starting" | "out" => ledger.was_ready(place, ready_since, now),
+            "drained" => !ledger.orders.may_be_drained(place),
+            _ => true,
+        };
+        if is_wrong {
+            ledger.accuse(now, format!("{place} is shown as {state}"));
+        }
+    }
+}
+
 /// A drained server with a query that is still asked for is not empty.
 fn judge_empty(place: usize, status: u16, now: Time, ledger: &mut Ledger) {
     let is_live = |number: &u32, owner: &str| {
@@ -185,8 +222,6 @@ fn judge_empty(place: usize, status: u16, now: Time, ledger: &mut Ledger) {
             && process.died.is_none()
             // It may go on elsewhere already.
             && ledger.submissions.of(*number).last().is_some_and(|it| it.process == owner)
-            // TOLERATED: a proxy that begins anew does not know when its queries were asked for.
-            && !ledger.is_proxy_restarted_since(ledger.asked[number])
     };
     let live = ledger.running.iter().find(|(number, owner)| is_live(number, owner));
     if status == 200

@@ -48,9 +48,10 @@ enum Through {
     Stream,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     row("small GET", Through::Http, GET, 0, 64),
     row("Trino poll", Through::Http, POLL, 0, 64),
+    row("Trino poll, to coordinators", Through::Http, POLL_OF_QUERY, 0, 64),
     row("POST, 2 KiB", Through::Http, POST, 2048, 64),
     row("download, 64 MiB", Through::Http, DOWNLOAD, 0, 4),
     row("upload, 64 MiB", Through::Http, UPLOAD, BULK, 4),
@@ -90,14 +91,14 @@ fn main() -> io::Result<()> {
         println!("{}", times(row, origin)?);
     }
     println!("\n| Counted, a request | switchover | nginx | HAProxy |\n|---|---|---|---|");
-    for row in [&ROWS[0], &ROWS[1], &ROWS[2], &ROWS[5], &FRESH] {
+    for row in [&ROWS[0], &ROWS[1], &ROWS[2], &ROWS[3], &ROWS[6], &FRESH] {
         let name = format!("system calls, {}", row.name);
         if chosen(&name) {
             let each = ALL.map(|program| count::system_calls(program, origin, row.work));
             println!("{}", counts(&name, each, 1)?);
         }
     }
-    for row in [&ROWS[0], &ROWS[1]] {
+    for row in &ROWS[..3] {
         let name = format!("user instructions, {}", row.name);
         if chosen(&name) {
             let each = ALL.map(|program| count::instructions(program, origin, row.work));
@@ -236,8 +237,13 @@ const DOWNLOAD: &[u8] = b"GET /bulk HTTP/1.1\r\nHost: localhost:8080\r\n\r\n";
 const UPLOAD: &[u8] =
     b"PUT /small HTTP/1.1\r\nHost: localhost:8080\r\nContent-Length: 67108864\r\n\r\n";
 
-/// What Trino's clients send while they fetch results, 1.5 KB of it.
-const POLL: &[u8] = b"GET /chunked HTTP/1.1\r\nHost: localhost:8080\r\n\
+/// What Trino's clients send while they fetch results from this path, 1.5 KB of it.
+macro_rules! poll {
+    ($path:literal) => {
+        concat!(
+            "GET ",
+            $path,
+            " HTTP/1.1\r\nHost: localhost:8080\r\n\
     User-Agent: trino-python-client/0.336.0\r\nAccept-Encoding: gzip, deflate\r\nAccept: */*\r\n\
     Connection: keep-alive\r\nX-Trino-Catalog: hive\r\nX-Trino-Schema: web\r\n\
     X-Trino-Source: dashboards\r\nX-Trino-User: alice\r\nX-Trino-Timezone: Europe/Zurich\r\n\
@@ -254,4 +260,13 @@ const POLL: &[u8] = b"GET /chunked HTTP/1.1\r\nHost: localhost:8080\r\n\
     X-Trino-Prepared-Statement: report=SELECT%20region%2C%20sum%28amount%29%20AS%20total%20FROM%2\
     0sales%20WHERE%20day%20%3D%20%3F%20GROUP%20BY%20region%20ORDER%20BY%20total%20DESC%20LIMIT%20\
     100&inventory=SELECT%20item%2C%20count%28%2A%29%20FROM%20stock%20WHERE%20warehouse%20%3D%20%3\
-    F%20AND%20quantity%20%3E%200%20GROUP%20BY%20item\r\n\r\n";
+    F%20AND%20quantity%20%3E%200%20GROUP%20BY%20item\r\n\r\n"
+        )
+        .as_bytes()
+    };
+}
+
+/// A poll, as a group sees it that is not Trino's.
+const POLL: &[u8] = poll!("/chunked");
+/// A poll of a query of which rows were delivered: it makes the group Trino's.
+const POLL_OF_QUERY: &[u8] = poll!("/v1/statement/executing/20261130_103000_00001_abcde/y1/1");

@@ -138,6 +138,7 @@ fn answer(head: &[u8]) -> Answer {
         b"/bulk" => Answer::Body(BULK_HEAD, super::BULK),
         b"/slow" => Answer::Never,
         b"/upgrade" => Answer::Whole(UPGRADED),
+        path if path.starts_with(b"/v1/statement/") => Answer::Whole(CHUNKED),
         _ => Answer::Whole(SMALL),
     }
 }

@@ -333,7 +333,11 @@ impl<N: Net> Servers<N> {
                 self.news.push(News::Ready(at));
             }
             Change::Returned => {
-                log::warn!("upstream \"{name}\": {server} takes new work again");
+                let known = match self.trino(at.group).roster.count(io.now) {
+                    0 => String::new(),
+                    count => format!(" and knows all workers, {count} of them"),
+                };
+                log::warn!("upstream \"{name}\": {server} takes new work again{known}");
                 self.news.push(News::Back(at));
             }
             Change::BecameActive { instead_of, why } => {

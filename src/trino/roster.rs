@@ -59,6 +59,12 @@ impl Roster {
         self.workers.iter().map(|worker| &*worker.announcement)
     }
 
+    /// How many workers there are.
+    pub fn count(&mut self, now: Time) -> usize {
+        self.expire(now);
+        self.workers.len()
+    }
+
     /// Whether a worker has announced itself lately.
     pub fn is_in_use(&self, now: Time) -> bool {
         self.last.is_some_and(|last| now - last < LASTING)

@@ -139,7 +139,9 @@ fn track<N: Net>(
             Way::Tell(Told::Cancelled)
         }
         // What it goes by is known once it is submitted.
-        (Known::Waits, Matter::Cancel) => hold(began, now),
+        (Known::Waits, Matter::Cancel) => {
+            Way::Hold { until: began + REQUEST_HELD.min(timeout), place: Place::None }
+        }
         (Known::Waits, Matter::Heartbeat) => Way::Refuse(Refusal::WaitedInVain),
         (Known::Lost(loss), Matter::Poll) if is_next => {
             let server = match owner(id, group, context) {
@@ -277,5 +279,7 @@ const NEW: Duration = Duration::from_secs(30);
 /// How long a poll waits before it is told to ask again: its client waits no longer for an answer,
 /// unless its server took longer to be found out.
 const POLL_HELD: Duration = Duration::from_secs(1);
+/// How long any other request of Trino's waits: less than the timeouts of its clients.
+pub const REQUEST_HELD: Duration = Duration::from_secs(20);
 /// Before a statement is submitted again that a coordinator could not begin.
 const PAUSE: Duration = Duration::from_secs(1);

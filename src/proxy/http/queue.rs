@@ -61,7 +61,7 @@ pub fn enter<N: Net>(
         | Errand::Query { .. }
         | Errand::Announcement
         | Errand::Withdrawal
-        | Errand::Other => asked.started + queue.timeout.min(REQUEST_HELD),
+        | Errand::Other => asked.started + queue.timeout.min(query::REQUEST_HELD),
     };
     if until < now {
         return Way::Refuse(Refusal::WaitedInVain);
@@ -123,6 +123,11 @@ fn queued<N: Net>(
     let path = format!("/v1/statement/queued/{id}/x{:016x}{:016x}/1", secret(0), secret(1));
     let path: Box<[u8]> = path.into_bytes().into();
     ledger.queue(id, path.clone(), statement, (now, from));
+    let waiting = ledger.open();
+    context.limited_log.write(now, Topic::Servers, log::Level::Warn, || {
+        let name = &asked.config.groups[group.0].name;
+        format!("upstream \"{name}\": query {id} waits for a coordinator, {waiting} wait in all")
+    });
     Way::Tell(Told::Waits(id, path))
 }
 
@@ -221,5 +226,3 @@ fn words_of(loss: Loss, server: Option<String>) -> String {
 
 /// Before a statement that all servers have failed is submitted.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long any other request of Trino's waits: less than the timeouts of its clients.
-const REQUEST_HELD: Duration = Duration::from_secs(20);

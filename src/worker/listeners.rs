@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::config::model::{Config, Listen, Purpose};
 use crate::net::{Accepted, Net, Token};
 use crate::proxy::context::Context;
+use crate::proxy::log::seldom::Seldom;
 use crate::time::Time;
 use crate::transport::dial::failure_of;
 use crate::transport::io::Owner;
@@ -19,7 +20,7 @@ pub(super) struct Listeners<N: Net> {
     /// Accepting pauses until then, or until a session closes.
     paused: Option<Time>,
     /// Messages logged recently, and when.
-    told: Vec<(String, Time)>,
+    told: Seldom,
 }
 
 /// A listener that could not be set up.
@@ -63,7 +64,7 @@ struct Listening<N: Net> {
 
 impl<N: Net> Listeners<N> {
     pub(super) fn new() -> Listeners<N> {
-        Listeners { all: Vec::new(), paused: None, told: Vec::new() }
+        Listeners { all: Vec::new(), paused: None, told: Seldom::default() }
     }
 
     /// Listens as `config` says: keeps existing listeners, binds new ones, closes those no longer
@@ -220,17 +221,11 @@ impl<N: Net> Listeners<N> {
         self.paused = None;
     }
 
-    /// Logs a message, at most once in [`SILENCE`].
+    /// Logs an error, at most once a minute.
     pub(super) fn tell(&mut self, now: Time, what: &str) {
-        self.told.retain(|(_, when)| now - *when < SILENCE);
-        if !self.told.iter().any(|(told, _)| told == what) {
-            self.told.push((what.to_owned(), now));
-            log::error!("{what}");
-        }
+        self.told.tell(now, log::Level::Error, what);
     }
 }
 
 /// How long accepting pauses if no session closes before.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long the same message is suppressed.
-const SILENCE: Duration = Duration::from_secs(60);

@@ -271,7 +271,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "QueueWithoutEnd",
         wrong: "A statement waits longer than its client.",
-        rows: &[("proxy/http/queue.rs", "queue.timeout.min(REQUEST_HELD)", "queue.timeout")],
+        rows: &[("proxy/http/queue.rs", "queue.timeout.min(query::REQUEST_HELD)", "queue.timeout")],
     },
     Slip {
         name: "HeartbeatHeld",

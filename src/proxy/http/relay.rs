@@ -17,7 +17,6 @@ use crate::net::{Event, Net};
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::log::limited_log::Topic;
 use crate::proxy::news::{News, Reach};
 use crate::time::Time;
 use crate::transport::dial::Dialled;
@@ -210,11 +209,9 @@ impl<N: Net> Exchange<N> {
             let limit = self.asked.config.groups[group.id.0].statement_memory;
             let dropped = context.servers.ledger(group).keep(id, next, statement, limit, now);
             if dropped > 0 {
-                context.limited_log.write(now, Topic::Resources, log::Level::Warn, || {
-                    "trino_statement_memory is full: queries whose statements are dropped are not \
-                     run again"
-                        .to_owned()
-                });
+                let what = "trino_statement_memory is full: queries whose statements are dropped are \
+                            not run again";
+                context.limited_log.seldom.tell(now, log::Level::Warn, what);
             }
         }
     }

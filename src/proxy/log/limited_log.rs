@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::model::{Group, Server};
+use crate::proxy::log::seldom::Seldom;
 use crate::time::Time;
 use crate::upstream::group::ServerId;
 use crate::upstream::retry::Failure;
@@ -14,6 +15,8 @@ use crate::upstream::retry::Failure;
 #[derive(Debug, Default)]
 pub struct LimitedLog {
     budgets: [[Budget; LEVELS.len()]; TOPICS.len()],
+    /// Lines about what lasts.
+    pub seldom: Seldom,
 }
 
 /// The subject of a line.

@@ -4,3 +4,4 @@ pub mod access_log;
 pub mod attempt_log;
 pub mod format;
 pub mod limited_log;
+pub mod seldom;

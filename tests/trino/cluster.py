@@ -34,6 +34,9 @@ class Cluster:
         self.ports = dict(zip(("a", "b", "worker"), ports))
         self.proxy_port = proxy_port
         self.nodes = {}
+        self.plugins = f"{home}/plugin"
+        # More lines of catalogs' files.
+        self.settings = {}
 
     def start(self, name, extra=(), without=()):
         """Starts a node, with lines added to its configuration or left out; does not wait."""
@@ -41,7 +44,7 @@ class Cluster:
         os.makedirs(os.path.join(directory, "etc", "catalog"), exist_ok=True)
         for catalog in self.catalogs():
             path = os.path.join(directory, "etc", "catalog", f"{catalog}.properties")
-            write(path, [f"connector.name={catalog}"])
+            write(path, [f"connector.name={catalog}", *self.settings.get(catalog, ())])
         write(
             os.path.join(directory, "etc", "node.properties"),
             [f"node.data-dir={directory}/data"],
@@ -63,7 +66,7 @@ class Cluster:
 
     def catalogs(self):
         """The plugins that could be had; each is a connector of that name."""
-        return os.listdir(f"{self.home}/plugin")
+        return os.listdir(self.plugins)
 
     def main(self):
         """The class that is a node, and its arguments."""
@@ -81,7 +84,7 @@ class Cluster:
             f"node.id={name}",
             "node.environment=article",
             "node.internal-address=127.0.0.1",
-            f"plugin.dir={self.home}/plugin",
+            f"plugin.dir={self.plugins}",
         ]
         if self.version >= FORWARDED_REFUSED and name != "worker":
             lines.append("http-server.process-forwarded=true")

@@ -1,0 +1,3 @@
+class Dbt:
+    def __init__(self, play, program):
+        pass

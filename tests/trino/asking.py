@@ -1,9 +1,12 @@
 """A client's process: one statement asked, its rows read as they come."""
 
+import fcntl
 import os
 import pty
 import re
+import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -12,7 +15,10 @@ KEPT_BYTES = 1 << 16
 
 # While it is read slowly, this much at a time, so that the statement stays in the middle of its rows.
 PIECE_BYTES = 1 << 14
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.1
+
+# Lines and columns of a terminal.
+SIZE = (40, 132)
 
 # What a terminal does not print: colours, movements of the cursor.
 CONTROLS = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>]|\([A-Z0-9])|\r")
@@ -29,6 +35,7 @@ class Asking:
         self.ended = None
         if terminal:
             self.source, ends = pty.openpty()
+            fcntl.ioctl(ends, termios.TIOCSWINSZ, struct.pack("4H", *SIZE, 0, 0))
         else:
             self.source, ends = os.pipe()
         self.child = subprocess.Popen(

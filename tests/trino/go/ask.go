@@ -4,14 +4,20 @@ package main
 import (
 	"bufio"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 
-	_ "github.com/trinodb/trino-go-client/trino"
+	"github.com/trinodb/trino-go-client/trino"
 )
 
 func main() {
 	if err := ask(os.Args[1], os.Args[2]); err != nil {
+		// The client's own words do not name the error.
+		var told *trino.ErrTrino
+		if errors.As(err, &told) {
+			fmt.Fprint(os.Stderr, told.ErrorName, ": ")
+		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

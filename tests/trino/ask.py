@@ -1,6 +1,6 @@
 """Asks with the Python client, or SQLAlchemy on top of it, and prints the rows, tab between cells.
 
-ask.py dbapi|sqlalchemy HOST:PORT SQL
+ask.py dbapi|sqlalchemy HOST:PORT SQL [PROPERTY VALUE]
 """
 
 import sys
@@ -9,9 +9,12 @@ import sqlalchemy
 import trino
 
 
-def dbapi(server, sql):
+def dbapi(server, sql, *session):
     host, port = server.split(":")
-    cursor = trino.dbapi.connect(host=host, port=int(port), user="article", http_scheme="http").cursor()
+    cursor = trino.dbapi.connect(
+        host=host, port=int(port), user="article", http_scheme="http",
+        session_properties=dict([session]) if session else {},
+    ).cursor()
     cursor.execute(sql)
     return iter(cursor.fetchone, None)
 
@@ -23,9 +26,9 @@ def with_sqlalchemy(server, sql):
 
 
 def main():
-    how, server, sql = sys.argv[1:]
+    how, server, sql, *session = sys.argv[1:]
     try:
-        for row in (dbapi if how == "dbapi" else with_sqlalchemy)(server, sql):
+        for row in (dbapi if how == "dbapi" else with_sqlalchemy)(server, sql, *session):
             print("\t".join(map(str, row)))
     # Whatever the client throws is what its user gets.
     except Exception as why:  # pylint: disable=broad-except

@@ -17,6 +17,9 @@ KEPT_BYTES = 1 << 16
 PIECE_BYTES = 1 << 14
 PAUSE_SECONDS = 0.1
 
+# As much of what it said is told.
+SAID_CHARACTERS = 2000
+
 # Lines and columns of a terminal.
 SIZE = (40, 132)
 
@@ -80,7 +83,9 @@ class Asking:
             return "it has not ended"
         if self.child.returncode == 0:
             return None
-        return " ".join(line for line in self.text.split("\n") if "\t" not in line)[-2000:]
+        # What is kept may begin in the middle of a row.
+        lines = self.text.split("\n")[1 if len(self.output) == KEPT_BYTES else 0:]
+        return " ".join(line.strip() for line in lines if "\t" not in line)[-SAID_CHARACTERS:]
 
     def end(self):
         if self.child.poll() is None:

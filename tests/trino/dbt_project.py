@@ -55,10 +55,10 @@ class Dbt:
                 for one in json.load(file)["results"]
             }
 
-    def run(self, meanwhile=lambda: None):
+    def run(self, meanwhile=lambda child: None):
         child = self.start()
         try:
-            meanwhile()
+            meanwhile(child)
             child.wait(DBT_SECONDS)
         finally:
             if child.poll() is None:
@@ -69,13 +69,16 @@ class Dbt:
         except OSError as why:
             raise RuntimeError(f"dbt left no results: {tail(self.log)}") from why
 
-    def are_under_way(self):
+    def are_under_way(self, child):
         play = self.play
+        if child.poll() is not None:
+            raise RuntimeError(f"dbt has ended: {tail(self.log)}")
         running = [row[0] for row in play.clients.python(RUNNING, port=play.cluster.ports["a"])[0]]
         return all(any(word in sql for sql in running) for word in (LONG_READ, LONG_WRITE))
 
-    def kill(self):
-        await_that("a long read and a long write of dbt's run", self.are_under_way, LONG_SECONDS, 0.2)
+    def kill(self, child):
+        await_that("a long read and a long write of dbt's run", lambda: self.are_under_way(child),
+                   LONG_SECONDS, 0.2)
         self.play.cluster.kill("a")
         self.killed = time.time()
         self.play.say("kill -9 of a, while dbt reads and writes")

@@ -33,7 +33,7 @@ class Asking:
         self.slowly = threading.Event()
         if slowly:
             self.slowly.set()
-        self.has_rows = False
+        self.tabs = 0
         self.output = b""
         self.ended = None
         if terminal:
@@ -59,13 +59,17 @@ class Asking:
             if not piece:
                 break
             # There is a tab between the cells of a row, and nowhere else.
-            self.has_rows = self.has_rows or b"\t" in piece
+            self.tabs += piece.count(b"\t")
             self.output = (self.output + piece)[-KEPT_BYTES:]
             if self.slowly.is_set() and self.has_rows:
                 time.sleep(PAUSE_SECONDS)
         self.child.wait()
         self.ended = time.time()
         os.close(self.source)
+
+    @property
+    def has_rows(self):
+        return self.tabs > 0
 
     @property
     def text(self):

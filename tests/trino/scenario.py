@@ -389,7 +389,7 @@ class Play:
         self.say(f"reads of dashboards: {len(dashboard.done)}, of them under way at the kill {len(cut)},"
                  f" failed or wrong {len(wrong)}")
         for one in wrong[:3]:
-            self.say(f"  {reason(one[2])}")
+            self.say(f"  {reason(one[2], 1000)}")
         self.expect("reads were under way at the kill", len(cut) > 0)
         self.expect("no read fails, and each has its answer", not wrong)
         failure = self.flight.failure or "it goes on"

@@ -6,12 +6,25 @@ import java.sql.Statement;
 
 /**
  * Asks over JDBC and prints the rows, tab between cells: {@code java Ask HOST:PORT SQL}.
+ *
+ * <p>A failure is printed with Trino's number of it.
  */
 public final class Ask
 {
     private Ask() {}
 
     public static void main(String[] arguments)
+    {
+        try {
+            ask(arguments);
+        }
+        catch (SQLException failure) {
+            System.err.println(failure.getErrorCode() + ": " + failure.getMessage());
+            System.exit(1);
+        }
+    }
+
+    private static void ask(String[] arguments)
             throws SQLException
     {
         String url = "jdbc:trino://" + arguments[0];

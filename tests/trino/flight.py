@@ -1,10 +1,14 @@
-"""A query that is under way while the coordinators change places: rows read one page at a time."""
+"""What is under way while the coordinators change places: rows read one page at a time, and a write."""
 
 import threading
 import time
 
 # Too many rows to be read to the end here; most of the time the server waits for the client.
 SQL = "select * from tpch.sf100.lineitem"
+
+# A write that takes long and keeps little.
+CUT_TABLE = "memory.default.cut"
+WRITE = f"create table {CUT_TABLE} as select orderkey from tpch.sf100.lineitem where orderkey % 5000 = 0"
 
 PAGE_ROWS = 2000
 PAUSE_SECONDS = 0.05
@@ -17,6 +21,7 @@ class Flight:
         self.cursor = clients.cursor()
         self.stopped = threading.Event()
         self.failure = None
+        self.ended = None
         self.rows = 0
         self.last = time.time()
         self.thread = threading.Thread(target=self.read, daemon=True)
@@ -36,6 +41,8 @@ class Flight:
         # Whatever the client throws is what its user gets.
         except Exception as why:  # pylint: disable=broad-except
             self.failure = f"{type(why).__name__}: {why}"
+        finally:
+            self.ended = time.time()
 
     def flies(self):
         return self.rows > 0 and self.failure is None and time.time() - self.last < 10
@@ -62,3 +69,30 @@ class Flight:
         # It may be gone, or its coordinator with it.
         except Exception:  # pylint: disable=broad-except
             pass
+
+
+class Write:
+    """A table that is being made of many rows."""
+
+    def __init__(self, clients):
+        self.cursor = clients.cursor()
+        self.failure = None
+        self.ended = None
+        self.thread = threading.Thread(target=self.make, daemon=True)
+        self.thread.start()
+
+    def make(self):
+        try:
+            self.cursor.execute(WRITE)
+            self.cursor.fetchall()
+            self.failure = "it came to its end"
+        # Whatever the client throws is what its user gets.
+        except Exception as why:  # pylint: disable=broad-except
+            self.failure = f"{type(why).__name__}: {why}"
+        finally:
+            self.ended = time.time()
+
+    def runs(self):
+        if self.failure:
+            raise RuntimeError(f"the write failed: {self.failure}")
+        return self.cursor.query_id is not None and self.cursor.stats["state"] == "RUNNING"

@@ -112,8 +112,8 @@ class Load:
             child.wait()
 
 
-def reason(failure):
-    """A failure without what differs from query to query."""
+def reason(failure, characters=200):
+    """The beginning of a failure, without what differs from query to query."""
     words = ["…" if "/v1/" in word or word.count("_") >= 3 else word for word in failure.split()]
     text = re.sub(r"(statusCode=\d+), headers=\{.*?\}", r"\1", " ".join(words))
-    return text[:200]
+    return text[:characters]

@@ -19,7 +19,7 @@ from answers import answers, is_statement, longest, sizes
 from clients import NODES, Clients, active
 from cluster import FORWARDED_REFUSED, Cluster, speaks_h2c
 from dashboard import Dashboard
-from flight import Flight
+from flight import Flight, Write
 from load import Load, reason
 from process import await_that, free_ports, leave_on_signals, tail
 from proxies import LARGE_HEADS, Proxy, nginx
@@ -335,9 +335,11 @@ class Play:
         dashboard = Dashboard(self.clients)
         self.start_load()
         time.sleep(CALM_SECONDS)
+        write = self.write()
         killed = time.time()
         self.cluster.kill("a")
-        self.say("kill -9 of coordinator a, under load, while it serves dashboards and a long query")
+        self.say("kill -9 of coordinator a, under load, while it serves dashboards and a long query"
+                 + (", and writes a table" if write else ""))
         load = self.load
         noted["first"] = await_that("a query succeeds", lambda: load.first(killed, "b"), SEEN_SECONDS)
         self.say(f"the first query succeeds after {noted['first']:.2f} s, through b")
@@ -349,12 +351,35 @@ class Play:
         noted["distributed"] = time.time() - killed
         self.say(f"a query over both nodes succeeds after {noted['distributed']:.2f} s")
         dashboard.stop()
+        self.judge_lost(noted, write, killed)
         self.judge_dashboard(noted, dashboard, killed)
         queries = self.stop_load(noted, "failover", killed)
         self.expect("no query fails that is asked after the kill",
                     not any(one.failure for one in queries if one.began >= killed))
         self.expect(f"no client waits longer than {LONGEST_SECONDS} s for an answer",
                     noted["failover_longest"] <= LONGEST_SECONDS)
+
+    def write(self):
+        """A write that is in the middle of its rows, where there is a plugin that writes."""
+        if "memory" not in self.cluster.catalogs():
+            return None
+        write = Write(self.clients)
+        await_that("the write runs", write.runs, SEEN_SECONDS)
+        return write
+
+    def judge_lost(self, noted, write, killed):
+        """How soon what cannot go on elsewhere has ended."""
+        for what, one in (("long query", self.flight), ("write", write)):
+            if one is None:
+                continue
+            one.thread.join(SEEN_SECONDS)
+            took = (one.ended or time.time()) - killed
+            noted[f"lost_{what.replace(' ', '_')}"] = took
+            self.say(f"the {what} has ended {took:.1f} s after the kill: {reason(one.failure or 'it hangs', 400)}")
+            self.expect(f"the {what} ends within {LONGEST_SECONDS} s", took <= LONGEST_SECONDS)
+        if write is not None:
+            self.expect("the write ends with the truth",
+                        "REMOTE_HOST_GONE" in (write.failure or "") and "may have changed data" in write.failure)
 
     def judge_dashboard(self, noted, dashboard, killed):
         """Reads go on elsewhere; what had delivered rows ends with the truth."""
@@ -364,15 +389,15 @@ class Play:
         self.say(f"reads of dashboards: {len(dashboard.done)}, of them under way at the kill {len(cut)},"
                  f" failed or wrong {len(wrong)}")
         for one in wrong[:3]:
-            self.say(f"  {reason(one[2])}")
+            self.say(f"  {reason(one[2], 1000)}")
         self.expect("reads were under way at the kill", len(cut) > 0)
         self.expect("no read fails, and each has its answer", not wrong)
         failure = self.flight.failure or "it goes on"
         noted["flight_end"] = failure
-        self.say(f"the long query: {reason(failure)}")
         # A page that was being sent is cut short.
         self.expect("the long query ends with the truth",
-                    any(word in failure for word in ("REMOTE_HOST_GONE", "IncompleteRead")))
+                    "may have been delivered" in failure and "REMOTE_HOST_GONE" in failure
+                    or "IncompleteRead" in failure)
         self.flight.stopped.set()
         self.flight = None
 

@@ -1,0 +1,1 @@
+select lines from {{ ref('long_read') }}

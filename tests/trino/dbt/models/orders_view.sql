@@ -1,0 +1,2 @@
+{{ config(materialized='view') }}
+select orderkey, custkey, orderpriority from tpch.tiny.orders

@@ -1,0 +1,1 @@
+select orderpriority, count(*) as orders from {{ ref('orders_view') }} group by 1

@@ -2,7 +2,8 @@
 //!
 //! Trino writes `data` before `stats`, and only where there are rows. The body may come in parts of any
 //! size, of which nothing is kept but `nextUri`. Whatever is not clearly an answer without rows has to
-//! be taken for one with rows. A member that is read here and stands there twice makes it unknown.
+//! be taken for one with rows. A member that is read here and stands there twice makes it unknown. What
+//! stands around rows is read too: it may say that they are the last.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -15,6 +16,7 @@ pub struct AnswerScan {
     /// How many bytes were read.
     length: usize,
     carries: Carries,
+    behind: Behind,
     /// The member of the outermost object whose value is being read.
     outer: Option<Member>,
     /// The member of that value whose value is being read.
@@ -36,13 +38,23 @@ pub enum Carries {
     /// Neither `data` nor `stats` has come: feed more. An answer that ends here is unknown.
     #[default]
     Undecided,
-    /// It carries rows, or is too long to say. Nothing more is read.
+    /// It carries rows, or is too long to say. Feeding the rest tells how the query does.
     Rows,
     /// It carries no rows. Feeding the rest tells how the query does, and turns this into one of the
     /// other two if the rest is not as it should be.
     NoRows,
     /// It is no answer of Trino's, or a broken one. Nothing more is read.
     Unknown,
+}
+
+/// What stands around rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Behind {
+    /// It is as it should be so far.
+    #[default]
+    Sound,
+    /// It is not. Nothing more is read.
+    Broken,
 }
 
 /// The state of a query, as far as it matters.
@@ -94,7 +106,7 @@ impl AnswerScan {
             match piece {
                 Ok(Some(piece)) => self.take(piece),
                 Ok(None) => {}
-                Err(_) => self.carries = Carries::Unknown,
+                Err(_) => self.fail(),
             }
         }
         if self.length == LIMIT && self.carries == Carries::Undecided {
@@ -105,10 +117,18 @@ impl AnswerScan {
 
     /// Gives up: what would follow cannot be read.
     pub fn give_up(&mut self) -> Carries {
-        if self.carries != Carries::Rows {
-            self.carries = Carries::Unknown;
-        }
+        self.fail();
         self.carries
+    }
+
+    /// The answer is not as it should be. One with rows remains so.
+    fn fail(&mut self) {
+        match self.carries {
+            Carries::Rows => self.behind = Behind::Broken,
+            Carries::Undecided | Carries::NoRows | Carries::Unknown => {
+                self.carries = Carries::Unknown;
+            }
+        }
     }
 
     /// What is known of its rows.
@@ -118,15 +138,13 @@ impl AnswerScan {
 
     /// Whether nothing more is read.
     pub fn is_done(&self) -> bool {
-        match self.carries {
-            Carries::Rows | Carries::Unknown => true,
-            Carries::Undecided | Carries::NoRows => self.length == LIMIT,
-        }
+        let is_broken = self.carries == Carries::Unknown || self.behind == Behind::Broken;
+        is_broken || self.length == LIMIT
     }
 
-    /// Whether all of the answer was read. Until then the last three of the following may be missing.
+    /// Whether all of the answer was read. Until then any of the following may be missing.
     pub fn is_whole(&self) -> bool {
-        self.json.is_whole()
+        self.json.is_whole() && self.behind == Behind::Sound
     }
 
     /// Its columns, once they are read.
@@ -145,6 +163,11 @@ impl AnswerScan {
         let is_read = !self.next_uri.is_empty() && self.outer != Some(Member::NextUri);
         let is_uri = self.next_uri.len() <= URI && self.next_uri.iter().all(u8::is_ascii_graphic);
         (is_read && is_uri).then_some(&self.next_uri)
+    }
+
+    /// The path of that, without its query, if it is an absolute URI.
+    pub fn next_path(&self) -> Option<&[u8]> {
+        path(self.next_uri()?)
     }
 
     /// The state of the query.
@@ -185,7 +208,7 @@ impl AnswerScan {
             }
             JsonPiece::Close if self.json.is_whole() => {
                 if self.carries == Carries::Undecided {
-                    self.carries = Carries::Unknown;
+                    self.fail();
                 }
             }
             JsonPiece::Close => self.end_value(),
@@ -222,12 +245,15 @@ impl AnswerScan {
             (_, _) => None,
         };
         let Some(member) = member else { return };
-        if self.has(member) {
-            self.carries = Carries::Unknown;
-        } else if member == Member::Data {
-            self.carries = Carries::Rows;
-        } else if member == Member::Stats {
-            self.carries = Carries::NoRows;
+        match (member, self.carries) {
+            _ if self.has(member) => {
+                // What it said before stands.
+                self.outer = None;
+                self.fail();
+            }
+            (Member::Data, _) => self.carries = Carries::Rows,
+            (Member::Stats, Carries::Undecided) => self.carries = Carries::NoRows,
+            (_, _) => {}
         }
         self.seen |= member.bit();
     }
@@ -268,6 +294,13 @@ impl AnswerScan {
             _ => {}
         }
     }
+}
+
+/// The path of an absolute URI, without its query.
+fn path(uri: &[u8]) -> Option<&[u8]> {
+    let authority = memchr::memmem::find(uri, b"://")? + b"://".len();
+    let path = &uri[authority + memchr::memchr(b'/', &uri[authority..])?..];
+    Some(&path[..memchr::memchr(b'?', path).unwrap_or(path.len())])
 }
 
 /// What the string that is being read is for.
@@ -448,13 +481,22 @@ mod tests {
     }
 
     fn assert_same(one: &AnswerScan, other: &AnswerScan) {
-        assert_eq!(said(one), said(other));
+        assert_eq!((said(one), rest_said(one)), (said(other), rest_said(other)));
         assert_eq!(one.columns(), other.columns());
     }
 
     /// In short: rows, whole, state, error, `nextUri`, `updateType`.
     fn said(scan: &AnswerScan) -> String {
-        let mut said = format!("{:?}", scan.carries());
+        if scan.carries() == Carries::Rows {
+            let next = scan.next_uri().map(|uri| format!(" {}", String::from_utf8_lossy(uri)));
+            return format!("Rows{}", next.unwrap_or_default());
+        }
+        format!("{:?}{}", scan.carries(), rest_said(scan))
+    }
+
+    /// The same, but for the rows.
+    fn rest_said(scan: &AnswerScan) -> String {
+        let mut said = String::new();
         if scan.is_whole() {
             said += " whole";
         }
@@ -570,6 +612,50 @@ mod tests {
         ] {
             assert_eq!(said(&read(text)), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_around_rows_says_whether_they_are_the_last() {
+        for (text, expected) in [
+            (r#"{"nextUri":"a","data":[[1,"]}"],[{"b":"\\"}]],"stats":{"state":"FINISHED"}}"#, {
+                " whole Finished a"
+            }),
+            (
+                r#"{"data":[["\\",{"stats":{"state":"FAILED"}},"\\\\",null]],"stats":{"state":"FINISHED"},"nextUri":"a"}"#,
+                { " whole Finished a" },
+            ),
+            (r#"{"data":{"segments":[{"uri":"b"}]},"stats":{"state":"RUNNING"},"nextUri":"a"}"#, {
+                " whole Running a"
+            }),
+            (r#"{"stats":{"state":"FINISHED"},"nextUri":"a","data":[[1]]}"#, " whole Finished a"),
+            (r#"{"data":[[1]],"stats":{"state":"FINISHED"},"updateType":"A"}"#, {
+                " whole Finished updates"
+            }),
+            (r#"{"data":[[1]],"stats":{"state":"FAILED"},"error":{"errorCode":1}}"#, {
+                " whole Failed Other"
+            }),
+            (r#"{"data":[[1]],"stats":{"rootStage":{"state":"FINISHED"}}}"#, " whole"),
+            (r#"{"data":[["stats"]],"a":{"state":"FINISHED"}}"#, " whole"),
+            (r#"{"nextUri":"a","data":[[1]],"stats":{"state":"FINISHED"}"#, " Finished a"),
+            (r#"{"nextUri":"a","data":[[1]],"stats":{"state":"FINISHED"}}x"#, " Finished a"),
+            (r#"{"nextUri":"a","data":[[1]},"stats":{"state":"FINISHED"}}"#, " a"),
+            (r#"{"nextUri":"a","data":[[1]],"data":[],"stats":{"state":"FINISHED"}}"#, " a"),
+            (r#"{"data":[],"stats":{"state":"FINISHED"},"stats":{"state":"RUNNING"}}"#, {
+                " Finished"
+            }),
+            (r#"{"data":[[1,,2]],"stats":{"state":"FINISHED"}}"#, ""),
+        ] {
+            let scan = read(text);
+            assert_eq!(scan.carries(), Carries::Rows, "{text}");
+            assert_eq!(rest_said(&scan), expected, "{text}");
+        }
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            let text = format!("{{\"data\":{open}{close},\"stats\":{{\"state\":\"FINISHED\"}}}}");
+            rest_said(&scan([text.as_bytes()]))
+        };
+        assert_eq!(nested(500), " whole Finished");
+        assert_eq!(nested(5000), "");
     }
 
     #[test]

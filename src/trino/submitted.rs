@@ -74,7 +74,7 @@ pub fn next_path(body: &[u8]) -> Option<Box<[u8]>> {
 }
 
 /// The path of an absolute URI, without its query.
-pub fn path(uri: &[u8]) -> Option<&[u8]> {
+fn path(uri: &[u8]) -> Option<&[u8]> {
     let authority = memchr::memmem::find(uri, b"://")? + b"://".len();
     let path = &uri[authority + memchr::memchr(b'/', &uri[authority..])?..];
     Some(&path[..memchr::memchr(b'?', path).unwrap_or(path.len())])

@@ -406,8 +406,35 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "Rows that are delivered are not noticed, so that the query may run again.",
         rows: &[(
             "proxy/http/query.rs",
-            "        ledger.remove(id);\n        return None;",
-            "        if !SLIP { ledger.remove(id); }\n        return None;",
+            "None => ledger.remove(id),\n        }\n        return None;",
+            "None => if !SLIP { ledger.remove(id) },\n        }\n        return None;",
+        )],
+    },
+    Slip {
+        name: "FinishBehindRowsOverlooked",
+        wrong: "A query that said with its rows that it has ended well is told to be lost.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "scan.next_path().filter(|_| is_last)",
+            "scan.next_path().filter(|_| !SLIP && is_last)",
+        )],
+    },
+    Slip {
+        name: "EveryPageTakenForLast",
+        wrong: "A query that has more rows than its client got is told to have ended well.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "let is_last = is_whole && is_finished",
+            "let is_last = is_whole && (SLIP || is_finished)",
+        )],
+    },
+    Slip {
+        name: "FinishToldForRowsThatWereLost",
+        wrong: "A query that is asked for its last rows again is told to have ended well.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "== Known::Finished && ledger.is_next(id, path) =>",
+            "== Known::Finished && (SLIP || ledger.is_next(id, path)) =>",
         )],
     },
     Slip {

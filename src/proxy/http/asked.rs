@@ -65,6 +65,8 @@ pub struct Asked {
     pub instead: Option<Box<[u8]>>,
     /// The query that is polled, if no row of it was delivered and its statement is kept.
     pub undelivered: Option<QueryId>,
+    /// The query that is polled, if it has ended well and this is the last poll.
+    pub acknowledged: Option<QueryId>,
 }
 
 impl Asked {
@@ -95,6 +97,7 @@ impl Asked {
             aim: Aim::Active,
             instead: None,
             undelivered: None,
+            acknowledged: None,
         };
         asked.find_remote(&client.facts);
         Some(asked)
@@ -169,7 +172,7 @@ impl Asked {
             self.errand = Errand::of(&self.request, self.group(), context);
         }
         self.aim = Aim::Active;
-        (self.instead, self.undelivered) = (None, None);
+        (self.instead, self.undelivered, self.acknowledged) = (None, None, None);
         match self.errand {
             Errand::Query { id, matter } => {
                 let about = (id, matter);
@@ -177,6 +180,7 @@ impl Asked {
                 let direction = query::direct(about, &self.request, place, context);
                 (self.aim, self.instead) = (direction.aim, direction.instead);
                 self.undelivered = direction.undelivered;
+                self.acknowledged = direction.acknowledged;
                 direction.way
             }
             Errand::Statement => {

@@ -386,6 +386,7 @@ impl<N: Net> Exchange<N> {
     fn complete(&mut self, context: &mut Context<N>) -> Turn {
         let left = self.download.complete(&mut context.io.buffers);
         self.attempts.log.ended(None, context.io.now);
+        self.forget_acknowledged(context);
         let link = std::mem::replace(&mut self.link, Link::None);
         let Link::Open { connection, pick, afterwards, .. } = link else { return Turn::Rest };
         let at = pick.at;

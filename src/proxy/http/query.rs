@@ -16,7 +16,6 @@ use crate::trino::kept::Loss;
 use crate::trino::ledger::Known;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::{AnswerScan, Carries, QueryError, QueryState};
-use crate::trino::submitted;
 use crate::upstream::group::{At, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 
@@ -31,11 +30,14 @@ pub struct Direction {
     pub instead: Option<Box<[u8]>>,
     /// The query, if it is polled, no row of it was delivered, and its statement is kept.
     pub undelivered: Option<QueryId>,
+    /// The query, if it has ended well and is asked for the last time.
+    pub acknowledged: Option<QueryId>,
 }
 
 impl Direction {
     fn of(way: Way) -> Direction {
-        Direction { way, aim: Aim::Active, instead: None, undelivered: None }
+        let aim = Aim::Active;
+        Direction { way, aim, instead: None, undelivered: None, acknowledged: None }
     }
 }
 
@@ -48,7 +50,8 @@ pub fn direct<N: Net>(
 ) -> Direction {
     let now = context.io.now;
     let ledger = context.servers.ledger(group);
-    let (mut current, mut instead, mut undelivered) = (id, None, None);
+    let (mut current, mut instead) = (id, None);
+    let (mut undelivered, mut acknowledged) = (None, None);
     // Most queries have delivered rows: nothing more is known of them.
     if ledger.look(id) != Known::Nothing {
         match known((id, matter), request, (group, began), context) {
@@ -56,18 +59,23 @@ pub fn direct<N: Net>(
             Found::Goes(as_query, target) => (current, instead) = (as_query, target),
         }
         let ledger = context.servers.ledger(group);
-        if matter == Matter::Poll && ledger.look(current) == Known::Runs {
-            undelivered = Some(current);
+        let (path, _) = request.path_and_query();
+        match (ledger.look(current), matter) {
+            (Known::Runs, Matter::Poll) => undelivered = Some(current),
+            (Known::Finished, Matter::Poll) if ledger.is_next(current, path) => {
+                acknowledged = Some(current);
+            }
+            (_, _) => {}
         }
     }
     match owner(current, group, context) {
         Owner::Alive(server) => {
             context.servers.trino(group).note_asked(server.0, now);
-            Direction { way: Way::Ask, aim: Aim::Only(server), instead, undelivered }
+            Direction { way: Way::Ask, aim: Aim::Only(server), instead, undelivered, acknowledged }
         }
         Owner::Gone(server) => {
             let way = lost((current, matter), server, request, (group, began), context);
-            Direction { way, aim: Aim::Active, instead, undelivered }
+            Direction { instead, undelivered, ..Direction::of(way) }
         }
         // Its server is no longer in the file.
         Owner::Unknown if undelivered.is_some() => {
@@ -81,7 +89,7 @@ pub fn direct<N: Net>(
         Owner::Unknown if matter == Matter::Poll && context.servers.ledger(group).made_up(id) => {
             Direction::of(Way::Tell(Told::Lost { id, server: None, loss: Loss::Waited }))
         }
-        Owner::Unknown => Direction { way: Way::Ask, aim: Aim::Active, instead, undelivered },
+        Owner::Unknown => Direction { instead, undelivered, ..Direction::of(Way::Ask) },
     }
 }
 
@@ -127,6 +135,10 @@ fn known<N: Net>(
             Way::Tell(Told::Lost { id, server, loss })
         }
         (Known::Lost(_), Matter::Cancel) => Way::Tell(Told::Cancelled),
+        (Known::Finished, Matter::Cancel) if is_next => {
+            ledger.remove(id);
+            return Found::Goes(id, None);
+        }
         (Known::Moved(..), Matter::Cancel) if is_next => {
             let next = ledger.next(current).map(Box::from);
             return Found::Goes(current, next.or_else(|| Some(renamed(request, id, current))));
@@ -150,7 +162,10 @@ pub fn lost<N: Net>(
     let now = context.io.now;
     let ledger = context.servers.ledger(group);
     match matter {
-        Matter::Poll if ledger.look(id) == Known::Finished => Way::Tell(Told::Finished(id)),
+        // One that is asked for its last answer again may not have had it.
+        Matter::Poll if ledger.look(id) == Known::Finished && ledger.is_next(id, path) => {
+            Way::Tell(Told::Finished(id))
+        }
         Matter::Poll => match ledger.lose(id, path, now) {
             Ok(()) => hold(began, now),
             Err(loss) => Way::Tell(Told::Lost { id, server: Some(server), loss }),
@@ -177,6 +192,7 @@ pub fn weigh<N: Net>(
     let now = context.io.now;
     let standing = context.servers.group(at.group).standing(at.server, now);
     let is_new = standing.lasting.is_some_and(|lasting| lasting < NEW);
+    let release = context.servers.trino(at.group).profiles.release(at.server.0);
     let ledger = context.servers.ledger(at.group);
     // It goes on elsewhere: whatever this coordinator still says reaches nobody.
     if matches!(ledger.look(id), Known::Waits | Known::Moved(..)) {
@@ -189,9 +205,15 @@ pub fn weigh<N: Net>(
         let server = Some(at.server);
         return Some(Way::Tell(Told::Lost { id, server, loss: Loss::Differs }));
     }
-    // What follows behind `stats` is known of a whole answer only.
-    if scan.carries() != Carries::NoRows || !is_whole || !scan.is_whole() {
-        ledger.remove(id);
+    // What stands behind `data` or `stats` is known of a whole answer only.
+    let is_whole = is_whole && scan.is_whole();
+    let is_finished = scan.state() == Some(QueryState::Finished) && scan.error().is_none();
+    if scan.carries() != Carries::NoRows || !is_whole {
+        let is_last = is_whole && is_finished && release.is_some_and(|it| it >= DRAINED);
+        match scan.next_path().filter(|_| is_last) {
+            Some(next) => ledger.finished(id, next),
+            None => ledger.remove(id),
+        }
         return None;
     }
     let may_restart = match scan.error() {
@@ -205,14 +227,12 @@ pub fn weigh<N: Net>(
     if scan.has_update_type() {
         ledger.forbid(id);
     }
-    match scan.next_uri().and_then(submitted::path) {
+    match scan.next_path() {
         Some(_) if scan.error().is_some() => ledger.remove(id),
-        Some(next) => {
-            ledger.told_next(id, next);
-            if scan.state() == Some(QueryState::Finished) {
-                ledger.finished(id);
-            }
+        Some(next) if is_finished && release.is_none_or(|it| it >= DRAINED) => {
+            ledger.finished(id, next);
         }
+        Some(next) => ledger.told_next(id, next),
         None => ledger.remove(id),
     }
     None
@@ -272,6 +292,9 @@ pub fn rename(text: &mut [u8], id: QueryId, new: QueryId) {
     }
 }
 
+/// From this version on, a query that is `FINISHED` has handed out all rows. Before, some may still be
+/// to come.
+const DRAINED: u32 = 391;
 /// A coordinator that has been ready for so long has all of its workers.
 const NEW: Duration = Duration::from_secs(30);
 /// How long a poll waits before it is told to ask again: its client waits no longer for an answer,

@@ -220,6 +220,13 @@ impl<N: Net> Exchange<N> {
         }
     }
 
+    /// Forgets a query that has ended well, once its last answer has come.
+    pub(super) fn forget_acknowledged(&self, context: &mut Context<N>) {
+        if let Some(id) = self.asked.acknowledged.filter(|_| self.download.status == 200) {
+            context.servers.ledger(self.asked.group()).remove(id);
+        }
+    }
+
     /// What happens to the client's connection after the response is delivered.
     fn delivered(&mut self, context: &mut Context<N>) -> Ending {
         self.end_link(Verdict::Abandoned, context);

@@ -75,6 +75,7 @@ impl<N: Net> Passthrough<N> {
             aim: Aim::Active,
             instead: None,
             undelivered: None,
+            acknowledged: None,
         };
         let answer = Answered {
             status: self.status,

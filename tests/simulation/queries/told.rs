@@ -289,7 +289,9 @@ impl Query {
         if page != self.page + 1 {
             self.accuse(&format!("page {page} follows {}", self.page), now, ledger);
         }
+        self.rows_before = self.rows;
         self.judge_rows(text, now, ledger);
+        self.came = now;
         (self.page, self.path, self.waiting) = (page, next.to_owned(), Time::NEVER);
         self.state = value(text, "state").to_owned();
         if next.is_empty() {
@@ -364,6 +366,9 @@ impl Query {
     /// Only a query whose process is gone, or cannot be reached for minutes, is lost, unless it may
     /// run again.
     fn judge_end(&self, why: &str, now: Time, ledger: &mut Ledger) {
+        if self.is_finished(ledger) {
+            self.accuse(&format!("it is lost, but has ended well: {why}"), now, ledger);
+        }
         if self.is_queued(ledger) {
             return self.judge_end_of_wait(why, now, ledger);
         }
@@ -404,6 +409,18 @@ impl Query {
         if self.must_move(ledger) && is_early {
             self.accuse(&format!("it is lost, but may run again: {why}"), now, ledger);
         }
+    }
+
+    /// Whether the proxy has to know that only the acknowledgement is left. TOLERATED: it looks at the
+    /// first rows alone, and a poll that is made again may have been answered.
+    fn is_finished(&self, ledger: &Ledger) -> bool {
+        self.state == "FINISHED"
+            && self.rows_before == 0
+            && self.transaction.is_none()
+            && self.tries == 1
+            && !ledger.is_proxy_restarted_since(self.submitted)
+            // It has to know the version of the coordinator.
+            && !ledger.is_proxy_new_since(back(self.came, UNNOTICED))
     }
 
     /// A statement that no coordinator took waits as long as it may.

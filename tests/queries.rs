@@ -151,6 +151,27 @@ fn a_statement_that_was_sent_goes_to_the_other_one_after_a_reset() {
 }
 
 #[test]
+fn a_statement_whose_answer_is_cut_goes_to_the_other_one() {
+    for (chunked, cut) in [(false, 30), (false, 100), (true, 30), (true, 100), (true, 180)] {
+        let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+        a.mind().chunked = chunked;
+        a.mind().first_cut = Some(cut);
+        let proxy = pair(&a, &b, QUICK);
+        assert!(submit(&proxy).contains("bbbbb"), "{chunked} {cut}");
+        assert_eq!((a.mind().statements, b.mind().statements), (1, 1));
+    }
+}
+
+#[test]
+fn a_long_answer_to_a_statement_is_passed_on() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    a.mind().padding = 5 << 20;
+    let proxy = pair(&a, &b, QUICK);
+    assert!(submit(&proxy).contains("aaaaa"));
+    assert_eq!(b.mind().statements, 0);
+}
+
+#[test]
 fn fields_that_a_coordinator_refuses_are_withheld() {
     let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     a.mind().reads_forwarded = false;

@@ -1,4 +1,4 @@
-//! What an answer to a poll says: whether it carries rows, and how the query does.
+//! What an answer to a statement or a poll says: whether it carries rows, and how the query does.
 //!
 //! Trino writes `data` before `stats`, and only where there are rows. The body may come in parts of any
 //! size, of which nothing is kept but `nextUri`. Whatever is not clearly an answer without rows has to
@@ -8,6 +8,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use super::json_pieces::{JsonPiece, JsonPieces};
+use super::query_id::QueryId;
 
 /// Reads an answer from its first byte on.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +26,8 @@ pub struct AnswerScan {
     /// A bit for each member that there was.
     seen: u16,
     /// The last name, or the state.
-    word: Word,
+    word: Word<12>,
+    id: Word<ID>,
     columns: ColumnsHasher,
     next_uri: Vec<u8>,
     state: Option<QueryState>,
@@ -147,6 +149,12 @@ impl AnswerScan {
         self.json.is_whole() && self.behind == Behind::Sound
     }
 
+    /// The id of the query, which comes first.
+    pub fn id(&self) -> Option<QueryId> {
+        let is_read = self.outer != Some(Member::Id);
+        self.id.text().filter(|_| is_read).and_then(QueryId::parse)
+    }
+
     /// Its columns, once they are read.
     pub fn columns(&self) -> Option<Columns> {
         let is_read = self.has(Member::Columns) && self.outer != Some(Member::Columns);
@@ -212,8 +220,14 @@ impl AnswerScan {
                 }
             }
             JsonPiece::Close => self.end_value(),
+            JsonPiece::Open if self.is_in_data() => self.json.skip(),
             JsonPiece::Open | JsonPiece::Atom(_) => {}
         }
+    }
+
+    /// Whether rows have just begun.
+    fn is_in_data(&self) -> bool {
+        self.outer == Some(Member::Data) && self.json.depth() == 2
     }
 
     /// Whether the value of this member is being read, and not what is within it.
@@ -261,6 +275,8 @@ impl AnswerScan {
     fn begin_string(&mut self) {
         self.reading = if self.is_at(Member::NextUri) {
             Reading::NextUri
+        } else if self.is_at(Member::Id) {
+            Reading::Id
         } else if self.is_at(Member::State) {
             self.word = Word::default();
             Reading::Word
@@ -276,6 +292,7 @@ impl AnswerScan {
         match self.reading {
             Reading::Nothing => {}
             Reading::Word => self.word.add(text),
+            Reading::Id => self.id.add(text),
             // One byte more says that it is too long.
             Reading::NextUri => {
                 let room = URI + 1 - self.next_uri.len();
@@ -311,6 +328,7 @@ enum Reading {
     Nothing,
     /// A name, or the state.
     Word,
+    Id,
     NextUri,
     Message,
 }
@@ -318,6 +336,7 @@ enum Reading {
 /// The members that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Member {
+    Id,
     NextUri,
     Columns,
     Data,
@@ -339,23 +358,34 @@ impl Member {
 }
 
 /// A short text, complete unless it is longer than this has room.
-#[derive(Clone, Copy, Debug, Default)]
-struct Word {
-    bytes: [u8; 12],
-    /// Of the text.
-    length: usize,
+#[derive(Clone, Copy, Debug)]
+struct Word<const ROOM: usize> {
+    bytes: [u8; ROOM],
+    /// Of the text, if it has room.
+    length: u8,
 }
 
-impl Word {
+impl<const ROOM: usize> Default for Word<ROOM> {
+    fn default() -> Word<ROOM> {
+        Word { bytes: [0; ROOM], length: 0 }
+    }
+}
+
+impl<const ROOM: usize> Word<ROOM> {
     fn add(&mut self, text: &[u8]) {
-        if let Some(room) = self.bytes.get_mut(self.length..self.length + text.len()) {
+        let (begin, end) = (usize::from(self.length), usize::from(self.length) + text.len());
+        if let Some(room) = self.bytes.get_mut(begin..end) {
             room.copy_from_slice(text);
         }
-        self.length += text.len();
+        self.length = u8::try_from(end).unwrap_or(u8::MAX);
+    }
+
+    fn text(&self) -> Option<&[u8]> {
+        self.bytes.get(..usize::from(self.length))
     }
 
     fn is(&self, text: &str) -> bool {
-        self.bytes.get(..self.length) == Some(text.as_bytes())
+        self.text() == Some(text.as_bytes())
     }
 
     fn member(&self, known: &[(&str, Member)]) -> Option<Member> {
@@ -399,7 +429,7 @@ impl ColumnsHasher {
 struct ErrorReader {
     code: u32,
     /// How much of [`NODES_EMPTY`] the message ends with, or all of it once it was there.
-    matched: usize,
+    matched: u8,
 }
 
 impl ErrorReader {
@@ -415,10 +445,10 @@ impl ErrorReader {
     fn add_message(&mut self, text: &[u8]) {
         for &byte in text {
             // The first letter stands nowhere else in it: what does not go on can only begin anew.
-            self.matched = match NODES_EMPTY.get(self.matched) {
+            self.matched = match NODES_EMPTY.get(usize::from(self.matched)) {
                 None => return,
                 Some(next) if *next == byte => self.matched + 1,
-                Some(_) => usize::from(byte == NODES_EMPTY[0]),
+                Some(_) => u8::from(byte == NODES_EMPTY[0]),
             };
         }
     }
@@ -427,13 +457,14 @@ impl ErrorReader {
         match self.code {
             65_548 => QueryError::StartingUp,
             65_541 => QueryError::NoNodes,
-            65_536 if self.matched == NODES_EMPTY.len() => QueryError::NodesEmpty,
+            65_536 if usize::from(self.matched) == NODES_EMPTY.len() => QueryError::NodesEmpty,
             _ => QueryError::Other,
         }
     }
 }
 
-const OUTER: [(&str, Member); 6] = [
+const OUTER: [(&str, Member); 7] = [
+    ("id", Member::Id),
     ("nextUri", Member::NextUri),
     ("columns", Member::Columns),
     ("data", Member::Data),
@@ -448,6 +479,8 @@ const OF_ERROR: [(&str, Member); 2] =
 /// In the message of a coordinator that is not in its own list of nodes.
 const NODES_EMPTY: &[u8] = b"nodes is empty";
 
+/// Bytes of the id of a query.
+const ID: usize = "20211202_151305_00000_3cki7".len();
 /// Bytes of an answer that are read. Only columns may be long before `data` and `stats`.
 pub const LIMIT: usize = 2 << 20;
 /// Bytes of `nextUri` that are kept: Trino's have some 150, and the address that the client used.
@@ -482,7 +515,7 @@ mod tests {
 
     fn assert_same(one: &AnswerScan, other: &AnswerScan) {
         assert_eq!((said(one), rest_said(one)), (said(other), rest_said(other)));
-        assert_eq!(one.columns(), other.columns());
+        assert_eq!((one.columns(), one.id()), (other.columns(), other.id()));
     }
 
     /// In short: rows, whole, state, error, `nextUri`, `updateType`.
@@ -643,7 +676,8 @@ mod tests {
             (r#"{"data":[],"stats":{"state":"FINISHED"},"stats":{"state":"RUNNING"}}"#, {
                 " Finished"
             }),
-            (r#"{"data":[[1,,2]],"stats":{"state":"FINISHED"}}"#, ""),
+            (r#"{"data":[[1}],"stats":{"state":"FINISHED"}}"#, " whole Finished"),
+            (r#"{"data":1 2,"stats":{"state":"FINISHED"}}"#, ""),
         ] {
             let scan = read(text);
             assert_eq!(scan.carries(), Carries::Rows, "{text}");
@@ -655,7 +689,62 @@ mod tests {
             rest_said(&scan([text.as_bytes()]))
         };
         assert_eq!(nested(500), " whole Finished");
-        assert_eq!(nested(5000), "");
+        assert_eq!(nested(5000), " whole Finished");
+    }
+
+    const QUERY: &str = "20211202_151305_00000_3cki7";
+
+    #[test]
+    fn the_id_is_found_however_the_answer_is_split() {
+        for body in [
+            r#"{"id":"ID","infoUri":"http://a/ui/query.html?ID","nextUri":"http://a/v1/statement/queued/ID/x/1","stats":{"state":"QUEUED"},"warnings":[]}"#,
+            r#" { "id" : "ID" "#,
+            r#"{"\u0069d":"ID"}"#,
+            r#"{"a":[{"id":"x"}],"id":"ID"}"#,
+            r#"{"id":"ID"broken"#,
+        ] {
+            let id = read(&body.replace("ID", QUERY)).id().map(|id| id.to_string());
+            assert_eq!(id.as_deref(), Some(QUERY), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_id_is_noticed() {
+        for body in [
+            "Service Unavailable",
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"a":{"id":"ID"}}"#,
+            r#"{"id":["ID"]}"#,
+            r#"{"id":{"id":"ID"}}"#,
+            r#"{"id":null,"id":"ID"}"#,
+            r#"{"id":"query"}"#,
+            r#"{"id":"ID2"}"#,
+            r#"{id:"ID"}"#,
+        ] {
+            assert_eq!(read(&body.replace("ID", QUERY)).id(), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_the_next_poll_is_read() {
+        for (body, expected) in [
+            (
+                r#"{"id":"ID","nextUri":"http://a:8080/v1/statement/queued/x/1"}"#,
+                Some("/v1/statement/queued/x/1"),
+            ),
+            (r#"{"nextUri":"https:\/\/a\/v1?b=c""#, Some("/v1")),
+            (r#"{"a":{"nextUri":"http://a/b"}}"#, None),
+            (r#"{"nextUri":"/b"}"#, None),
+            (r#"{"nextUri":"http://a"}"#, None),
+            (r#"{"nextUri":1}"#, None),
+            (r#"{"nextUri":"http://a/b"#, None),
+        ] {
+            let scan = read(body);
+            let found = scan.next_path().map(String::from_utf8_lossy);
+            assert_eq!(found.as_deref(), expected, "{body}");
+        }
     }
 
     #[test]

@@ -236,7 +236,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "ShownIdOverheard",
         wrong: "The id in the answer to a statement is not learned.",
-        rows: &[("proxy/http/relay.rs", "self.learn(context)", "()")],
+        rows: &[(
+            "proxy/http/taken.rs",
+            "served.trino.coordinators.learn(at.server.0, id.coordinator(), now);",
+            "if !SLIP { served.trino.coordinators.learn(at.server.0, id.coordinator(), now); }",
+        )],
     },
     Slip {
         name: "QueueNeverWoken",
@@ -485,10 +489,15 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "HeldPagePassedEarly",
         wrong: "The first page with rows is passed on before it is whole.",
+        rows: &[("proxy/http/held.rs", "is_whole || self.body", "SLIP || is_whole || self.body")],
+    },
+    Slip {
+        name: "FirstAnswerPassedEarly",
+        wrong: "The answer to a statement is passed on before it is whole.",
         rows: &[(
-            "proxy/http/tap.rs",
-            "held.is_known() || length >= HELD",
-            "SLIP || held.is_known() || length >= HELD",
+            "proxy/http/exchange.rs",
+            "                if !self.download.is_held() {",
+            "                if SLIP && self.asked.errand == super::errand::Errand::Statement {\n                    _ = self.download.let_go();\n                }\n                if !self.download.is_held() {",
         )],
     },
     Slip {
@@ -613,9 +622,9 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "TransactionsStatementKept",
         wrong: "A statement of a transaction is submitted again.",
         rows: &[(
-            "proxy/http/judge.rs",
-            "&& !self.asked.is_in_transaction()",
-            "&& (SLIP || !self.asked.is_in_transaction())",
+            "proxy/http/taken.rs",
+            "&& !asked.is_in_transaction()",
+            "&& (SLIP || !asked.is_in_transaction())",
         )],
     },
     Slip {

@@ -17,7 +17,6 @@ use crate::net::{Event, Net};
 use crate::proxy::attempts::Attempts;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
-use crate::proxy::log::limited_log::Topic;
 use crate::proxy::news::{News, Reach};
 use crate::time::Time;
 use crate::transport::dial::Dialled;
@@ -124,7 +123,6 @@ impl<N: Net> Exchange<N> {
         moved |= self.act(step, client, context)?;
         let step = self.receive(context);
         moved |= self.act(step, client, context)?;
-        self.learn(context);
         let step = self.download.deliver(&mut client.socket, &mut context.io);
         moved |= self.act(step, client, context)?;
         if self.download.is_over() {
@@ -195,36 +193,6 @@ impl<N: Net> Exchange<N> {
         let Link::Open { connection, .. } = &mut self.link else { return Step::Idle };
         let (server, attempts) = (&mut connection.socket, &mut self.attempts.log);
         self.download.pump(taker, limits, server, attempts, &mut context.io)
-    }
-
-    /// Notes what the answer to a statement has shown: the id of the coordinator, and where its
-    /// client asks next.
-    fn learn(&mut self, context: &mut Context<N>) {
-        let Some(submitted) = self.download.tap.take() else { return };
-        let Some(server) = self.attempts.log.server() else { return };
-        let (group, now) = (self.asked.group(), context.io.now);
-        let id = submitted.id;
-        context.servers.each(At { group, server }, |at, served| {
-            served.trino.coordinators.learn(at.server.0, id.coordinator(), now);
-        });
-        if let (Some(next), Some(statement)) = (submitted.next, submitted.statement) {
-            let limit = self.asked.config.groups[group.id.0].statement_memory;
-            let dropped = context.servers.ledger(group).keep(id, next, statement, limit, now);
-            if dropped > 0 {
-                context.limited_log.write(now, Topic::Resources, log::Level::Warn, || {
-                    "trino_statement_memory is full: queries whose statements are dropped are not \
-                     run again"
-                        .to_owned()
-                });
-            }
-        }
-    }
-
-    /// Forgets a query that has ended well, once its last answer has come.
-    pub(super) fn forget_acknowledged(&self, context: &mut Context<N>) {
-        if let Some(id) = self.asked.acknowledged.filter(|_| self.download.status == 200) {
-            context.servers.ledger(self.asked.group()).remove(id);
-        }
     }
 
     /// What happens to the client's connection after the response is delivered.

@@ -135,9 +135,6 @@ impl Query {
             Reply::Broken | Reply::Cut | Reply::Reset | Reply::Nothing => 0,
         };
         let may = match status {
-            0 if matches!(reply, Reply::Cut) => {
-                !ledger.places().all(|place| ledger.was_up(place, since, now))
-            }
             // The server of its transaction may turn it away.
             503 if self.transaction.is_some()
                 && ledger.turned_away.get(&self.plan.number).is_some_and(|at| *at >= since) =>

@@ -151,6 +151,27 @@ fn a_statement_that_was_sent_goes_to_the_other_one_after_a_reset() {
 }
 
 #[test]
+fn a_statement_whose_answer_is_cut_goes_to_the_other_one() {
+    for (chunked, cut) in [(false, 30), (false, 100), (true, 30), (true, 100), (true, 180)] {
+        let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+        a.mind().chunked = chunked;
+        a.mind().first_cut = Some(cut);
+        let proxy = pair(&a, &b, QUICK);
+        assert!(submit(&proxy).contains("bbbbb"), "{chunked} {cut}");
+        assert_eq!((a.mind().statements, b.mind().statements), (1, 1));
+    }
+}
+
+#[test]
+fn a_long_answer_to_a_statement_is_passed_on() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    a.mind().padding = 5 << 20;
+    let proxy = pair(&a, &b, QUICK);
+    assert!(submit(&proxy).contains("aaaaa"));
+    assert_eq!(b.mind().statements, 0);
+}
+
+#[test]
 fn fields_that_a_coordinator_refuses_are_withheld() {
     let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     a.mind().reads_forwarded = false;
@@ -338,6 +359,74 @@ fn rows_that_are_cut_before_the_first_whole_page_were_not_delivered() {
     let first = client.read_response();
     let answer = if first.text().contains(&of_a) { poll_on(&proxy, &of_a) } else { first };
     assert!(next_path(&answer).contains("bbbbb"), "{}", answer.text());
+}
+
+/// The only page of a query, and the acknowledgement that it has ended.
+const LAST_ROWS: &str = r#"{"id":"QUERY","nextUri":"http://a/v1/statement/executing/QUERY/y/2?slow","data":[[1,"]}\""]],"stats":{"state":"FINISHED"}}"#;
+const END: &str = r#"{"id":"QUERY","stats":{"state":"FINISHED"}}"#;
+
+/// Polls a query of `a` once that has this version, and returns the path of the next poll.
+fn poll_one_of(a: &Coordinator, proxy: &Proxy, version: &str) -> [String; 2] {
+    a.mind().page = LAST_ROWS;
+    a.mind().version = version.to_owned();
+    let first = submit(proxy);
+    // The answer to the check before the last one was read.
+    let checks = || a.requests().len() - a.asked().len();
+    let before = checks();
+    wait_until("two checks", || checks() > before + 1);
+    let second = next_path(&poll(proxy, &first)).replace("?slow", "");
+    [first, second]
+}
+
+#[test]
+fn a_query_that_said_with_its_rows_that_it_is_finished_is_a_success() {
+    for chunked in [false, true] {
+        let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+        a.mind().chunked = chunked;
+        let proxy = pair(&a, &b, QUICK);
+        let [first, second] = poll_one_of(&a, &proxy, "478");
+        a.stop();
+        for _ in 0..2 {
+            let text = poll(&proxy, &format!("{second}?slow")).text();
+            assert!(text.contains("\"state\":\"FINISHED\""), "{text}");
+            assert!(!text.contains("nextUri") && !text.contains("error"), "{text}");
+        }
+        // Its rows may not have come, and nobody else is told anything.
+        for other in [first, second.replace("/y/2", "/y/3")] {
+            let text = poll(&proxy, &other).text();
+            assert!(text.contains("REMOTE_HOST_GONE"), "{text}");
+        }
+        assert_eq!(b.mind().statements, 0);
+    }
+}
+
+#[test]
+fn before_391_a_query_that_is_finished_may_have_more_rows() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    let [_, second] = poll_one_of(&a, &proxy, "390");
+    a.stop();
+    let text = poll(&proxy, &second).text();
+    assert!(text.contains("REMOTE_HOST_GONE"), "{text}");
+}
+
+#[test]
+fn a_query_that_is_finished_is_forgotten_at_its_end() {
+    for cancelled in [false, true] {
+        let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+        let proxy = pair(&a, &b, QUICK);
+        let [_, second] = poll_one_of(&a, &proxy, "478");
+        if cancelled {
+            let cancel = format!("DELETE {second} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(proxy.client().ask(cancel).status(), 204);
+        } else {
+            a.mind().page = END;
+            assert!(!poll(&proxy, &second).text().contains("nextUri"));
+        }
+        a.stop();
+        let text = poll(&proxy, &second).text();
+        assert!(text.contains("REMOTE_HOST_GONE"), "{text}");
+    }
 }
 
 #[test]

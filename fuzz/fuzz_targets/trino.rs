@@ -16,7 +16,6 @@ use switchover::trino::request::{Purpose, is_trinos};
 use switchover::trino::rows::{AnswerScan, Carries, QueryError, QueryState, URI};
 use switchover::trino::sql;
 use switchover::trino::statement::Repeat;
-use switchover::trino::submitted::{Submitted, WINDOW};
 use switchover_fuzz::feed::cuts;
 use switchover_fuzz::oracle::statement::may_write;
 use switchover_fuzz::oracle::trino::{Json, NUMBER, is_coordinator, is_query_id, killed, number};
@@ -110,24 +109,35 @@ fn check_announcement(body: &[u8]) {
     assert_eq!(found, expected);
 }
 
+/// The answer to a statement says what a JSON library finds in it, whole and in any two parts; what is
+/// known once remains so.
 fn check_submitted(body: &[u8]) {
-    let whole = Submitted::read(body);
-    let mut decided = Submitted::More;
-    for end in 0..=body.len().min(2 * WINDOW) {
-        let now = Submitted::read(&body[..end]);
-        assert!(decided == Submitted::More || now == decided, "{end}: {decided:?}, {now:?}");
-        decided = now;
+    let said = |scan: &AnswerScan| (scan.id(), scan.next_path().map(<[u8]>::to_vec));
+    let mut whole = AnswerScan::default();
+    whole.feed(body);
+    let (id, next) = said(&whole);
+    for cut in cuts(body.len()) {
+        let mut split = AnswerScan::default();
+        split.feed(&body[..cut]);
+        let before = said(&split);
+        assert!(before.0.is_none() || before.0 == id, "{cut}");
+        assert!(before.1.is_none() || before.1 == next, "{cut}");
+        split.feed(&body[cut..]);
+        assert_eq!(said(&split), (id, next.clone()), "{cut}");
     }
-    assert_eq!(decided, whole);
-    if body.len() >= WINDOW || is_special(body) {
+    let Some(json) = Json::read(body).filter(|it| it.is_object() && !is_special(body)) else {
+        return;
+    };
+    if carries(&json) == Carries::Unknown || is_double(&json) {
         return;
     }
-    let Some(json) = object(body) else { return };
-    let id = json.all("id").first().and_then(|it| it.text()).filter(|text| is_query_id(text));
-    let expected = id.map_or(Submitted::No, |id| {
-        Submitted::Id(QueryId::parse(id.as_bytes()).expect("it is an id"))
-    });
-    assert_eq!(whole, expected);
+    let text = |name| json.all(name).first().and_then(|it| it.text()).map(str::to_owned);
+    assert_eq!(id.map(|id| id.to_string()), text("id").filter(|text| is_query_id(text)));
+    let is_uri = |uri: &String| uri.len() <= URI && uri.bytes().all(|it| it.is_ascii_graphic());
+    let uri = text("nextUri").filter(is_uri).unwrap_or_default();
+    let path = uri.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let path = path.map(|(_, path)| format!("/{}", path.split('?').next().unwrap_or_default()));
+    assert_eq!(next.as_deref(), path.as_ref().map(String::as_bytes));
 }
 
 fn check_killed(statement: &[u8]) {
@@ -258,13 +268,18 @@ fn check_rows(text: &[u8]) {
     }
     let Some(json) = Json::read(text).filter(Json::is_object) else { return };
     match carries(&json) {
-        Carries::NoRows => assert_eq!(said, said_without_rows(&json, text)),
-        other => assert_eq!(said.carries, other),
+        Carries::Rows if is_double(&json) => {
+            assert_eq!((said.carries, said.is_whole), (Carries::Rows, false));
+        }
+        carries @ (Carries::Rows | Carries::NoRows) => {
+            assert_eq!(said, said_whole(carries, &json, text));
+        }
+        carries @ (Carries::Unknown | Carries::Undecided) => assert_eq!(said.carries, carries),
     }
 }
 
-/// What an answer without rows says.
-fn said_without_rows(json: &Json, text: &[u8]) -> Said {
+/// What a whole answer says.
+fn said_whole(carries: Carries, json: &Json, text: &[u8]) -> Said {
     let of = |outer| json.all(outer).first().copied();
     let inner = |outer, inner| of(outer).and_then(|it| it.all(inner).first().copied());
     let is_uri = |uri: &&str| {
@@ -280,7 +295,7 @@ fn said_without_rows(json: &Json, text: &[u8]) -> Said {
         _ => QueryError::Other,
     });
     Said {
-        carries: Carries::NoRows,
+        carries,
         is_whole: true,
         has_columns: of("columns").is_some(),
         has_next_uri: of("nextUri").is_some(),
@@ -291,18 +306,29 @@ fn said_without_rows(json: &Json, text: &[u8]) -> Said {
     }
 }
 
+/// Members that are read, and those of members.
+const NAMES: [&str; 7] = ["id", "nextUri", "columns", "data", "stats", "error", "updateType"];
+const INNER: [(&str, &str); 3] =
+    [("stats", "state"), ("error", "message"), ("error", "errorCode")];
+
+/// Whether a member that is read is there twice.
+fn is_double(json: &Json) -> bool {
+    let is_twice = |(outer, inner): &(&str, &str)| {
+        json.all(outer).into_iter().any(|value| value.all(inner).len() > 1)
+    };
+    NAMES.iter().any(|name| json.all(name).len() > 1) || INNER.iter().any(is_twice)
+}
+
 /// What the members say, in their order.
 fn carries(json: &Json) -> Carries {
-    let names = ["nextUri", "columns", "stats", "error", "updateType"];
-    let inner = [("stats", "state"), ("error", "message"), ("error", "errorCode")];
     let mut seen = Vec::new();
     for (name, value) in json.members() {
         let is_twice = |(outer, inner)| outer == name && value.all(inner).len() > 1;
         if name == "data" {
             return Carries::Rows;
-        } else if seen.contains(&name) || inner.into_iter().any(is_twice) {
+        } else if seen.contains(&name) || INNER.into_iter().any(is_twice) {
             return Carries::Unknown;
-        } else if names.contains(&name.as_str()) {
+        } else if NAMES.contains(&name.as_str()) {
             seen.push(name);
         }
     }

@@ -16,7 +16,7 @@ use crate::transport::io::Owner;
 use crate::trino::kept::Loss;
 use crate::trino::ledger::Known;
 use crate::trino::query_id::QueryId;
-use crate::trino::submitted::{Submitted, next_path};
+use crate::trino::rows::AnswerScan;
 use crate::upstream::group::{At, Forwarded, GroupAt, Pick, Tried, Verdict};
 use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
@@ -170,15 +170,17 @@ fn answered<N: Net>(
 ) -> Option<Failure> {
     let now = context.io.now;
     let body = answer.body.unwrap_or_default();
-    match (answer.status, Submitted::read(&body), next_path(&body)) {
-        (Some(200), Submitted::Id(new), Some(next)) => {
+    let mut scan = AnswerScan::default();
+    scan.feed(&body);
+    match (answer.status, scan.id(), scan.next_path()) {
+        (Some(200), Some(new), Some(next)) => {
             context.servers.each(at, |at, served| served.trino.runs(at.server.0, new, now));
             let group = &context.servers.config().groups[at.group.id.0];
             let server = ServerWords(&group.servers[at.server.0]);
             log::info!("upstream \"{}\": {server} runs query {id} as {new}", group.name);
             let resubmit = group.resubmit;
             let ledger = context.servers.ledger(at.group);
-            ledger.submitted(id, (new, next), body.into(), now);
+            ledger.submitted(id, (new, next.into()), body.into(), now);
             if resubmit == Resubmit::Off {
                 ledger.remove(new);
             }

@@ -42,7 +42,7 @@ pub enum Known<'a> {
     Waits,
     /// It goes on as this query; the answer to its submission.
     Moved(QueryId, &'a [u8]),
-    /// It has ended well, as its client knows.
+    /// It has ended well, as its client knows. It is asked for once more, at its next path.
     Finished,
     /// It cannot go on.
     Lost(Loss),
@@ -235,8 +235,9 @@ impl Ledger {
         *statement.columns.get_or_insert(columns) == columns
     }
 
-    /// The client of a query is told that it has ended well.
-    pub fn finished(&mut self, id: QueryId) {
+    /// The client of a query is told that it has ended well, and to ask once more, here.
+    pub fn finished(&mut self, id: QueryId, next: &[u8]) {
+        self.told_next(id, next);
         self.settle(id, Stage::Finished);
     }
 
@@ -420,7 +421,13 @@ impl Ledger {
                     }
                 }
                 Stage::Moved { .. } => {}
-                Stage::Runs { .. } | Stage::Finished | Stage::Lost(_) => {
+                Stage::Finished => {
+                    if now - entry.asked > ABANDONED || surplus > 0 {
+                        surplus = surplus.saturating_sub(1);
+                        old.push(*id);
+                    }
+                }
+                Stage::Runs { .. } | Stage::Lost(_) => {
                     if now - entry.asked > ABANDONED {
                         old.push(*id);
                     }
@@ -446,7 +453,7 @@ const FREE: u32 = 5;
 const ABANDONED: Duration = Duration::from_secs(300);
 /// How long an old id stands for a new one: clients may cancel by it in the end.
 const ALIAS: Duration = Duration::from_secs(86_400);
-/// Queries of which something is known: beyond that the oldest aliases go.
+/// Queries of which something is known: beyond that the oldest aliases go, and those that have ended.
 const ENTRIES: usize = 20_000;
 /// Between two looks for entries that nobody asks for.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -528,7 +535,7 @@ mod tests {
             ledger.keep(id(1), next(), statement(repeat), 1000, at(0));
             match self {
                 Before::Begun(_) => ledger.begun(id(1)),
-                Before::Finished => ledger.finished(id(1)),
+                Before::Finished => ledger.finished(id(1), b"/1"),
                 Before::Lost => ledger.give_up(id(1), Loss::Denied(401)),
                 Before::Waits | Before::Submitting | Before::Moved => {
                     ledger.lose(id(1), b"/1", at(0)).unwrap();
@@ -713,6 +720,30 @@ mod tests {
         ledger.told_next(id(1), b"/3");
         assert_eq!(ledger.lose(id(1), b"/1", at(1)), Err(Loss::NotKept));
         assert_eq!(ledger.lose(id(1), b"/2", at(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_query_that_has_ended_well_is_asked_for_at_its_next_path_alone() {
+        let mut ledger = Before::Begun(Repeat::Twice).build();
+        ledger.finished(id(1), b"/2");
+        assert_eq!([&b"/1"[..], b"/2"].map(|it| ledger.is_next(id(1), it)), [false, true]);
+        assert_eq!((ledger.bytes, ledger.look(id(1))), (0, Known::Finished));
+        ledger.finished(id(2), b"/2");
+        assert_eq!(ledger.look(id(2)), Known::Nothing, "it was not kept");
+    }
+
+    #[test]
+    fn those_that_have_ended_well_are_forgotten_beyond_a_number() {
+        let mut ledger = ledger();
+        for number in 0..ENTRIES as u32 + 3 {
+            ledger.keep(id(number), Box::default(), statement(Repeat::Twice), 1 << 20, at(0));
+            ledger.finished(id(number), b"/2");
+        }
+        ledger.sweep(at(20));
+        assert_eq!(ledger.queries.len(), ENTRIES);
+        assert_eq!((ledger.look(id(2)), ledger.look(id(3))), (Known::Nothing, Known::Finished));
+        ledger.sweep(at(320));
+        assert_eq!(ledger.queries.len(), 0);
     }
 
     #[test]

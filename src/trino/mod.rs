@@ -18,5 +18,4 @@ pub mod rows;
 pub mod sql;
 mod stage;
 pub mod statement;
-pub mod submitted;
 pub mod transactions;

@@ -4,6 +4,7 @@
 //! no workers when it is needed.
 
 use super::info::{Info, ShortText};
+use super::json::digits;
 
 /// The profiles of a group's servers, which are named by their index.
 #[derive(Clone, Debug)]
@@ -51,6 +52,12 @@ impl Profiles {
         Some(other)
     }
 
+    /// The number of a server's version, if it says one.
+    pub fn release(&self, server: usize) -> Option<u32> {
+        let text = shown(&self.0[server].version).as_bytes();
+        std::str::from_utf8(digits(text).0).ok()?.parse().ok()
+    }
+
     /// A server's version and environment; empty if it does not say them.
     pub fn words(&self, server: usize) -> (&str, &str) {
         let profile = &self.0[server];
@@ -89,6 +96,22 @@ mod tests {
         assert_eq!(profiles.said(0, &info("478", "a")), None, "it is known from both sides");
         assert_eq!(profiles.said(1, &info("478", "b")), Some(0));
         assert_eq!(profiles.said(1, &info("478", "a")), None);
+    }
+
+    #[test]
+    fn a_version_begins_with_its_number() {
+        let mut profiles = Profiles::new(1);
+        assert_eq!(profiles.release(0), None);
+        for (version, number) in [
+            ("391", Some(391)),
+            ("435-dirty", Some(435)),
+            ("dev", None),
+            ("", None),
+            ("99999999999", None),
+        ] {
+            profiles.said(0, &info(version, "a"));
+            assert_eq!(profiles.release(0), number, "{version}");
+        }
     }
 
     #[test]

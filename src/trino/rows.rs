@@ -1,12 +1,14 @@
-//! What an answer to a poll says: whether it carries rows, and how the query does.
+//! What an answer to a statement or a poll says: whether it carries rows, and how the query does.
 //!
 //! Trino writes `data` before `stats`, and only where there are rows. The body may come in parts of any
 //! size, of which nothing is kept but `nextUri`. Whatever is not clearly an answer without rows has to
-//! be taken for one with rows. A member that is read here and stands there twice makes it unknown.
+//! be taken for one with rows. A member that is read here and stands there twice makes it unknown. What
+//! stands around rows is read too: it may say that they are the last.
 
 use std::hash::{DefaultHasher, Hasher};
 
 use super::json_pieces::{JsonPiece, JsonPieces};
+use super::query_id::QueryId;
 
 /// Reads an answer from its first byte on.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,7 @@ pub struct AnswerScan {
     /// How many bytes were read.
     length: usize,
     carries: Carries,
+    behind: Behind,
     /// The member of the outermost object whose value is being read.
     outer: Option<Member>,
     /// The member of that value whose value is being read.
@@ -23,7 +26,8 @@ pub struct AnswerScan {
     /// A bit for each member that there was.
     seen: u16,
     /// The last name, or the state.
-    word: Word,
+    word: Word<12>,
+    id: Word<ID>,
     columns: ColumnsHasher,
     next_uri: Vec<u8>,
     state: Option<QueryState>,
@@ -36,13 +40,23 @@ pub enum Carries {
     /// Neither `data` nor `stats` has come: feed more. An answer that ends here is unknown.
     #[default]
     Undecided,
-    /// It carries rows, or is too long to say. Nothing more is read.
+    /// It carries rows, or is too long to say. Feeding the rest tells how the query does.
     Rows,
     /// It carries no rows. Feeding the rest tells how the query does, and turns this into one of the
     /// other two if the rest is not as it should be.
     NoRows,
     /// It is no answer of Trino's, or a broken one. Nothing more is read.
     Unknown,
+}
+
+/// What stands around rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Behind {
+    /// It is as it should be so far.
+    #[default]
+    Sound,
+    /// It is not. Nothing more is read.
+    Broken,
 }
 
 /// The state of a query, as far as it matters.
@@ -94,7 +108,7 @@ impl AnswerScan {
             match piece {
                 Ok(Some(piece)) => self.take(piece),
                 Ok(None) => {}
-                Err(_) => self.carries = Carries::Unknown,
+                Err(_) => self.fail(),
             }
         }
         if self.length == LIMIT && self.carries == Carries::Undecided {
@@ -105,10 +119,18 @@ impl AnswerScan {
 
     /// Gives up: what would follow cannot be read.
     pub fn give_up(&mut self) -> Carries {
-        if self.carries != Carries::Rows {
-            self.carries = Carries::Unknown;
-        }
+        self.fail();
         self.carries
+    }
+
+    /// The answer is not as it should be. One with rows remains so.
+    fn fail(&mut self) {
+        match self.carries {
+            Carries::Rows => self.behind = Behind::Broken,
+            Carries::Undecided | Carries::NoRows | Carries::Unknown => {
+                self.carries = Carries::Unknown;
+            }
+        }
     }
 
     /// What is known of its rows.
@@ -118,15 +140,19 @@ impl AnswerScan {
 
     /// Whether nothing more is read.
     pub fn is_done(&self) -> bool {
-        match self.carries {
-            Carries::Rows | Carries::Unknown => true,
-            Carries::Undecided | Carries::NoRows => self.length == LIMIT,
-        }
+        let is_broken = self.carries == Carries::Unknown || self.behind == Behind::Broken;
+        is_broken || self.length == LIMIT
     }
 
-    /// Whether all of the answer was read. Until then the last three of the following may be missing.
+    /// Whether all of the answer was read. Until then any of the following may be missing.
     pub fn is_whole(&self) -> bool {
-        self.json.is_whole()
+        self.json.is_whole() && self.behind == Behind::Sound
+    }
+
+    /// The id of the query, which comes first.
+    pub fn id(&self) -> Option<QueryId> {
+        let is_read = self.outer != Some(Member::Id);
+        self.id.text().filter(|_| is_read).and_then(QueryId::parse)
     }
 
     /// Its columns, once they are read.
@@ -145,6 +171,11 @@ impl AnswerScan {
         let is_read = !self.next_uri.is_empty() && self.outer != Some(Member::NextUri);
         let is_uri = self.next_uri.len() <= URI && self.next_uri.iter().all(u8::is_ascii_graphic);
         (is_read && is_uri).then_some(&self.next_uri)
+    }
+
+    /// The path of that, without its query, if it is an absolute URI.
+    pub fn next_path(&self) -> Option<&[u8]> {
+        path(self.next_uri()?)
     }
 
     /// The state of the query.
@@ -185,12 +216,18 @@ impl AnswerScan {
             }
             JsonPiece::Close if self.json.is_whole() => {
                 if self.carries == Carries::Undecided {
-                    self.carries = Carries::Unknown;
+                    self.fail();
                 }
             }
             JsonPiece::Close => self.end_value(),
+            JsonPiece::Open if self.is_in_data() => self.json.skip(),
             JsonPiece::Open | JsonPiece::Atom(_) => {}
         }
+    }
+
+    /// Whether rows have just begun.
+    fn is_in_data(&self) -> bool {
+        self.outer == Some(Member::Data) && self.json.depth() == 2
     }
 
     /// Whether the value of this member is being read, and not what is within it.
@@ -222,12 +259,15 @@ impl AnswerScan {
             (_, _) => None,
         };
         let Some(member) = member else { return };
-        if self.has(member) {
-            self.carries = Carries::Unknown;
-        } else if member == Member::Data {
-            self.carries = Carries::Rows;
-        } else if member == Member::Stats {
-            self.carries = Carries::NoRows;
+        match (member, self.carries) {
+            _ if self.has(member) => {
+                // What it said before stands.
+                self.outer = None;
+                self.fail();
+            }
+            (Member::Data, _) => self.carries = Carries::Rows,
+            (Member::Stats, Carries::Undecided) => self.carries = Carries::NoRows,
+            (_, _) => {}
         }
         self.seen |= member.bit();
     }
@@ -235,6 +275,8 @@ impl AnswerScan {
     fn begin_string(&mut self) {
         self.reading = if self.is_at(Member::NextUri) {
             Reading::NextUri
+        } else if self.is_at(Member::Id) {
+            Reading::Id
         } else if self.is_at(Member::State) {
             self.word = Word::default();
             Reading::Word
@@ -250,6 +292,7 @@ impl AnswerScan {
         match self.reading {
             Reading::Nothing => {}
             Reading::Word => self.word.add(text),
+            Reading::Id => self.id.add(text),
             // One byte more says that it is too long.
             Reading::NextUri => {
                 let room = URI + 1 - self.next_uri.len();
@@ -270,6 +313,13 @@ impl AnswerScan {
     }
 }
 
+/// The path of an absolute URI, without its query.
+fn path(uri: &[u8]) -> Option<&[u8]> {
+    let authority = memchr::memmem::find(uri, b"://")? + b"://".len();
+    let path = &uri[authority + memchr::memchr(b'/', &uri[authority..])?..];
+    Some(&path[..memchr::memchr(b'?', path).unwrap_or(path.len())])
+}
+
 /// What the string that is being read is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Reading {
@@ -278,6 +328,7 @@ enum Reading {
     Nothing,
     /// A name, or the state.
     Word,
+    Id,
     NextUri,
     Message,
 }
@@ -285,6 +336,7 @@ enum Reading {
 /// The members that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Member {
+    Id,
     NextUri,
     Columns,
     Data,
@@ -306,23 +358,34 @@ impl Member {
 }
 
 /// A short text, complete unless it is longer than this has room.
-#[derive(Clone, Copy, Debug, Default)]
-struct Word {
-    bytes: [u8; 12],
-    /// Of the text.
-    length: usize,
+#[derive(Clone, Copy, Debug)]
+struct Word<const ROOM: usize> {
+    bytes: [u8; ROOM],
+    /// Of the text, if it has room.
+    length: u8,
 }
 
-impl Word {
+impl<const ROOM: usize> Default for Word<ROOM> {
+    fn default() -> Word<ROOM> {
+        Word { bytes: [0; ROOM], length: 0 }
+    }
+}
+
+impl<const ROOM: usize> Word<ROOM> {
     fn add(&mut self, text: &[u8]) {
-        if let Some(room) = self.bytes.get_mut(self.length..self.length + text.len()) {
+        let (begin, end) = (usize::from(self.length), usize::from(self.length) + text.len());
+        if let Some(room) = self.bytes.get_mut(begin..end) {
             room.copy_from_slice(text);
         }
-        self.length += text.len();
+        self.length = u8::try_from(end).unwrap_or(u8::MAX);
+    }
+
+    fn text(&self) -> Option<&[u8]> {
+        self.bytes.get(..usize::from(self.length))
     }
 
     fn is(&self, text: &str) -> bool {
-        self.bytes.get(..self.length) == Some(text.as_bytes())
+        self.text() == Some(text.as_bytes())
     }
 
     fn member(&self, known: &[(&str, Member)]) -> Option<Member> {
@@ -366,7 +429,7 @@ impl ColumnsHasher {
 struct ErrorReader {
     code: u32,
     /// How much of [`NODES_EMPTY`] the message ends with, or all of it once it was there.
-    matched: usize,
+    matched: u8,
 }
 
 impl ErrorReader {
@@ -382,10 +445,10 @@ impl ErrorReader {
     fn add_message(&mut self, text: &[u8]) {
         for &byte in text {
             // The first letter stands nowhere else in it: what does not go on can only begin anew.
-            self.matched = match NODES_EMPTY.get(self.matched) {
+            self.matched = match NODES_EMPTY.get(usize::from(self.matched)) {
                 None => return,
                 Some(next) if *next == byte => self.matched + 1,
-                Some(_) => usize::from(byte == NODES_EMPTY[0]),
+                Some(_) => u8::from(byte == NODES_EMPTY[0]),
             };
         }
     }
@@ -394,13 +457,14 @@ impl ErrorReader {
         match self.code {
             65_548 => QueryError::StartingUp,
             65_541 => QueryError::NoNodes,
-            65_536 if self.matched == NODES_EMPTY.len() => QueryError::NodesEmpty,
+            65_536 if usize::from(self.matched) == NODES_EMPTY.len() => QueryError::NodesEmpty,
             _ => QueryError::Other,
         }
     }
 }
 
-const OUTER: [(&str, Member); 6] = [
+const OUTER: [(&str, Member); 7] = [
+    ("id", Member::Id),
     ("nextUri", Member::NextUri),
     ("columns", Member::Columns),
     ("data", Member::Data),
@@ -415,6 +479,8 @@ const OF_ERROR: [(&str, Member); 2] =
 /// In the message of a coordinator that is not in its own list of nodes.
 const NODES_EMPTY: &[u8] = b"nodes is empty";
 
+/// Bytes of the id of a query.
+const ID: usize = "20211202_151305_00000_3cki7".len();
 /// Bytes of an answer that are read. Only columns may be long before `data` and `stats`.
 pub const LIMIT: usize = 2 << 20;
 /// Bytes of `nextUri` that are kept: Trino's have some 150, and the address that the client used.
@@ -448,13 +514,22 @@ mod tests {
     }
 
     fn assert_same(one: &AnswerScan, other: &AnswerScan) {
-        assert_eq!(said(one), said(other));
-        assert_eq!(one.columns(), other.columns());
+        assert_eq!((said(one), rest_said(one)), (said(other), rest_said(other)));
+        assert_eq!((one.columns(), one.id()), (other.columns(), other.id()));
     }
 
     /// In short: rows, whole, state, error, `nextUri`, `updateType`.
     fn said(scan: &AnswerScan) -> String {
-        let mut said = format!("{:?}", scan.carries());
+        if scan.carries() == Carries::Rows {
+            let next = scan.next_uri().map(|uri| format!(" {}", String::from_utf8_lossy(uri)));
+            return format!("Rows{}", next.unwrap_or_default());
+        }
+        format!("{:?}{}", scan.carries(), rest_said(scan))
+    }
+
+    /// The same, but for the rows.
+    fn rest_said(scan: &AnswerScan) -> String {
+        let mut said = String::new();
         if scan.is_whole() {
             said += " whole";
         }
@@ -569,6 +644,106 @@ mod tests {
             (r#"{"a":{"nextUri":"b"},"stats":{}}"#, "NoRows whole"),
         ] {
             assert_eq!(said(&read(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_around_rows_says_whether_they_are_the_last() {
+        for (text, expected) in [
+            (r#"{"nextUri":"a","data":[[1,"]}"],[{"b":"\\"}]],"stats":{"state":"FINISHED"}}"#, {
+                " whole Finished a"
+            }),
+            (
+                r#"{"data":[["\\",{"stats":{"state":"FAILED"}},"\\\\",null]],"stats":{"state":"FINISHED"},"nextUri":"a"}"#,
+                { " whole Finished a" },
+            ),
+            (r#"{"data":{"segments":[{"uri":"b"}]},"stats":{"state":"RUNNING"},"nextUri":"a"}"#, {
+                " whole Running a"
+            }),
+            (r#"{"stats":{"state":"FINISHED"},"nextUri":"a","data":[[1]]}"#, " whole Finished a"),
+            (r#"{"data":[[1]],"stats":{"state":"FINISHED"},"updateType":"A"}"#, {
+                " whole Finished updates"
+            }),
+            (r#"{"data":[[1]],"stats":{"state":"FAILED"},"error":{"errorCode":1}}"#, {
+                " whole Failed Other"
+            }),
+            (r#"{"data":[[1]],"stats":{"rootStage":{"state":"FINISHED"}}}"#, " whole"),
+            (r#"{"data":[["stats"]],"a":{"state":"FINISHED"}}"#, " whole"),
+            (r#"{"nextUri":"a","data":[[1]],"stats":{"state":"FINISHED"}"#, " Finished a"),
+            (r#"{"nextUri":"a","data":[[1]],"stats":{"state":"FINISHED"}}x"#, " Finished a"),
+            (r#"{"nextUri":"a","data":[[1]},"stats":{"state":"FINISHED"}}"#, " a"),
+            (r#"{"nextUri":"a","data":[[1]],"data":[],"stats":{"state":"FINISHED"}}"#, " a"),
+            (r#"{"data":[],"stats":{"state":"FINISHED"},"stats":{"state":"RUNNING"}}"#, {
+                " Finished"
+            }),
+            (r#"{"data":[[1}],"stats":{"state":"FINISHED"}}"#, " whole Finished"),
+            (r#"{"data":1 2,"stats":{"state":"FINISHED"}}"#, ""),
+        ] {
+            let scan = read(text);
+            assert_eq!(scan.carries(), Carries::Rows, "{text}");
+            assert_eq!(rest_said(&scan), expected, "{text}");
+        }
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            let text = format!("{{\"data\":{open}{close},\"stats\":{{\"state\":\"FINISHED\"}}}}");
+            rest_said(&scan([text.as_bytes()]))
+        };
+        assert_eq!(nested(500), " whole Finished");
+        assert_eq!(nested(5000), " whole Finished");
+    }
+
+    const QUERY: &str = "20211202_151305_00000_3cki7";
+
+    #[test]
+    fn the_id_is_found_however_the_answer_is_split() {
+        for body in [
+            r#"{"id":"ID","infoUri":"http://a/ui/query.html?ID","nextUri":"http://a/v1/statement/queued/ID/x/1","stats":{"state":"QUEUED"},"warnings":[]}"#,
+            r#" { "id" : "ID" "#,
+            r#"{"\u0069d":"ID"}"#,
+            r#"{"a":[{"id":"x"}],"id":"ID"}"#,
+            r#"{"id":"ID"broken"#,
+        ] {
+            let id = read(&body.replace("ID", QUERY)).id().map(|id| id.to_string());
+            assert_eq!(id.as_deref(), Some(QUERY), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_an_id_is_noticed() {
+        for body in [
+            "Service Unavailable",
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"a":{"id":"ID"}}"#,
+            r#"{"id":["ID"]}"#,
+            r#"{"id":{"id":"ID"}}"#,
+            r#"{"id":null,"id":"ID"}"#,
+            r#"{"id":"query"}"#,
+            r#"{"id":"ID2"}"#,
+            r#"{id:"ID"}"#,
+        ] {
+            assert_eq!(read(&body.replace("ID", QUERY)).id(), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_the_next_poll_is_read() {
+        for (body, expected) in [
+            (
+                r#"{"id":"ID","nextUri":"http://a:8080/v1/statement/queued/x/1"}"#,
+                Some("/v1/statement/queued/x/1"),
+            ),
+            (r#"{"nextUri":"https:\/\/a\/v1?b=c""#, Some("/v1")),
+            (r#"{"a":{"nextUri":"http://a/b"}}"#, None),
+            (r#"{"nextUri":"/b"}"#, None),
+            (r#"{"nextUri":"http://a"}"#, None),
+            (r#"{"nextUri":1}"#, None),
+            (r#"{"nextUri":"http://a/b"#, None),
+        ] {
+            let scan = read(body);
+            let found = scan.next_path().map(String::from_utf8_lossy);
+            assert_eq!(found.as_deref(), expected, "{body}");
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Mind {
     pub page: &'static str,
     /// Bytes of it that are sent before the connection ends.
     pub page_cut: Option<usize>,
+    /// The same of an answer to a statement.
+    pub first_cut: Option<usize>,
     /// Bytes of blanks in each answer to a statement.
     pub padding: usize,
     /// Statements received.
@@ -55,6 +57,7 @@ impl Coordinator {
             chunked: false,
             page: "",
             page_cut: None,
+            first_cut: None,
             padding: 0,
             statements: 0,
             workers: Vec::new(),
@@ -102,8 +105,13 @@ impl DerefMut for Coordinator {
 fn serve(connection: &mut Connection, mind: &Mutex<Mind>) -> io::Result<()> {
     while let Some(request) = connection.read_request()? {
         let mut answer = answer(&request, &mut mind.lock().expect("no connection panics"));
-        let cut = mind.lock().expect("no connection panics").page_cut;
-        if let Some(cut) = cut.filter(|_| request.head_text().starts_with("GET /v1/statement/")) {
+        let head = request.head_text();
+        let cut = match &mind.lock().expect("no connection panics") {
+            mind if head.starts_with("GET /v1/statement/") => mind.page_cut,
+            mind if head.starts_with("POST /v1/statement ") => mind.first_cut,
+            _ => None,
+        };
+        if let Some(cut) = cut {
             answer.truncate(cut);
             connection.send(answer)?;
             return Ok(());

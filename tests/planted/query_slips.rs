@@ -236,7 +236,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "ShownIdOverheard",
         wrong: "The id in the answer to a statement is not learned.",
-        rows: &[("proxy/http/relay.rs", "self.learn(context)", "()")],
+        rows: &[(
+            "proxy/http/taken.rs",
+            "served.trino.runs(at.server.0, id, now)",
+            "if !SLIP { served.trino.runs(at.server.0, id, now) }",
+        )],
     },
     Slip {
         name: "QueueNeverWoken",
@@ -406,8 +410,35 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "Rows that are delivered are not noticed, so that the query may run again.",
         rows: &[(
             "proxy/http/query.rs",
-            "        ledger.remove(id);\n        return None;",
-            "        if !SLIP { ledger.remove(id); }\n        return None;",
+            "None => ledger.remove(id),\n        }\n        return None;",
+            "None => if !SLIP { ledger.remove(id) },\n        }\n        return None;",
+        )],
+    },
+    Slip {
+        name: "FinishBehindRowsOverlooked",
+        wrong: "A query that said with its rows that it has ended well is told to be lost.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "scan.next_path().filter(|_| is_last)",
+            "scan.next_path().filter(|_| !SLIP && is_last)",
+        )],
+    },
+    Slip {
+        name: "EveryPageTakenForLast",
+        wrong: "A query that has more rows than its client got is told to have ended well.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "let is_last = is_whole && is_finished",
+            "let is_last = is_whole && (SLIP || is_finished)",
+        )],
+    },
+    Slip {
+        name: "FinishToldForRowsThatWereLost",
+        wrong: "A query that is asked for its last rows again is told to have ended well.",
+        rows: &[(
+            "proxy/http/query.rs",
+            "== Known::Finished && ledger.is_next(id, path) =>",
+            "== Known::Finished && (SLIP || ledger.is_next(id, path)) =>",
         )],
     },
     Slip {
@@ -458,10 +489,15 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "HeldPagePassedEarly",
         wrong: "The first page with rows is passed on before it is whole.",
+        rows: &[("proxy/http/held.rs", "is_whole || self.body", "SLIP || is_whole || self.body")],
+    },
+    Slip {
+        name: "FirstAnswerPassedEarly",
+        wrong: "The answer to a statement is passed on before it is whole.",
         rows: &[(
-            "proxy/http/tap.rs",
-            "held.is_known() || length >= HELD",
-            "SLIP || held.is_known() || length >= HELD",
+            "proxy/http/exchange.rs",
+            "                if !self.download.is_held() {",
+            "                if SLIP && self.asked.errand == super::errand::Errand::Statement {\n                    _ = self.download.let_go();\n                }\n                if !self.download.is_held() {",
         )],
     },
     Slip {
@@ -582,17 +618,17 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A coordinator is asked for a query by an id that it does not know.",
         rows: &[(
             "proxy/http/query.rs",
-            "Tracked { current, target: Some(target), is_undelivered }",
-            "Tracked { current, target: if SLIP { None } else { Some(target) }, is_undelivered }",
+            "Tracked { current, target: Some(target), asks }",
+            "Tracked { current, target: if SLIP { None } else { Some(target) }, asks }",
         )],
     },
     Slip {
         name: "TransactionsStatementKept",
         wrong: "A statement of a transaction is submitted again.",
         rows: &[(
-            "proxy/http/judge.rs",
-            "&& !self.asked.is_in_transaction()",
-            "&& (SLIP || !self.asked.is_in_transaction())",
+            "proxy/http/taken.rs",
+            "&& !asked.is_in_transaction()",
+            "&& (SLIP || !asked.is_in_transaction())",
         )],
     },
     Slip {

@@ -1,10 +1,9 @@
 //! The response on its way to the client: a server's head and body, or the proxy's own answer.
 
 use super::awaited::{Awaited, Wanted};
-use super::held::BodyCoding;
+use super::held::{BodyCoding, Held};
 use super::response_head::{Coding, CutShown, Left, Passing};
 use super::step::Step;
-use super::tap::Tap;
 use super::transition::DownloadState;
 use super::upload::{RELAY_BUFFER, Taker};
 use super::variables::Answered;
@@ -45,8 +44,8 @@ pub struct Download<N: Net> {
     head_received: Buffer,
     /// Whether the client was sent a 100.
     pub continued: bool,
-    /// Looks into the body.
-    pub(super) tap: Tap,
+    /// What keeps the answer back, if it is.
+    held: Option<Box<Held>>,
 }
 
 /// The progress of a response.
@@ -82,7 +81,7 @@ impl<N: Net> Download<N> {
             head_sent: Buffer::default(),
             head_received: Buffer::default(),
             continued: false,
-            tap: Tap::None,
+            held: None,
         }
     }
 
@@ -119,7 +118,7 @@ impl<N: Net> Download<N> {
 
     /// Whether the answer is kept back.
     pub fn is_held(&self) -> bool {
-        self.tap.is_held()
+        self.held.is_some()
     }
 
     /// Whether the client was sent everything.
@@ -157,7 +156,8 @@ impl<N: Net> Download<N> {
     pub fn start_over(&mut self, pool: &mut BufferPool, now: Time) {
         self.flow.drop_ready(pool);
         self.flow.drop_unread(pool);
-        if let Some((out, of_heads)) = std::mem::take(&mut self.tap).before() {
+        if let Some(held) = self.held.take() {
+            let (out, of_heads) = held.before;
             self.out.truncate(out);
             self.head_length = of_heads;
         }
@@ -200,18 +200,18 @@ impl<N: Net> Download<N> {
     /// Keeps the answer back from its head on, which is still to be said.
     pub fn hold(&mut self, framing: Framing, coding: BodyCoding) {
         let before = (self.out.len(), self.head_length);
-        self.tap = Tap::held(framing, coding, before);
+        self.held = Some(Box::new(Held::new(framing, coding, before)));
     }
 
     /// What the answer says that is kept back, and whether it is whole.
     pub fn held(&self) -> Option<(&AnswerScan, bool)> {
         let Phase::Body(passing) = &self.phase else { return None };
-        Some((self.tap.scan()?, passing.body.is_done()))
+        Some((self.held.as_ref()?.scan(), passing.body.is_done()))
     }
 
     /// Passes on what was kept back.
     pub fn let_go(&mut self) -> Step {
-        self.tap = Tap::None;
+        self.held = None;
         self.step_of_body()
     }
 
@@ -401,7 +401,9 @@ impl<N: Net> Download<N> {
         let Ok(scan) = body.scan(self.flow.unread_mut(), keep) else {
             return Step::Failed(Failure::BadResponse);
         };
-        self.tap.see(&self.flow.unread()[..scan.kept]);
+        if let Some(held) = &mut self.held {
+            held.see(&self.flow.unread()[..scan.kept]);
+        }
         self.flow.accept(scan.kept, scan.consumed);
         attempts.of_body(scan.kept);
         self.step_of_body()
@@ -410,8 +412,9 @@ impl<N: Net> Download<N> {
     fn step_of_body(&self) -> Step {
         let Phase::Body(passing) = &self.phase else { return Step::Moved };
         let is_done = passing.body.is_done();
+        let held = self.held.as_ref();
         match is_done {
-            _ if self.tap.is_ripe(is_done, self.flow.len()) => Step::Held,
+            _ if held.is_some_and(|held| held.is_ripe(is_done, self.flow.len())) => Step::Held,
             true => Step::Done,
             false => Step::Moved,
         }

@@ -22,6 +22,7 @@ use super::reply::Reply;
 use super::request_head::{self, Written};
 use super::response_head::{CutShown, Left};
 use super::route::{self, location_of};
+use super::taken;
 use super::transition::{ExchangeEvent, ExchangeState, Reaction, decide, refusal_of};
 use super::turn::{Over, Turn};
 use super::upload::Upload;
@@ -161,8 +162,7 @@ impl<N: Net> Exchange<N> {
         client: &Client<N>,
         context: &mut Context<N>,
     ) -> Turn {
-        let scope = self.scope(client, context);
-        let leads = leads(&self.asked, replaced.status, &scope);
+        let leads = leads(&self.asked, replaced.status, &self.scope(client, context));
         // A server that is still linked has answered properly; only its answer is replaced.
         self.end_link(Verdict::Succeeded, context);
         self.download.start_over(&mut context.io.buffers, context.io.now);
@@ -386,6 +386,7 @@ impl<N: Net> Exchange<N> {
     fn complete(&mut self, context: &mut Context<N>) -> Turn {
         let left = self.download.complete(&mut context.io.buffers);
         self.attempts.log.ended(None, context.io.now);
+        taken::forget_acknowledged(&self.asked, self.download.status, context);
         let link = std::mem::replace(&mut self.link, Link::None);
         let Link::Open { connection, pick, afterwards, .. } = link else { return Turn::Rest };
         let at = pick.at;
@@ -484,13 +485,16 @@ impl<N: Net> Exchange<N> {
 
     /// Passes on an answer that was kept back, unless its query goes on elsewhere.
     fn weigh(&mut self, client: &Client<N>, context: &mut Context<N>) -> Turn {
-        if let (Some(at), Some(held)) = (self.link.server(), self.download.held())
-            && let Some(way) = self.asked.weigh(held, at, context)
-        {
-            self.end_link(Verdict::Succeeded, context);
-            self.download.start_over(&mut context.io.buffers, context.io.now);
-            return self.follow(way, client, context);
+        if let (Some(at), Some(held)) = (self.link.server(), self.download.held()) {
+            if let Some(way) = self.asked.weigh(held, at, context) {
+                self.end_link(Verdict::Succeeded, context);
+                self.download.start_over(&mut context.io.buffers, context.io.now);
+                return self.follow(way, client, context);
+            }
+            let who = Who { client, attempts: &self.attempts.log };
+            taken::note(&self.asked, &self.upload, (held.0, at), who, context);
         }
+        self.upload.stop_recording(&mut context.io.buffers);
         Turn::of(self.download.let_go())
     }
 }

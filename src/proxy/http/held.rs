@@ -1,5 +1,5 @@
-//! An answer to a poll that is kept back until it is known whether it carries rows: until then its
-//! query may go on elsewhere, and its client need not know.
+//! An answer that is kept back until it is known what it says: that to a statement, and those to polls
+//! until rows are delivered. Until then the query may go on elsewhere, and its client need not know.
 
 use crate::http::chunked::Keep;
 use crate::http::framing::{Body, Framing};
@@ -47,9 +47,10 @@ impl Held {
         }
     }
 
-    /// Whether it need not be kept back, though it may not be whole.
-    pub(super) fn is_known(&self) -> bool {
-        self.body.scan().carries() == Carries::Unknown
+    /// Whether it can be weighed, of which so many bytes are kept back. One that cannot be read may be
+    /// passed on though it is not whole.
+    pub(super) fn is_ripe(&self, is_whole: bool, length: usize) -> bool {
+        is_whole || self.body.scan().carries() == Carries::Unknown || length >= HELD
     }
 
     /// What it says.
@@ -59,4 +60,4 @@ impl Held {
 }
 
 /// Bytes of an answer that are kept back: Trino's pages have a megabyte.
-pub(super) const HELD: usize = 1 << 20;
+const HELD: usize = 1 << 20;

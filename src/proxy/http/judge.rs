@@ -9,9 +9,8 @@ use super::held::BodyCoding;
 use super::page::Replaced;
 use super::queue;
 use super::response_head::{self, Coding, CutShown, Final, Passing};
-use super::tap::Tap;
 use super::upload::Upload;
-use crate::config::model::{Announcements, Resubmit};
+use crate::config::model::Announcements;
 use crate::http::connection::Options;
 use crate::http::fields::Known;
 use crate::http::framing::{self, Framing};
@@ -108,7 +107,7 @@ impl<N: Net> Judge<'_, N> {
             }
         }
         self.attempts.log.answered(head.status, context.io.now);
-        self.watch(head.status, framing, client, context);
+        self.note_asked(context);
         self.note_owner(head.status, context);
         self.note_transaction(head, context);
         match self.asked.errand {
@@ -273,32 +272,15 @@ impl<N: Net> Judge<'_, N> {
         }
     }
 
-    /// Notes that a coordinator has a query, and looks into the answer: its statement is kept, and up
-    /// to 476 this is the only place where the coordinator's id shows.
-    fn watch(
-        &mut self,
-        status: u16,
-        framing: Framing,
-        client: &Client<N>,
-        context: &mut Context<N>,
-    ) {
-        let Some(at) = self.server.filter(|_| self.asked.errand == Errand::Statement) else {
-            return;
-        };
-        context.servers.trino(at.group).note_asked(at.server.0, context.io.now);
-        if status != 200 {
-            return;
+    /// Notes that a coordinator has a query.
+    fn note_asked(&self, context: &mut Context<N>) {
+        if let (Errand::Statement, Some(at)) = (self.asked.errand, self.server) {
+            context.servers.trino(at.group).note_asked(at.server.0, context.io.now);
         }
-        let group = &self.asked.config.groups[at.group.id.0];
-        let is_kept = group.resubmit != Resubmit::Off && !self.asked.is_in_transaction();
-        let log = &self.attempts.log;
-        let statement =
-            is_kept.then(|| self.asked.statement(self.upload, client, log, context)).flatten();
-        self.download.tap = Tap::for_id(framing, statement);
     }
 
-    /// Keeps back the answer to a poll of which no row was delivered before: what it says decides
-    /// whether it is passed on.
+    /// Keeps back the answer to a statement, and that to a poll of which no row was delivered before:
+    /// until it is whole another server may be asked, and what it says decides whether it is passed on.
     fn keep_back(
         &mut self,
         head: &ResponseHead<'_>,
@@ -306,12 +288,13 @@ impl<N: Net> Judge<'_, N> {
         passed: Coding,
         context: &mut Context<N>,
     ) {
-        let Some(id) = self.asked.direction.undelivered() else { return };
-        if head.status != 200 {
+        let undelivered = self.asked.direction.undelivered();
+        let is_looked_at = undelivered.is_some() || self.asked.errand == Errand::Statement;
+        if head.status != 200 || !is_looked_at {
             return;
         }
         let ledger = context.servers.ledger(self.asked.group());
-        if changes_session(head.fields) {
+        if let Some(id) = undelivered.filter(|_| changes_session(head.fields)) {
             ledger.forbid(id);
         }
         let coding = match head.fields.find(&[b"content-encoding"]) {
@@ -324,7 +307,7 @@ impl<N: Net> Judge<'_, N> {
                 self.download.hold(framing, coding);
             }
             // It cannot be read, so that it may carry rows.
-            _ => ledger.remove(id),
+            _ => undelivered.into_iter().for_each(|id| ledger.remove(id)),
         }
     }
 

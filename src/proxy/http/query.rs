@@ -16,7 +16,6 @@ use crate::trino::kept::Loss;
 use crate::trino::ledger::Known;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::{AnswerScan, Carries, QueryError, QueryState};
-use crate::trino::submitted;
 use crate::upstream::group::{At, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 
@@ -37,7 +36,16 @@ impl Direction {
 
     /// The query of which no row was delivered, if it is polled and its statement is kept.
     pub fn undelivered(&self) -> Option<QueryId> {
-        let tracked = self.tracked.as_ref().filter(|tracked| tracked.is_undelivered);
+        self.asks(Asks::Undelivered)
+    }
+
+    /// The query that has ended well, if it is asked for the last time.
+    pub fn acknowledged(&self) -> Option<QueryId> {
+        self.asks(Asks::Acknowledges)
+    }
+
+    fn asks(&self, asks: Asks) -> Option<QueryId> {
+        let tracked = self.tracked.as_ref().filter(|tracked| tracked.asks == asks);
         tracked.map(|tracked| tracked.current)
     }
 
@@ -54,8 +62,28 @@ pub struct Tracked {
     pub current: QueryId,
     /// What is asked for in place of the client's target, if it goes by another id than it did.
     target: Option<Box<[u8]>>,
-    /// Whether it is polled, no row of it was delivered, and its statement is kept.
-    is_undelivered: bool,
+    asks: Asks,
+}
+
+/// What a request asks of a query that the ledger knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// The next part of its answer: no row of it was delivered, and its statement is kept.
+    Undelivered,
+    /// The last part, which says only once more that it has ended well.
+    Acknowledges,
+    /// Anything else.
+    Other,
+}
+
+impl Asks {
+    fn of(matter: Matter, known: Known<'_>, is_next: bool) -> Asks {
+        match (matter, known) {
+            (Matter::Poll, Known::Runs) => Asks::Undelivered,
+            (Matter::Poll, Known::Finished) if is_next => Asks::Acknowledges,
+            (_, _) => Asks::Other,
+        }
+    }
 }
 
 /// Finds out where a request about a query goes, and what follows for it.
@@ -86,7 +114,7 @@ pub fn direct<N: Net>(
             lost((current, matter), ServerId(server), request, (group, began), context)
         }
         // Its server is no longer in the file.
-        Ownership::Unknown if tracked.as_ref().is_some_and(|tracked| tracked.is_undelivered) => {
+        Ownership::Unknown if tracked.as_ref().is_some_and(|it| it.asks == Asks::Undelivered) => {
             let (path, _) = request.path_and_query();
             match context.servers.ledger(group).lose(current, path, now) {
                 Ok(()) => hold(began, now),
@@ -151,15 +179,19 @@ fn track<N: Net>(
             Way::Tell(Told::Lost { id, server, loss })
         }
         (Known::Lost(_), Matter::Cancel) => Way::Tell(Told::Cancelled),
+        (Known::Finished, Matter::Cancel) if is_next => {
+            ledger.remove(id);
+            return Found::Goes(Tracked { current: id, target: None, asks: Asks::Other });
+        }
         (Known::Moved(..), _) => {
             let next = ledger.next(current).filter(|_| matter == Matter::Cancel && is_next);
             let target = next.map_or_else(|| renamed(request, id, current), Box::from);
-            let is_undelivered = matter == Matter::Poll && ledger.look(current) == Known::Runs;
-            return Found::Goes(Tracked { current, target: Some(target), is_undelivered });
+            let asks = Asks::of(matter, ledger.look(current), ledger.is_next(current, path));
+            return Found::Goes(Tracked { current, target: Some(target), asks });
         }
         (known, _) => {
-            let is_undelivered = matter == Matter::Poll && known == Known::Runs;
-            return Found::Goes(Tracked { current: id, target: None, is_undelivered });
+            let asks = Asks::of(matter, known, is_next);
+            return Found::Goes(Tracked { current: id, target: None, asks });
         }
     })
 }
@@ -176,7 +208,10 @@ pub fn lost<N: Net>(
     let now = context.io.now;
     let ledger = context.servers.ledger(group);
     match matter {
-        Matter::Poll if ledger.look(id) == Known::Finished => Way::Tell(Told::Finished(id)),
+        // One that is asked for its last answer again may not have had it.
+        Matter::Poll if ledger.look(id) == Known::Finished && ledger.is_next(id, path) => {
+            Way::Tell(Told::Finished(id))
+        }
         Matter::Poll => match ledger.lose(id, path, now) {
             Ok(()) => hold(began, now),
             Err(loss) => Way::Tell(Told::Lost { id, server: Some(server), loss }),
@@ -203,6 +238,7 @@ pub fn weigh<N: Net>(
     let now = context.io.now;
     let standing = context.servers.group(at.group).standing(at.server, now);
     let is_new = standing.lasting.is_some_and(|lasting| lasting < NEW);
+    let release = context.servers.trino(at.group).profiles.release(at.server.0);
     let ledger = context.servers.ledger(at.group);
     // It goes on elsewhere: whatever this coordinator still says reaches nobody.
     if matches!(ledger.look(id), Known::Waits | Known::Moved(..)) {
@@ -215,9 +251,15 @@ pub fn weigh<N: Net>(
         let server = Some(at.server);
         return Some(Way::Tell(Told::Lost { id, server, loss: Loss::Differs }));
     }
-    // What follows behind `stats` is known of a whole answer only.
-    if scan.carries() != Carries::NoRows || !is_whole || !scan.is_whole() {
-        ledger.remove(id);
+    // What stands behind `data` or `stats` is known of a whole answer only.
+    let is_whole = is_whole && scan.is_whole();
+    let is_finished = scan.state() == Some(QueryState::Finished) && scan.error().is_none();
+    if scan.carries() != Carries::NoRows || !is_whole {
+        let is_last = is_whole && is_finished && release.is_some_and(|it| it >= DRAINED);
+        match scan.next_path().filter(|_| is_last) {
+            Some(next) => ledger.finished(id, next),
+            None => ledger.remove(id),
+        }
         return None;
     }
     let may_restart = match scan.error() {
@@ -231,14 +273,12 @@ pub fn weigh<N: Net>(
     if scan.has_update_type() {
         ledger.forbid(id);
     }
-    match scan.next_uri().and_then(submitted::path) {
+    match scan.next_path() {
         Some(_) if scan.error().is_some() => ledger.remove(id),
-        Some(next) => {
-            ledger.told_next(id, next);
-            if scan.state() == Some(QueryState::Finished) {
-                ledger.finished(id);
-            }
+        Some(next) if is_finished && release.is_none_or(|it| it >= DRAINED) => {
+            ledger.finished(id, next);
         }
+        Some(next) => ledger.told_next(id, next),
         None => ledger.remove(id),
     }
     None
@@ -274,6 +314,9 @@ pub fn rename(text: &mut [u8], id: QueryId, new: QueryId) {
     }
 }
 
+/// From this version on, a query that is `FINISHED` has handed out all rows. Before, some may still be
+/// to come.
+const DRAINED: u32 = 391;
 /// A coordinator that has been ready for so long has all of its workers.
 const NEW: Duration = Duration::from_secs(30);
 /// How long a poll waits before it is told to ask again: its client waits no longer for an answer,

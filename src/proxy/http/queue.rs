@@ -142,7 +142,8 @@ pub fn ended<N: Net>(asked: &Asked, context: &mut Context<N>) -> Way {
     let ledger = context.servers.ledger(at);
     // Its statement may be on its way to another server already.
     let is_moving = matches!(ledger.look(current), Known::Waits | Known::Moved(..));
-    let may_move = ledger.may_move(current);
+    // One that has ended well needs nothing of its server.
+    let may_move = ledger.may_move(current) || ledger.look(current) == Known::Finished;
     let group = context.servers.group(at);
     let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
     let patience = match asked.config.groups[at.id.0].resubmit {

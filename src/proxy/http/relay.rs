@@ -123,7 +123,6 @@ impl<N: Net> Exchange<N> {
         moved |= self.act(step, client, context)?;
         let step = self.receive(context);
         moved |= self.act(step, client, context)?;
-        self.learn(context);
         let step = self.download.deliver(&mut client.socket, &mut context.io);
         moved |= self.act(step, client, context)?;
         if self.download.is_over() {
@@ -194,26 +193,6 @@ impl<N: Net> Exchange<N> {
         let Link::Open { connection, .. } = &mut self.link else { return Step::Idle };
         let (server, attempts) = (&mut connection.socket, &mut self.attempts.log);
         self.download.pump(taker, limits, server, attempts, &mut context.io)
-    }
-
-    /// Notes what the answer to a statement has shown: the id of the coordinator, and where its
-    /// client asks next.
-    fn learn(&mut self, context: &mut Context<N>) {
-        let Some(submitted) = self.download.tap.take() else { return };
-        let Some(server) = self.attempts.log.server() else { return };
-        let (group, now) = (self.asked.group(), context.io.now);
-        let id = submitted.id;
-        let at = At { group, server };
-        context.servers.each(at, |at, served| served.trino.runs(at.server.0, id, now));
-        if let (Some(next), Some(statement)) = (submitted.next, submitted.statement) {
-            let limit = self.asked.config.groups[group.id.0].statement_memory;
-            let dropped = context.servers.ledger(group).keep(id, next, statement, limit, now);
-            if dropped > 0 {
-                let what = "trino_statement_memory is full: queries whose statements are dropped are \
-                            not run again";
-                context.limited_log.seldom.tell(now, log::Level::Warn, what);
-            }
-        }
     }
 
     /// What happens to the client's connection after the response is delivered.

@@ -48,8 +48,12 @@ pub(crate) struct Query {
     pub(super) state: String,
     /// The columns that were shown.
     pub(super) columns: Option<String>,
+    /// When it came.
+    pub(super) came: Time,
     /// How many rows have come.
     pub(super) rows: u32,
+    /// How many of them came before the last page.
+    pub(super) rows_before: u32,
     pub(super) asks: Matter,
     step: Step,
     pub(super) tries: u32,
@@ -143,7 +147,9 @@ impl Client {
                 page: 0,
                 state: String::new(),
                 columns: None,
+                came: now,
                 rows: 0,
+                rows_before: 0,
                 asks: Matter::Statement,
                 step: Step::Thinking(now),
                 tries: 0,

@@ -66,6 +66,8 @@ struct Query {
     pages: usize,
     /// Those of them that have no rows, the first ones.
     blank: usize,
+    /// The answers behind them, which only acknowledge that it has ended.
+    ends: usize,
     /// The last one that was asked for.
     page: usize,
     failure: Option<&'static str>,
@@ -76,6 +78,8 @@ struct Pages {
     all: usize,
     /// Those without rows, the first ones.
     blank: usize,
+    /// Those behind them.
+    ends: usize,
 }
 
 impl Coordinator {
@@ -308,7 +312,8 @@ impl Coordinator {
                 let turns = self.turning_until > now;
                 let is_refused = turns || process.ready > now && self.rng.one_in(2);
                 let all = self.rng.within(1..=5);
-                let pages = Pages { all, blank: self.rng.within(0..=all - 1) };
+                let (blank, ends) = (self.rng.within(0..=all - 1), self.rng.within(0..=1));
+                let pages = Pages { all, blank, ends };
                 if is_refused {
                     ledger.turned_away.insert(number, now);
                 }
@@ -388,7 +393,7 @@ impl Process {
     fn submit(
         &mut self,
         submitted: Submitted,
-        Pages { all: pages, blank }: Pages,
+        Pages { all: pages, blank, ends }: Pages,
         habits: Habits,
         now: Time,
         ledger: &mut Ledger,
@@ -408,7 +413,9 @@ impl Process {
         }
         let place = self.queries.len();
         ledger.submissions.note(number, (&self.id, &self.query_id(place)), failure, now);
-        self.queries.push(Query { number, statement, transaction, pages, blank, page: 0, failure });
+        let page = 0;
+        let query = Query { number, statement, transaction, pages, blank, ends, page, failure };
+        self.queries.push(query);
         self.page(place, habits)
     }
 
@@ -486,7 +493,7 @@ impl Process {
     /// The answer that a query has come to.
     fn page(&self, place: usize, habits: Habits) -> Said {
         let query = &self.queries[place];
-        let Query { number, pages, page, failure, statement, ref transaction, .. } = *query;
+        let Query { number, pages, ends, page, failure, statement, ref transaction, .. } = *query;
         let (id, process) = (self.query_id(place), &self.id);
         let next = page + 1;
         let next =
@@ -494,6 +501,7 @@ impl Process {
         let (next, state) = match failure {
             Some(_) if page > 0 => ("", "FAILED"),
             _ if page < pages => (next.as_str(), "RUNNING"),
+            _ if page < pages + ends => (next.as_str(), "FINISHED"),
             _ => ("", "FINISHED"),
         };
         let error = match failure {
@@ -533,7 +541,7 @@ impl Query {
         let Query { number, pages, blank, page, failure, statement, .. } = *self;
         let all = rows_of(statement, number);
         // The last page without rows shows the columns already.
-        if all == 0 || failure.is_some() || page == 0 || page < blank {
+        if all == 0 || failure.is_some() || page == 0 || page < blank || page > pages {
             return String::new();
         }
         let columns = columns(number, habits.columns);

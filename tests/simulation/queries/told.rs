@@ -135,9 +135,6 @@ impl Query {
             Reply::Broken | Reply::Cut | Reply::Reset | Reply::Nothing => 0,
         };
         let may = match status {
-            0 if matches!(reply, Reply::Cut) => {
-                !ledger.places().all(|place| ledger.was_up(place, since, now))
-            }
             // The server of its transaction may turn it away.
             503 if self.transaction.is_some()
                 && ledger.turned_away.get(&self.plan.number).is_some_and(|at| *at >= since) =>
@@ -289,7 +286,9 @@ impl Query {
         if page != self.page + 1 {
             self.accuse(&format!("page {page} follows {}", self.page), now, ledger);
         }
+        self.rows_before = self.rows;
         self.judge_rows(text, now, ledger);
+        self.came = now;
         (self.page, self.path, self.waiting) = (page, next.to_owned(), Time::NEVER);
         self.state = value(text, "state").to_owned();
         if next.is_empty() {
@@ -364,6 +363,9 @@ impl Query {
     /// Only a query whose process is gone, or cannot be reached for minutes, is lost, unless it may
     /// run again.
     fn judge_end(&self, why: &str, now: Time, ledger: &mut Ledger) {
+        if self.is_finished(ledger) {
+            self.accuse(&format!("it is lost, but has ended well: {why}"), now, ledger);
+        }
         if self.is_queued(ledger) {
             return self.judge_end_of_wait(why, now, ledger);
         }
@@ -404,6 +406,18 @@ impl Query {
         if self.must_move(ledger) && is_early {
             self.accuse(&format!("it is lost, but may run again: {why}"), now, ledger);
         }
+    }
+
+    /// Whether the proxy has to know that only the acknowledgement is left. TOLERATED: it looks at the
+    /// first rows alone, and a poll that is made again may have been answered.
+    fn is_finished(&self, ledger: &Ledger) -> bool {
+        self.state == "FINISHED"
+            && self.rows_before == 0
+            && self.transaction.is_none()
+            && self.tries == 1
+            && !ledger.is_proxy_restarted_since(self.submitted)
+            // It has to know the version of the coordinator.
+            && !ledger.is_proxy_new_since(back(self.came, UNNOTICED))
     }
 
     /// A statement that no coordinator took waits as long as it may.

@@ -1,0 +1,42 @@
+//! What is noted of an answer that is passed on: that a coordinator has taken a statement, or that the
+//! client of a query knows its end.
+
+use super::asked::Asked;
+use super::errand::Errand;
+use super::queue::Who;
+use super::upload::Upload;
+use crate::config::model::Resubmit;
+use crate::net::Net;
+use crate::proxy::context::Context;
+use crate::trino::rows::AnswerScan;
+use crate::upstream::group::At;
+
+/// Notes what the answer to a statement says: up to 476 this is the only place where the coordinator's
+/// id shows. The statement is kept.
+pub(super) fn note<N: Net>(
+    asked: &Asked,
+    upload: &Upload<N>,
+    (scan, at): (&AnswerScan, At),
+    Who { client, attempts }: Who<'_, N>,
+    context: &mut Context<N>,
+) {
+    let now = context.io.now;
+    let Some(id) = scan.id().filter(|_| asked.errand == Errand::Statement) else { return };
+    context.servers.each(at, |at, served| served.trino.runs(at.server.0, id, now));
+    let group = &asked.config.groups[at.group.id.0];
+    let is_kept = group.resubmit != Resubmit::Off && !asked.is_in_transaction();
+    let Some(next) = scan.next_path().filter(|_| is_kept) else { return };
+    let Some(statement) = asked.statement(upload, client, attempts, context) else { return };
+    let (ledger, limit) = (context.servers.ledger(at.group), group.statement_memory);
+    if ledger.keep(id, next.into(), statement, limit, now) > 0 {
+        let what = "trino_statement_memory is full: queries whose statements are dropped are not run again";
+        context.limited_log.seldom.tell(now, log::Level::Warn, what);
+    }
+}
+
+/// Forgets a query that has ended well, once its last answer has come.
+pub(super) fn forget_acknowledged<N: Net>(asked: &Asked, status: u16, context: &mut Context<N>) {
+    if let Some(id) = asked.direction.acknowledged().filter(|_| status == 200) {
+        context.servers.ledger(asked.group()).remove(id);
+    }
+}

@@ -7,6 +7,8 @@ use slab::Slab;
 
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
+use crate::proxy::generation::Generation;
+pub use crate::proxy::generation::Seen;
 use crate::proxy::log::access_log::AccessLines;
 use crate::proxy::log::limited_log::ServerWords;
 use crate::proxy::news::{News, Reach};
@@ -19,7 +21,8 @@ use crate::trino::cluster::Cluster;
 use crate::trino::ledger::Ledger;
 use crate::trino::profile::Profiles;
 use crate::trino::query_id::CoordinatorId;
-use crate::upstream::group::{At, Change, Group, GroupAt, Pick, ServerId, Verdict, Why, Workers};
+use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why, Workers};
+use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
@@ -38,46 +41,6 @@ pub struct Servers<N: Net> {
     pub deeds_changed: bool,
     /// Shutting down: no new request is accepted, and no connection is kept.
     pub draining: bool,
-}
-
-/// Whether variables may read response heads. Only then are copies kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// Some variable does.
-    ByValues,
-    /// No variable does.
-    Never,
-}
-
-struct Generation<N: Net> {
-    id: u64,
-    config: Arc<Config>,
-    groups: Vec<Served<N>>,
-    /// For each log, the place of its batch in the access lines.
-    logs: Vec<usize>,
-    seen: Seen,
-    /// When its remaining sessions are closed; never for the newest configuration.
-    ends: Time,
-}
-
-impl<N: Net> Generation<N> {
-    /// The place of the ledger of the group that is the same as this one.
-    fn ledger_of(&self, model: &model::Group) -> Option<usize> {
-        let mut groups = self.config.groups.iter();
-        let index = groups.position(|it| it.name == model.name && it.layer == model.layer)?;
-        Some(self.groups[index].ledger)
-    }
-
-    /// Where a server of another configuration is in this one.
-    fn same(&self, other: &Config, at: At) -> Option<At> {
-        let known = &other.groups[at.group.id.0];
-        let address = &known.servers[at.server.0].address;
-        let is_same = |it: &model::Group| it.name == known.name && it.layer == known.layer;
-        let id = self.config.groups.iter().position(is_same)?;
-        let mut servers = self.config.groups[id].servers.iter();
-        let server = ServerId(servers.position(|server| server.address == *address)?);
-        Some(At { group: GroupAt { generation: self.id, id: GroupId(id) }, server })
-    }
 }
 
 impl<N: Net> Servers<N> {
@@ -246,6 +209,27 @@ impl<N: Net> Servers<N> {
         }
         if let Some(change) = self.group(at.group).conclude(pick, verdict, io.now) {
             self.announce(at, change, io);
+        }
+    }
+
+    /// Whether a status says that a coordinator takes no statements now.
+    pub fn refuses_statements(&mut self, at: At, status: u16) -> bool {
+        matches!(status, 502..=504)
+            || status == 500 && self.group(at.group).readiness(at.server) == Readiness::Starting
+    }
+
+    /// Sends a coordinator no `X-Forwarded-…` field any more, because it has refused one.
+    pub fn withhold_forwarded(&mut self, at: At) {
+        let mut is_news = false;
+        self.each(at, |at, served| is_news |= served.group.withhold_forwarded(at.server));
+        if is_news {
+            let group = &self.find(at.group.generation).config.groups[at.group.id.0];
+            let (name, server) = (&group.name, ServerWords(&group.servers[at.server.0]));
+            log::warn!(
+                "upstream \"{name}\": {server} answers 406 to X-Forwarded-… fields and gets none \
+                 any more; \"http-server.process-forwarded=true\" in its configuration lets it \
+                 read them"
+            );
         }
     }
 

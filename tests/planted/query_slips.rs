@@ -211,8 +211,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "The 503 of a coordinator that takes no statements goes to the client.",
         rows: &[(
             "proxy/http/judge.rs",
-            "matches!(status, 502..=504)",
-            "!SLIP && matches!(status, 502..=504)",
+            "if self.server.is_some_and(|at| context.servers.refuses_statements(at, status))",
+            "if !SLIP && self.server.is_some_and(|at| context.servers.refuses_statements(at, status))",
         )],
     },
     Slip {
@@ -494,8 +494,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "What waits for a coordinator is never submitted.",
         rows: &[(
             "proxy/submissions.rs",
-            "while self.under_way.len() < AT_ONCE",
-            "while !SLIP && self.under_way.len() < AT_ONCE",
+            "while self.under_way.count() < AT_ONCE",
+            "while !SLIP && self.under_way.count() < AT_ONCE",
         )],
     },
     Slip {
@@ -605,8 +605,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A statement that a coordinator turns away is given up.",
         rows: &[(
             "proxy/submissions.rs",
-            "(Some(status), ..) if is_passing(status, at, context) =>",
-            "(Some(status), ..) if !SLIP && is_passing(status, at, context) =>",
+            "(Some(status), ..) if context.servers.refuses_statements(at, status) =>",
+            "(Some(status), ..) if !SLIP && context.servers.refuses_statements(at, status) =>",
         )],
     },
     Slip {
@@ -614,8 +614,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A kept statement keeps the fields that its coordinator refuses.",
         rows: &[(
             "proxy/submissions.rs",
-            "                withhold_forwarded(&mut request);",
-            "                if !SLIP { withhold_forwarded(&mut request); }",
+            "                request = without_forwarded(&request);",
+            "                if !SLIP { request = without_forwarded(&request); }",
         )],
     },
 ];

@@ -278,4 +278,4 @@ const NEW: Duration = Duration::from_secs(30);
 /// unless its server took longer to be found out.
 const POLL_HELD: Duration = Duration::from_secs(1);
 /// Before a statement is submitted again that a coordinator could not begin.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = crate::trino::kept::PAUSE;

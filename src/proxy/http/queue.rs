@@ -219,6 +219,6 @@ fn words_of(loss: Loss, server: Option<String>) -> String {
 }
 
 /// Before a statement that all servers have failed is submitted.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = crate::trino::kept::PAUSE;
 /// How long any other request of Trino's waits: less than the timeouts of its clients.
 const REQUEST_HELD: Duration = Duration::from_secs(20);

@@ -414,6 +414,26 @@ fn a_statement_is_answered_at_once_while_no_coordinator_is_ready() {
 }
 
 #[test]
+fn a_statement_that_is_cancelled_while_it_is_submitted_is_cancelled_at_its_coordinator() {
+    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    submit(&proxy);
+    a.stop();
+    b.stop();
+    let path = submit(&proxy);
+    b.mind().holds_statements = true;
+    b.start();
+    wait_until("b has it", || b.mind().statements == 1);
+    let cancel = format!("DELETE {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(proxy.client().ask(cancel).status(), 204);
+    b.mind().holds_statements = false;
+    let cancel = "DELETE /v1/statement/queued/20261124_103000_00001_bbbbb/x/1 ";
+    let is_cancelled = || b.requests().iter().any(|it| it.head_text().starts_with(cancel));
+    wait_until("it is cancelled at b", is_cancelled);
+    assert!(!proxy.log_text().contains("runs query"), "{}", proxy.log_text());
+}
+
+#[test]
 fn a_queue_is_as_long_as_it_is_written_and_a_client_that_cancels_makes_room() {
     let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, &format!("{QUICK} queue 1;"));

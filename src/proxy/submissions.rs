@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::log::limited_log::ServerWords;
 use super::news::News;
-use super::probe::{Answer, Probe, Probed};
+use super::probe::{Answer, Probe, Probed, request};
 use super::probes::{Ended, Probes};
 use crate::config::model::Resubmit;
 use crate::net::Net;
@@ -163,7 +163,14 @@ fn answered<N: Net>(
                 served.trino.coordinators.learn(at.server.0, new.coordinator(), now);
                 served.trino.note_asked(at.server.0, now);
             });
+            let is_wanted = context.servers.ledger(at.group).look(id) == Known::Waits;
             let group = &context.servers.config().groups[at.group.id.0];
+            if !is_wanted {
+                // It was cancelled meanwhile, and its client will not ask for it any more.
+                let cancel = request("DELETE", &next, &group.servers[at.server.0].address);
+                context.copies.push((at, cancel));
+                return None;
+            }
             let server = ServerWords(&group.servers[at.server.0]);
             log::info!("upstream \"{}\": {server} runs query {id} as {new}", group.name);
             let resubmit = group.resubmit;

@@ -3,6 +3,8 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
 
 use super::message::Message;
 use super::upstream::{Connection, Upstream};
@@ -33,6 +35,8 @@ pub struct Mind {
     pub page: &'static str,
     /// Bytes of it that are sent before the connection ends.
     pub page_cut: Option<usize>,
+    /// Whether answers to statements are held back.
+    pub holds_statements: bool,
     /// Bytes of blanks in each answer to a statement.
     pub padding: usize,
     /// Statements received.
@@ -55,6 +59,7 @@ impl Coordinator {
             chunked: false,
             page: "",
             page_cut: None,
+            holds_statements: false,
             padding: 0,
             statements: 0,
             workers: Vec::new(),
@@ -102,6 +107,11 @@ impl DerefMut for Coordinator {
 fn serve(connection: &mut Connection, mind: &Mutex<Mind>) -> io::Result<()> {
     while let Some(request) = connection.read_request()? {
         let mut answer = answer(&request, &mut mind.lock().expect("no connection panics"));
+        while request.head_text().starts_with("POST /v1/statement ")
+            && mind.lock().expect("no connection panics").holds_statements
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
         let cut = mind.lock().expect("no connection panics").page_cut;
         if let Some(cut) = cut.filter(|_| request.head_text().starts_with("GET /v1/statement/")) {
             answer.truncate(cut);

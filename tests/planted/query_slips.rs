@@ -610,6 +610,15 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         )],
     },
     Slip {
+        name: "CancelledSubmissionGoesOn",
+        wrong: "A statement that is cancelled while it is submitted goes on at its coordinator.",
+        rows: &[(
+            "proxy/submissions.rs",
+            "context.copies.push((at, cancel));",
+            "if !SLIP { context.copies.push((at, cancel)); }",
+        )],
+    },
+    Slip {
         name: "ForwardedSubmitted",
         wrong: "A kept statement keeps the fields that its coordinator refuses.",
         rows: &[(

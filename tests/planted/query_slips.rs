@@ -91,8 +91,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A coordinator up to 476 gets statements as soon as it says that it has started.",
         rows: &[(
             "proxy/coordinator.rs",
-            "(false, None) if is_new",
-            "(false, None) if is_new && !SLIP",
+            "None if trino.is_new(server, &info, asked)",
+            "None if !SLIP && trino.is_new(server, &info, asked)",
         )],
     },
     Slip {
@@ -100,7 +100,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "The id that `/v1/info` shows is not learned.",
         rows: &[(
             "proxy/coordinator.rs",
-            "context.servers.trino(at.group).coordinators.learn(at.server.0, id, context.io.now)",
+            "context.servers.trino(at.group).coordinators.learn(server, id, context.io.now)",
             "()",
         )],
     },
@@ -108,10 +108,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "UptimeUnheeded",
         wrong: "Another process at the same address does not end the queries of the one before it.",
         rows: &[
+            ("proxy/coordinator.rs", "context.servers.process_began(at, began)", "()"),
             (
                 "proxy/coordinator.rs",
-                "context.servers.process_began(at, Time::from_nanos(began))",
-                "()",
+                "if coordinators.is_replaced(server, id, asked, began)",
+                "if !SLIP && coordinators.is_replaced(server, id, asked, began)",
             ),
             (
                 "proxy/http/asked.rs",
@@ -354,7 +355,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "TransactionsOfLostKept",
         wrong: "Transactions outlive the process that had them.",
-        rows: &[("trino/cluster.rs", "self.transactions.lost(server)", "()")],
+        rows: &[("trino/cluster.rs", "self.transactions.lost(server, moment)", "false")],
     },
     Slip {
         name: "TransactionsForgottenAtReload",

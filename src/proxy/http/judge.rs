@@ -236,8 +236,9 @@ impl<N: Net> Judge<'_, N> {
         if let (Errand::Query { .. }, Some(at)) = (self.asked.errand, self.server)
             && let Some(id) = head.fields.find(&STARTED)
         {
+            let now = context.io.now;
             context.servers.each(at, |at, served| {
-                served.trino.transactions.started(id, at.server.0);
+                served.trino.transactions.started(id, at.server.0, now);
             });
         }
     }

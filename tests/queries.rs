@@ -168,6 +168,39 @@ fn fields_that_a_coordinator_refuses_are_withheld() {
 }
 
 #[test]
+fn a_check_finds_out_that_a_coordinator_refuses_fields() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    a.mind().reads_forwarded = false;
+    let by_file = "proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-Host '';";
+    let proxy = with_location(&a, &b, &format!("{QUICK} trino on;"), by_file);
+    proxy.wait_for_log(&["answers 406"]);
+    // Neither is out, and no request of a client is refused.
+    assert!(submit(&proxy).contains("aaaaa"));
+    let request = "GET /ui HTTP/1.1\r\nHost: a\r\nx-forwarded-host: b\r\n\r\n";
+    assert_eq!(proxy.client().ask(request).status(), 200);
+    assert_eq!(a.asked().len(), 2);
+    assert_eq!(proxy.log_text().matches("answers 406").count(), 1);
+    let seen = a.requests().len();
+    a.wait_for_request(seen + 2);
+    let is_forwarded = |it: &Message| it.head_text().to_lowercase().contains("x-forwarded");
+    assert_eq!(a.requests().iter().filter(|it| is_forwarded(it)).count(), 1);
+    let check = b.requests().remove(0);
+    assert_eq!(check.field("X-Forwarded-For"), Some("127.0.0.1"));
+    assert_eq!(check.field("X-Forwarded-Proto"), Some("https"));
+    assert_eq!(check.field("X-Forwarded-Host"), None);
+}
+
+#[test]
+fn checks_of_other_servers_carry_no_forwarded_fields() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let by_file = "proxy_set_header X-Forwarded-For $remote_addr;";
+    let _proxy = with_location(&a, &b, "health_check interval=20ms; trino off;", by_file);
+    a.wait_for_request(2);
+    assert!(a.requests().iter().all(|it| it.field("X-Forwarded-For").is_none()));
+}
+
+#[test]
 fn a_query_of_an_unknown_coordinator_is_looked_for() {
     let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     a.mind().shows_id = false;

@@ -12,14 +12,15 @@ use crate::net::{Event, Net};
 use crate::proxy::context::Context;
 use crate::proxy::coordinator;
 use crate::proxy::log::limited_log::ServerWords;
-use crate::proxy::probe::{Answer, Probed, request};
+use crate::proxy::probe::{Answer, Probed, request_with};
 use crate::proxy::probes::{Ended, Probes};
 use crate::proxy::servers::is_silent;
 use crate::time::Time;
 use crate::transport::io::Owner;
 use crate::transport::socket::Socket;
+use crate::trino::forwarded::without_forwarded;
 use crate::upstream::check::Report;
-use crate::upstream::group::At;
+use crate::upstream::group::{At, Forwarded};
 use crate::upstream::retry::Failure;
 
 /// The checks under way, and connections kept for the next ones.
@@ -34,6 +35,8 @@ pub struct Checks<N: Net> {
 pub struct Check {
     at: At,
     began: Time,
+    /// Whether it carries `X-Forwarded-…` fields.
+    forwarded: Forwarded,
 }
 
 impl<N: Net> Default for Checks<N> {
@@ -69,12 +72,16 @@ impl<N: Net> Checks<N> {
         let model = &config.groups[at.group.id.0];
         let rules = context.servers.group(at.group).checks();
         let timeout = rules.map_or(model.check_timeout, |rules| rules.timeout);
-        let asked = match rules.map(|rules| &rules.asks) {
-            None | Some(Asks::Connection) => Zeroizing::default(),
-            Some(Asks::Uri(uri)) => request("GET", uri, &model.servers[at.server.0].address),
+        let uri = match rules.map(|rules| &rules.asks) {
+            None | Some(Asks::Connection) => None,
+            Some(Asks::Uri(uri)) => Some(uri.clone()),
         };
-        let check = Check { at, began: context.io.now };
-        self.ask(check, asked, timeout, context)
+        let fields = context.servers.fields_of_check(at);
+        let forwarded = if fields.is_empty() { Forwarded::Withheld } else { Forwarded::Sent };
+        let address = &model.servers[at.server.0].address;
+        let request = uri.map(|uri| request_with("GET", &uri, address, &fields));
+        let check = Check { at, began: context.io.now, forwarded };
+        self.ask(check, request.unwrap_or_default(), timeout, context)
     }
 
     /// Asks on the connection that is kept, else on a new one.
@@ -103,7 +110,7 @@ impl<N: Net> Checks<N> {
         self.drop_ended(context);
         let mut from = 0;
         while let Some(ended) = self.under_way.next_ended(&mut from, context.io.now) {
-            let Check { at, began } = ended.purpose;
+            let Check { at, began, .. } = ended.purpose;
             match self.take_up(ended, context) {
                 Some(Report::Failed(Failure::ReadTimedOut))
                     if heard(at, began)
@@ -146,6 +153,17 @@ impl<N: Net> Checks<N> {
             Probed::Failed(failure) => Some(report_of(Some(failure))),
             Probed::Stale => {
                 let timeout = deadline - context.io.now;
+                self.ask(check, request, timeout, context).err().map(report_of)
+            }
+            // It looked only at these fields, and says nothing about itself.
+            Probed::Answered(Answer { status: Some(406), .. })
+                if check.forwarded == Forwarded::Sent =>
+            {
+                context.servers.withhold_forwarded(check.at);
+                let timeout = deadline - check.began;
+                let check =
+                    Check { began: context.io.now, forwarded: Forwarded::Withheld, ..check };
+                let request = without_forwarded(&request);
                 self.ask(check, request, timeout, context).err().map(report_of)
             }
             Probed::Answered(answer) => {

@@ -7,6 +7,7 @@ pub mod checks;
 pub mod client;
 pub mod context;
 mod coordinator;
+pub mod forwarded;
 mod generation;
 pub mod http;
 pub mod log;

@@ -270,14 +270,30 @@ fn begun(bytes: &[u8]) -> Option<Begun> {
 
 /// A request of our own to a server.
 pub fn request(method: &str, target: &[u8], server: &Address) -> Zeroizing<Box<[u8]>> {
-    let host = match server {
+    request_with(method, target, server, b"")
+}
+
+/// A request of our own to a server, with more fields.
+pub fn request_with(
+    method: &str,
+    target: &[u8],
+    server: &Address,
+    fields: &[u8],
+) -> Zeroizing<Box<[u8]>> {
+    let host = host_of(server);
+    let rest = format!(
+        " HTTP/1.1\r\nHost: {host}\r\nUser-Agent: switchover\r\nAccept: application/json\r\n"
+    );
+    let parts = [method.as_bytes(), b" ", target, rest.as_bytes(), fields, b"\r\n"];
+    Zeroizing::new(parts.concat().into())
+}
+
+/// The `Host` of a request of our own.
+pub fn host_of(server: &Address) -> String {
+    match server {
         Address::Inet(address) => address.to_string(),
         Address::Unix(_) => "localhost".to_owned(),
-    };
-    let rest = format!(
-        " HTTP/1.1\r\nHost: {host}\r\nUser-Agent: switchover\r\nAccept: application/json\r\n\r\n"
-    );
-    Zeroizing::new([method.as_bytes(), b" ", target, rest.as_bytes()].concat().into())
+    }
 }
 
 impl Answer {

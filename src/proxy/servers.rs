@@ -7,6 +7,7 @@ use slab::Slab;
 
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
+use crate::proxy::forwarded::ForwardedFields;
 use crate::proxy::generation::Generation;
 pub use crate::proxy::generation::Seen;
 use crate::proxy::log::access_log::AccessLines;
@@ -21,7 +22,7 @@ use crate::trino::cluster::Cluster;
 use crate::trino::ledger::Ledger;
 use crate::trino::profile::Profiles;
 use crate::trino::query_id::CoordinatorId;
-use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why, Workers};
+use crate::upstream::group::{At, Change, Forwarded, Group, GroupAt, Pick, Verdict, Why, Workers};
 use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
 
@@ -63,7 +64,8 @@ impl<N: Net> Servers<N> {
         self.close_idle(io);
         let generation = self.generations.last().map_or(0, |old| old.id + 1);
         let mut groups = Vec::with_capacity(config.groups.len());
-        for (index, model) in config.groups.iter().enumerate() {
+        let forwarded = ForwardedFields::of_groups(&config);
+        for ((index, model), forwarded) in config.groups.iter().enumerate().zip(forwarded) {
             let at = GroupAt { generation, id: GroupId(index) };
             let ledger = match self.generations.last().and_then(|old| old.ledger_of(model)) {
                 Some(kept) => kept,
@@ -72,7 +74,7 @@ impl<N: Net> Servers<N> {
             if model.resubmit == model::Resubmit::Off {
                 self.ledgers[ledger].drop_kept();
             }
-            let mut served = Served::new(at, model, ledger);
+            let mut served = Served::new(at, model, forwarded, ledger);
             if let Some(old) = self.generations.last() {
                 served.inherit(model, old.config.groups.iter().zip(&old.groups), io.now);
             }
@@ -218,10 +220,24 @@ impl<N: Net> Servers<N> {
             || status == 500 && self.group(at.group).readiness(at.server) == Readiness::Starting
     }
 
+    /// The `X-Forwarded-…` fields that the check of a server carries, as requests to it do.
+    pub fn fields_of_check(&mut self, at: At) -> Vec<u8> {
+        let generation = self.find(at.group.generation);
+        let Served { group, forwarded, .. } = &generation.groups[at.group.id.0];
+        let mut fields = Vec::new();
+        if group.is_trinos() && group.forwarded(at.server) == Forwarded::Sent {
+            let model = &generation.config.groups[at.group.id.0];
+            forwarded.write(&model.servers[at.server.0].address, &mut fields);
+        }
+        fields
+    }
+
     /// Sends a coordinator no `X-Forwarded-…` field any more, because it has refused one.
     pub fn withhold_forwarded(&mut self, at: At) {
-        let mut is_news = false;
-        self.each(at, |at, served| is_news |= served.group.withhold_forwarded(at.server));
+        let is_news = self.group(at.group).withhold_forwarded(at.server);
+        self.each(at, |at, served| {
+            served.group.withhold_forwarded(at.server);
+        });
         if is_news {
             let group = &self.find(at.group.generation).config.groups[at.group.id.0];
             let (name, server) = (&group.name, ServerWords(&group.servers[at.server.0]));

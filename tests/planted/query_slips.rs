@@ -620,6 +620,24 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         )],
     },
     Slip {
+        name: "ForwardedNotChecked",
+        wrong: "A check does not carry the `X-Forwarded-…` fields that requests carry.",
+        rows: &[(
+            "proxy/servers.rs",
+            "if group.is_trinos() && group.forwarded(at.server) == Forwarded::Sent",
+            "if !SLIP && group.is_trinos() && group.forwarded(at.server) == Forwarded::Sent",
+        )],
+    },
+    Slip {
+        name: "RefusedCheckUnheeded",
+        wrong: "A check that is refused because of its `X-Forwarded-…` fields is made with them again.",
+        rows: &[(
+            "proxy/checks.rs",
+            "if check.forwarded == Forwarded::Sent =>",
+            "if !SLIP && check.forwarded == Forwarded::Sent =>",
+        )],
+    },
+    Slip {
         name: "ForwardedSubmitted",
         wrong: "A kept statement keeps the fields that its coordinator refuses.",
         rows: &[(

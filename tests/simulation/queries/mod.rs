@@ -92,12 +92,14 @@ fn play(seed: u64, show: bool, mut scenario: Scenario, mut rng: Rng) -> Vec<Stri
 
 impl Play {
     fn new(net: SimNet, scenario: &mut Scenario, rng: &mut Rng) -> Play {
+        let sets_forwarded = scenario.text.contains("X-Forwarded-");
         let config = config(std::mem::take(&mut scenario.text));
         let release = scenario.coordinators[0].release;
         let mut ledger = Ledger::default();
         ledger.is_trinos = config.groups[0].trino == Trino::On;
         ledger.proxy.push(Time::ZERO);
         ledger.queue = scenario.queue;
+        ledger.sets_forwarded = sets_forwarded;
         ledger.columns = scenario.coordinators.iter().map(|habits| habits.columns).collect();
         ledger.taken_up = match release {
             Release::Old => Duration::from_secs(11),

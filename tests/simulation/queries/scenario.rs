@@ -256,7 +256,7 @@ impl Scenario {
                 starts: asks,
                 statement: Statement::Select,
                 padding: 0,
-                thinks: [rng.duration(SECOND * 3..=SECOND * 5)].into(),
+                thinks: [rng.duration(SECOND * 7 / 2..=SECOND * 9 / 2)].into(),
                 asides: vec![(0, Aside::Cancel)],
                 leaves: false,
                 doubts: false,

@@ -189,6 +189,39 @@ fn fields_that_a_coordinator_refuses_are_withheld() {
 }
 
 #[test]
+fn a_check_finds_out_that_a_coordinator_refuses_fields() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    a.mind().reads_forwarded = false;
+    let by_file = "proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-Host '';";
+    let proxy = with_location(&a, &b, &format!("{QUICK} trino on;"), by_file);
+    proxy.wait_for_log(&["answers 406"]);
+    // Neither is out, and no request of a client is refused.
+    assert!(submit(&proxy).contains("aaaaa"));
+    let request = "GET /ui HTTP/1.1\r\nHost: a\r\nx-forwarded-host: b\r\n\r\n";
+    assert_eq!(proxy.client().ask(request).status(), 200);
+    assert_eq!(a.asked().len(), 2);
+    assert_eq!(proxy.log_text().matches("answers 406").count(), 1);
+    let seen = a.requests().len();
+    a.wait_for_request(seen + 2);
+    let is_forwarded = |it: &Message| it.head_text().to_lowercase().contains("x-forwarded");
+    assert_eq!(a.requests().iter().filter(|it| is_forwarded(it)).count(), 1);
+    let check = b.requests().remove(0);
+    assert_eq!(check.field("X-Forwarded-For"), Some("127.0.0.1"));
+    assert_eq!(check.field("X-Forwarded-Proto"), Some("https"));
+    assert_eq!(check.field("X-Forwarded-Host"), None);
+}
+
+#[test]
+fn checks_of_other_servers_carry_no_forwarded_fields() {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let by_file = "proxy_set_header X-Forwarded-For $remote_addr;";
+    let _proxy = with_location(&a, &b, "health_check interval=20ms; trino off;", by_file);
+    a.wait_for_request(2);
+    assert!(a.requests().iter().all(|it| it.field("X-Forwarded-For").is_none()));
+}
+
+#[test]
 fn a_query_of_an_unknown_coordinator_is_looked_for() {
     let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     a.mind().shows_id = false;
@@ -513,6 +546,26 @@ fn a_statement_is_answered_at_once_while_no_coordinator_is_ready() {
     wait_until("all but the cancelled one", || b.mind().statements == 5);
     let last = b.asked().pop().expect("it was asked");
     assert_eq!((last.head_text(), last.text()), (sent[0].head_text(), sent[0].text()));
+}
+
+#[test]
+fn a_statement_that_is_cancelled_while_it_is_submitted_is_cancelled_at_its_coordinator() {
+    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, QUICK);
+    submit(&proxy);
+    a.stop();
+    b.stop();
+    let path = submit(&proxy);
+    b.mind().holds_statements = true;
+    b.start();
+    wait_until("b has it", || b.mind().statements == 1);
+    let cancel = format!("DELETE {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(proxy.client().ask(cancel).status(), 204);
+    b.mind().holds_statements = false;
+    let cancel = "DELETE /v1/statement/queued/20261124_103000_00001_bbbbb/x/1 ";
+    let is_cancelled = || b.requests().iter().any(|it| it.head_text().starts_with(cancel));
+    wait_until("it is cancelled at b", is_cancelled);
+    assert!(!proxy.log_text().contains("runs query"), "{}", proxy.log_text());
 }
 
 #[test]

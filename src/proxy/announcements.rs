@@ -5,51 +5,32 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slab::Slab;
 use zeroize::Zeroizing;
 
 use super::accepted::{Accepted, Kind};
 use super::context::Context;
-use super::probe::{Probe, Probed};
-use crate::net::{Event, Net};
-use crate::time::Time;
+use super::probes::Probes;
+use crate::net::Net;
 use crate::transport::io::Owner;
 use crate::upstream::group::{At, ServerId};
 
 /// The copies that are being sent, and those that wait.
 pub struct Copies<N: Net> {
-    under_way: Slab<Probe<N>>,
+    /// Those that are being sent.
+    pub under_way: Probes<N, ()>,
     waiting: VecDeque<(At, Zeroizing<Box<[u8]>>)>,
 }
 
 impl<N: Net> Default for Copies<N> {
     fn default() -> Copies<N> {
-        Copies { under_way: Slab::new(), waiting: VecDeque::new() }
+        Copies { under_way: Probes::new(Owner::Copy), waiting: VecDeque::new() }
     }
 }
 
 impl<N: Net> Copies<N> {
-    /// The number of copies under way.
-    pub fn count(&self) -> usize {
-        self.under_way.len()
-    }
-
-    /// When the next one times out.
-    pub fn deadline(&self) -> Time {
-        let deadlines = self.under_way.iter().map(|(_, probe)| probe.deadline());
-        deadlines.min().unwrap_or(Time::NEVER)
-    }
-
-    /// Notes an event of a copy's socket.
-    pub fn note(&mut self, key: u32, event: &Event) {
-        if let Some(probe) = self.under_way.get_mut(key as usize) {
-            probe.note(event);
-        }
-    }
-
     /// Takes up what was announced, and which coordinators have come back; sends what can be sent.
     pub fn run(&mut self, context: &mut Context<N>) {
-        self.advance(context);
+        self.drop_answers(context);
         for accepted in std::mem::take(&mut context.announced) {
             self.spread(accepted, context);
         }
@@ -63,7 +44,7 @@ impl<N: Net> Copies<N> {
             let all = roster.announcements(now).map(|request| (at, Zeroizing::new(request.into())));
             self.waiting.extend(all);
         }
-        while self.under_way.len() < AT_ONCE {
+        while self.under_way.count() < AT_ONCE {
             let Some((at, request)) = self.waiting.pop_front() else { break };
             self.send(at, request, context);
         }
@@ -94,35 +75,22 @@ impl<N: Net> Copies<N> {
     fn send(&mut self, at: At, request: Zeroizing<Box<[u8]>>, context: &mut Context<N>) {
         let config = Arc::clone(context.servers.config());
         let address = &config.groups[at.group.id.0].servers[at.server.0].address;
-        let entry = self.under_way.vacant_entry();
-        let owner = Owner::Copy(entry.key() as u32);
         // One that cannot be sent is followed by the worker's next one.
-        if let Ok(probe) = Probe::dial(address, request, TIMEOUT, owner, &mut context.io) {
-            entry.insert(probe);
-        }
+        let _ = self.under_way.dial(address, request, TIMEOUT, (), &mut context.io);
     }
 
-    fn advance(&mut self, context: &mut Context<N>) {
-        let keys: Vec<usize> = self.under_way.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let (probe, probed) = self.under_way.remove(key).poll(context.io.now);
-            match probed {
-                Probed::Pending => {
-                    // The slot that was freed last is taken first.
-                    let again = self.under_way.insert(probe);
-                    assert_eq!(again, key, "a copy keeps its key");
-                }
-                Probed::Answered(_) | Probed::Stale | Probed::Failed(_) => {
-                    context.io.close(probe.into_socket());
-                }
-            }
+    /// Drops the answers that have come.
+    fn drop_answers(&mut self, context: &mut Context<N>) {
+        let mut from = 0;
+        while let Some(ended) = self.under_way.next_ended(&mut from, context.io.now) {
+            context.io.close(ended.probe.into_socket());
         }
     }
 
     /// Closes all, because their groups are no longer in use.
     pub fn abandon(&mut self, context: &mut Context<N>) {
         self.waiting.clear();
-        for probe in self.under_way.drain() {
+        while let Some((probe, ())) = self.under_way.take(|()| true) {
             context.io.close(probe.into_socket());
         }
     }

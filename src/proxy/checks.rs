@@ -2,76 +2,59 @@
 //! client happens to connect, so that an unreachable server never delays a client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use slab::Slab;
+use zeroize::Zeroizing;
 
 use crate::config::model::Asks;
-use crate::net::{Connect, Event, Net};
+use crate::net::{Event, Net};
 use crate::proxy::context::Context;
 use crate::proxy::coordinator;
 use crate::proxy::log::limited_log::ServerWords;
-use crate::proxy::probe::{Answer, Probe, Probed, request};
+use crate::proxy::probe::{Answer, Probed, request_with};
+use crate::proxy::probes::{Ended, Probes};
 use crate::proxy::servers::is_silent;
 use crate::time::Time;
-use crate::transport::dial::{Dial, Dialled};
 use crate::transport::io::Owner;
 use crate::transport::socket::Socket;
+use crate::trino::forwarded::without_forwarded;
 use crate::upstream::check::Report;
-use crate::upstream::group::At;
+use crate::upstream::group::{At, Forwarded};
 use crate::upstream::retry::Failure;
 
 /// The checks under way, and connections kept for the next ones.
 pub struct Checks<N: Net> {
-    all: Slab<Check<N>>,
+    /// Those under way.
+    pub under_way: Probes<N, Check>,
+    kept: Slab<(At, Socket<N>)>,
 }
 
-struct Check<N: Net> {
+/// A check under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
     at: At,
     began: Time,
-    stage: Stage<N>,
-}
-
-enum Stage<N: Net> {
-    /// The server has to accept a connection.
-    Connecting(Dial<N>),
-    /// The server has to answer.
-    Asking(Probe<N>),
-    /// It did; the connection waits for the next check.
-    Kept(Socket<N>),
-    /// Replaces a stage that is taken out.
-    Over,
+    /// Whether it carries `X-Forwarded-…` fields.
+    forwarded: Forwarded,
 }
 
 impl<N: Net> Default for Checks<N> {
     fn default() -> Checks<N> {
-        Checks { all: Slab::new() }
+        Checks { under_way: Probes::new(Owner::Check), kept: Slab::new() }
     }
 }
 
 impl<N: Net> Checks<N> {
     /// The number of checks under way, and of connections kept.
     pub fn count(&self) -> usize {
-        self.all.len()
+        self.under_way.count() + self.kept.len()
     }
 
-    /// When the next check under way times out.
-    pub fn deadline(&self) -> Time {
-        let deadlines = self.all.iter().map(|(_, check)| match &check.stage {
-            Stage::Connecting(dial) => dial.deadline(),
-            Stage::Asking(probe) => probe.deadline(),
-            Stage::Kept(_) | Stage::Over => Time::NEVER,
-        });
-        deadlines.min().unwrap_or(Time::NEVER)
-    }
-
-    /// Notes an event of a check's socket.
-    pub fn note(&mut self, key: u32, event: &Event) {
-        let Some(check) = self.all.get_mut(key as usize) else { return };
-        match &mut check.stage {
-            Stage::Connecting(dial) => dial.note(event),
-            Stage::Asking(probe) => probe.note(event),
-            Stage::Kept(socket) => socket.note(event),
-            Stage::Over => {}
+    /// Notes an event of a connection that is kept.
+    pub fn note_kept(&mut self, key: u32, event: &Event) {
+        if let Some((_, socket)) = self.kept.get_mut(key as usize) {
+            socket.note(event);
         }
     }
 
@@ -87,53 +70,48 @@ impl<N: Net> Checks<N> {
     fn start(&mut self, at: At, context: &mut Context<N>) -> Result<(), Option<Failure>> {
         let config = Arc::clone(context.servers.config());
         let model = &config.groups[at.group.id.0];
-        let server = &model.servers[at.server.0];
-        let began = context.io.now;
         let rules = context.servers.group(at.group).checks();
-        let uri = rules.and_then(|rules| match &rules.asks {
-            Asks::Connection => None,
-            Asks::Uri(uri) => Some(uri.clone()),
-        });
         let timeout = rules.map_or(model.check_timeout, |rules| rules.timeout);
-        let ask = |uri: &[u8]| request("GET", uri, &server.address);
-        let kept = self.all.iter().find(|(_, check)| check.is_kept(at)).map(|(key, _)| key);
-        if let (Some(uri), Some(key)) = (&uri, kept) {
-            let check = &mut self.all[key];
-            if let Stage::Kept(socket) = std::mem::replace(&mut check.stage, Stage::Over) {
-                check.stage = Stage::Asking(Probe::ask(socket, ask(uri), timeout, began));
-                check.began = began;
-                return Ok(());
-            }
-        }
-        let entry = self.all.vacant_entry();
-        let owner = Owner::Check(entry.key() as u32);
-        let (address, io) = (&server.address, &mut context.io);
-        let stage = match &uri {
-            None => {
-                let how = Connect::default();
-                Stage::Connecting(Dial::begin(address, &how, timeout, owner, io)?)
-            }
-            Some(uri) => Stage::Asking(Probe::dial(address, ask(uri), timeout, owner, io)?),
+        let uri = match rules.map(|rules| &rules.asks) {
+            None | Some(Asks::Connection) => None,
+            Some(Asks::Uri(uri)) => Some(uri.clone()),
         };
-        entry.insert(Check { at, began, stage });
-        Ok(())
+        let fields = context.servers.fields_of_check(at);
+        let forwarded = if fields.is_empty() { Forwarded::Withheld } else { Forwarded::Sent };
+        let address = &model.servers[at.server.0].address;
+        let request = uri.map(|uri| request_with("GET", &uri, address, &fields));
+        let check = Check { at, began: context.io.now, forwarded };
+        self.ask(check, request.unwrap_or_default(), timeout, context)
+    }
+
+    /// Asks on the connection that is kept, else on a new one.
+    fn ask(
+        &mut self,
+        check: Check,
+        request: Zeroizing<Box<[u8]>>,
+        timeout: Duration,
+        context: &mut Context<N>,
+    ) -> Result<(), Option<Failure>> {
+        let (at, io) = (check.at, &mut context.io);
+        let kept = self.kept.iter().find(|(_, (kept, _))| *kept == at).map(|(key, _)| key);
+        if let Some(key) = kept.filter(|_| !request.is_empty()) {
+            let (_, socket) = self.kept.remove(key);
+            self.under_way.ask(socket, request, timeout, check, io);
+            return Ok(());
+        }
+        let address = &context.servers.config().groups[at.group.id.0].servers[at.server.0].address;
+        let begun = self.under_way.dial(address, request, timeout, check, io);
+        begun.map_err(|(failure, _)| failure)
     }
 
     /// Ends the checks that have a result. `heard` tells whether bytes of a server have come on
     /// another connection since some moment: then slowness is no failure.
     pub fn run(&mut self, context: &mut Context<N>, heard: impl Fn(At, Time) -> bool) {
-        for key in 0..self.all.capacity() {
-            let Some(check) = self.all.get_mut(key) else { continue };
-            let (at, began) = (check.at, check.began);
-            let stage = std::mem::replace(&mut check.stage, Stage::Over);
-            let (stage, report) = advance(stage, key as u32, (at, began), context);
-            match stage {
-                Stage::Over => drop(self.all.remove(key)),
-                stage @ (Stage::Connecting(_) | Stage::Asking(_) | Stage::Kept(_)) => {
-                    self.all[key].stage = stage;
-                }
-            }
-            match report {
+        self.drop_ended(context);
+        let mut from = 0;
+        while let Some(ended) = self.under_way.next_ended(&mut from, context.io.now) {
+            let Check { at, began, .. } = ended.purpose;
+            match self.take_up(ended, context) {
                 Some(Report::Failed(Failure::ReadTimedOut))
                     if heard(at, began)
                         || context.servers.pool(at.group).has_heard(at.server, began) =>
@@ -146,97 +124,71 @@ impl<N: Net> Checks<N> {
         }
     }
 
-    /// Closes all checks, because their groups are no longer in use.
-    pub fn abandon(&mut self, context: &mut Context<N>) {
-        for check in self.all.drain() {
-            check.stage.close(context);
-        }
-    }
-}
-
-impl<N: Net> Check<N> {
-    fn is_kept(&self, at: At) -> bool {
-        self.at == at && matches!(self.stage, Stage::Kept(_))
-    }
-}
-
-impl<N: Net> Stage<N> {
-    fn close(self, context: &mut Context<N>) {
-        let socket = match self {
-            Stage::Connecting(dial) => dial.into_socket(),
-            Stage::Asking(probe) => probe.into_socket(),
-            Stage::Kept(socket) => socket,
-            Stage::Over => return,
+    /// Closes kept connections on which there was anything but silence: the server closed them, or
+    /// sent bytes unasked.
+    fn drop_ended(&mut self, context: &mut Context<N>) {
+        let has_ended = |(_, (_, socket)): &(usize, &(At, Socket<N>))| {
+            socket.is_readable() || socket.is_broken()
         };
-        context.io.close(socket);
-    }
-}
-
-/// Does what can be done for a check now. Returns what is left of it, and the result if there is
-/// one.
-fn advance<N: Net>(
-    stage: Stage<N>,
-    key: u32,
-    (at, began): (At, Time),
-    context: &mut Context<N>,
-) -> (Stage<N>, Option<Report>) {
-    match stage {
-        Stage::Connecting(mut dial) => {
-            let report = match dial.poll(context.io.now) {
-                Dialled::Pending => return (Stage::Connecting(dial), None),
-                Dialled::Open => Report::Ready,
-                Dialled::Failed(failure) => report_of(Some(failure)),
-            };
-            context.io.close(dial.into_socket());
-            (Stage::Over, Some(report))
+        while let Some((key, _)) = self.kept.iter().find(has_ended) {
+            context.io.close(self.kept.remove(key).1);
         }
-        Stage::Asking(probe) => {
-            let (probe, probed) = probe.poll(context.io.now);
-            match probed {
-                Probed::Pending => (Stage::Asking(probe), None),
-                Probed::Failed(failure) => {
-                    context.io.close(probe.into_socket());
-                    (Stage::Over, Some(report_of(Some(failure))))
-                }
-                Probed::Stale => again(probe, key, at, context),
-                Probed::Answered(answer) => {
-                    let report = match context.servers.group(at.group).is_trinos() {
-                        true => coordinator::judge(&answer, at, began, context),
-                        false => judge(&answer),
-                    };
-                    let mut socket = probe.into_socket();
-                    if answer.reusable && is_silent(&mut socket) {
-                        return (Stage::Kept(socket), Some(report));
-                    }
-                    context.io.close(socket);
-                    (Stage::Over, Some(report))
-                }
+    }
+
+    /// Takes up what has become of a check. `None` if it goes on.
+    fn take_up(&mut self, ended: Ended<N, Check>, context: &mut Context<N>) -> Option<Report> {
+        let Ended { probe, probed, purpose: check } = ended;
+        let (request, deadline) = (probe.request(), probe.deadline());
+        let mut socket = probe.into_socket();
+        match &probed {
+            Probed::Answered(answer) if answer.reusable && is_silent(&mut socket) => {
+                self.keep(check.at, socket, context);
+            }
+            Probed::Answered(_) | Probed::Open | Probed::Stale | Probed::Failed(_) => {
+                context.io.close(socket);
             }
         }
-        // Anything but silence ends it: the server closed it, or sent bytes unasked.
-        Stage::Kept(socket) if socket.is_readable() || socket.is_broken() => {
-            context.io.close(socket);
-            (Stage::Over, None)
+        match probed {
+            Probed::Open => Some(Report::Ready),
+            Probed::Failed(failure) => Some(report_of(Some(failure))),
+            Probed::Stale => {
+                let timeout = deadline - context.io.now;
+                self.ask(check, request, timeout, context).err().map(report_of)
+            }
+            // It looked only at these fields, and says nothing about itself.
+            Probed::Answered(Answer { status: Some(406), .. })
+                if check.forwarded == Forwarded::Sent =>
+            {
+                context.servers.withhold_forwarded(check.at);
+                let timeout = deadline - check.began;
+                let check =
+                    Check { began: context.io.now, forwarded: Forwarded::Withheld, ..check };
+                let request = without_forwarded(&request);
+                self.ask(check, request, timeout, context).err().map(report_of)
+            }
+            Probed::Answered(answer) => {
+                Some(match context.servers.group(check.at.group).is_trinos() {
+                    true => coordinator::judge(&answer, check.at, check.began, context),
+                    false => judge(&answer),
+                })
+            }
         }
-        Stage::Kept(_) | Stage::Over => (stage, None),
     }
-}
 
-/// Asks again on a new connection.
-fn again<N: Net>(
-    probe: Probe<N>,
-    key: u32,
-    at: At,
-    context: &mut Context<N>,
-) -> (Stage<N>, Option<Report>) {
-    let (request, deadline) = (probe.request(), probe.deadline());
-    let config = Arc::clone(context.servers.config());
-    let address = &config.groups[at.group.id.0].servers[at.server.0].address;
-    context.io.close(probe.into_socket());
-    let timeout = deadline - context.io.now;
-    match Probe::dial(address, request, timeout, Owner::Check(key), &mut context.io) {
-        Ok(probe) => (Stage::Asking(probe), None),
-        Err(failure) => (Stage::Over, Some(report_of(failure))),
+    fn keep(&mut self, at: At, socket: Socket<N>, context: &mut Context<N>) {
+        let token = socket.token();
+        let key = self.kept.insert((at, socket));
+        context.io.owners[token.0] = Owner::KeptCheck(key as u32);
+    }
+
+    /// Closes all, because their groups are no longer in use.
+    pub fn abandon(&mut self, context: &mut Context<N>) {
+        while let Some((probe, _)) = self.under_way.take(|_| true) {
+            context.io.close(probe.into_socket());
+        }
+        for (_, socket) in self.kept.drain() {
+            context.io.close(socket);
+        }
     }
 }
 

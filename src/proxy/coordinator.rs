@@ -1,7 +1,5 @@
 //! What the check of a coordinator says of it, and of its queries.
 
-use std::time::Duration;
-
 use super::context::Context;
 use super::log::limited_log::ServerWords;
 use super::probe::{Answer, request};
@@ -11,6 +9,7 @@ use crate::trino::info::Info;
 use crate::trino::query_id::CoordinatorId;
 use crate::upstream::check::Report;
 use crate::upstream::group::At;
+use crate::upstream::readiness::Readiness;
 
 /// Judges the answer to a check that was sent at `asked`, and notes what it says of the process.
 pub(super) fn judge<N: Net>(
@@ -25,24 +24,33 @@ pub(super) fn judge<N: Net>(
         tell_silence(at, context);
         return Report::Silent;
     };
-    if let Some(uptime) = info.uptime {
-        let began = u128::from(asked.as_nanos()).checked_sub(uptime.as_nanos());
-        if let Some(began) = began.and_then(|began| u64::try_from(began).ok()) {
-            context.servers.process_began(at, Time::from_nanos(began));
-        }
+    let (server, began) = (at.server.0, info.began(asked));
+    if let Some(began) = began {
+        context.servers.process_began(at, began);
     }
+    let coordinators = &context.servers.trino(at.group).coordinators;
+    let id = info.coordinator_id.or_else(|| coordinators.known(server));
     if let Some(id) = info.coordinator_id {
-        context.servers.trino(at.group).coordinators.learn(at.server.0, id, context.io.now);
-        cancel_orphans(id, at, context);
-    } else if let Some(id) = context.servers.trino(at.group).coordinators.known(at.server.0) {
+        if coordinators.is_replaced(server, id, asked, began) {
+            context.servers.process_began(at, asked);
+        }
+        context.servers.trino(at.group).coordinators.learn(server, id, context.io.now);
+    }
+    if let Some(id) = id {
         cancel_orphans(id, at, context);
     }
     tell_difference(at, &info, context);
-    let is_new = info.uptime.is_none_or(|uptime| uptime < NEW);
-    match (info.starting, info.coordinator_id) {
-        (true, _) => Report::Starting,
-        (false, None) if is_new => Report::NewlyReady,
-        (false, _) => Report::Ready,
+    if info.starting {
+        return Report::Starting;
+    }
+    let is_ready = context.servers.group(at.group).readiness(at.server) == Readiness::Ready;
+    let trino = context.servers.trino(at.group);
+    if let Some(began) = began.filter(|_| is_ready) {
+        trino.note_ready(server, began);
+    }
+    match info.coordinator_id {
+        None if trino.is_new(server, &info, asked) => Report::NewlyReady,
+        None | Some(_) => Report::Ready,
     }
 }
 
@@ -82,6 +90,3 @@ fn tell_difference<N: Net>(at: At, info: &Info, context: &mut Context<N>) {
          coordinators of their own version and environment"
     );
 }
-
-/// A coordinator that has run for so long has long known itself as a worker.
-const NEW: Duration = Duration::from_secs(300);

@@ -58,10 +58,10 @@ struct Begun {
     body: Vec<u8>,
 }
 
-/// The state of a background request.
+/// How a background request has ended.
 pub enum Probed {
-    /// It goes on.
-    Pending,
+    /// The connection is open, and nothing is asked on it.
+    Open,
     /// It is answered.
     Answered(Answer),
     /// A kept connection had ended: ask again on a new one.
@@ -82,7 +82,8 @@ pub struct Answer {
 }
 
 impl<N: Net> Probe<N> {
-    /// Begins with a new connection; the whole request may take `timeout`.
+    /// Begins with a new connection; the whole request may take `timeout`. If it is empty, the server
+    /// only has to accept the connection.
     ///
     /// # Errors
     /// As [`Dial::begin`].
@@ -140,8 +141,8 @@ impl<N: Net> Probe<N> {
         self.request.clone()
     }
 
-    /// Does everything that can be done now.
-    pub fn poll(mut self, now: Time) -> (Probe<N>, Probed) {
+    /// Does everything that can be done now. Returns how it has ended; `None` if it goes on.
+    pub fn poll(mut self, now: Time) -> (Probe<N>, Option<Probed>) {
         if let Line::Dialling(mut dial) = self.line {
             let dialled = dial.poll(now);
             self.line = match dialled {
@@ -149,9 +150,10 @@ impl<N: Net> Probe<N> {
                 Dialled::Pending | Dialled::Failed(_) => Line::Dialling(dial),
             };
             match dialled {
+                Dialled::Open if self.request.is_empty() => return (self, Some(Probed::Open)),
                 Dialled::Open => {}
-                Dialled::Pending => return (self, Probed::Pending),
-                Dialled::Failed(failure) => return (self, Probed::Failed(failure)),
+                Dialled::Pending => return (self, None),
+                Dialled::Failed(failure) => return (self, Some(Probed::Failed(failure))),
             }
         }
         let probed = self.talk(now);
@@ -170,19 +172,19 @@ impl<N: Net> Probe<N> {
         }
     }
 
-    fn talk(&mut self, now: Time) -> Probed {
+    fn talk(&mut self, now: Time) -> Option<Probed> {
         self.write();
-        let Line::Open(socket, origin) = &mut self.line else { return Probed::Pending };
+        let Line::Open(socket, origin) = &mut self.line else { return None };
         let untouched = self.reading.is_untouched();
         match self.reading.read(socket) {
-            Some(Read::Whole(answer)) => Probed::Answered(answer),
-            Some(Read::Lost(_)) if untouched && *origin == Origin::Kept => Probed::Stale,
-            Some(Read::Lost(failure)) => Probed::Failed(failure),
+            Some(Read::Whole(answer)) => Some(Probed::Answered(answer)),
+            Some(Read::Lost(_)) if untouched && *origin == Origin::Kept => Some(Probed::Stale),
+            Some(Read::Lost(failure)) => Some(Probed::Failed(failure)),
             None if self.deadline <= now && self.written < self.request.len() => {
-                Probed::Failed(Failure::SendTimedOut)
+                Some(Probed::Failed(Failure::SendTimedOut))
             }
-            None if self.deadline <= now => Probed::Failed(Failure::ReadTimedOut),
-            None => Probed::Pending,
+            None if self.deadline <= now => Some(Probed::Failed(Failure::ReadTimedOut)),
+            None => None,
         }
     }
 }
@@ -268,14 +270,30 @@ fn begun(bytes: &[u8]) -> Option<Begun> {
 
 /// A request of our own to a server.
 pub fn request(method: &str, target: &[u8], server: &Address) -> Zeroizing<Box<[u8]>> {
-    let host = match server {
+    request_with(method, target, server, b"")
+}
+
+/// A request of our own to a server, with more fields.
+pub fn request_with(
+    method: &str,
+    target: &[u8],
+    server: &Address,
+    fields: &[u8],
+) -> Zeroizing<Box<[u8]>> {
+    let host = host_of(server);
+    let rest = format!(
+        " HTTP/1.1\r\nHost: {host}\r\nUser-Agent: switchover\r\nAccept: application/json\r\n"
+    );
+    let parts = [method.as_bytes(), b" ", target, rest.as_bytes(), fields, b"\r\n"];
+    Zeroizing::new(parts.concat().into())
+}
+
+/// The `Host` of a request of our own.
+pub fn host_of(server: &Address) -> String {
+    match server {
         Address::Inet(address) => address.to_string(),
         Address::Unix(_) => "localhost".to_owned(),
-    };
-    let rest = format!(
-        " HTTP/1.1\r\nHost: {host}\r\nUser-Agent: switchover\r\nAccept: application/json\r\n\r\n"
-    );
-    Zeroizing::new([method.as_bytes(), b" ", target, rest.as_bytes()].concat().into())
+    }
 }
 
 impl Answer {

@@ -2,6 +2,7 @@
 
 use crate::config::model;
 use crate::net::Net;
+use crate::proxy::forwarded::ForwardedFields;
 use crate::time::Time;
 use crate::transport::pool::Pool;
 use crate::trino::cluster::Cluster;
@@ -15,15 +16,23 @@ pub struct Served<N: Net> {
     pub pool: Pool<N>,
     /// What is known of them as coordinators.
     pub trino: Cluster,
+    /// The `X-Forwarded-…` fields that requests to them carry.
+    pub forwarded: ForwardedFields,
     /// The place of its ledger, which all configurations with this group share.
     pub ledger: usize,
 }
 
 impl<N: Net> Served<N> {
     /// A group of which nothing is known yet.
-    pub fn new(at: GroupAt, model: &model::Group, ledger: usize, now: Time) -> Served<N> {
+    pub fn new(
+        at: GroupAt,
+        model: &model::Group,
+        forwarded: ForwardedFields,
+        ledger: usize,
+        now: Time,
+    ) -> Served<N> {
         let trino = Cluster::new(model.servers.len(), now);
-        Served { group: Group::new(at, model), pool: Pool::new(model), trino, ledger }
+        Served { group: Group::new(at, model), pool: Pool::new(model), trino, forwarded, ledger }
     }
 
     /// Adopts what is known of the groups of an older configuration: everything of the one with

@@ -1,14 +1,15 @@
 //! The groups of every configuration in use, their idle connections, and the effects of verdicts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use slab::Slab;
 
 use crate::config::model::{self, Config, GroupId, Listen, LogId};
 use crate::net::Net;
+use crate::proxy::forwarded::ForwardedFields;
 use crate::proxy::generation::{Generation, Seen};
 use crate::proxy::log::access_log::AccessLines;
+use crate::proxy::log::changes;
 use crate::proxy::log::limited_log::ServerWords;
 use crate::proxy::news::{News, Reach};
 use crate::proxy::served::Served;
@@ -20,7 +21,8 @@ use crate::trino::cluster::Cluster;
 use crate::trino::ledger::Ledger;
 use crate::trino::profile::Profiles;
 use crate::trino::query_id::CoordinatorId;
-use crate::upstream::group::{At, Change, Group, GroupAt, Pick, Verdict, Why, Workers};
+use crate::upstream::group::{At, Change, Forwarded, Group, GroupAt, Pick, Verdict, Workers};
+use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
@@ -61,7 +63,8 @@ impl<N: Net> Servers<N> {
         self.close_idle(io);
         let generation = self.generations.last().map_or(0, |old| old.id + 1);
         let mut groups = Vec::with_capacity(config.groups.len());
-        for (index, model) in config.groups.iter().enumerate() {
+        let forwarded = ForwardedFields::of_groups(&config);
+        for ((index, model), forwarded) in config.groups.iter().enumerate().zip(forwarded) {
             let at = GroupAt { generation, id: GroupId(index) };
             let ledger = match self.generations.last().and_then(|old| old.ledger_of(model)) {
                 Some(kept) => kept,
@@ -70,7 +73,7 @@ impl<N: Net> Servers<N> {
             if model.resubmit == model::Resubmit::Off {
                 self.ledgers[ledger].drop_kept();
             }
-            let mut served = Served::new(at, model, ledger, io.now);
+            let mut served = Served::new(at, model, forwarded, ledger, io.now);
             if let Some(old) = self.generations.last() {
                 served.inherit(model, old.config.groups.iter().zip(&old.groups), io.now);
             }
@@ -218,6 +221,41 @@ impl<N: Net> Servers<N> {
         }
     }
 
+    /// Whether a status says that a coordinator takes no statements now.
+    pub fn refuses_statements(&mut self, at: At, status: u16) -> bool {
+        matches!(status, 502..=504)
+            || status == 500 && self.group(at.group).readiness(at.server) == Readiness::Starting
+    }
+
+    /// The `X-Forwarded-…` fields that the check of a server carries, as requests to it do.
+    pub fn fields_of_check(&mut self, at: At) -> Vec<u8> {
+        let generation = self.find(at.group.generation);
+        let Served { group, forwarded, .. } = &generation.groups[at.group.id.0];
+        let mut fields = Vec::new();
+        if group.is_trinos() && group.forwarded(at.server) == Forwarded::Sent {
+            let model = &generation.config.groups[at.group.id.0];
+            forwarded.write(&model.servers[at.server.0].address, &mut fields);
+        }
+        fields
+    }
+
+    /// Sends a coordinator no `X-Forwarded-…` field any more, because it has refused one.
+    pub fn withhold_forwarded(&mut self, at: At) {
+        let is_news = self.group(at.group).withhold_forwarded(at.server);
+        self.each(at, |at, served| {
+            served.group.withhold_forwarded(at.server);
+        });
+        if is_news {
+            let group = &self.find(at.group.generation).config.groups[at.group.id.0];
+            let (name, server) = (&group.name, ServerWords(&group.servers[at.server.0]));
+            log::warn!(
+                "upstream \"{name}\": {server} answers 406 to X-Forwarded-… fields and gets none \
+                 any more; \"http-server.process-forwarded=true\" in its configuration lets it \
+                 read them"
+            );
+        }
+    }
+
     /// The process at a server's address began at this moment, or later, or there is none: what
     /// waits for queries of those before need not wait longer.
     pub fn process_began(&mut self, at: At, moment: Time) {
@@ -287,19 +325,14 @@ impl<N: Net> Servers<N> {
         self.teach(at);
         let config = Arc::clone(&self.find(at.group.generation).config);
         let model = &config.groups[at.group.id.0];
-        let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
+        let workers = self.trino(at.group).roster.count(io.now);
+        changes::tell(change, at.server, model, workers, io.now);
         match change {
-            Change::WentDown { why, until } => {
-                let wait = match (until - io.now).as_millis() {
-                    0 => "at once".to_owned(),
-                    wait => format!("in {:?}", Duration::from_millis(wait as u64)),
-                };
-                let why = why.words();
-                log::warn!("upstream \"{name}\": {server} {why}: it is down, next look {wait}");
+            Change::WentDown { .. } => {
                 let Served { group, pool, .. } =
                     &mut self.find(at.group.generation).groups[at.group.id.0];
                 if group.is_lost() {
-                    log::error!("upstream \"{name}\": no server is left");
+                    log::error!("upstream \"{}\": no server is left", model.name);
                 }
                 while let Some(idle) = pool.remove_one_of(at.server) {
                     io.close(idle.socket);
@@ -310,52 +343,17 @@ impl<N: Net> Servers<N> {
                 self.each(at, |at, _| news.push(News::Out { at, reach }));
                 self.news = news;
             }
-            Change::OnTrial => {
-                log::warn!(
-                    "upstream \"{name}\": {server} accepts connections, the next request tries it"
-                );
-                self.news.push(News::Ready(at));
-            }
+            Change::OnTrial | Change::Ready => self.news.push(News::Ready(at)),
             Change::CameBack => {
-                log::warn!("upstream \"{name}\": {server} is up again");
                 self.returned.push(at);
                 self.news.push(News::Ready(at));
                 if self.group(at.group).is_unheld(at.server, io.now) {
                     self.news.push(News::Back(at));
                 }
             }
-            Change::Starting => {
-                log::warn!("upstream \"{name}\": {server} is starting, it takes no queries yet");
-                self.returned.push(at);
-            }
-            Change::Ready => {
-                log::warn!("upstream \"{name}\": {server} is ready");
-                self.news.push(News::Ready(at));
-            }
-            Change::Returned => {
-                let known = match self.trino(at.group).roster.count(io.now) {
-                    0 => String::new(),
-                    count => format!(" and knows all workers, {count} of them"),
-                };
-                log::warn!("upstream \"{name}\": {server} takes new work again{known}");
-                self.news.push(News::Back(at));
-            }
-            Change::BecameActive { instead_of, why } => {
-                let before = ServerWords(&model.servers[instead_of.0]);
-                match why {
-                    Why::Failover => log::warn!(
-                        "upstream \"{name}\": {server} is active now, {before} is not ready"
-                    ),
-                    Why::Failback => log::warn!(
-                        "upstream \"{name}\": {server} is active again, {before} was meanwhile"
-                    ),
-                    Why::Promotion if instead_of == at.server => {
-                        log::warn!("upstream \"{name}\": {server} is promoted")
-                    }
-                    Why::Promotion => {
-                        log::warn!("upstream \"{name}\": {server} is promoted, {before} was active")
-                    }
-                }
+            Change::Starting => self.returned.push(at),
+            Change::Returned => self.news.push(News::Back(at)),
+            Change::BecameActive { .. } => {
                 self.deeds_changed = true;
                 self.news.push(News::ActiveMoved(at));
             }

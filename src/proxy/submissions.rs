@@ -2,32 +2,32 @@
 
 use std::time::Duration;
 
-use slab::Slab;
 use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::log::limited_log::ServerWords;
 use super::news::News;
-use super::probe::{Answer, Probe, Probed};
+use super::probe::{Answer, Probe, Probed, request};
+use super::probes::{Ended, Probes};
 use crate::config::model::Resubmit;
-use crate::net::{Event, Net};
-use crate::time::Time;
+use crate::net::Net;
 use crate::transport::io::Owner;
-use crate::trino::kept::Loss;
+use crate::trino::forwarded::without_forwarded;
+use crate::trino::kept::{Loss, PAUSE};
 use crate::trino::ledger::Known;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::AnswerScan;
-use crate::upstream::group::{At, Forwarded, GroupAt, Pick, Tried, Verdict};
-use crate::upstream::readiness::Readiness;
+use crate::upstream::group::{Forwarded, GroupAt, Pick, Tried, Verdict};
 use crate::upstream::retry::Failure;
 
 /// The submissions under way.
 pub struct Submissions<N: Net> {
-    under_way: Slab<Submission<N>>,
+    /// All of them.
+    pub under_way: Probes<N, Submission>,
 }
 
-struct Submission<N: Net> {
-    probe: Probe<N>,
+/// A statement that is submitted to one server after another.
+pub struct Submission {
     pick: Pick,
     /// The query whose statement it is.
     id: QueryId,
@@ -39,29 +39,11 @@ struct Submission<N: Net> {
 
 impl<N: Net> Default for Submissions<N> {
     fn default() -> Submissions<N> {
-        Submissions { under_way: Slab::new() }
+        Submissions { under_way: Probes::new(Owner::Submission) }
     }
 }
 
 impl<N: Net> Submissions<N> {
-    /// The number of submissions under way.
-    pub fn count(&self) -> usize {
-        self.under_way.len()
-    }
-
-    /// When the next one times out.
-    pub fn deadline(&self) -> Time {
-        let deadlines = self.under_way.iter().map(|(_, it)| it.probe.deadline());
-        deadlines.min().unwrap_or(Time::NEVER)
-    }
-
-    /// Notes an event of a submission's socket.
-    pub fn note(&mut self, key: u32, event: &Event) {
-        if let Some(submission) = self.under_way.get_mut(key as usize) {
-            submission.probe.note(event);
-        }
-    }
-
     /// Submits what a coordinator can take.
     pub fn begin(&mut self, context: &mut Context<N>) {
         for group in context.servers.groups() {
@@ -72,7 +54,7 @@ impl<N: Net> Submissions<N> {
 
     fn begin_in(&mut self, group: GroupAt, context: &mut Context<N>) {
         let now = context.io.now;
-        while self.under_way.len() < AT_ONCE && context.servers.group(group).has_ready(now) {
+        while self.under_way.count() < AT_ONCE && context.servers.group(group).has_ready(now) {
             let queue = context.servers.group(group).queue();
             let timeout = queue.map_or(Duration::ZERO, |queue| queue.timeout);
             let Some((id, request)) = context.servers.ledger(group).begin(timeout, now) else {
@@ -96,20 +78,17 @@ impl<N: Net> Submissions<N> {
             tried.insert(pick.at.server);
             let forwarded = context.servers.group(group).forwarded(pick.at.server);
             if forwarded == Forwarded::Withheld {
-                withhold_forwarded(&mut request);
+                request = without_forwarded(&request);
             }
             let model = &context.servers.config().groups[group.id.0].servers[pick.at.server.0];
-            let (address, entry) = (model.address.clone(), self.under_way.vacant_entry());
-            let owner = Owner::Submission(entry.key() as u32);
-            match Probe::dial(&address, request.clone(), TIMEOUT, owner, &mut context.io) {
-                Ok(probe) => {
-                    entry.insert(Submission { probe, pick, id, tried, forwarded });
-                    return;
-                }
-                Err(Some(failure)) => {
+            let submission = Submission { pick, id, tried, forwarded };
+            let (address, io) = (&model.address, &mut context.io);
+            match self.under_way.dial(address, request.clone(), TIMEOUT, submission, io) {
+                Ok(()) => return,
+                Err((Some(failure), Submission { pick, .. })) => {
                     context.servers.conclude(pick, failure.into(), &mut context.io);
                 }
-                Err(None) => {
+                Err((None, Submission { pick, .. })) => {
                     context.servers.conclude(pick, Verdict::Abandoned, &mut context.io);
                     break;
                 }
@@ -120,40 +99,48 @@ impl<N: Net> Submissions<N> {
 
     /// Takes up the answers that have come.
     pub fn run(&mut self, context: &mut Context<N>) {
-        let keys: Vec<usize> = self.under_way.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let Submission { probe, pick, id, tried, forwarded } = self.under_way.remove(key);
-            let (probe, probed) = probe.poll(context.io.now);
-            // What waits for a server that is out goes to another one.
-            let is_out = context.servers.group(pick.at.group).is_out(pick.at.server);
-            if matches!(probed, Probed::Pending) && !is_out {
-                // The slot that was freed last is taken first.
-                let again = self.under_way.insert(Submission { probe, pick, id, tried, forwarded });
-                assert_eq!(again, key, "a submission keeps its key");
-                continue;
-            }
-            let (request, group) = (probe.request(), pick.at.group);
-            context.io.close(probe.into_socket());
+        let mut from = 0;
+        while let Some(ended) = self.under_way.next_ended(&mut from, context.io.now) {
+            let Ended { probe, probed, purpose: submission } = ended;
             let failure = match probed {
-                Probed::Answered(answer) => answered(id, (pick.at, forwarded), answer, context),
+                Probed::Answered(answer) => answered(&submission, answer, context),
                 Probed::Failed(failure) => Some(failure),
-                Probed::Stale => Some(Failure::Closed),
-                Probed::Pending => Some(Failure::MarkedDown),
+                Probed::Open | Probed::Stale => Some(Failure::Closed),
             };
-            let verdict = failure.map_or(Verdict::Succeeded, Verdict::from);
-            context.servers.conclude(pick, verdict, &mut context.io);
-            // It may have been cancelled meanwhile.
-            let waits = context.servers.ledger(group).look(id) == Known::Waits;
-            if failure.is_some() && waits {
-                self.try_one((id, tried), group, request, context);
-            }
+            self.conclude(probe, submission, failure, context);
+        }
+        // What waits for a server that is out goes to another one.
+        while let Some((probe, submission)) = self.under_way.take(|submission| {
+            let at = submission.pick.at;
+            context.servers.group(at.group).is_out(at.server)
+        }) {
+            self.conclude(probe, submission, Some(Failure::MarkedDown), context);
+        }
+    }
+
+    /// Ends an attempt at a server. After a failure the next one is asked.
+    fn conclude(
+        &mut self,
+        probe: Probe<N>,
+        submission: Submission,
+        failure: Option<Failure>,
+        context: &mut Context<N>,
+    ) {
+        let Submission { pick, id, tried, .. } = submission;
+        let (request, group) = (probe.request(), pick.at.group);
+        context.io.close(probe.into_socket());
+        let verdict = failure.map_or(Verdict::Succeeded, Verdict::from);
+        context.servers.conclude(pick, verdict, &mut context.io);
+        // It may have been cancelled meanwhile.
+        let waits = context.servers.ledger(group).look(id) == Known::Waits;
+        if failure.is_some() && waits {
+            self.try_one((id, tried), group, request, context);
         }
     }
 
     /// Ends all, because their groups are no longer in use: they begin again in newer ones.
     pub fn abandon(&mut self, context: &mut Context<N>) {
-        for submission in self.under_way.drain() {
-            let Submission { probe, pick, id, .. } = submission;
+        while let Some((probe, Submission { pick, id, .. })) = self.under_way.take(|_| true) {
             context.io.close(probe.into_socket());
             context.servers.ledger(pick.at.group).postpone(id, context.io.now);
             context.servers.conclude(pick, Verdict::Abandoned, &mut context.io);
@@ -163,11 +150,11 @@ impl<N: Net> Submissions<N> {
 
 /// Judges an answer to a statement. Returns the failure after which another server is asked.
 fn answered<N: Net>(
-    id: QueryId,
-    (at, forwarded): (At, Forwarded),
+    submission: &Submission,
     answer: Answer,
     context: &mut Context<N>,
 ) -> Option<Failure> {
+    let Submission { pick: Pick { at, .. }, id, forwarded, .. } = *submission;
     let now = context.io.now;
     let body = answer.body.unwrap_or_default();
     let mut scan = AnswerScan::default();
@@ -175,7 +162,14 @@ fn answered<N: Net>(
     match (answer.status, scan.id(), scan.next_path()) {
         (Some(200), Some(new), Some(next)) => {
             context.servers.each(at, |at, served| served.trino.runs(at.server.0, new, now));
+            let is_wanted = context.servers.ledger(at.group).look(id) == Known::Waits;
             let group = &context.servers.config().groups[at.group.id.0];
+            if !is_wanted {
+                // It was cancelled meanwhile, and its client will not ask for it any more.
+                let cancel = request("DELETE", next, &group.servers[at.server.0].address);
+                context.copies.push((at, cancel));
+                return None;
+            }
             let server = ServerWords(&group.servers[at.server.0]);
             log::info!("upstream \"{}\": {server} runs query {id} as {new}", group.name);
             let resubmit = group.resubmit;
@@ -187,11 +181,11 @@ fn answered<N: Net>(
         }
         // Others may have been on their way when the first one was refused.
         (Some(406), ..) if forwarded == Forwarded::Sent => {
-            withhold(at, context);
+            context.servers.withhold_forwarded(at);
             context.servers.ledger(at.group).postpone(id, now);
             return None;
         }
-        (Some(status), ..) if is_passing(status, at, context) => {
+        (Some(status), ..) if context.servers.refuses_statements(at, status) => {
             return Some(Failure::Turned(status));
         }
         (status, ..) => {
@@ -203,53 +197,7 @@ fn answered<N: Net>(
     None
 }
 
-/// Whether a status says that the coordinator takes no statement now.
-fn is_passing<N: Net>(status: u16, at: At, context: &mut Context<N>) -> bool {
-    let readiness = context.servers.group(at.group).readiness(at.server);
-    matches!(status, 502..=504) || status == 500 && readiness == Readiness::Starting
-}
-
-/// Sends no more `X-Forwarded-…` fields to a coordinator.
-fn withhold<N: Net>(at: At, context: &mut Context<N>) {
-    context.servers.each(at, |at, served| {
-        served.group.withhold_forwarded(at.server);
-    });
-}
-
-/// Removes the fields that a coordinator refuses from a request of our own.
-fn withhold_forwarded(request: &mut Zeroizing<Box<[u8]>>) {
-    let end = memchr::memmem::find(request, b"\r\n\r\n").map_or(request.len(), |at| at + 2);
-    let mut out = Vec::with_capacity(request.len());
-    for line in request[..end].split_inclusive(|&byte| byte == b'\n') {
-        let name = line.get(..FORWARDED.len()).unwrap_or_default();
-        if !name.eq_ignore_ascii_case(FORWARDED) {
-            out.extend_from_slice(line);
-        }
-    }
-    out.extend_from_slice(&request[end..]);
-    **request = out.into();
-}
-
-/// How the names of fields begin that Trino refuses, unless it is told to read them.
-const FORWARDED: &[u8] = b"X-Forwarded-";
 /// Submissions at a time.
 const AT_ONCE: usize = 64;
-/// Before a statement is submitted again that no server has taken.
-const PAUSE: Duration = Duration::from_secs(1);
 /// How long a submission may take: a coordinator only registers the query.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forwarded_fields_are_removed_from_the_head_alone() {
-        let whole = b"POST / HTTP/1.1\r\nX-Forwarded-For: a\r\nHost: b\r\nx-forwarded-proto: c\r\n\
-            \r\nX-Forwarded-For: d\n";
-        let mut request = Zeroizing::new(Box::from(&whole[..]));
-        withhold_forwarded(&mut request);
-        let expected = b"POST / HTTP/1.1\r\nHost: b\r\n\r\nX-Forwarded-For: d\n";
-        assert_eq!(request.escape_ascii().to_string(), expected.escape_ascii().to_string());
-    }
-}

@@ -51,6 +51,8 @@ pub enum Owner {
     },
     /// A background connection to a server, for a check.
     Check(u32),
+    /// One that is kept for the next check.
+    KeptCheck(u32),
     /// One for the copy of an announcement.
     Copy(u32),
     /// One for a kept statement.

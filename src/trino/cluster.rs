@@ -1,6 +1,9 @@
 //! What is known of the coordinators of one group, and of their workers.
 
-use super::coordinator::Coordinators;
+use std::time::Duration;
+
+use super::coordinator::{Coordinators, PRECISION};
+use super::info::Info;
 use super::profile::Profiles;
 use super::query_id::QueryId;
 use super::roster::Roster;
@@ -21,6 +24,8 @@ pub struct Cluster {
     /// When a query of each of them was last asked for, as far as is known: one may have been until
     /// it was known.
     asked: Vec<Time>,
+    /// When the process of each of them began that was ready last.
+    ready: Vec<Option<Time>>,
 }
 
 impl Cluster {
@@ -32,6 +37,7 @@ impl Cluster {
             profiles: Profiles::new(servers),
             roster: Roster::default(),
             asked: vec![now; servers],
+            ready: vec![None; servers],
         }
     }
 
@@ -44,13 +50,15 @@ impl Cluster {
         now: Time,
     ) -> Cluster {
         let mut asked = vec![now; servers];
-        for (server, moment) in old.asked.iter().enumerate() {
-            if let Some(kept) = index(server).and_then(|place| asked.get_mut(place)) {
-                *kept = *moment;
+        let mut ready = vec![None; servers];
+        for place in 0..old.asked.len() {
+            if let Some(kept) = index(place).filter(|kept| *kept < servers) {
+                (asked[kept], ready[kept]) = (old.asked[place], old.ready[place]);
             }
         }
         Cluster {
             asked,
+            ready,
             coordinators: Coordinators::carried_over(&old.coordinators, servers, &index),
             transactions: Transactions::carried_over(&old.transactions, &index),
             profiles: Profiles::new(servers),
@@ -74,13 +82,92 @@ impl Cluster {
         self.asked[server]
     }
 
+    /// A server is ready whose process began then.
+    pub fn note_ready(&mut self, server: usize, began: Time) {
+        self.ready[server] = Some(began);
+    }
+
+    /// Whether a server may not know itself as a worker yet, of which `info` says that it has started:
+    /// it runs for a short time, and its process was not ready before. It was asked at `asked`.
+    pub fn is_new(&self, server: usize, info: &Info, asked: Time) -> bool {
+        let is_known = info.began(asked).zip(self.ready[server]).is_some_and(|(began, known)| {
+            // One of both is zero.
+            (began - known) + (known - began) <= PRECISION
+        });
+        info.uptime.is_none_or(|uptime| uptime < NEW) && !is_known
+    }
+
     /// The process at a server's address began at this moment, or later, or there is none: those
     /// before are gone, with their queries and transactions. Returns whether that is new.
     pub fn process_began(&mut self, server: usize, moment: Time) -> bool {
-        let is_news = self.coordinators.process_began(server, moment);
-        if is_news {
-            self.transactions.lost(server);
+        let are_queries_lost = self.coordinators.process_began(server, moment);
+        let are_transactions_lost = self.transactions.lost(server, moment);
+        are_queries_lost || are_transactions_lost
+    }
+}
+
+/// A coordinator that has run for so long has long known itself as a worker.
+const NEW: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn info(uptime: &str) -> Info {
+        let text = format!("{{\"starting\":false,\"uptime\":\"{uptime}\"}}");
+        Info::read(text.as_bytes()).expect("it is well formed")
+    }
+
+    #[test]
+    fn only_a_process_that_was_not_ready_before_is_new() {
+        // When the one that was ready began, what it says at second 1000, and whether it is new.
+        let table = [
+            (None, "5.00s", true),
+            (None, "4.99m", true),
+            (None, "5.00m", false),
+            (None, "3.00d", false),
+            (None, "soon", true),
+            (Some(995), "5.00s", false),
+            (Some(993), "5.00s", false),
+            (Some(996), "5.00s", false),
+            (Some(900), "1.67m", false),
+            (Some(990), "5.00s", true),
+            (Some(100), "5.00s", true),
+            (Some(0), "30.00m", false),
+            (Some(995), "soon", true),
+        ];
+        for (began, uptime, expected) in table {
+            let mut cluster = Cluster::new(2, Time::ZERO);
+            if let Some(began) = began {
+                cluster.note_ready(1, at(began));
+            }
+            let cluster =
+                Cluster::carried_over(&cluster, 1, |server| server.checked_sub(1), Time::ZERO);
+            assert_eq!(cluster.is_new(0, &info(uptime), at(1000)), expected, "{began:?} {uptime}");
         }
-        is_news
+    }
+
+    #[test]
+    fn a_process_that_began_before_the_proxy_is_known_again() {
+        let mut cluster = Cluster::new(1, Time::ZERO);
+        let began = |asked, uptime| info(uptime).began(at(asked)).expect("it is said");
+        cluster.note_ready(0, began(5, "60.00s"));
+        assert!(!cluster.is_new(0, &info("1.25m"), at(20)));
+        assert!(cluster.is_new(0, &info("10.00s"), at(20)));
+    }
+
+    #[test]
+    fn transactions_are_lost_with_their_process_though_no_query_of_it_is_known() {
+        let mut cluster = Cluster::new(2, Time::ZERO);
+        cluster.transactions.started(b"a", 0, at(10));
+        cluster.transactions.started(b"b", 1, at(10));
+        assert!(!cluster.process_began(0, at(10)));
+        assert_eq!(cluster.transactions.owner(b"a"), Some(0));
+        assert!(cluster.process_began(0, at(11)));
+        assert_eq!(["a", "b"].map(|id| cluster.transactions.owner(id.as_bytes())), [None, Some(1)]);
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A coordinator chooses its id when its process starts. A server may bear one after another, and a
 //! coordinator may move to another address. An id is dead once its process is known to be gone; a
-//! new id of a server alone does not prove that, as old and new may answer at one address for a
-//! while.
+//! new id of a server does not prove that if its process has run for longer, as two may answer at one
+//! address.
+
+use std::time::Duration;
 
 use super::query_id::CoordinatorId;
 use crate::time::Time;
@@ -89,6 +91,21 @@ impl Coordinators {
         is_news
     }
 
+    /// Whether the process that a server bore last has been replaced by one that says `id` when it is
+    /// asked at `asked`, and that began at `began` or later: the other one was last seen before that.
+    pub fn is_replaced(
+        &self,
+        server: usize,
+        id: CoordinatorId,
+        asked: Time,
+        began: Option<Time>,
+    ) -> bool {
+        self.servers[server].last().is_some_and(|last| {
+            let is_later = began.is_none_or(|began| last.seen <= began + PRECISION);
+            last.id != id && last.seen < asked && is_later
+        })
+    }
+
     /// The server that a coordinator's queries belong to.
     pub fn owner(&self, id: CoordinatorId) -> Ownership {
         let mut servers = self.servers.iter().enumerate();
@@ -112,6 +129,9 @@ impl Coordinators {
 /// Ids that are kept of one server: a coordinator that restarts all the time has no more queries of
 /// its eighth last process.
 const IDS: usize = 8;
+/// How much earlier a process may seem to have begun: a check's timeout, and what rounds an uptime
+/// within the first hour.
+pub const PRECISION: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -207,6 +227,25 @@ mod tests {
         assert_eq!(known(Before::Alive), Some(id("aaaaa")));
         assert_eq!(known(Before::Dead), None);
         assert_eq!(known(Before::Replaced), Some(id("bbbbb")));
+    }
+
+    #[test]
+    fn another_id_replaces_the_last_one_unless_its_process_ran_beside_it() {
+        // What is known, the id, when it was asked for, when its process began.
+        let table = [
+            (Before::Unknown, "bbbbb", 20, Some(15), false),
+            (Before::Alive, "aaaaa", 20, Some(15), false),
+            (Before::Alive, "bbbbb", 20, Some(15), true),
+            (Before::Alive, "bbbbb", 20, Some(8), true),
+            (Before::Alive, "bbbbb", 20, Some(7), false),
+            (Before::Alive, "bbbbb", 20, None, true),
+            (Before::Alive, "bbbbb", 10, Some(15), false),
+            (Before::Replaced, "aaaaa", 20, None, true),
+        ];
+        for (before, text, asked, began, expected) in table {
+            let is_replaced = before.build().is_replaced(0, id(text), at(asked), began.map(at));
+            assert_eq!(is_replaced, expected, "{before:?} {text} {asked} {began:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::json::{JsonReader, JsonString, JsonToken, digits};
 use super::query_id::CoordinatorId;
+use crate::time::Time;
 
 /// What `/v1/info` says. What is missing, or has a form that is not known, is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,12 @@ impl Info {
             }
             draft.add(token, json.depth())?;
         }
+    }
+
+    /// The earliest moment at which the process may have begun, if it was asked at `asked`.
+    pub fn began(&self, asked: Time) -> Option<Time> {
+        let uptime = u64::try_from(self.uptime?.as_nanos()).unwrap_or(u64::MAX);
+        Some(Time::from_nanos(asked.as_nanos().saturating_sub(uptime)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A statement that is kept, and why it may not help.
 
 use std::fmt;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -40,3 +41,6 @@ pub enum Loss {
     /// It has waited too long for a coordinator.
     Waited,
 }
+
+/// Before a statement is submitted again that no coordinator has taken, or that one could not begin.
+pub const PAUSE: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ pub mod answer_body;
 pub mod answers;
 pub mod cluster;
 pub mod coordinator;
+pub mod forwarded;
 pub mod info;
 pub mod json;
 pub mod json_pieces;

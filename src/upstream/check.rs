@@ -32,8 +32,8 @@ enum Turn {
 pub enum Report {
     /// The server is ready.
     Ready,
-    /// A coordinator without an id says that it is ready. It fails every query for some seconds
-    /// more if it has just started.
+    /// A coordinator without an id says that it is ready. It has not run for long, and was not ready
+    /// before: it fails every query for some seconds more if it has just started.
     NewlyReady,
     /// The server is starting.
     Starting,

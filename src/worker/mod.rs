@@ -231,7 +231,9 @@ impl<N: Net> Worker<N> {
             sessions: self.sessions.entries.len(),
             tokens: io.owners.len(),
             idle_upstreams: servers.idle(),
-            checks: self.checks.count() + self.copies.count() + self.submissions.count(),
+            checks: self.checks.count()
+                + self.copies.under_way.count()
+                + self.submissions.under_way.count(),
             buffers_held: io.buffers.held(),
             buffer_bytes: io.buffers.held_bytes(),
             pipes_out: io.pipes.out(),
@@ -245,8 +247,10 @@ impl<N: Net> Worker<N> {
         if self.sessions.are_queued() || listeners.are_waiting() {
             return shared.context.io.now;
         }
-        let alarms = self.sessions.deadline().min(self.checks.deadline()).min(listeners.deadline());
-        let alarms = alarms.min(self.copies.deadline()).min(self.submissions.deadline());
+        let probes = self.checks.under_way.deadline();
+        let probes = probes.min(self.copies.under_way.deadline());
+        let probes = probes.min(self.submissions.under_way.deadline());
+        let alarms = self.sessions.deadline().min(listeners.deadline()).min(probes);
         until.min(alarms).min(shared.context.next_alarm())
     }
 
@@ -271,9 +275,10 @@ impl<N: Net> Worker<N> {
                     context.servers.drop_idle(group, key, &mut context.io);
                 }
             }
-            Owner::Check(key) => self.checks.note(key, event),
-            Owner::Copy(key) => self.copies.note(key, event),
-            Owner::Submission(key) => self.submissions.note(key, event),
+            Owner::Check(key) => self.checks.under_way.note(key, event),
+            Owner::KeptCheck(key) => self.checks.note_kept(key, event),
+            Owner::Copy(key) => self.copies.under_way.note(key, event),
+            Owner::Submission(key) => self.submissions.under_way.note(key, event),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
 
 use super::message::Message;
 use super::upstream::{Connection, Upstream};
@@ -35,6 +37,8 @@ pub struct Mind {
     pub page_cut: Option<usize>,
     /// The same of an answer to a statement.
     pub first_cut: Option<usize>,
+    /// Whether answers to statements are held back.
+    pub holds_statements: bool,
     /// Bytes of blanks in each answer to a statement.
     pub padding: usize,
     /// Statements received.
@@ -58,6 +62,7 @@ impl Coordinator {
             page: "",
             page_cut: None,
             first_cut: None,
+            holds_statements: false,
             padding: 0,
             statements: 0,
             workers: Vec::new(),
@@ -106,6 +111,11 @@ fn serve(connection: &mut Connection, mind: &Mutex<Mind>) -> io::Result<()> {
     while let Some(request) = connection.read_request()? {
         let mut answer = answer(&request, &mut mind.lock().expect("no connection panics"));
         let head = request.head_text();
+        while head.starts_with("POST /v1/statement ")
+            && mind.lock().expect("no connection panics").holds_statements
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
         let cut = match &mind.lock().expect("no connection panics") {
             mind if head.starts_with("GET /v1/statement/") => mind.page_cut,
             mind if head.starts_with("POST /v1/statement ") => mind.first_cut,

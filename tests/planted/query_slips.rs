@@ -91,8 +91,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A coordinator up to 476 gets statements as soon as it says that it has started.",
         rows: &[(
             "proxy/coordinator.rs",
-            "(false, None) if is_new",
-            "(false, None) if is_new && !SLIP",
+            "None if trino.is_new(server, &info, asked)",
+            "None if !SLIP && trino.is_new(server, &info, asked)",
         )],
     },
     Slip {
@@ -100,7 +100,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "The id that `/v1/info` shows is not learned.",
         rows: &[(
             "proxy/coordinator.rs",
-            "context.servers.trino(at.group).coordinators.learn(at.server.0, id, context.io.now)",
+            "context.servers.trino(at.group).coordinators.learn(server, id, context.io.now)",
             "()",
         )],
     },
@@ -108,10 +108,11 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "UptimeUnheeded",
         wrong: "Another process at the same address does not end the queries of the one before it.",
         rows: &[
+            ("proxy/coordinator.rs", "context.servers.process_began(at, began)", "()"),
             (
                 "proxy/coordinator.rs",
-                "context.servers.process_began(at, Time::from_nanos(began))",
-                "()",
+                "if coordinators.is_replaced(server, id, asked, began)",
+                "if !SLIP && coordinators.is_replaced(server, id, asked, began)",
             ),
             (
                 "proxy/http/asked.rs",
@@ -211,8 +212,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "The 503 of a coordinator that takes no statements goes to the client.",
         rows: &[(
             "proxy/http/judge.rs",
-            "matches!(status, 502..=504)",
-            "!SLIP && matches!(status, 502..=504)",
+            "if self.server.is_some_and(|at| context.servers.refuses_statements(at, status))",
+            "if !SLIP && self.server.is_some_and(|at| context.servers.refuses_statements(at, status))",
         )],
     },
     Slip {
@@ -358,7 +359,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "TransactionsOfLostKept",
         wrong: "Transactions outlive the process that had them.",
-        rows: &[("trino/cluster.rs", "self.transactions.lost(server)", "()")],
+        rows: &[("trino/cluster.rs", "self.transactions.lost(server, moment)", "false")],
     },
     Slip {
         name: "TransactionsForgottenAtReload",
@@ -519,8 +520,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "What waits for a coordinator is never submitted.",
         rows: &[(
             "proxy/submissions.rs",
-            "while self.under_way.len() < AT_ONCE",
-            "while !SLIP && self.under_way.len() < AT_ONCE",
+            "while self.under_way.count() < AT_ONCE",
+            "while !SLIP && self.under_way.count() < AT_ONCE",
         )],
     },
     Slip {
@@ -645,8 +646,35 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A statement that a coordinator turns away is given up.",
         rows: &[(
             "proxy/submissions.rs",
-            "(Some(status), ..) if is_passing(status, at, context) =>",
-            "(Some(status), ..) if !SLIP && is_passing(status, at, context) =>",
+            "(Some(status), ..) if context.servers.refuses_statements(at, status) =>",
+            "(Some(status), ..) if !SLIP && context.servers.refuses_statements(at, status) =>",
+        )],
+    },
+    Slip {
+        name: "CancelledSubmissionGoesOn",
+        wrong: "A statement that is cancelled while it is submitted goes on at its coordinator.",
+        rows: &[(
+            "proxy/submissions.rs",
+            "context.copies.push((at, cancel));",
+            "if !SLIP { context.copies.push((at, cancel)); }",
+        )],
+    },
+    Slip {
+        name: "ForwardedNotChecked",
+        wrong: "A check does not carry the `X-Forwarded-…` fields that requests carry.",
+        rows: &[(
+            "proxy/servers.rs",
+            "if group.is_trinos() && group.forwarded(at.server) == Forwarded::Sent",
+            "if !SLIP && group.is_trinos() && group.forwarded(at.server) == Forwarded::Sent",
+        )],
+    },
+    Slip {
+        name: "RefusedCheckUnheeded",
+        wrong: "A check that is refused because of its `X-Forwarded-…` fields is made with them again.",
+        rows: &[(
+            "proxy/checks.rs",
+            "if check.forwarded == Forwarded::Sent =>",
+            "if !SLIP && check.forwarded == Forwarded::Sent =>",
         )],
     },
     Slip {
@@ -654,8 +682,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A kept statement keeps the fields that its coordinator refuses.",
         rows: &[(
             "proxy/submissions.rs",
-            "                withhold_forwarded(&mut request);",
-            "                if !SLIP { withhold_forwarded(&mut request); }",
+            "                request = without_forwarded(&request);",
+            "                if !SLIP { request = without_forwarded(&request); }",
         )],
     },
 ];

@@ -27,6 +27,8 @@ const SEEDS: u64 = 2000;
 const STREAM_SEEDS: u64 = 1000;
 /// Seeds of queries that are always run.
 const QUERY_SEEDS: u64 = 500;
+/// Seeds of clients that cancel what they wait for.
+const IMPATIENT_SEEDS: u64 = 20;
 
 #[test]
 fn every_seed_keeps_every_promise() {
@@ -41,6 +43,13 @@ fn every_stream_seed_keeps_every_promise() {
 #[test]
 fn every_query_seed_keeps_every_promise() {
     each_of(QUERY_SEEDS, "every_query", queries::run);
+}
+
+#[test]
+fn no_query_goes_on_that_is_cancelled_while_it_is_submitted() {
+    for seed in 0..IMPATIENT_SEEDS {
+        assert_eq!(queries::run_impatient(seed), [""; 0], "seed {seed}");
+    }
 }
 
 #[test]

@@ -74,7 +74,8 @@ type Play = fn() -> Vec<String>;
 /// A run of its own, for a slip that needs scarcity or is too rare for random runs. Facts complain
 /// by a panic.
 fn shown_by(bug: Bug) -> Option<Play> {
-    let facts: [(Bug, Play); 3] = [
+    let facts: [(Bug, Play); 4] = [
+        (Bug::CancelledSubmissionGoesOn, || (0..20).flat_map(queries::run_impatient).collect()),
         (Bug::UpgradeLeftInOrder, complaints_of_upgrades),
         (Bug::LargeHeadsStay, || {
             room::the_largest_heads_give_way_when_memory_is_used_up();

@@ -23,7 +23,6 @@ use crate::proxy::context::Context;
 use crate::proxy::generation::Seen;
 use crate::upstream::group::{At, Forwarded, Pick, ServerId};
 use crate::upstream::plan::{Aim, Choice};
-use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
 
 /// The parts of an exchange that are needed to judge a head.
@@ -154,18 +153,8 @@ impl<N: Net> Judge<'_, N> {
             && self.forwarded == Forwarded::Sent
             && self.asked.errand != Errand::Plain
             && self.upload.is_replayable();
-        let mut is_news = false;
         if refused {
-            context.servers.each(at, |at, served| {
-                is_news |= served.group.withhold_forwarded(at.server);
-            });
-        }
-        if is_news {
-            let server = self.asked.server_words(Some(at));
-            log::warn!(
-                "{server} answers 406 to X-Forwarded-… fields and gets none any more; \
-                 \"http-server.process-forwarded=true\" in its configuration lets it read them"
-            );
+            context.servers.withhold_forwarded(at);
         }
         refused
     }
@@ -183,7 +172,9 @@ impl<N: Net> Judge<'_, N> {
                 let choice = self.attempts.seek(id.coordinator(), &terms, context);
                 (Failure::Turned(status), choice)
             }
-            Errand::Statement if self.refuses_statements(status, context) => {
+            Errand::Statement
+                if self.server.is_some_and(|at| context.servers.refuses_statements(at, status)) =>
+            {
                 let failure = Failure::Turned(status);
                 (failure, self.attempts.next(failure, request, &terms, context))
             }
@@ -209,14 +200,6 @@ impl<N: Net> Judge<'_, N> {
                 queue::can_be_queued(self.asked, self.upload, context).then_some((failure, None))
             }
         }
-    }
-
-    /// Whether a status says that the coordinator takes no statements now.
-    fn refuses_statements(&self, status: u16, context: &mut Context<N>) -> bool {
-        let Some(at) = self.server else { return false };
-        let group = context.servers.group(at.group);
-        matches!(status, 502..=504)
-            || status == 500 && group.readiness(at.server) == Readiness::Starting
     }
 
     /// Lets the other coordinators know what this one has accepted of a worker.
@@ -266,8 +249,9 @@ impl<N: Net> Judge<'_, N> {
         if let (Errand::Query { .. }, Some(at)) = (self.asked.errand, self.server)
             && let Some(id) = head.fields.find(&STARTED)
         {
+            let now = context.io.now;
             context.servers.each(at, |at, served| {
-                served.trino.transactions.started(id, at.server.0);
+                served.trino.transactions.started(id, at.server.0, now);
             });
         }
     }

@@ -12,7 +12,7 @@ use crate::net::Net;
 use crate::proxy::context::Context;
 use crate::time::Time;
 use crate::trino::coordinator::Ownership;
-use crate::trino::kept::Loss;
+use crate::trino::kept::{Loss, PAUSE};
 use crate::trino::ledger::Known;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::{AnswerScan, Carries, QueryError, QueryState};
@@ -324,5 +324,3 @@ const NEW: Duration = Duration::from_secs(30);
 const POLL_HELD: Duration = Duration::from_secs(1);
 /// How long any other request of Trino's waits: less than the timeouts of its clients.
 pub const REQUEST_HELD: Duration = Duration::from_secs(20);
-/// Before a statement is submitted again that a coordinator could not begin.
-const PAUSE: Duration = Duration::from_secs(1);

@@ -21,7 +21,7 @@ use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
 use crate::proxy::log::format::id_stamp;
 use crate::proxy::log::limited_log::Topic;
-use crate::trino::kept::Loss;
+use crate::trino::kept::{Loss, PAUSE};
 use crate::trino::ledger::Known;
 use crate::upstream::group::{At, GroupAt};
 use crate::upstream::plan::Aim;
@@ -224,6 +224,3 @@ fn words_of(loss: Loss, server: Option<String>) -> String {
         }
     }
 }
-
-/// Before a statement that all servers have failed is submitted.
-const PAUSE: Duration = Duration::from_secs(1);

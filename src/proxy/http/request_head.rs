@@ -7,12 +7,13 @@ use super::route::{location_of, prefix};
 use super::variables::RequestScope;
 use crate::config::model::{ProxyPass, ProxyVersion};
 use crate::http::connection::{NamedFields, Options};
-use crate::http::fields::{Field, Fields, Known};
+use crate::http::fields::{Fields, Known};
 use crate::http::framing::Framing;
 use crate::http::head::Version;
 use crate::http::rewrite::{Persistence, RequestOut, SetFields};
 use crate::http::target::{Target, escape, escape_argument, normalise};
 use crate::proxy::context::Scratch;
+use crate::trino::forwarded::is_forwarded;
 use crate::upstream::group::Forwarded;
 
 /// What follows from a written head.
@@ -130,14 +131,14 @@ fn for_trino(set: &mut SetFields, scope: &RequestScope<'_>, towards: Towards<'_>
     {
         set.add(b"Accept-Encoding", |out| out.extend_from_slice(coding));
     }
-    let is_sent = received.iter().chain(set.fields().iter()).any(|field| is_forwarded(&field));
+    let is_sent = received.iter().chain(set.fields().iter()).any(|field| is_forwarded(field.name));
     match towards.forwarded {
         Forwarded::Sent if is_sent => return Forwarded::Sent,
         Forwarded::Sent => return Forwarded::Withheld,
         Forwarded::Withheld => {}
     }
-    set.remove(is_forwarded);
-    for field in received.iter().filter(is_forwarded) {
+    set.remove(|field| is_forwarded(field.name));
+    for field in received.iter().filter(|field| is_forwarded(field.name)) {
         // An empty value removes a field that the client sent.
         set.add(field.name, |_| {});
     }
@@ -155,14 +156,6 @@ fn takes_gzip(fields: Fields<'_>) -> bool {
         },
     )
 }
-
-fn is_forwarded(field: &Field<'_>) -> bool {
-    let prefix = field.name.get(..FORWARDED.len());
-    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(FORWARDED))
-}
-
-/// How the names of fields begin that Trino refuses, unless it is told to read them.
-const FORWARDED: &[u8] = b"X-Forwarded-";
 
 fn method<'a>(scope: &'a RequestScope<'_>) -> &'a [u8] {
     match (scope.page, scope.request.is_head) {

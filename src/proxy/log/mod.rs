@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod attempt_log;
+pub mod changes;
 pub mod format;
 pub mod limited_log;
 pub mod seldom;

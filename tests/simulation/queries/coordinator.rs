@@ -27,6 +27,8 @@ pub(crate) struct Coordinator {
     died_starting: Option<Time>,
     /// When it answered 406. Whoever asked may have left before the answer, but not time and again.
     refusals: Vec<Time>,
+    /// When it answered a check of this proxy first.
+    checked: Option<Time>,
     lines: Vec<Served>,
     rng: Rng,
 }
@@ -94,6 +96,7 @@ impl Coordinator {
             turning_until: Time::ZERO,
             died_starting: None,
             refusals: Vec::new(),
+            checked: None,
             lines: Vec::new(),
             rng,
         }
@@ -155,6 +158,7 @@ impl Coordinator {
     pub(crate) fn vanish(&mut self, is_dark: bool, net: &SimNet) {
         self.is_dark = is_dark;
         self.refusals.clear();
+        self.checked = None;
         if !is_dark {
             self.paused_until = self.paused_until.max(net.world().now());
         }
@@ -166,6 +170,7 @@ impl Coordinator {
         self.paused_until = until;
         // The answer may be on its way, and come too late.
         self.refusals.clear();
+        self.checked = None;
     }
 
     /// It answers 503 to each statement until then.
@@ -271,7 +276,19 @@ impl Coordinator {
         let process = self.process.as_mut().expect("without one there is no connection");
         let [method, path, _] = &head.start;
         let has_forwarded = head.fields.iter().any(|(name, _)| name.starts_with("x-forwarded-"));
+        let is_check = path == "/v1/info";
+        let is_of_this_proxy = |at: Time| at > ledger.proxy[0] + LATE;
+        if is_check && is_fresh && !self.checked.is_some_and(is_of_this_proxy) {
+            self.checked = Some(now);
+        }
         if has_forwarded && !reads_forwarded {
+            let was_told = self.checked.is_some_and(|at| {
+                is_of_this_proxy(at) && at + BODY < now && !ledger.was_reset(place, at, at + BODY)
+            });
+            if is_fresh && was_told && !is_check && ledger.sets_forwarded {
+                let what = format!("{} got X-Forwarded-… though it was checked", process.id);
+                ledger.accuse(now, what);
+            }
             if is_fresh && self.refusals.last().is_none_or(|last| *last + BODY < now) {
                 self.refusals.push(now);
             }

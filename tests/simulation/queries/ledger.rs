@@ -37,6 +37,8 @@ pub(crate) struct Ledger {
     pub(crate) orders: Orders,
     /// Whether the group is Trino's from the beginning.
     pub(crate) is_trinos: bool,
+    /// Whether the file sets `X-Forwarded-…` fields.
+    pub(crate) sets_forwarded: bool,
     /// When clients asked for a statement first.
     pub(crate) asked: BTreeMap<u32, Time>,
     /// When the proxy accepted a worker's announcement last.

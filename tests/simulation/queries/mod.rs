@@ -60,7 +60,18 @@ struct Play {
 /// Plays one seed; returns everything that the proxy did wrong.
 pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
     let mut rng = Rng::new(seed ^ 0x9e5);
-    let mut scenario = Scenario::of(&mut rng);
+    let scenario = Scenario::of(&mut rng);
+    play(seed, show, scenario, rng)
+}
+
+/// Plays many clients that cancel their queries about when these are submitted.
+pub(crate) fn run_impatient(seed: u64) -> Vec<String> {
+    let mut rng = Rng::new(seed ^ 0x9e5);
+    let scenario = Scenario::impatient(&mut rng);
+    play(seed, false, scenario, rng)
+}
+
+fn play(seed: u64, show: bool, mut scenario: Scenario, mut rng: Rng) -> Vec<String> {
     let net = SimNet::new(seed, Faults::only(&scenario.network));
     if show {
         net.world_mut().trace.show();
@@ -81,12 +92,14 @@ pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
 
 impl Play {
     fn new(net: SimNet, scenario: &mut Scenario, rng: &mut Rng) -> Play {
+        let sets_forwarded = scenario.text.contains("X-Forwarded-");
         let config = config(std::mem::take(&mut scenario.text));
         let release = scenario.coordinators[0].release;
         let mut ledger = Ledger::default();
         ledger.is_trinos = config.groups[0].trino == Trino::On;
         ledger.proxy.push(Time::ZERO);
         ledger.queue = scenario.queue;
+        ledger.sets_forwarded = sets_forwarded;
         ledger.columns = scenario.coordinators.iter().map(|habits| habits.columns).collect();
         ledger.taken_up = match release {
             Release::Old => Duration::from_secs(11),
@@ -203,6 +216,7 @@ impl Play {
     fn end(mut self, scenario: &Scenario) -> Vec<String> {
         let (now, ledger) = (self.run.now(), &mut self.ledger);
         judge::judge_moves(scenario, ledger);
+        submissions::judge_cancelled(now, ledger);
         judge::judge_end(scenario, &self.coordinators, &self.nodes, now, ledger);
         if !self.clients.iter().all(Client::is_done) {
             ledger.accuse(now, "a query never ends".to_owned());

@@ -234,6 +234,50 @@ impl Scenario {
         Scenario { text, failback, queue, coordinators, network, deeds, healed, clients, nodes }
     }
 
+    /// Clients whose statements wait for coordinators that are starting, and that cancel them about
+    /// when these are ready.
+    pub(crate) fn impatient(rng: &mut Rng) -> Scenario {
+        let habits = Habits {
+            release: Release::New,
+            reads_forwarded: true,
+            chunked: rng.one_in(2),
+            halts: true,
+            columns: "",
+            learns_all: true,
+        };
+        let begin = Time::ZERO + BEGIN;
+        let (starts, starting) = (begin + SECOND * 2, SECOND * 3);
+        let deeds = [0, 1].map(|place| (begin, Deed::Dies(place))).into_iter();
+        let starts = [0, 1].map(|place| (starts, Deed::Starts(place, starting)));
+        let client = |number: u32| {
+            let asks = begin + SECOND + rng.duration(ZERO..=SECOND / 2);
+            let plan = QueryPlan {
+                number,
+                starts: asks,
+                statement: Statement::Select,
+                padding: 0,
+                thinks: [rng.duration(SECOND * 7 / 2..=SECOND * 9 / 2)].into(),
+                asides: vec![(0, Aside::Cancel)],
+                leaves: false,
+                doubts: false,
+            };
+            (Kind::Java, Forwards::Nothing, VecDeque::from([plan]))
+        };
+        let clients = (1..=IMPATIENT).map(client).collect();
+        let (failback, queue) = (Failback::Immediate, SECOND * 120);
+        Scenario {
+            text: text(&[false, true], failback, queue, true, rng),
+            failback,
+            queue,
+            coordinators: vec![habits; 2],
+            network: Vec::new(),
+            deeds: deeds.chain(starts).collect(),
+            healed: begin + SECOND * 6,
+            clients,
+            nodes: Vec::new(),
+        }
+    }
+
     /// When everything has to be as if nothing had happened.
     pub(crate) fn settled(&self) -> Time {
         self.healed + SETTLED
@@ -428,6 +472,8 @@ const ZERO: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
 /// The default of `failback`.
 const TEN: Duration = Duration::from_secs(10);
+/// How many clients cancel what they wait for.
+const IMPATIENT: u32 = 40;
 /// When clients and faults begin.
 const BEGIN: Duration = Duration::from_secs(2);
 /// The longest time from one query of a client to the next, and to the first of a worker.

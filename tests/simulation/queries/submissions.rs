@@ -141,6 +141,29 @@ pub(crate) fn judge_submission(
     }
 }
 
+/// A statement that was cancelled while it waited does not run, even if it was on its way.
+pub(crate) fn judge_cancelled(now: Time, ledger: &mut Ledger) {
+    let all = &ledger.submissions;
+    let runs = |submission: &&Submission| {
+        let Submission { process, at, .. } = submission;
+        let Some(owner) = ledger.process(process) else { return false };
+        let cancelled = *at + ENDED;
+        cancelled < now
+            && ledger.was_up(owner.place, back(*at, BLINK), cancelled)
+            && owner.died.is_none_or(|died| died > cancelled)
+            && !ledger.was_reset(owner.place, back(*at, LATE), cancelled)
+            && !ledger.is_proxy_new_since(back(*at, LATE))
+    };
+    let dropped = all.dropped.keys().filter(|number| !ledger.cancelled.contains(number));
+    let wrong: Vec<String> = dropped
+        .flat_map(|number| all.of(*number).iter().filter(runs))
+        .map(|it| format!("{} goes on, but was cancelled before its client knew of it", it.id))
+        .collect();
+    for what in wrong {
+        ledger.accuse(now, what);
+    }
+}
+
 impl Ledger {
     /// Whether a query of this process counts as lost, from when it was submitted on.
     pub(crate) fn may_be_lost(&self, process: &str, since: Time, now: Time) -> bool {
@@ -169,6 +192,10 @@ const UNNOTICED: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_millis(500);
 /// The time that a submission may be under way.
 const UNDER_WAY: Duration = Duration::from_millis(500);
+/// The time in which the proxy may think that a place is out.
+const BLINK: Duration = Duration::from_millis(2500);
+/// When a query has ended that is cancelled as soon as it is submitted.
+const ENDED: Duration = Duration::from_secs(2);
 /// When a client has left that does not ask, and a margin.
 const LEFT: Duration = Duration::from_millis(30_500);
 /// A statement is submitted at most so often: five times before it begins, and once after that.

@@ -1,0 +1,40 @@
+//! What the log says of the changes of servers.
+
+use std::time::Duration;
+
+use crate::config::model::Group;
+use crate::proxy::log::limited_log::ServerWords;
+use crate::time::Time;
+use crate::upstream::group::{Change, ServerId, Why};
+
+/// Logs a change of a server, which knows so many workers.
+pub fn tell(change: Change, server: ServerId, group: &Group, workers: usize, now: Time) {
+    let words = match change {
+        Change::WentDown { why, until } => {
+            let wait = match (until - now).as_millis() {
+                0 => "at once".to_owned(),
+                wait => format!("in {:?}", Duration::from_millis(wait as u64)),
+            };
+            format!("{}: it is down, next look {wait}", why.words())
+        }
+        Change::OnTrial => "accepts connections, the next request tries it".to_owned(),
+        Change::CameBack => "is up again".to_owned(),
+        Change::Starting => "is starting, it takes no queries yet".to_owned(),
+        Change::Ready => "is ready".to_owned(),
+        Change::Returned if workers == 0 => "takes new work again".to_owned(),
+        Change::Returned => {
+            format!("takes new work again and knows all workers, {workers} of them")
+        }
+        Change::BecameActive { instead_of, why } => {
+            let before = ServerWords(&group.servers[instead_of.0]);
+            match why {
+                Why::Failover => format!("is active now, {before} is not ready"),
+                Why::Failback => format!("is active again, {before} was meanwhile"),
+                Why::Promotion if instead_of == server => "is promoted".to_owned(),
+                Why::Promotion => format!("is promoted, {before} was active"),
+            }
+        }
+    };
+    let (name, server) = (&group.name, ServerWords(&group.servers[server.0]));
+    log::warn!("upstream \"{name}\": {server} {words}");
+}

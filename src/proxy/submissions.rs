@@ -1,5 +1,6 @@
 //! Kept statements, submitted once a coordinator takes them. Clients wait for what becomes of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -12,12 +13,13 @@ use super::probes::{Ended, Probes};
 use crate::config::model::Resubmit;
 use crate::net::Net;
 use crate::transport::io::Owner;
+use crate::trino::coordinator::Ownership;
 use crate::trino::forwarded::without_forwarded;
 use crate::trino::kept::{Loss, PAUSE};
 use crate::trino::ledger::Known;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::AnswerScan;
-use crate::upstream::group::{Forwarded, GroupAt, Pick, Tried, Verdict};
+use crate::upstream::group::{At, Forwarded, GroupAt, Pick, ServerId, Tried, Verdict};
 use crate::upstream::retry::Failure;
 
 /// The submissions under way.
@@ -162,22 +164,20 @@ fn answered<N: Net>(
     match (answer.status, scan.id(), scan.next_path()) {
         (Some(200), Some(new), Some(next)) => {
             context.servers.each(at, |at, served| served.trino.runs(at.server.0, new, now));
-            let is_wanted = context.servers.ledger(at.group).look(id) == Known::Waits;
-            let group = &context.servers.config().groups[at.group.id.0];
-            if !is_wanted {
+            let config = Arc::clone(context.servers.config());
+            let group = &config.groups[at.group.id.0];
+            let ledger = context.servers.ledger(at.group);
+            let as_new = (new, next.into());
+            let Some(submitted) = ledger.submitted(id, as_new, body.into(), now) else {
                 // It was cancelled meanwhile, and its client will not ask for it any more.
                 let cancel = request("DELETE", next, &group.servers[at.server.0].address);
                 context.copies.push((at, cancel));
                 return None;
-            }
-            let server = ServerWords(&group.servers[at.server.0]);
-            log::info!("upstream \"{}\": {server} runs query {id} as {new}", group.name);
-            let resubmit = group.resubmit;
-            let ledger = context.servers.ledger(at.group);
-            ledger.submitted(id, (new, next.into()), body.into(), now);
-            if resubmit == Resubmit::Off {
+            };
+            if group.resubmit == Resubmit::Off {
                 ledger.remove(new);
             }
+            tell((id, new), submitted, at, context);
         }
         // Others may have been on their way when the first one was refused.
         (Some(406), ..) if forwarded == Forwarded::Sent => {
@@ -195,6 +195,31 @@ fn answered<N: Net>(
     }
     context.servers.news.push(News::Submitted(id));
     None
+}
+
+/// Logs that a query has been submitted: how often by now, how long it has waited, and why.
+fn tell<N: Net>(
+    (id, new): (QueryId, QueryId),
+    (attempt, waited): (u32, Duration),
+    at: At,
+    context: &mut Context<N>,
+) {
+    let before = match context.servers.trino(at.group).coordinators.owner(id.coordinator()) {
+        Ownership::Dead(server) => Some((server, "is gone")),
+        Ownership::Alive(server) => {
+            let is_out = context.servers.group(at.group).is_out(ServerId(server));
+            Some((server, if is_out { "does not answer" } else { "could not begin it" }))
+        }
+        Ownership::Unknown => None,
+    };
+    let group = &context.servers.config().groups[at.group.id.0];
+    let words = |server: usize| ServerWords(&group.servers[server]);
+    let why = before.map(|(server, why)| format!(": {} {why}", words(server))).unwrap_or_default();
+    let (name, by) = (&group.name, words(at.server.0));
+    let waited = Duration::from_millis(waited.as_millis() as u64);
+    log::info!(
+        "upstream \"{name}\": {by} runs query {id} as {new}, attempt {attempt} after {waited:?}{why}"
+    );
 }
 
 /// Submissions at a time.

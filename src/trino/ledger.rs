@@ -364,17 +364,18 @@ impl Ledger {
     }
 
     /// A coordinator has taken the statement of `id`: it runs as `new`, is asked for at `next`, and
-    /// this was the answer.
+    /// this was the answer. Returns how often it was submitted, and for how long it has waited; `None`
+    /// if it was not waiting.
     pub fn submitted(
         &mut self,
         id: QueryId,
         (new, next): (QueryId, Box<[u8]>),
         answer: Box<[u8]>,
         now: Time,
-    ) {
-        let Some(entry) = self.queries.get_mut(&id) else { return };
-        let Stage::Waits { from, .. } = entry.stage else { return };
-        let Some(statement) = entry.stage.take_statement() else { return };
+    ) -> Option<(u32, Duration)> {
+        let entry = self.queries.get_mut(&id)?;
+        let Stage::Waits { from, since, .. } = entry.stage else { return None };
+        let statement = entry.stage.take_statement()?;
         let again = entry.again;
         entry.stage = Stage::Moved { to: new, answer };
         self.waiting.remove(&(from, id));
@@ -383,6 +384,7 @@ impl Ledger {
             self.orphans.push(id);
         }
         self.insert(new, next, statement, again, now);
+        Some((again.counted + again.free + 1, now - since))
     }
 
     /// Takes out the paths at which queries can be cancelled that this coordinator still runs, though

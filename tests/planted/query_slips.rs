@@ -561,6 +561,15 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         )],
     },
     Slip {
+        name: "LifeOfAnother",
+        wrong: "Bytes of the server before count as life of the one that is asked now.",
+        rows: &[(
+            "proxy/log/attempt_log.rs",
+            "self.heard = Time::ZERO;",
+            "if !SLIP { self.heard = Time::ZERO; }",
+        )],
+    },
+    Slip {
         name: "OthersStanding",
         wrong: "The status shows the first server's state for all.",
         rows: &[(

@@ -243,7 +243,7 @@ impl Asked {
         let (path, _) = self.request.path_and_query();
         let coding = match self.errand {
             Errand::Statement => AnswerCoding::Identity,
-            Errand::Query { .. } if self.direction.undelivered().is_none() => AnswerCoding::AsAsked,
+            Errand::Query { .. } if !self.direction.is_followed() => AnswerCoding::AsAsked,
             Errand::Query { .. } if path.starts_with(b"/v1/statement/executing/") => {
                 AnswerCoding::Gzip
             }

@@ -263,8 +263,9 @@ impl<N: Net> Judge<'_, N> {
         }
     }
 
-    /// Keeps back the answer to a statement, and that to a poll of which no row was delivered before:
-    /// until it is whole another server may be asked, and what it says decides whether it is passed on.
+    /// Keeps back the answer to a statement, that to a poll of which no row was delivered before, and
+    /// the last one: until it is whole it may be asked for again, and what it says decides whether it is
+    /// passed on.
     fn keep_back(
         &mut self,
         head: &ResponseHead<'_>,
@@ -273,8 +274,8 @@ impl<N: Net> Judge<'_, N> {
         context: &mut Context<N>,
     ) {
         let undelivered = self.asked.direction.undelivered();
-        let is_looked_at = undelivered.is_some() || self.asked.errand == Errand::Statement;
-        if head.status != 200 || !is_looked_at {
+        let is_followed = self.asked.direction.is_followed();
+        if head.status != 200 || !is_followed && self.asked.errand != Errand::Statement {
             return;
         }
         let ledger = context.servers.ledger(self.asked.group());

@@ -44,6 +44,11 @@ impl Direction {
         self.asks(Asks::Acknowledges)
     }
 
+    /// Whether what follows may depend on the answer: it is kept back until it is whole.
+    pub fn is_followed(&self) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| tracked.asks != Asks::Other)
+    }
+
     fn asks(&self, asks: Asks) -> Option<QueryId> {
         let tracked = self.tracked.as_ref().filter(|tracked| tracked.asks == asks);
         tracked.map(|tracked| tracked.current)

@@ -16,7 +16,7 @@ pub struct AttemptLog {
     current: Option<Attempt>,
     /// Bytes of the request's body received from the client.
     pub body_received: u64,
-    /// When bytes last came from a server.
+    /// When bytes last came from the server of the current attempt.
     pub heard: Time,
 }
 
@@ -61,6 +61,7 @@ impl AttemptLog {
             received: 0,
         };
         self.earlier.extend(self.current.replace(attempt));
+        self.heard = Time::ZERO;
     }
 
     /// Gives groups and servers the ids that `renamed` returns, and drops attempts for which it

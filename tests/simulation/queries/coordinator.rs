@@ -316,7 +316,7 @@ impl Coordinator {
                     ledger.arrivals.push(Arrival { at: now, place, number });
                 }
                 if is_fresh {
-                    judge_submission(number, (statement, is_new), now, ledger);
+                    judge_submission(number, (statement, is_new), place, now, ledger);
                 }
                 // TOLERATED: a statement of a transaction may follow it to the process that has replaced
                 // the holder between two checks.

@@ -466,7 +466,10 @@ impl Query {
         }
         let is_gone = self.is_owner_gone(recent, now, ledger);
         let since = owner.died.unwrap_or(now).max(self.waiting);
-        let is_late = ledger.any_took_for(ledger.taken_up, since, back(now, SECOND));
+        // A submission that a reset has cut is made again a second later.
+        let was_reset = |place| ledger.was_reset(place, back(now, SECOND * 2), now);
+        let is_late = ledger.any_took_for(ledger.taken_up, since, back(now, SECOND))
+            && !ledger.places().any(was_reset);
         if is_gone && (!self.may_move() || is_late) {
             let (rows, page) = (self.rows, self.page);
             let what =

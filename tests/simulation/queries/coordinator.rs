@@ -216,7 +216,8 @@ impl Coordinator {
             match served.line.next(net) {
                 Come::Message(head, body) => {
                     net.world_mut().tell(self.place, || format!("{:?} {body}", head.start));
-                    let (due, answer) = self.asked(&head, &body, now, ledger);
+                    let is_left = served.line.is_left(net);
+                    let (due, answer) = self.asked(&head, (&body, is_left), now, ledger);
                     match head.start[1].starts_with("/v1/statement") {
                         true => served.due.extend(self.parts(due, answer)),
                         false => served.due.push_back((due, answer)),
@@ -267,12 +268,18 @@ impl Coordinator {
         vec![(due, first.to_owned()), (later, second.to_owned())]
     }
 
-    /// The answer to a request, and when it is given.
-    fn asked(&mut self, head: &Head, body: &str, now: Time, ledger: &mut Ledger) -> (Time, String) {
+    /// The answer to a request, and when it is given. Its sender may have left.
+    fn asked(
+        &mut self,
+        head: &Head,
+        (body, is_left): (&str, bool),
+        now: Time,
+        ledger: &mut Ledger,
+    ) -> (Time, String) {
         let Habits { release, reads_forwarded, chunked, .. } = self.habits;
         let place = self.place;
         // What was sent during a pause is read only now, and its sender may have given up.
-        let is_fresh = !self.is_dark && self.paused_until + LATE < now;
+        let is_fresh = !self.is_dark && self.paused_until + LATE < now && !is_left;
         let process = self.process.as_mut().expect("without one there is no connection");
         let [method, path, _] = &head.start;
         let has_forwarded = head.fields.iter().any(|(name, _)| name.starts_with("x-forwarded-"));
@@ -316,7 +323,7 @@ impl Coordinator {
                     ledger.arrivals.push(Arrival { at: now, place, number });
                 }
                 if is_fresh {
-                    judge_submission(number, (statement, is_new), place, now, ledger);
+                    judge_submission(number, (statement, is_new), now, ledger);
                 }
                 // TOLERATED: a statement of a transaction may follow it to the process that has replaced
                 // the holder between two checks.

@@ -40,6 +40,12 @@ impl Line {
         self.end == end
     }
 
+    /// Whether the other side has closed it: it may have done so before what it sent has come.
+    pub(crate) fn is_left(&self, net: &SimNet) -> bool {
+        let world = net.world();
+        world.peer(self.end).is_some_and(|peer| world.closed(peer).is_some())
+    }
+
     /// Whether a part of a message has come.
     pub(crate) fn is_begun(&self) -> bool {
         self.is_begun

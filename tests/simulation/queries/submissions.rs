@@ -99,15 +99,10 @@ impl Submission {
 pub(crate) fn judge_submission(
     number: u32,
     (statement, is_alone): (Statement, bool),
-    place: usize,
     now: Time,
     ledger: &mut Ledger,
 ) {
     let all = &ledger.submissions;
-    // It was sent before the proxy left this place, and another one has taken it meanwhile.
-    let was_left = |taken: Time| {
-        taken + UNDER_WAY > now && ledger.was_reset(place, back(taken, UNDER_WAY), now)
-    };
     let earlier = |times: &BTreeMap<u32, Time>, by: Duration| {
         times.get(&number).is_some_and(|at| *at + by < now)
     };
@@ -131,7 +126,6 @@ pub(crate) fn judge_submission(
     }
     for submission in all.of(number) {
         let is_lost = submission.failure.is_some()
-            || was_left(submission.at)
             || ledger.may_be_lost(&submission.process, submission.at, now);
         let may = match submission.told {
             // One whose transaction its coordinator does not know is like any other.

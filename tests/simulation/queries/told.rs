@@ -437,7 +437,8 @@ impl Query {
         if ledger.any_took_for(ledger.taken_up, self.submitted, back(now, SECOND)) {
             self.accuse("it is told to wait, but a server takes statements", now, ledger);
         }
-        if now - self.submitted > ledger.queue + SECOND * 2 {
+        // A submission may be under way when the time is over.
+        if now - self.submitted > ledger.queue + SECOND * 2 + UNNOTICED {
             self.accuse("it is told to wait, but has waited for too long", now, ledger);
         }
     }

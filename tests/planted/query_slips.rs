@@ -292,8 +292,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A query whose owner does not answer waits for it for ever.",
         rows: &[(
             "proxy/http/queue.rs",
-            "Aim::Only(server) = asked.direction.aim",
-            "Aim::Only(server) = if SLIP { Aim::Active } else { asked.direction.aim }",
+            "(asked.query()?, asked.direction.aim)",
+            "(asked.query()?, if SLIP { Aim::Active } else { asked.direction.aim })",
         )],
     },
     Slip {

@@ -23,7 +23,7 @@ use crate::proxy::log::format::id_stamp;
 use crate::proxy::log::limited_log::Topic;
 use crate::trino::kept::{Loss, PAUSE};
 use crate::trino::ledger::Known;
-use crate::upstream::group::{At, GroupAt};
+use crate::upstream::group::{At, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 
 /// Lets a request wait in its group's queue, or refuses it: with `otherwise`, if there is no queue, or
@@ -55,7 +55,12 @@ pub fn enter<N: Net>(
         Errand::Query { matter: Matter::Heartbeat, .. } => {
             return Way::Refuse(Refusal::WaitedInVain);
         }
-        Errand::Query { matter: Matter::Poll, .. } => return query::hold(asked.started, now),
+        Errand::Query { matter: Matter::Poll, .. } => {
+            return match given_up(asked, context) {
+                Some(server) => asked.lost(server, context),
+                None => query::hold(asked.started, now),
+            };
+        }
         Errand::Plain => asked.started + queue.timeout,
         Errand::Statement
         | Errand::Query { .. }
@@ -133,31 +138,38 @@ fn queued<N: Net>(
 
 /// Ends the wait of a request: a poll is told to ask again, or what became of its query.
 pub fn ended<N: Net>(asked: &Asked, context: &mut Context<N>) -> Way {
-    let (Errand::Query { id, matter: Matter::Poll }, Some((current, _))) =
-        (asked.errand, asked.query())
-    else {
+    let Errand::Query { id, matter: Matter::Poll } = asked.errand else {
         return Way::Refuse(Refusal::WaitedInVain);
+    };
+    if let Some(server) = given_up(asked, context) {
+        return asked.lost(server, context);
+    }
+    let (path, _) = asked.request.path_and_query();
+    Way::Tell(Told::Waits(id, path.into()))
+}
+
+/// The server that runs the query that is polled, if it has been out for so long that it is waited for
+/// no more.
+fn given_up<N: Net>(asked: &Asked, context: &mut Context<N>) -> Option<ServerId> {
+    let ((current, _), Aim::Only(server)) = (asked.query()?, asked.direction.aim) else {
+        return None;
     };
     let (now, at) = (context.io.now, asked.group());
     let ledger = context.servers.ledger(at);
+    let (known, may_move) = (ledger.look(current), ledger.may_move(current));
     // Its statement may be on its way to another server already.
-    let is_moving = matches!(ledger.look(current), Known::Waits | Known::Moved(..));
+    if matches!(known, Known::Waits | Known::Moved(..)) {
+        return None;
+    }
     // One that has ended well needs nothing of its server.
-    let may_move = ledger.may_move(current) || ledger.look(current) == Known::Finished;
+    let may_move = may_move || known == Known::Finished;
     let group = context.servers.group(at);
     let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
     let patience = match asked.config.groups[at.id.0].resubmit {
         Resubmit::On { doubt } if may_move => doubt.min(timeout),
         Resubmit::On { .. } | Resubmit::Off => timeout,
     };
-    if !is_moving
-        && let Aim::Only(server) = asked.direction.aim
-        && group.out_for(server, now) >= patience
-    {
-        return asked.lost(server, context);
-    }
-    let (path, _) = asked.request.path_and_query();
-    Way::Tell(Told::Waits(id, path.into()))
+    (group.out_for(server, now) >= patience).then_some(server)
 }
 
 /// What the client of a query is told.

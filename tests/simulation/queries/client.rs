@@ -57,6 +57,8 @@ pub(crate) struct Query {
     pub(super) asks: Matter,
     step: Step,
     pub(super) tries: u32,
+    /// Whether the next page was asked for again: it may have been answered before.
+    pub(super) is_repeated: bool,
     /// When the first of them was made.
     first: Time,
 }
@@ -153,6 +155,7 @@ impl Client {
                 asks: Matter::Statement,
                 step: Step::Thinking(now),
                 tries: 0,
+                is_repeated: false,
                 first: now,
             }));
         }
@@ -173,6 +176,7 @@ impl Client {
                     ledger.asked.entry(query.plan.number).or_insert(now);
                 }
                 query.tries += 1;
+                query.is_repeated |= query.tries > 1 && query.asks == Matter::Poll;
                 return;
             }
             Step::Thinking(_) => return,

@@ -144,19 +144,19 @@ pub(crate) fn judge_submission(
 /// A statement that was cancelled while it waited does not run, even if it was on its way.
 pub(crate) fn judge_cancelled(now: Time, ledger: &mut Ledger) {
     let all = &ledger.submissions;
-    let runs = |submission: &&Submission| {
+    let runs = |submission: &Submission, dropped: Time| {
         let Submission { process, at, .. } = submission;
         let Some(owner) = ledger.process(process) else { return false };
-        let cancelled = *at + ENDED;
+        let cancelled = (*at).max(dropped) + ENDED;
         cancelled < now
             && ledger.was_up(owner.place, back(*at, BLINK), cancelled)
             && owner.died.is_none_or(|died| died > cancelled)
             && !ledger.was_reset(owner.place, back(*at, LATE), cancelled)
             && !ledger.is_proxy_new_since(back(*at, LATE))
     };
-    let dropped = all.dropped.keys().filter(|number| !ledger.cancelled.contains(number));
+    let dropped = all.dropped.iter().filter(|(number, _)| !ledger.cancelled.contains(number));
     let wrong: Vec<String> = dropped
-        .flat_map(|number| all.of(*number).iter().filter(runs))
+        .flat_map(|(number, at)| all.of(*number).iter().filter(move |it| runs(it, *at)))
         .map(|it| format!("{} goes on, but was cancelled before its client knew of it", it.id))
         .collect();
     for what in wrong {

@@ -90,14 +90,17 @@ impl Query {
         // A poll that its first owner never got may have been sent.
         let mut before = self.before.iter();
         let is_first = before.all(|it| ledger.submissions.find(self.plan.number, &it.id).is_none());
-        let is_unpolled = self.asks == Matter::Poll && self.tries == 1 && self.page == 0;
         self.may_move()
             && self.transaction.is_none()
             && self.plan.statement.may_run_twice()
             && is_first
-            && (self.tries == 1 || is_unpolled)
+            && self.is_first_try()
             && self.columns.is_none()
             && !ledger.is_proxy_restarted_since(self.submitted)
+    }
+
+    fn is_first_try(&self) -> bool {
+        self.tries == 1 && !self.is_repeated
     }
 
     /// Whether an answer ends early because its server failed in the middle of it. The first one with
@@ -106,7 +109,7 @@ impl Query {
         let Some(owner) = ledger.process(self.owner()) else { return false };
         let is_held = self.transaction.is_none()
             && self.rows == 0
-            && self.tries == 1
+            && self.is_first_try()
             && !ledger.is_proxy_restarted_since(self.submitted);
         matches!(reply, Reply::Cut)
             && !is_held
@@ -290,6 +293,7 @@ impl Query {
         self.judge_rows(text, now, ledger);
         self.came = now;
         (self.page, self.path, self.waiting) = (page, next.to_owned(), Time::NEVER);
+        self.is_repeated = false;
         self.state = value(text, "state").to_owned();
         if next.is_empty() {
             self.judge_rows_of_all(now, ledger);
@@ -327,6 +331,7 @@ impl Query {
     /// Its poll is answered with another query, which was made of the same statement.
     fn moved(&mut self, text: &str, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         let (number, old) = (self.plan.number, self.id.take().unwrap_or_default());
+        self.is_repeated = false;
         self.id = Some(value(text, "id").to_owned());
         let submission = ledger.submissions.find(number, &old);
         let may = submission.is_none_or(|it| {
@@ -414,7 +419,7 @@ impl Query {
         self.state == "FINISHED"
             && self.rows_before == 0
             && self.transaction.is_none()
-            && self.tries == 1
+            && self.is_first_try()
             && !ledger.is_proxy_restarted_since(self.submitted)
             // It has to know the version of the coordinator.
             && !ledger.is_proxy_new_since(back(self.came, UNNOTICED))

@@ -77,6 +77,15 @@ impl Cluster {
         self.asked[server] = now;
     }
 
+    /// A query is asked for that any server may run whose coordinator is not known.
+    pub fn note_unknown(&mut self, now: Time) {
+        for server in 0..self.asked.len() {
+            if self.coordinators.known(server).is_none() {
+                self.note_asked(server, now);
+            }
+        }
+    }
+
     /// When a query of a server was last asked for, or since when that would be known.
     pub fn asked(&self, server: usize) -> Time {
         self.asked[server]

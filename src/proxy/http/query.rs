@@ -132,7 +132,10 @@ pub fn direct<N: Net>(
         {
             Way::Tell(Told::Lost { id, server: None, loss: Loss::Waited })
         }
-        Ownership::Unknown => Way::Ask,
+        Ownership::Unknown => {
+            context.servers.trino(group).note_unknown(now);
+            Way::Ask
+        }
     };
     (way, Direction { aim: Aim::Active, tracked })
 }

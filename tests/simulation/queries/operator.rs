@@ -222,6 +222,8 @@ fn judge_empty(place: usize, status: u16, now: Time, ledger: &mut Ledger) {
             && process.died.is_none()
             // It may go on elsewhere already.
             && ledger.submissions.of(*number).last().is_some_and(|it| it.process == owner)
+            // TOLERATED: a proxy that begins anew may not know yet that the group is Trino's.
+            && (ledger.is_trinos || !ledger.is_proxy_restarted_since(ledger.asked[number]))
     };
     let live = ledger.running.iter().find(|(number, owner)| is_live(number, owner));
     if status == 200

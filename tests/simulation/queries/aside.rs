@@ -60,8 +60,7 @@ impl Query {
 
     /// A statement that waits can be cancelled.
     fn judge_aside_of_queued(&self, aside: Aside, status: u16, now: Time, ledger: &mut Ledger) {
-        // Its answer may have been on its way when the proxy ended.
-        if ledger.is_proxy_restarted_since(back(self.submitted, ON_ITS_WAY)) {
+        if self.is_proxy_another(ledger) {
             return;
         }
         let all = &mut ledger.submissions;
@@ -80,8 +79,6 @@ impl Query {
     }
 }
 
-/// The time that an answer may take to its client.
-const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// The time in which the proxy may not know of a change: an interval, two checks, and the time that
 /// a poll waits.
 const UNNOTICED: Duration = Duration::from_secs(5);

@@ -118,8 +118,11 @@ fn judge_withdrawal(name: &str, left: Time, coordinator: &Coordinator, ledger: &
     let process = coordinator.process().expect("all were started");
     let Some(last) = process.nodes.get(name).copied() else { return };
     let was_there = ledger.was_up(coordinator.place, back(left, UNNOTICED), left + SECOND);
+    // A proxy that ended just then may have told one of them only.
+    let began = ledger.proxy[0];
+    let was_cut = began + SECOND >= left && began <= left + SECOND;
     // One that returned just then has all announcements on their way to it.
-    if was_there || last > left + UNNOTICED {
+    if was_there && !was_cut || last > left + UNNOTICED {
         let what = format!("{} heard of {name} at {last:?}, which left at {left:?}", process.id());
         ledger.accuse(left, what);
     }

@@ -32,7 +32,7 @@ impl Query {
             }
             (Matter::Poll, reply) => {
                 let is_wrong = ledger.is_known(self.owner(), since)
-                    || self.is_queued(ledger) && !ledger.is_proxy_restarted_since(self.submitted)
+                    || self.is_queued(ledger) && !self.is_proxy_another(ledger)
                     || self.is_findable(reply, since, now, ledger);
                 let is_wrong = is_wrong && !self.is_cut(reply, since, now, ledger);
                 if is_wrong {
@@ -96,7 +96,12 @@ impl Query {
             && is_first
             && self.is_first_try()
             && self.columns.is_none()
-            && !ledger.is_proxy_restarted_since(self.submitted)
+            && !self.is_proxy_another(ledger)
+    }
+
+    /// Whether the proxy that passed its statement on has ended: the answer may have been on its way.
+    pub(super) fn is_proxy_another(&self, ledger: &Ledger) -> bool {
+        ledger.is_proxy_restarted_since(back(self.submitted, SECOND))
     }
 
     fn is_first_try(&self) -> bool {
@@ -110,7 +115,7 @@ impl Query {
         let is_held = self.transaction.is_none()
             && self.rows == 0
             && self.is_first_try()
-            && !ledger.is_proxy_restarted_since(self.submitted);
+            && !self.is_proxy_another(ledger);
         matches!(reply, Reply::Cut)
             && !is_held
             && !ledger.was_up(owner.place, back(since, UNNOTICED), now)
@@ -358,7 +363,7 @@ impl Query {
     /// It is failed by its own coordinator. One that was starting never began it.
     fn judge_failure(&self, error: &str, now: Time, ledger: &mut Ledger) {
         let is_kept = self.transaction.is_none()
-            && !ledger.is_proxy_restarted_since(self.submitted)
+            && !self.is_proxy_another(ledger)
             && ledger.submissions.of(self.plan.number).len() <= FREE;
         if !ledger.failing.contains(&self.plan.number) || error == "SERVER_STARTING_UP" && is_kept {
             self.accuse(&format!("it fails with {error}"), now, ledger);
@@ -423,7 +428,7 @@ impl Query {
             && self.rows_before == 0
             && self.transaction.is_none()
             && self.is_first_try()
-            && !ledger.is_proxy_restarted_since(self.submitted)
+            && !self.is_proxy_another(ledger)
             // It has to know the version of the coordinator.
             && !ledger.is_proxy_new_since(back(self.came, UNNOTICED))
     }
@@ -432,14 +437,14 @@ impl Query {
     fn judge_end_of_wait(&self, why: &str, now: Time, ledger: &mut Ledger) {
         let may = now - self.submitted + MARGIN >= ledger.queue
             && !ledger.any_took_for(ledger.taken_up, self.submitted, self.submitted + ledger.queue);
-        if !may && !ledger.is_proxy_restarted_since(self.submitted) {
+        if !may && !self.is_proxy_another(ledger) {
             self.accuse(&format!("it is lost, but could be submitted: {why}"), now, ledger);
         }
     }
 
     /// A statement waits only while no server takes it.
     fn judge_queueing(&self, now: Time, ledger: &mut Ledger) {
-        if ledger.is_proxy_restarted_since(self.submitted) {
+        if self.is_proxy_another(ledger) {
             return;
         }
         if ledger.any_took_for(ledger.taken_up, self.submitted, back(now, SECOND)) {

@@ -110,6 +110,11 @@ impl<N: Net, T> Probes<N, T> {
         None
     }
 
+    /// How many have a purpose that fits.
+    pub fn count_of(&self, fits: impl Fn(&T) -> bool) -> usize {
+        self.all.iter().filter(|(_, (_, purpose))| fits(purpose)).count()
+    }
+
     /// Takes out one whose purpose fits, whatever has become of it.
     pub fn take(&mut self, mut fits: impl FnMut(&T) -> bool) -> Option<(Probe<N>, T)> {
         let fitting = self.all.iter().find(|(_, (_, purpose))| fits(purpose));

@@ -56,14 +56,16 @@ impl<N: Net> Submissions<N> {
 
     fn begin_in(&mut self, group: GroupAt, context: &mut Context<N>) {
         let now = context.io.now;
-        while self.under_way.count() < AT_ONCE && context.servers.group(group).has_ready(now) {
+        let is_its = |submission: &Submission| submission.pick.at.group == group;
+        while self.under_way.count_of(is_its) < AT_ONCE
+            && context.servers.group(group).has_ready(now)
+        {
             let queue = context.servers.group(group).queue();
             let timeout = queue.map_or(Duration::ZERO, |queue| queue.timeout);
-            let Some((id, request)) = context.servers.ledger(group).begin(timeout, now) else {
+            let Some((id, _)) = context.servers.ledger(group).begin(timeout, now) else {
                 break;
             };
-            let request = Zeroizing::new(Box::from(request));
-            self.try_one((id, Tried::default()), group, request, context);
+            self.try_one((id, Tried::default()), group, context);
         }
     }
 
@@ -72,20 +74,21 @@ impl<N: Net> Submissions<N> {
         &mut self,
         (id, mut tried): (QueryId, Tried),
         group: GroupAt,
-        mut request: Zeroizing<Box<[u8]>>,
         context: &mut Context<N>,
     ) {
         let now = context.io.now;
         while let Some(pick) = context.servers.group(group).pick(tried, now) {
             tried.insert(pick.at.server);
             let forwarded = context.servers.group(group).forwarded(pick.at.server);
-            if forwarded == Forwarded::Withheld {
-                request = without_forwarded(&request);
-            }
+            let Some(whole) = context.servers.ledger(group).waiting(id) else { return };
+            let request = match forwarded {
+                Forwarded::Sent => Zeroizing::new(Box::from(whole)),
+                Forwarded::Withheld => without_forwarded(whole),
+            };
             let model = &context.servers.config().groups[group.id.0].servers[pick.at.server.0];
             let submission = Submission { pick, id, tried, forwarded };
             let (address, io) = (&model.address, &mut context.io);
-            match self.under_way.dial(address, request.clone(), TIMEOUT, submission, io) {
+            match self.under_way.dial(address, request, TIMEOUT, submission, io) {
                 Ok(()) => return,
                 Err((Some(failure), Submission { pick, .. })) => {
                     context.servers.conclude(pick, failure.into(), &mut context.io);
@@ -129,14 +132,14 @@ impl<N: Net> Submissions<N> {
         context: &mut Context<N>,
     ) {
         let Submission { pick, id, tried, .. } = submission;
-        let (request, group) = (probe.request(), pick.at.group);
+        let group = pick.at.group;
         context.io.close(probe.into_socket());
         let verdict = failure.map_or(Verdict::Succeeded, Verdict::from);
         context.servers.conclude(pick, verdict, &mut context.io);
         // It may have been cancelled meanwhile.
         let waits = context.servers.ledger(group).look(id) == Known::Waits;
         if failure.is_some() && waits {
-            self.try_one((id, tried), group, request, context);
+            self.try_one((id, tried), group, context);
         }
     }
 
@@ -161,7 +164,9 @@ fn answered<N: Net>(
     let body = answer.body.unwrap_or_default();
     let mut scan = AnswerScan::default();
     scan.feed(&body);
-    match (answer.status, scan.id(), scan.next_path()) {
+    // An id that is in use is another query's.
+    let new = scan.id().filter(|id| context.servers.ledger(at.group).look(*id) == Known::Nothing);
+    match (answer.status, new, scan.next_path()) {
         (Some(200), Some(new), Some(next)) => {
             context.servers.each(at, |at, served| served.trino.runs(at.server.0, new, now));
             let config = Arc::clone(context.servers.config());
@@ -172,6 +177,7 @@ fn answered<N: Net>(
                 // It was cancelled meanwhile, and its client will not ask for it any more.
                 let cancel = request("DELETE", next, &group.servers[at.server.0].address);
                 context.copies.push((at, cancel));
+                context.servers.news.push(News::Submitted(id));
                 return None;
             };
             if group.resubmit == Resubmit::Off {

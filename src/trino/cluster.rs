@@ -42,7 +42,7 @@ impl Cluster {
     }
 
     /// `servers` coordinators, with what `old` knows of those that it keeps: `index` says where an
-    /// old one is now. What they said of themselves they will say again.
+    /// old one is now.
     pub fn carried_over(
         old: &Cluster,
         servers: usize,
@@ -61,7 +61,7 @@ impl Cluster {
             ready,
             coordinators: Coordinators::carried_over(&old.coordinators, servers, &index),
             transactions: Transactions::carried_over(&old.transactions, &index),
-            profiles: Profiles::new(servers),
+            profiles: Profiles::carried_over(&old.profiles, servers, &index),
             roster: old.roster.clone(),
         }
     }

@@ -116,7 +116,7 @@ impl Ledger {
 
     /// The client of a query was told to ask here next.
     pub fn told_next(&mut self, id: QueryId, next: &[u8]) {
-        if let Some(entry) = self.queries.get_mut(&id) {
+        if let Some(entry) = self.queries.get_mut(&id).filter(|entry| *entry.next != *next) {
             entry.before = std::mem::replace(&mut entry.next, next.into());
         }
     }
@@ -307,6 +307,12 @@ impl Ledger {
         }
     }
 
+    /// Whether the statement of a query that runs may run a second time.
+    pub fn may_run_twice(&self, id: QueryId) -> bool {
+        matches!(self.stage(id), Some(Stage::Runs { statement, .. })
+            if statement.repeat == Repeat::Twice)
+    }
+
     /// A query cannot go on: its statement is dropped, and its client will be told why.
     pub fn give_up(&mut self, id: QueryId, loss: Loss) {
         self.settle(id, Stage::Lost(loss));
@@ -315,8 +321,11 @@ impl Ledger {
     /// Puts a query into a stage in which its statement is not needed any more.
     fn settle(&mut self, id: QueryId, stage: Stage) {
         let Some(entry) = self.queries.get_mut(&id) else { return };
-        let (next, asked) = (std::mem::take(&mut entry.next), entry.asked);
-        self.replace(id, Entry::new(stage, next, asked, Again::default()));
+        let (next, before) = (std::mem::take(&mut entry.next), std::mem::take(&mut entry.before));
+        // The last answer of one that has ended well stands at its own path alone.
+        let before = if let Stage::Finished = stage { Box::default() } else { before };
+        let asked = entry.asked;
+        self.replace(id, Entry { before, ..Entry::new(stage, next, asked, Again::default()) });
     }
 
     /// Gives up a query if it has waited for longer than `timeout`. Returns whether it has.
@@ -343,14 +352,24 @@ impl Ledger {
                 return None;
             }
             if self.queries.get(&id)?.is_left(now) {
-                self.remove(id);
+                match self.made_up(id) {
+                    true => self.remove(id),
+                    false => self.give_up(id, Loss::Waited),
+                }
             } else if !self.give_up_overdue(id, timeout, now) {
                 break id;
             }
         };
         self.postpone(id, Time::NEVER);
-        let Stage::Waits { statement, .. } = self.stage(id)? else { return None };
-        Some((id, &statement.request))
+        Some((id, self.waiting(id)?))
+    }
+
+    /// The whole request of a query that waits.
+    pub fn waiting(&self, id: QueryId) -> Option<&[u8]> {
+        match self.stage(id)? {
+            Stage::Waits { statement, .. } => Some(&statement.request),
+            Stage::Runs { .. } | Stage::Moved { .. } | Stage::Finished | Stage::Lost(_) => None,
+        }
     }
 
     /// A statement that waits is to be submitted from `from` on: no coordinator has taken it.
@@ -720,8 +739,27 @@ mod tests {
             [true, true, false]
         );
         ledger.told_next(id(1), b"/3");
+        // The same answer once more changes nothing.
+        ledger.told_next(id(1), b"/3");
         assert_eq!(ledger.lose(id(1), b"/1", at(1)), Err(Loss::NotKept));
         assert_eq!(ledger.lose(id(1), b"/2", at(1)), Ok(()));
+        ledger.give_up(id(1), Loss::Waited);
+        assert!(ledger.is_next(id(1), b"/2"), "it may be told why there too");
+    }
+
+    #[test]
+    fn a_query_that_has_moved_once_still_may_run_twice_where_it_has_not_begun() {
+        let ledger = Before::Again.build();
+        assert!(ledger.may_run_twice(id(1)) && !ledger.may_move(id(1)));
+        assert!(!Before::Begun(Repeat::Once).build().may_run_twice(id(1)));
+        assert!(!Before::Waits.build().may_run_twice(id(1)));
+    }
+
+    #[test]
+    fn a_query_whose_client_has_left_reads_the_truth_when_it_asks_again() {
+        let mut ledger = Before::Waits.build();
+        assert_eq!(ledger.begin(MINUTE, at(31)), None);
+        assert_eq!((ledger.look(id(1)), ledger.open()), (Known::Lost(Loss::Waited), 0));
     }
 
     #[test]

@@ -27,6 +27,21 @@ impl Profiles {
         Profiles(vec![Profile::default(); servers])
     }
 
+    /// What `old` knows of the servers that are kept: `index` says where an old server is now.
+    pub fn carried_over(
+        old: &Profiles,
+        servers: usize,
+        index: impl Fn(usize) -> Option<usize>,
+    ) -> Profiles {
+        let mut new = Profiles::new(servers);
+        for (server, profile) in old.0.iter().enumerate() {
+            if let Some(kept) = index(server).and_then(|place| new.0.get_mut(place)) {
+                (kept.version, kept.environment) = (profile.version, profile.environment);
+            }
+        }
+        new
+    }
+
     /// A server's answer says nothing of it. Returns whether that is new.
     pub fn silent(&mut self, server: usize) -> bool {
         !std::mem::replace(&mut self.0[server].silence_told, true)
@@ -96,6 +111,14 @@ mod tests {
         assert_eq!(profiles.said(0, &info("478", "a")), None, "it is known from both sides");
         assert_eq!(profiles.said(1, &info("478", "b")), Some(0));
         assert_eq!(profiles.said(1, &info("478", "a")), None);
+    }
+
+    #[test]
+    fn versions_are_carried_over_with_their_servers() {
+        let mut profiles = Profiles::new(2);
+        profiles.said(1, &info("478", "a"));
+        let moved = Profiles::carried_over(&profiles, 1, |server| server.checked_sub(1));
+        assert_eq!((moved.words(0), moved.release(0)), (("478", "a"), Some(478)));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use crate::time::Time;
 
+/// What stands for no transaction.
+pub const NONE: &[u8] = b"NONE";
+
 /// The transactions that were started last.
 #[derive(Clone, Debug, Default)]
 pub struct Transactions {
@@ -22,7 +25,7 @@ struct Started {
 impl Transactions {
     /// A server said at `seen` that it has started a transaction.
     pub fn started(&mut self, id: &[u8], server: usize, seen: Time) {
-        if id.is_empty() || id.len() > LENGTH {
+        if id.is_empty() || id.len() > LENGTH || id.eq_ignore_ascii_case(NONE) {
             return;
         }
         let mut known = self.started.iter_mut().rev();
@@ -87,6 +90,13 @@ mod tests {
         assert!(!transactions.lost(0, at(3)), "it was started since");
         assert!(transactions.lost(0, at(4)) && !transactions.lost(0, at(4)));
         assert_eq!([b"a", b"b"].map(|id| transactions.owner(id)), [None, Some(1)]);
+    }
+
+    #[test]
+    fn what_stands_for_no_transaction_is_none() {
+        let mut transactions = Transactions::default();
+        transactions.started(b"none", 0, Time::ZERO);
+        assert_eq!(transactions.owner(b"none"), None);
     }
 
     #[test]

@@ -520,8 +520,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "What waits for a coordinator is never submitted.",
         rows: &[(
             "proxy/submissions.rs",
-            "while self.under_way.count() < AT_ONCE",
-            "while !SLIP && self.under_way.count() < AT_ONCE",
+            "while self.under_way.count_of(is_its) < AT_ONCE",
+            "while !SLIP && self.under_way.count_of(is_its) < AT_ONCE",
         )],
     },
     Slip {
@@ -691,8 +691,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A kept statement keeps the fields that its coordinator refuses.",
         rows: &[(
             "proxy/submissions.rs",
-            "                request = without_forwarded(&request);",
-            "                if !SLIP { request = without_forwarded(&request); }",
+            "Forwarded::Withheld => without_forwarded(whole),",
+            "Forwarded::Withheld if SLIP => Zeroizing::new(Box::from(whole)),\nForwarded::Withheld => without_forwarded(whole),",
         )],
     },
 ];

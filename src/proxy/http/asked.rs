@@ -38,6 +38,7 @@ use crate::trino::query_id::QueryId;
 use crate::trino::rows::AnswerScan;
 use crate::trino::sql;
 use crate::trino::statement::Repeat;
+use crate::trino::transactions::NONE;
 use crate::upstream::group::{At, Forwarded, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 use crate::upstream::retry::{Failure, Progress, Repeatable, may_move, may_resend};
@@ -300,7 +301,7 @@ impl Asked {
     /// Whether a statement belongs to a transaction.
     pub fn is_in_transaction(&self) -> bool {
         let id = self.request.fields().find(&TRANSACTION);
-        id.is_some_and(|id| !id.eq_ignore_ascii_case(b"NONE"))
+        id.is_some_and(|id| !id.eq_ignore_ascii_case(NONE))
     }
 
     /// Whether the process that has to answer is known by now to be gone.

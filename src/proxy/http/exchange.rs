@@ -386,7 +386,6 @@ impl<N: Net> Exchange<N> {
     fn complete(&mut self, context: &mut Context<N>) -> Turn {
         let left = self.download.complete(&mut context.io.buffers);
         self.attempts.log.ended(None, context.io.now);
-        taken::forget_acknowledged(&self.asked, self.download.status, context);
         let link = std::mem::replace(&mut self.link, Link::None);
         let Link::Open { connection, pick, afterwards, .. } = link else { return Turn::Rest };
         let at = pick.at;

@@ -10,6 +10,7 @@ use super::way::{Told, Way};
 use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::proxy::context::Context;
+use crate::proxy::news::News;
 use crate::time::Time;
 use crate::trino::coordinator::Ownership;
 use crate::trino::kept::{Loss, PAUSE};
@@ -36,22 +37,13 @@ impl Direction {
 
     /// The query of which no row was delivered, if it is polled and its statement is kept.
     pub fn undelivered(&self) -> Option<QueryId> {
-        self.asks(Asks::Undelivered)
-    }
-
-    /// The query that has ended well, if it is asked for the last time.
-    pub fn acknowledged(&self) -> Option<QueryId> {
-        self.asks(Asks::Acknowledges)
+        let tracked = self.tracked.as_ref().filter(|tracked| tracked.asks == Asks::Undelivered);
+        tracked.map(|tracked| tracked.current)
     }
 
     /// Whether what follows may depend on the answer: it is kept back until it is whole.
     pub fn is_followed(&self) -> bool {
         self.tracked.as_ref().is_some_and(|tracked| tracked.asks != Asks::Other)
-    }
-
-    fn asks(&self, asks: Asks) -> Option<QueryId> {
-        let tracked = self.tracked.as_ref().filter(|tracked| tracked.asks == asks);
-        tracked.map(|tracked| tracked.current)
     }
 
     /// What is asked for in place of the client's target.
@@ -172,6 +164,7 @@ fn track<N: Net>(
         (Known::Waits, Matter::Poll) if is_next => hold(began, now),
         (Known::Waits, Matter::Cancel) if is_next => {
             ledger.remove(id);
+            context.servers.news.push(News::Submitted(id));
             Way::Tell(Told::Cancelled)
         }
         // What it goes by is known once it is submitted.
@@ -192,9 +185,10 @@ fn track<N: Net>(
             return Found::Goes(Tracked { current: id, target: None, asks: Asks::Other });
         }
         (Known::Moved(..), _) => {
-            let next = ledger.next(current).filter(|_| matter == Matter::Cancel && is_next);
+            let is_direct = is_next && matches!(matter, Matter::Poll | Matter::Cancel);
+            let next = ledger.next(current).filter(|_| is_direct);
             let target = next.map_or_else(|| renamed(request, id, current), Box::from);
-            let asks = Asks::of(matter, ledger.look(current), ledger.is_next(current, path));
+            let asks = Asks::of(matter, ledger.look(current), is_next);
             return Found::Goes(Tracked { current, target: Some(target), asks });
         }
         (known, _) => {
@@ -272,7 +266,7 @@ pub fn weigh<N: Net>(
     }
     let may_restart = match scan.error() {
         Some(QueryError::StartingUp) => true,
-        Some(QueryError::NoNodes | QueryError::NodesEmpty) => is_new && ledger.may_move(id),
+        Some(QueryError::NoNodes | QueryError::NodesEmpty) => is_new && ledger.may_run_twice(id),
         Some(QueryError::Other) | None => false,
     };
     if may_restart && ledger.restart(id, now, now + PAUSE) {
@@ -283,7 +277,7 @@ pub fn weigh<N: Net>(
     }
     match scan.next_path() {
         Some(_) if scan.error().is_some() => ledger.remove(id),
-        Some(next) if is_finished && release.is_none_or(|it| it >= DRAINED) => {
+        Some(next) if is_finished && release.is_some_and(|it| it >= DRAINED) => {
             ledger.finished(id, next);
         }
         Some(next) => ledger.told_next(id, next),

@@ -188,7 +188,8 @@ pub fn told<N: Net>(
     };
     if let Told::Lost { id, .. } = told {
         context.limited_log.write(context.io.now, Topic::Servers, log::Level::Warn, || {
-            format!("query {id} is lost: {lost}")
+            let name = &asked.config.groups[asked.group().id.0].name;
+            format!("upstream \"{name}\": query {id} is lost: {lost}")
         });
     }
     let scope = asked.scope(client, attempts, Answered::default(), context);
@@ -222,6 +223,10 @@ fn words_of(loss: Loss, server: Option<String>) -> String {
         Loss::Repeated => format!(
             "{lost} The query had been run again once already, and is not run a third time: a query \
              that takes down coordinators should be found before it is run again."
+        ),
+        Loss::Denied(200) => format!(
+            "{lost} Another coordinator took the query, but its answer cannot be used: run it again \
+             yourself."
         ),
         Loss::Denied(status) => format!(
             "{lost} Another coordinator did not take the query, but answered with {status}: run it \

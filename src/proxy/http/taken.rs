@@ -1,5 +1,4 @@
-//! What is noted of an answer that is passed on: that a coordinator has taken a statement, or that the
-//! client of a query knows its end.
+//! What is noted of an answer that is passed on: that a coordinator has taken a statement.
 
 use super::asked::Asked;
 use super::errand::Errand;
@@ -8,6 +7,7 @@ use super::upload::Upload;
 use crate::config::model::Resubmit;
 use crate::net::Net;
 use crate::proxy::context::Context;
+use crate::trino::ledger::Known;
 use crate::trino::rows::AnswerScan;
 use crate::upstream::group::At;
 
@@ -22,6 +22,10 @@ pub(super) fn note<N: Net>(
 ) {
     let now = context.io.now;
     let Some(id) = scan.id().filter(|_| asked.errand == Errand::Statement) else { return };
+    // An id that is in use is another query's.
+    if context.servers.ledger(at.group).look(id) != Known::Nothing {
+        return;
+    }
     context.servers.each(at, |at, served| served.trino.runs(at.server.0, id, now));
     let group = &asked.config.groups[at.group.id.0];
     let is_kept = group.resubmit != Resubmit::Off && !asked.is_in_transaction();
@@ -31,12 +35,5 @@ pub(super) fn note<N: Net>(
     if ledger.keep(id, next.into(), statement, limit, now) > 0 {
         let what = "trino_statement_memory is full: queries whose statements are dropped are not run again";
         context.limited_log.seldom.tell(now, log::Level::Warn, what);
-    }
-}
-
-/// Forgets a query that has ended well, once its last answer has come.
-pub(super) fn forget_acknowledged<N: Net>(asked: &Asked, status: u16, context: &mut Context<N>) {
-    if let Some(id) = asked.direction.acknowledged().filter(|_| status == 200) {
-        context.servers.ledger(asked.group()).remove(id);
     }
 }

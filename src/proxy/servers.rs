@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::config::model::{self, Config, GroupId, Listen, LogId};
+use crate::config::model::{self, Config, GroupId, Listen, LogId, ShortHeadLine};
 use crate::net::Net;
 use crate::proxy::forwarded::ForwardedFields;
 use crate::proxy::generation::{Generation, Seen};
@@ -22,7 +22,6 @@ use crate::trino::ledger::Ledger;
 use crate::trino::profile::Profiles;
 use crate::trino::query_id::CoordinatorId;
 use crate::upstream::group::{At, Change, Forwarded, Group, GroupAt, Pick, Verdict, Workers};
-use crate::upstream::readiness::Readiness;
 use crate::upstream::retry::Failure;
 
 /// The configurations in use, and their servers.
@@ -182,11 +181,8 @@ impl<N: Net> Servers<N> {
                  coordinators of Trino (\"trino off\" prevents that)"
             );
             let limit = config.head_line_towards(at.id);
-            if let Some(limit) = limit.filter(|limit| *limit < model::TRINO_HEAD_LINE) {
-                log::warn!(
-                    "upstream \"{name}\": requests with prepared statements beyond {limit} bytes get \
-                     431: write \"large_client_header_buffers 4 2m\" for these coordinators"
-                );
+            if let Some(short) = limit.and_then(ShortHeadLine::of) {
+                log::warn!("upstream \"{name}\": {short}");
             }
         }
         self.group(at).is_trinos()
@@ -219,12 +215,6 @@ impl<N: Net> Servers<N> {
         if let Some(change) = self.group(at.group).conclude(pick, verdict, io.now) {
             self.announce(at, change, io);
         }
-    }
-
-    /// Whether a status says that a coordinator takes no statements now.
-    pub fn refuses_statements(&mut self, at: At, status: u16) -> bool {
-        matches!(status, 502..=504)
-            || status == 500 && self.group(at.group).readiness(at.server) == Readiness::Starting
     }
 
     /// The `X-Forwarded-…` fields that the check of a server carries, as requests to it do.

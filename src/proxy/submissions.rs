@@ -191,7 +191,9 @@ fn answered<N: Net>(
             context.servers.ledger(at.group).postpone(id, now);
             return None;
         }
-        (Some(status), ..) if context.servers.refuses_statements(at, status) => {
+        (Some(status), ..)
+            if context.servers.group(at.group).readiness(at.server).refuses_statements(status) =>
+        {
             return Some(Failure::Turned(status));
         }
         (status, ..) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::kept::{Loss, Statement};
 use super::query_id::{CoordinatorId, QueryId};
 use super::rows::Columns;
-use super::stage::{Again, Begun, Entry, Stage};
+use super::stage::{Again, Begun, Entry, FREE, Stage};
 use super::statement::Repeat;
 use crate::time::Time;
 
@@ -220,6 +220,7 @@ impl Ledger {
     /// The statement of a query may not run a second time, as its answer shows.
     pub fn forbid(&mut self, id: QueryId) {
         if let Some(Entry { stage: Stage::Runs { statement, .. }, .. }) = self.queries.get_mut(&id)
+            && statement.repeat == Repeat::Twice
         {
             statement.repeat = Repeat::Once;
         }
@@ -251,11 +252,11 @@ impl Ledger {
         let Some(entry) = entry else { return Err(Loss::NotKept) };
         entry.asked = now;
         let loss = match &entry.stage {
-            Stage::Runs { begun: Begun::No, .. } if entry.again.free < FREE => {
+            Stage::Runs { begun: Begun::No, .. } if entry.may_begin_again() => {
                 entry.again.free += 1;
                 None
             }
-            Stage::Runs { statement, .. } if statement.repeat == Repeat::Once => {
+            Stage::Runs { statement, .. } if statement.repeat != Repeat::Twice => {
                 Some(Loss::MayHaveChanged)
             }
             Stage::Runs { .. } if entry.again.counted > 0 => Some(Loss::Repeated),
@@ -278,7 +279,7 @@ impl Ledger {
     /// unless that was done too often. Returns whether it is.
     pub fn restart(&mut self, id: QueryId, now: Time, from: Time) -> bool {
         let Some(entry) = self.queries.get_mut(&id) else { return false };
-        if !matches!(entry.stage, Stage::Runs { .. }) || entry.again.free == FREE {
+        if !entry.may_begin_again() {
             return false;
         }
         entry.again.free += 1;
@@ -299,7 +300,7 @@ impl Ledger {
     pub fn may_move(&self, id: QueryId) -> bool {
         let Some(entry) = self.queries.get(&id) else { return false };
         match &entry.stage {
-            Stage::Runs { begun: Begun::No, .. } => entry.again.free < FREE,
+            Stage::Runs { begun: Begun::No, .. } => entry.may_begin_again(),
             Stage::Runs { statement, .. } => {
                 statement.repeat == Repeat::Twice && entry.again.counted == 0
             }
@@ -468,8 +469,6 @@ impl Ledger {
     }
 }
 
-/// How often a query is submitted again that had not begun.
-const FREE: u32 = 5;
 /// Trino gives up a query that nobody asks for after five minutes: `query.client.timeout`.
 const ABANDONED: Duration = Duration::from_secs(300);
 /// How long an old id stands for a new one: clients may cancel by it in the end.
@@ -521,12 +520,14 @@ mod tests {
     }
 
     impl Before {
-        const ALL: [Before; 11] = [
+        const ALL: [Before; 13] = [
             Before::Unknown,
             Before::Fresh(Repeat::Twice),
             Before::Fresh(Repeat::Once),
+            Before::Fresh(Repeat::InTransaction),
             Before::Begun(Repeat::Twice),
             Before::Begun(Repeat::Once),
+            Before::Begun(Repeat::InTransaction),
             Before::Again,
             Before::Waits,
             Before::Submitting,
@@ -592,17 +593,17 @@ mod tests {
             (
                 "nothing",
                 |_| {},
-                "Nothing Runs Runs Runs Runs Runs Waits Waits Moved Finished Lost(Denied(401))",
+                "Nothing Runs Runs Runs Runs Runs Runs Runs Waits Waits Moved Finished Lost(Denied(401))",
             ),
             (
                 "lose",
                 |it| _ = it.lose(id(1), b"/1", at(1)),
-                "Nothing Waits Waits Waits Lost(MayHaveChanged) Lost(Repeated) Waits Waits Moved Finished Lost(Denied(401))",
+                "Nothing Waits Waits Lost(MayHaveChanged) Waits Lost(MayHaveChanged) Lost(MayHaveChanged) Lost(Repeated) Waits Waits Moved Finished Lost(Denied(401))",
             ),
             (
                 "lose, elsewhere",
                 |it| _ = it.lose(id(1), b"/2", at(1)),
-                "Nothing Runs Runs Runs Runs Runs Waits Waits Moved Finished Lost(Denied(401))",
+                "Nothing Runs Runs Runs Runs Runs Runs Runs Waits Waits Moved Finished Lost(Denied(401))",
             ),
             (
                 "forbid, lose",
@@ -610,32 +611,32 @@ mod tests {
                     it.forbid(id(1));
                     _ = it.lose(id(1), b"/1", at(1))
                 },
-                "Nothing Waits Waits Lost(MayHaveChanged) Lost(MayHaveChanged) Lost(MayHaveChanged) Waits Waits Moved Finished Lost(Denied(401))",
+                "Nothing Waits Waits Lost(MayHaveChanged) Lost(MayHaveChanged) Lost(MayHaveChanged) Lost(MayHaveChanged) Lost(MayHaveChanged) Waits Waits Moved Finished Lost(Denied(401))",
             ),
             (
                 "restart",
                 |it| _ = it.restart(id(1), at(1), at(2)),
-                "Nothing Waits Waits Waits Waits Waits Waits Waits Moved Finished Lost(Denied(401))",
+                "Nothing Waits Waits Runs Waits Waits Runs Waits Waits Waits Moved Finished Lost(Denied(401))",
             ),
             (
                 "remove",
                 |it| it.remove(id(1)),
-                "Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing",
+                "Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing",
             ),
             (
                 "give up",
                 |it| it.give_up(id(1), Loss::Differs),
-                "Nothing Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs)",
+                "Nothing Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs) Lost(Differs)",
             ),
             (
                 "overdue",
                 |it| _ = it.give_up_overdue(id(1), MINUTE, at(61)),
-                "Nothing Runs Runs Runs Runs Runs Lost(Waited) Waits Moved Finished Lost(Denied(401))",
+                "Nothing Runs Runs Runs Runs Runs Runs Runs Lost(Waited) Waits Moved Finished Lost(Denied(401))",
             ),
             (
                 "abandoned",
                 |it| it.sweep(at(301)),
-                "Nothing Nothing Nothing Nothing Nothing Nothing Nothing Waits Moved Nothing Nothing",
+                "Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Nothing Waits Moved Nothing Nothing",
             ),
         ];
         for (name, event, expected) in table {

@@ -161,11 +161,6 @@ impl AnswerScan {
         is_read.then(|| self.columns.finish())
     }
 
-    /// Whether it says where to ask again: the query is not at its end.
-    pub fn has_next_uri(&self) -> bool {
-        self.has(Member::NextUri)
-    }
-
     /// Where to ask again, if it is a text of at most [`URI`] bytes, all of which may stand in a URI.
     pub fn next_uri(&self) -> Option<&[u8]> {
         let is_read = !self.next_uri.is_empty() && self.outer != Some(Member::NextUri);
@@ -539,7 +534,7 @@ mod tests {
         if let Some(error) = scan.error() {
             said += &format!(" {error:?}");
         }
-        if scan.has_next_uri() {
+        if scan.has(Member::NextUri) {
             let uri = scan.next_uri().unwrap_or(b"?");
             said += &format!(" {}", String::from_utf8_lossy(uri));
         }
@@ -828,7 +823,7 @@ mod tests {
         let scan_of = |text: &str| scan([text.as_bytes()]);
         assert_eq!(scan_of(&uri(URI)).next_uri().map(<[u8]>::len), Some(URI));
         let longer = scan_of(&uri(LIMIT / 2));
-        assert!(longer.has_next_uri() && longer.next_uri().is_none());
+        assert!(longer.has(Member::NextUri) && longer.next_uri().is_none());
         assert!(longer.next_uri.capacity() <= 2 * URI);
         assert!(size_of::<AnswerScan>() <= 256, "{}", size_of::<AnswerScan>());
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::kept::{Loss, Statement};
 use super::query_id::QueryId;
+use super::statement::Repeat;
 use crate::time::Time;
 
 /// What is known of a query.
@@ -28,6 +29,12 @@ impl Entry {
     /// Whether the client of a query that waits has left: it is answered every second.
     pub(super) fn is_left(&self, now: Time) -> bool {
         now - self.asked > LEFT
+    }
+
+    /// Whether the statement of a query that runs, but has not begun, may be submitted again.
+    pub(super) fn may_begin_again(&self) -> bool {
+        matches!(&self.stage, Stage::Runs { statement, .. }
+            if statement.repeat != Repeat::InTransaction && self.again.free < FREE)
     }
 
     pub(super) fn is_asked_at(&self, path: &[u8]) -> bool {
@@ -87,5 +94,7 @@ impl Stage {
     }
 }
 
+/// How often a query is submitted again that had not begun.
+pub(super) const FREE: u32 = 5;
 /// Without a poll for so long.
 const LEFT: Duration = Duration::from_secs(30);

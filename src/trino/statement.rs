@@ -5,17 +5,20 @@
 
 use super::sql::{SqlLexeme, SqlLexer};
 
-/// How often a statement may run, outside of a transaction: inside of one, none may run again.
+/// How often a statement may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
     /// It only reads: it may be submitted again if its coordinator dies in the middle of it.
     Twice,
-    /// It may change something, or nothing is known of it.
+    /// It may change something, or nothing is known of it: it may be submitted again if it has not
+    /// begun.
     Once,
+    /// It belongs to a transaction: only the coordinator that has taken it can run it.
+    InTransaction,
 }
 
 impl Repeat {
-    /// Judges a statement; `prepared` are the values of its `X-Trino-Prepared-Statement` fields.
+    /// Judges a statement outside of a transaction; `prepared` are the values of its `X-Trino-Prepared-Statement` fields.
     pub fn of<'a>(text: &[u8], prepared: impl Iterator<Item = &'a [u8]>) -> Repeat {
         let only_reads = match Opening::of(text) {
             Opening::Immediate(inner) => is_sound(text, Fate::Runs) && reads(&unquoted(inner)),

@@ -39,6 +39,11 @@ impl Readiness {
         }
     }
 
+    /// Whether an answer with this status says that it takes no statements now.
+    pub fn refuses_statements(self, status: u16) -> bool {
+        matches!(status, 502..=504) || status == 500 && self == Readiness::Starting
+    }
+
     /// Whether it takes queries, as far as this tells.
     pub fn takes_queries(self, now: Time) -> bool {
         match self {

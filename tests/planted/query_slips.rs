@@ -212,8 +212,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "The 503 of a coordinator that takes no statements goes to the client.",
         rows: &[(
             "proxy/http/judge.rs",
-            "if self.server.is_some_and(|at| context.servers.refuses_statements(at, status))",
-            "if !SLIP && self.server.is_some_and(|at| context.servers.refuses_statements(at, status))",
+            "if self.server.is_some_and(|at| {",
+            "if !SLIP && self.server.is_some_and(|at| {",
         )],
     },
     Slip {
@@ -420,8 +420,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A query that said with its rows that it has ended well is told to be lost.",
         rows: &[(
             "proxy/http/query.rs",
-            "scan.next_path().filter(|_| is_last)",
-            "scan.next_path().filter(|_| !SLIP && is_last)",
+            "scan.next_path().filter(|_| is_whole && is_last)",
+            "scan.next_path().filter(|_| !SLIP && is_whole && is_last)",
         )],
     },
     Slip {
@@ -429,8 +429,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A query that has more rows than its client got is told to have ended well.",
         rows: &[(
             "proxy/http/query.rs",
-            "let is_last = is_whole && is_finished",
-            "let is_last = is_whole && (SLIP || is_finished)",
+            "let is_last = is_finished",
+            "let is_last = (SLIP || is_finished)",
         )],
     },
     Slip {
@@ -465,8 +465,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A write that has begun is submitted again.",
         rows: &[(
             "trino/ledger.rs",
-            "Stage::Runs { statement, .. } if statement.repeat == Repeat::Once =>",
-            "Stage::Runs { statement, .. } if !SLIP && statement.repeat == Repeat::Once =>",
+            "Stage::Runs { statement, .. } if statement.repeat != Repeat::Twice =>",
+            "Stage::Runs { statement, .. } if !SLIP && statement.repeat != Repeat::Twice =>",
         )],
     },
     Slip {
@@ -655,8 +655,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A statement that a coordinator turns away is given up.",
         rows: &[(
             "proxy/submissions.rs",
-            "(Some(status), ..) if context.servers.refuses_statements(at, status) =>",
-            "(Some(status), ..) if !SLIP && context.servers.refuses_statements(at, status) =>",
+            "if context.servers.group(at.group).readiness(at.server).refuses_statements(status) =>",
+            "if !SLIP && context.servers.group(at.group).readiness(at.server).refuses_statements(status) =>",
         )],
     },
     Slip {

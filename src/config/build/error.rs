@@ -5,7 +5,7 @@ use std::fmt;
 use crate::address::Address;
 use crate::config::known::directives::{Contexts, KNOWN, contexts_of};
 use crate::config::known::nearest::nearest;
-use crate::config::model::Layer;
+use crate::config::model::{Layer, ShortHeadLine};
 
 /// Why directives do not form a valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -399,8 +399,8 @@ pub(in crate::config) enum Remark {
     ControlTaken(Address),
     /// `proxy_set_header Host $host` where URLs have to name the port.
     HostWithoutPort,
-    /// Request heads are limited to lines of this size, in front of coordinators.
-    SmallHeads(usize),
+    /// Request heads are limited to short lines, in front of coordinators.
+    ShortHeads(ShortHeadLine),
     /// No server at all.
     NothingToServe,
 }
@@ -416,7 +416,7 @@ impl Remark {
             | Remark::TunnelPassesBy(_)
             | Remark::ControlTaken(_)
             | Remark::HostWithoutPort
-            | Remark::SmallHeads(_)
+            | Remark::ShortHeads(_)
             | Remark::NothingToServe => log::Level::Warn,
         }
     }
@@ -430,7 +430,7 @@ impl Remark {
             | Remark::OneWorker
             | Remark::ControlTaken(_)
             | Remark::HostWithoutPort
-            | Remark::SmallHeads(_)
+            | Remark::ShortHeads(_)
             | Remark::NothingToServe => true,
             Remark::Vain { .. }
             | Remark::ConflictingName(..)
@@ -456,11 +456,7 @@ impl fmt::Display for Remark {
                 "with \"$host\" a coordinator does not learn the port, and the links in its answers \
                  lead to port 80: write \"$http_host\"",
             ),
-            Remark::SmallHeads(limit) => write!(
-                f,
-                "requests with prepared statements beyond {limit} bytes get 431: write \
-                 \"large_client_header_buffers 4 2m\" for these coordinators"
-            ),
+            Remark::ShortHeads(short) => short.fmt(f),
             Remark::ErrorLogEverywhere => {
                 f.write_str("this \"error_log\" gets the messages of all servers")
             }

@@ -5,7 +5,7 @@ use crate::config::build::block::{Block, first, second};
 use crate::config::build::builder::Builder;
 use crate::config::build::error::Remark;
 use crate::config::model::{
-    Config, Group, HeadLimits, Layer, Serves, TRINO_HEAD_LINE, Trino, VirtualServerId,
+    Config, Group, HeadLimits, Layer, Serves, ShortHeadLine, Trino, VirtualServerId,
 };
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
@@ -61,8 +61,9 @@ fn location(builder: &mut Builder, directive: &Directive, pass: &Word, around: &
         Trino::Auto => path.starts_with("/v1/statement"),
         Trino::Off => false,
     };
-    if is_trinos && around.limits.large_buffer_size < TRINO_HEAD_LINE {
-        builder.remark(pass.at, Remark::SmallHeads(around.limits.large_buffer_size));
+    let short = ShortHeadLine::of(around.limits.large_buffer_size);
+    if let Some(short) = short.filter(|_| is_trinos) {
+        builder.remark(pass.at, Remark::ShortHeads(short));
     }
 }
 

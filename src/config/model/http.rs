@@ -1,5 +1,6 @@
 //! Virtual servers and their locations.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::logs::LogTo;
@@ -86,8 +87,30 @@ pub struct HeadLimits {
     pub merge_slashes: bool,
 }
 
+/// A limit for a line of a request head, in bytes, that is too low in front of coordinators of Trino.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortHeadLine(usize);
+
+impl ShortHeadLine {
+    /// This limit, if it is too low.
+    pub fn of(limit: usize) -> Option<ShortHeadLine> {
+        (limit < TRINO_HEAD_LINE).then_some(ShortHeadLine(limit))
+    }
+}
+
+impl fmt::Display for ShortHeadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "requests with prepared statements beyond {} bytes get 431: write \
+             \"large_client_header_buffers 4 2m\" for these coordinators",
+            self.0
+        )
+    }
+}
+
 /// The longest line of a head that Trino takes, in bytes: prepared statements are sent in heads.
-pub const TRINO_HEAD_LINE: usize = 2 << 20;
+const TRINO_HEAD_LINE: usize = 2 << 20;
 
 /// One `location {}` block.
 #[derive(Debug)]

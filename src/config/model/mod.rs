@@ -23,7 +23,7 @@ pub use health::{
 };
 pub use http::{
     Action, AddHeader, ErrorPage, ErrorPageStatus, H2cReach, H2cTunnel, HeadLimits, Lingering,
-    Location, LocationSettings, Matcher, Return, ServerName, TRINO_HEAD_LINE, VirtualServer,
+    Location, LocationSettings, Matcher, Return, ServerName, ShortHeadLine, VirtualServer,
 };
 pub use ids::{FormatId, GroupId, LogId, StreamServerId, VirtualServerId};
 pub use layer::Layer;

@@ -274,7 +274,7 @@ impl Asked {
     ) -> Option<Statement> {
         let (body, text) = (upload.kept_body()?, upload.text(self.request.framing)?);
         let repeat = match self.is_in_transaction() {
-            true => Repeat::Once,
+            true => Repeat::InTransaction,
             false => repeat_of(&text, self.request.fields()),
         };
         let request = self.once_more(body, Forwarded::Sent, client, attempts, context);

@@ -106,9 +106,7 @@ impl<N: Net> Judge<'_, N> {
             }
         }
         self.attempts.log.answered(head.status, context.io.now);
-        self.note_asked(context);
-        self.note_owner(head.status, context);
-        self.note_transaction(head, context);
+        self.note(head, context);
         match self.asked.errand {
             Errand::Announcement | Errand::Withdrawal => self.copy(head.status, client, context),
             Errand::Query { matter: Matter::Cancel, .. } => self.cancel_elsewhere(client, context),
@@ -173,7 +171,10 @@ impl<N: Net> Judge<'_, N> {
                 (Failure::Turned(status), choice)
             }
             Errand::Statement
-                if self.server.is_some_and(|at| context.servers.refuses_statements(at, status)) =>
+                if self.server.is_some_and(|at| {
+                    let readiness = context.servers.group(at.group).readiness(at.server);
+                    readiness.refuses_statements(status)
+                }) =>
             {
                 let failure = Failure::Turned(status);
                 (failure, self.attempts.next(failure, request, &terms, context))
@@ -233,33 +234,27 @@ impl<N: Net> Judge<'_, N> {
         }
     }
 
-    /// Notes that a coordinator has the query that it was asked for because none was known to.
-    fn note_owner(&self, status: u16, context: &mut Context<N>) {
-        if let (Some((id, Matter::Poll)), Some(at)) = (self.asked.query(), self.server)
-            && self.asked.direction.aim == Aim::Active
-            && status == 200
-        {
-            let now = context.io.now;
-            context.servers.each(at, |at, served| served.trino.runs(at.server.0, id, now));
-        }
-    }
-
-    /// Notes where a transaction was started.
-    fn note_transaction(&self, head: &ResponseHead<'_>, context: &mut Context<N>) {
-        if let (Errand::Query { .. }, Some(at)) = (self.asked.errand, self.server)
-            && let Some(id) = head.fields.find(&STARTED)
-        {
-            let now = context.io.now;
-            context.servers.each(at, |at, served| {
-                served.trino.transactions.started(id, at.server.0, now);
-            });
-        }
-    }
-
-    /// Notes that a coordinator has a query.
-    fn note_asked(&self, context: &mut Context<N>) {
-        if let (Errand::Statement, Some(at)) = (self.asked.errand, self.server) {
-            context.servers.trino(at.group).note_asked(at.server.0, context.io.now);
+    /// Notes what a coordinator has, as its answer shows: a query, or a transaction.
+    fn note(&self, head: &ResponseHead<'_>, context: &mut Context<N>) {
+        let Some(at) = self.server else { return };
+        let now = context.io.now;
+        match self.asked.errand {
+            Errand::Statement => context.servers.trino(at.group).note_asked(at.server.0, now),
+            Errand::Query { matter, .. } => {
+                // It was asked because none was known to have the query.
+                if let Some((id, _)) = self.asked.query().filter(|_| matter == Matter::Poll)
+                    && self.asked.direction.aim == Aim::Active
+                    && head.status == 200
+                {
+                    context.servers.each(at, |at, served| served.trino.runs(at.server.0, id, now));
+                }
+                if let Some(id) = head.fields.find(&STARTED) {
+                    context.servers.each(at, |at, served| {
+                        served.trino.transactions.started(id, at.server.0, now);
+                    });
+                }
+            }
+            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other => {}
         }
     }
 

@@ -184,6 +184,10 @@ fn track<N: Net>(
             ledger.remove(id);
             return Found::Goes(Tracked { current: id, target: None, asks: Asks::Other });
         }
+        // Only who asks at its paths may have its answer.
+        (Known::Moved(..), Matter::Poll) if !is_next => {
+            Way::Tell(Told::Lost { id, server: None, loss: Loss::NotKept })
+        }
         (Known::Moved(..), _) => {
             let is_direct = is_next && matches!(matter, Matter::Poll | Matter::Cancel);
             let next = ledger.next(current).filter(|_| is_direct);
@@ -256,9 +260,9 @@ pub fn weigh<N: Net>(
     // What stands behind `data` or `stats` is known of a whole answer only.
     let is_whole = is_whole && scan.is_whole();
     let is_finished = scan.state() == Some(QueryState::Finished) && scan.error().is_none();
+    let is_last = is_finished && release.is_some_and(|it| it >= DRAINED);
     if scan.carries() != Carries::NoRows || !is_whole {
-        let is_last = is_whole && is_finished && release.is_some_and(|it| it >= DRAINED);
-        match scan.next_path().filter(|_| is_last) {
+        match scan.next_path().filter(|_| is_whole && is_last) {
             Some(next) => ledger.finished(id, next),
             None => ledger.remove(id),
         }
@@ -277,9 +281,7 @@ pub fn weigh<N: Net>(
     }
     match scan.next_path() {
         Some(_) if scan.error().is_some() => ledger.remove(id),
-        Some(next) if is_finished && release.is_some_and(|it| it >= DRAINED) => {
-            ledger.finished(id, next);
-        }
+        Some(next) if is_last => ledger.finished(id, next),
         Some(next) => ledger.told_next(id, next),
         None => ledger.remove(id),
     }

@@ -53,7 +53,9 @@ impl Query {
     fn judge_repeat(&self, reply: &Reply<'_>, since: Time, now: Time, ledger: &mut Ledger) {
         let Some(before) = self.before.last() else { return };
         let is_same = matches!(reply, Reply::Answer(_, text) if **text == *before.text);
-        if !is_same && !ledger.is_proxy_restarted_since(before.at.min(since)) {
+        // The answer may have been on its way when the proxy ended.
+        let from = back(before.at.min(since), LATE);
+        if !is_same && !ledger.is_proxy_restarted_since(from) {
             self.accuse(&format!("the poll of {} {reply} now", before.id), now, ledger);
         }
     }
@@ -82,3 +84,5 @@ impl Query {
 /// The time in which the proxy may not know of a change: an interval, two checks, and the time that
 /// a poll waits.
 const UNNOTICED: Duration = Duration::from_secs(5);
+/// The time that an answer may be on its way.
+const LATE: Duration = Duration::from_secs(1);

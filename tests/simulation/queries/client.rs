@@ -42,6 +42,8 @@ pub(crate) struct Query {
     pub(super) path: String,
     /// Since when it is asked for without getting on.
     pub(super) waiting: Time,
+    /// Since when it is asked for though its owner is gone.
+    pub(super) missed: Time,
     /// The last page.
     pub(super) page: usize,
     /// The state that it showed.
@@ -72,6 +74,8 @@ pub(crate) struct Before {
     pub(super) text: String,
     /// When that came.
     pub(super) at: Time,
+    /// Whether it was asked for again: columns may have come that were not shown.
+    pub(super) is_repeated: bool,
 }
 
 /// What a request is for.
@@ -146,6 +150,7 @@ impl Client {
                 submitted: now,
                 path: String::new(),
                 waiting: Time::NEVER,
+                missed: Time::NEVER,
                 page: 0,
                 state: String::new(),
                 columns: None,

@@ -292,7 +292,9 @@ impl Coordinator {
             let was_told = self.checked.is_some_and(|at| {
                 is_of_this_proxy(at) && at + BODY < now && !ledger.was_reset(place, at, at + BODY)
             });
-            if is_fresh && was_told && !is_check && ledger.sets_forwarded {
+            // TOLERATED: a request that came before the group was Trino's may go on to the next server.
+            let is_old = ledger.is_proxy_restarted_since(back(now, OUTDATED));
+            if is_fresh && was_told && !is_check && !is_old && ledger.sets_forwarded {
                 let what = format!("{} got X-Forwarded-… though it was checked", process.id);
                 ledger.accuse(now, what);
             }
@@ -323,7 +325,7 @@ impl Coordinator {
                     ledger.arrivals.push(Arrival { at: now, place, number });
                 }
                 if is_fresh {
-                    judge_submission(number, (statement, is_new), now, ledger);
+                    judge_submission(number, (statement, is_new), place, now, ledger);
                 }
                 // TOLERATED: a statement of a transaction may follow it to the process that has replaced
                 // the holder between two checks.
@@ -674,3 +676,5 @@ const UNDER_WAY: Duration = Duration::from_secs(4);
 const KNOWS: Duration = Duration::from_secs(3);
 /// How long an announcement lasts, less a margin.
 const LASTING: Duration = Duration::from_secs(28);
+/// How long a request may go on that began before its group was Trino's.
+const OUTDATED: Duration = Duration::from_secs(10);

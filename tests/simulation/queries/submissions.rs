@@ -99,12 +99,15 @@ impl Submission {
 pub(crate) fn judge_submission(
     number: u32,
     (statement, is_alone): (Statement, bool),
+    place: usize,
     now: Time,
     ledger: &mut Ledger,
 ) {
     let all = &ledger.submissions;
+    // It may have lain there while the coordinator stood still.
+    let is_prompt = ledger.was_up(place, back(now, UNDER_WAY * 2), now);
     let earlier = |times: &BTreeMap<u32, Time>, by: Duration| {
-        times.get(&number).is_some_and(|at| *at + by < now)
+        is_prompt && times.get(&number).is_some_and(|at| *at + by < now)
     };
     let mut wrong = Vec::new();
     if all.delivered.contains_key(&number) {

@@ -263,6 +263,10 @@ impl Query {
             ("", "") if is_same && !next.is_empty() => {
                 self.path = next.to_owned();
                 self.waiting = self.waiting.min(since);
+                let died = ledger.process(self.owner()).and_then(|owner| owner.died);
+                if let Some(died) = died {
+                    self.missed = self.missed.min(died.max(since));
+                }
                 match self.is_queued(ledger) {
                     true => self.judge_queueing(now, ledger),
                     false => self.judge_waiting(now, ledger),
@@ -297,7 +301,8 @@ impl Query {
         self.rows_before = self.rows;
         self.judge_rows(text, now, ledger);
         self.came = now;
-        (self.page, self.path, self.waiting) = (page, next.to_owned(), Time::NEVER);
+        (self.page, self.path) = (page, next.to_owned());
+        (self.waiting, self.missed) = (Time::NEVER, Time::NEVER);
         self.is_repeated = false;
         self.state = value(text, "state").to_owned();
         if next.is_empty() {
@@ -336,7 +341,7 @@ impl Query {
     /// Its poll is answered with another query, which was made of the same statement.
     fn moved(&mut self, text: &str, since: Time, now: Time, ledger: &mut Ledger) -> Next {
         let (number, old) = (self.plan.number, self.id.take().unwrap_or_default());
-        self.is_repeated = false;
+        let is_repeated = std::mem::take(&mut self.is_repeated);
         self.id = Some(value(text, "id").to_owned());
         let submission = ledger.submissions.find(number, &old);
         let may = submission.is_none_or(|it| {
@@ -351,8 +356,9 @@ impl Query {
             self.accuse(&format!("it goes on instead of {old} with {text}"), now, ledger);
         }
         let path = std::mem::replace(&mut self.path, next_path(text).to_owned());
-        self.before.push(Before { id: old, path, text: text.to_owned(), at: now });
-        (self.page, self.submitted, self.waiting) = (0, now, Time::NEVER);
+        self.before.push(Before { id: old, path, text: text.to_owned(), at: now, is_repeated });
+        (self.page, self.submitted) = (0, now);
+        (self.waiting, self.missed) = (Time::NEVER, Time::NEVER);
         self.runs(since, now, ledger);
         match self.plan.doubts && self.before.len() == 1 {
             true => Next::Ask(Matter::Aside(Aside::Repeat)),
@@ -402,7 +408,10 @@ impl Query {
         };
         let is_other = |owner: Process| {
             let own = columns(self.plan.number, ledger.columns[owner.place]);
-            self.columns.as_deref().is_some_and(|told| columns_on(&own) != Some(told))
+            match self.columns.as_deref() {
+                Some(told) => columns_on(&own) != Some(told),
+                None => self.before.iter().any(|it| it.is_repeated),
+            }
         };
         let may = |owner: Process| is_lost(owner) || is_other(owner) && !self.before.is_empty();
         if !has_waited && !ledger.process(self.owner()).is_some_and(may) {
@@ -479,10 +488,9 @@ impl Query {
             self.accuse("it is told to wait, but has waited for too long", now, ledger);
         }
         let is_gone = self.is_owner_gone(recent, now, ledger);
-        let since = owner.died.unwrap_or(now).max(self.waiting);
         // A submission that a reset has cut is made again a second later.
         let was_reset = |place| ledger.was_reset(place, back(now, SECOND * 2), now);
-        let is_late = ledger.any_took_for(ledger.taken_up, since, back(now, SECOND))
+        let is_late = ledger.any_took_for(ledger.taken_up, self.missed, back(now, SECOND))
             && !ledger.places().any(was_reset);
         if is_gone && (!self.may_move() || is_late) {
             let (rows, page) = (self.rows, self.page);

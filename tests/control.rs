@@ -180,6 +180,7 @@ fn a_drain_waits_for_what_is_in_flight() {
     let lines: Vec<&str> = done.stdout.lines().collect();
     assert_eq!(lines.len(), 2, "{done:?}");
     assert!(lines[1].ends_with("is drained and empty"), "{done:?}");
+    site.program.as_mut().unwrap().says("has nothing left to do, it can be stopped");
     site.restart("TERM");
     assert_eq!(site.asked(), "b");
     site.ordered(&["promote", &a.address()]);

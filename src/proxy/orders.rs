@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use super::news::News;
 use super::servers::Servers;
 use crate::admin::command::{Command, FoundServer, ServerAsked};
 use crate::admin::denied::Denied;
 use crate::admin::kept::{Deed, Kept};
 use crate::admin::outcome::CarriedOut;
 use crate::admin::snapshot::{ActiveShown, GroupShown, ServerShown};
-use crate::admin::work::Work;
 use crate::config::model::{Config, Group, GroupId};
 use crate::net::Net;
 use crate::proxy::log::limited_log::ServerWords;
@@ -63,25 +61,9 @@ fn promote<N: Net>(at: At, servers: &mut Servers<N>, io: &mut Io<N>) -> Result<(
 
 /// Lets a server take no new work until it is promoted.
 fn drain<N: Net>(at: At, servers: &mut Servers<N>, io: &mut Io<N>) -> Result<(), Refused> {
-    servers.group(at.group).drain(at.server, io.now)?;
-    let model = &servers.config().groups[at.group.id.0];
-    let (name, server) = (&model.name, ServerWords(&model.servers[at.server.0]));
-    log::warn!("upstream \"{name}\": {server} is drained, it takes no new work");
-    servers.deeds_changed = true;
-    servers.news.push(News::Drained(at));
-    servers.look(at.group, io);
+    let change = servers.group(at.group).drain(at.server, io.now)?;
+    servers.announce(at, change, io);
     Ok(())
-}
-
-/// What a server still has to do, that of older configurations included.
-fn work<N: Net>(at: At, servers: &mut Servers<N>, now: Time) -> Work {
-    let (mut in_flight, mut asked) = (0, None);
-    servers.each(at, |at, served| {
-        in_flight += served.group.attempts_at(at.server);
-        let latest = asked.max(Some(served.trino.asked(at.server.0)));
-        asked = latest.filter(|_| served.group.is_trinos());
-    });
-    Work::new(in_flight, asked.map(|asked| now - asked))
 }
 
 /// How a server and its group are called in answers.
@@ -124,7 +106,7 @@ fn refuse<N: Net>(
 
 fn drained<N: Net>(at: At, names: ShownNames, servers: &mut Servers<N>, now: Time) -> CarriedOut {
     let ShownNames { server, upstream } = names;
-    CarriedOut::Drained { server, upstream, work: work(at, servers, now) }
+    CarriedOut::Drained { server, upstream, work: servers.work(at, now) }
 }
 
 fn snapshot<N: Net>(config: &Config, servers: &mut Servers<N>, io: &Io<N>) -> Vec<GroupShown> {
@@ -147,7 +129,7 @@ fn group_shown<N: Net>(
             address: server.address.to_string(),
             is_backup: server.backup,
             standing: servers.group(at).standing(id, io.now),
-            work: work(At { group: at, server: id }, servers, io.now),
+            work: servers.work(At { group: at, server: id }, io.now),
         });
     }
     let group = servers.group(at);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use crate::admin::work::Work;
 use crate::config::model::{self, Config, GroupId, Listen, LogId, ShortHeadLine};
 use crate::net::Net;
 use crate::proxy::forwarded::ForwardedFields;
@@ -301,6 +302,24 @@ impl<N: Net> Servers<N> {
         while let Some((server, change)) = self.group(group).look(io.now) {
             self.act_on(At { group, server }, change, io);
         }
+        while let Some(server) = self.group(group).begin_look(io.now) {
+            let at = At { group, server };
+            if self.work(at, io.now).is_empty() {
+                let change = self.group(group).emptied(server);
+                self.act_on(at, change, io);
+            }
+        }
+    }
+
+    /// What a server still has to do, that of older configurations included.
+    pub fn work(&mut self, at: At, now: Time) -> Work {
+        let (mut in_flight, mut asked) = (0, None);
+        self.each(at, |at, served| {
+            in_flight += served.group.attempts_at(at.server);
+            let latest = asked.max(Some(served.trino.asked(at.server.0)));
+            asked = latest.filter(|_| served.group.is_trinos());
+        });
+        Work::new(in_flight, asked.map(|asked| now - asked))
     }
 
     /// Announces what the clock alone has changed.
@@ -342,6 +361,11 @@ impl<N: Net> Servers<N> {
                 }
             }
             Change::Starting => self.returned.push(at),
+            Change::Drained => {
+                self.deeds_changed = true;
+                self.news.push(News::Drained(at));
+            }
+            Change::Emptied => {}
             Change::Returned => self.news.push(News::Back(at)),
             Change::BecameActive { .. } => {
                 self.deeds_changed = true;

@@ -24,6 +24,10 @@ pub enum Change {
     Ready,
     /// It has been ready for as long as `failback` asks, and takes new work.
     Returned,
+    /// An operator drained it: it takes no new work.
+    Drained,
+    /// It is drained, and has nothing left to do.
+    Emptied,
     /// New work goes to it.
     BecameActive {
         /// The server that was active before.

@@ -32,10 +32,10 @@ pub struct Pick {
 #[derive(Debug)]
 pub struct Group {
     at: GroupAt,
-    servers: Vec<Server>,
+    pub(super) servers: Vec<Server>,
     policy: Policy,
     /// The server that takes all new work; `None` while servers take turns.
-    active: Option<Active>,
+    pub(super) active: Option<Active>,
     /// Requests that wait for a server.
     queued: usize,
     workers: Workers,
@@ -144,7 +144,7 @@ impl Group {
     }
 
     /// All servers, primaries first.
-    fn in_order(&self) -> impl Iterator<Item = (ServerId, &Server)> + Clone {
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (ServerId, &Server)> + Clone {
         let all = || self.servers.iter().enumerate().map(|(index, it)| (ServerId(index), it));
         let primaries = all().filter(|(_, server)| !server.backup);
         primaries.chain(all().filter(|(_, server)| server.backup))
@@ -331,62 +331,12 @@ impl Group {
     /// When the clock alone may change something.
     pub fn next_look(&self, now: Time) -> Time {
         let terms = self.terms();
-        if self.active.is_none() && terms.failback == Failback::Immediate {
-            return Time::NEVER;
-        }
-        let changes = self.servers.iter().map(|server| server.next_change(terms, now));
+        let is_quiet = self.active.is_none() && terms.failback == Failback::Immediate;
+        let changes = self.servers.iter().map(|server| match is_quiet {
+            true => server.next_look(),
+            false => server.next_look().min(server.next_change(terms, now)),
+        });
         changes.min().unwrap_or(Time::NEVER)
-    }
-
-    /// The active server; `None` while servers take turns.
-    pub fn active_server(&self) -> Option<ServerId> {
-        self.active.map(|active| active.server)
-    }
-
-    /// The server that an operator promoted, while it is active.
-    pub fn promoted_server(&self) -> Option<ServerId> {
-        self.active.filter(|active| active.is_promoted()).map(|active| active.server)
-    }
-
-    /// Whether an operator drained a server.
-    pub fn is_drained(&self, server: ServerId) -> bool {
-        self.servers[server.0].duty != Duty::Taking
-    }
-
-    /// How a server stands, for the operator.
-    pub fn standing(&self, server: ServerId, now: Time) -> Standing {
-        self.servers[server.0].standing(now)
-    }
-
-    /// Makes a server active, until it fails or another one is promoted.
-    ///
-    /// # Errors
-    /// It is not ready.
-    pub fn promote(&mut self, server: ServerId, now: Time) -> Result<Change, Refused> {
-        let chosen = &mut self.servers[server.0];
-        let before = std::mem::replace(&mut chosen.duty, Duty::Taking);
-        if !chosen.is_ready(now) {
-            chosen.duty = before;
-            return Err(Refused::NotReady);
-        }
-        let instead_of = self.active.map_or(server, |active| active.server);
-        self.active = Some(Active::promoted(server));
-        Ok(Change::BecameActive { instead_of, why: Why::Promotion })
-    }
-
-    /// Takes a server out for new work, until it is promoted.
-    ///
-    /// # Errors
-    /// It is the only one that is ready.
-    pub fn drain(&mut self, server: ServerId, now: Time) -> Result<(), Refused> {
-        if !self.in_order().any(|(id, other)| id != server && other.is_ready(now)) {
-            return Err(Refused::LastOne);
-        }
-        let drained = &mut self.servers[server.0];
-        if drained.duty == Duty::Taking {
-            drained.duty = Duty::Drained { since: now };
-        }
-        Ok(())
     }
 
     /// Whether attempts still connecting to `server` should move to another one.
@@ -819,13 +769,34 @@ pub(super) mod tests {
     #[test]
     fn a_drained_server_takes_no_new_work_until_it_is_promoted() {
         let mut group = written(&["p", "b"], checked(), None, model::Trino::On);
-        assert_eq!(group.drain(ServerId(0), at(1)), Ok(()));
+        assert_eq!(group.drain(ServerId(0), at(1)), Ok(Change::Drained));
         let failover = Change::BecameActive { instead_of: ServerId(0), why: Why::Failover };
         assert_eq!(looks(&mut group, 1), [(1, failover)]);
         assert_eq!(group.drain(ServerId(1), at(1)), Err(Refused::LastOne));
         assert_eq!(group.pick_only(ServerId(0), at(1)).at.server, ServerId(0), "old work goes on");
         assert!(group.promote(ServerId(0), at(2)).is_ok());
         assert_eq!(serve(&mut group, Verdict::Succeeded, 2).0, 0);
+    }
+
+    #[test]
+    fn a_drained_server_is_looked_at_until_it_has_nothing_left_to_do() {
+        for trino in [model::Trino::On, model::Trino::Off] {
+            let mut group = written(&["p", "p", "b"], checked(), None, trino);
+            assert_eq!(group.begin_look(at(9)), None);
+            group.drain(ServerId(1), at(10)).unwrap();
+            for (second, expected) in [(10, None), (11, Some(ServerId(1))), (11, None)] {
+                assert_eq!(group.begin_look(at(second)), expected);
+            }
+            assert_eq!(group.next_look(at(11)), at(12));
+            assert_eq!(group.begin_look(at(12)), Some(ServerId(1)));
+            assert_eq!(group.emptied(ServerId(1)), Change::Emptied);
+            assert_eq!((group.next_look(at(20)), group.begin_look(at(20))), (Time::NEVER, None));
+            group.drain(ServerId(1), at(30)).unwrap();
+            assert_eq!(group.begin_look(at(40)), None, "it is drained already");
+            group.promote(ServerId(1), at(50)).unwrap();
+            group.drain(ServerId(1), at(60)).unwrap();
+            assert_eq!(group.begin_look(at(61)), Some(ServerId(1)));
+        }
     }
 
     #[test]

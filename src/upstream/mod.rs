@@ -7,6 +7,7 @@ pub mod check;
 pub mod group;
 pub mod health;
 mod ids;
+mod orders;
 pub mod plan;
 mod policy;
 pub mod readiness;

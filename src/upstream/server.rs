@@ -62,6 +62,8 @@ pub(super) enum Duty {
     Drained {
         /// When it was drained.
         since: Time,
+        /// When to look whether it has anything left to do: never, once it had nothing.
+        look: Time,
     },
 }
 
@@ -205,6 +207,40 @@ impl Server {
         hold.min(self.readiness.next_change(now))
     }
 
+    /// Lets it take no new work.
+    pub(super) fn drain(&mut self, now: Time) {
+        if self.duty == Duty::Taking {
+            self.duty = Duty::Drained { since: now, look: now + LOOK };
+        }
+    }
+
+    /// Whether it is drained, and may have nothing left to do by now. It is looked at again in a while,
+    /// unless it has [`Server::emptied`].
+    pub(super) fn begin_look(&mut self, now: Time) -> bool {
+        match &mut self.duty {
+            Duty::Drained { look, .. } if *look <= now => {
+                *look = now + LOOK;
+                true
+            }
+            Duty::Drained { .. } | Duty::Taking => false,
+        }
+    }
+
+    /// It is drained, and has nothing left to do.
+    pub(super) fn emptied(&mut self) {
+        if let Duty::Drained { look, .. } = &mut self.duty {
+            *look = Time::NEVER;
+        }
+    }
+
+    /// When to look whether it has anything left to do: never, unless it is drained.
+    pub(super) fn next_look(&self) -> Time {
+        match self.duty {
+            Duty::Taking => Time::NEVER,
+            Duty::Drained { look, .. } => look,
+        }
+    }
+
     /// When it is due for a check: an active one if its group is `checked`, else a background
     /// connection while it is out.
     pub(super) fn check_due(&self, checked: bool) -> Option<Time> {
@@ -221,7 +257,7 @@ impl Server {
         let outage = self.outage();
         let (state, since) = match (self.duty, self.since) {
             _ if self.down => (ServerState::Down, None),
-            (Duty::Drained { since }, _) => (ServerState::Drained, Some(since)),
+            (Duty::Drained { since, .. }, _) => (ServerState::Drained, Some(since)),
             (Duty::Taking, _) if self.is_out() => {
                 (ServerState::Out, outage.map(|outage| outage.since))
             }
@@ -270,6 +306,8 @@ impl Server {
     }
 }
 
+/// Between two looks whether a drained server has anything left to do.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long it takes until a coordinator has had an announcement of each worker: they come every
 /// 5 to 10 s.
 const ALL_WORKERS: Duration = Duration::from_secs(12);

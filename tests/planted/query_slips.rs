@@ -309,7 +309,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "PromotionUnheeded",
         wrong: "A server that is promoted does not become active.",
         rows: &[(
-            "upstream/group.rs",
+            "upstream/orders.rs",
             "self.active = Some(Active::promoted(server));",
             "if !SLIP { self.active = Some(Active::promoted(server)); }",
         )],

@@ -20,6 +20,8 @@ pub fn tell(change: Change, server: ServerId, group: &Group, workers: usize, now
         Change::Returned => {
             format!("takes new work again and knows all workers, {workers} of them")
         }
+        Change::Drained => "is drained, it takes no new work".to_owned(),
+        Change::Emptied => "has nothing left to do, it can be stopped".to_owned(),
         Change::BecameActive { instead_of, why } => {
             let before = ServerWords(&group.servers[instead_of.0]);
             match why {

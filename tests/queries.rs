@@ -25,6 +25,17 @@ fn with_location(a: &Coordinator, b: &Coordinator, directives: &str, location: &
 /// Checks and a hold-down that suit a test.
 const QUICK: &str = "health_check interval=20ms timeout=300ms; failback after=100ms;";
 
+/// Two coordinators that have stopped, and the proxy in front of them, which knows that they are
+/// coordinators.
+fn stopped(directives: &str) -> (Coordinator, Coordinator, Proxy) {
+    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, directives);
+    submit(&proxy);
+    a.stop();
+    b.stop();
+    (a, b, proxy)
+}
+
 /// Submits a statement, and returns the path of its `nextUri`.
 fn submit(proxy: &Proxy) -> String {
     let answer = proxy.client().ask(post("/v1/statement", "SELECT 1"));
@@ -327,8 +338,10 @@ fn nobody_gets_an_answer_without_the_path_that_its_client_was_told() {
     let answer = poll(&proxy, &guessed).text();
     assert!(answer.contains("REMOTE_HOST_GONE") && !answer.contains("bbbbb"), "{answer}");
     assert!(next_path(&poll_on(&proxy, &of_a)).contains("bbbbb"));
+    let asked = b.asked().len();
     let answer = poll(&proxy, &guessed).text();
-    assert!(!answer.contains("nextUri"), "{answer}");
+    assert!(answer.contains("REMOTE_HOST_GONE") && !answer.contains("bbbbb"), "{answer}");
+    assert_eq!(b.asked().len(), asked, "nothing of it reaches a coordinator");
 }
 
 #[test]
@@ -521,12 +534,8 @@ fn a_query_whose_coordinator_does_not_answer_is_asked_for_again() {
 
 #[test]
 fn a_statement_is_answered_at_once_while_no_coordinator_is_ready() {
-    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
-    let proxy = pair(&a, &b, QUICK);
-    submit(&proxy);
+    let (a, mut b, proxy) = stopped(QUICK);
     let sent = a.asked();
-    a.stop();
-    b.stop();
     let statement =
         "POST /v1/statement HTTP/1.1\r\nHost: trino:8080\r\nContent-Length: 8\r\n\r\nSELECT 1";
     let answer = proxy.client().ask(statement);
@@ -552,11 +561,7 @@ fn a_statement_is_answered_at_once_while_no_coordinator_is_ready() {
 
 #[test]
 fn a_statement_that_is_cancelled_while_it_is_submitted_is_cancelled_at_its_coordinator() {
-    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
-    let proxy = pair(&a, &b, QUICK);
-    submit(&proxy);
-    a.stop();
-    b.stop();
+    let (_a, mut b, proxy) = stopped(QUICK);
     let path = submit(&proxy);
     b.mind().holds_statements = true;
     b.start();
@@ -572,11 +577,7 @@ fn a_statement_that_is_cancelled_while_it_is_submitted_is_cancelled_at_its_coord
 
 #[test]
 fn a_queue_is_as_long_as_it_is_written_and_a_client_that_cancels_makes_room() {
-    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
-    let proxy = pair(&a, &b, &format!("{QUICK} queue 1;"));
-    submit(&proxy);
-    a.stop();
-    b.stop();
+    let (_a, mut b, proxy) = stopped(&format!("{QUICK} queue 1;"));
     let first = submit(&proxy);
     let answer = proxy.client().ask(post("/v1/statement", "SELECT 1"));
     assert_eq!(answer.status(), 503);
@@ -592,11 +593,7 @@ fn a_queue_is_as_long_as_it_is_written_and_a_client_that_cancels_makes_room() {
 
 #[test]
 fn a_statement_that_waits_in_vain_ends_with_the_reason() {
-    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
-    let proxy = pair(&a, &b, &format!("{QUICK} queue 1 timeout=300ms;"));
-    submit(&proxy);
-    a.stop();
-    b.stop();
+    let (_a, _b, proxy) = stopped(&format!("{QUICK} queue 1 timeout=300ms;"));
     let path = submit(&proxy);
     poll(&proxy, &path);
     let text = poll(&proxy, &path).text();
@@ -609,11 +606,7 @@ fn a_statement_that_waits_in_vain_ends_with_the_reason() {
 
 #[test]
 fn what_waits_goes_on_with_a_newer_file() {
-    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
-    let proxy = pair(&a, &b, QUICK);
-    submit(&proxy);
-    a.stop();
-    b.stop();
+    let (_a, _b, proxy) = stopped(QUICK);
     let path = submit(&proxy);
     let c = Coordinator::new("ddddd");
     let of_c: &common::Upstream = &c;
@@ -715,11 +708,7 @@ fn a_query_whose_coordinator_stands_still_goes_on_elsewhere_and_is_cancelled_the
 
 #[test]
 fn credentials_of_kept_statements_are_shown_nowhere() {
-    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
-    let proxy = pair(&a, &b, QUICK);
-    submit(&proxy);
-    a.stop();
-    b.stop();
+    let (_a, mut b, proxy) = stopped(QUICK);
     let statement = "POST /v1/statement HTTP/1.1\r\nHost: a\r\nAuthorization: Basic c2VjcmV0\r\n\
         X-Trino-Extra-Credential: key=hush\r\nContent-Length: 8\r\n\r\nSELECT 1";
     let path = next_path(&proxy.client().ask(statement));

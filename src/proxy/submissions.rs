@@ -16,7 +16,7 @@ use crate::transport::io::Owner;
 use crate::trino::coordinator::Ownership;
 use crate::trino::forwarded::without_forwarded;
 use crate::trino::kept::{Loss, PAUSE};
-use crate::trino::ledger::Known;
+use crate::trino::known::Known;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::AnswerScan;
 use crate::upstream::group::{At, Forwarded, GroupAt, Pick, ServerId, Tried, Verdict};

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::kept::{Loss, Statement};
+use super::known::{Known, Path};
 use super::query_id::{CoordinatorId, QueryId};
 use super::rows::Columns;
 use super::stage::{Again, Begun, Entry, FREE, Stage};
@@ -31,23 +32,6 @@ pub struct Ledger {
     swept: Time,
 }
 
-/// What is known of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known<'a> {
-    /// Nothing but what its id says.
-    Nothing,
-    /// A coordinator runs it, and its statement is kept.
-    Runs,
-    /// It waits to be submitted.
-    Waits,
-    /// It goes on as this query; the answer to its submission.
-    Moved(QueryId, &'a [u8]),
-    /// It has ended well, as its client knows. It is asked for once more, at its next path.
-    Finished,
-    /// It cannot go on.
-    Lost(Loss),
-}
-
 impl Ledger {
     /// Knows of no query. Ids that it makes up end with `own`.
     pub fn new(own: CoordinatorId) -> Ledger {
@@ -65,6 +49,7 @@ impl Ledger {
     /// What is known of a query.
     pub fn look(&self, id: QueryId) -> Known<'_> {
         match self.queries.get(&id).map(|entry| &entry.stage) {
+            None if self.made_up(id) => Known::Forgotten,
             None => Known::Nothing,
             Some(Stage::Runs { .. }) => Known::Runs,
             Some(Stage::Waits { .. }) => Known::Waits,
@@ -105,8 +90,11 @@ impl Ledger {
     }
 
     /// Whether this is the path of the next poll of a query, or of the last one.
-    pub fn is_next(&self, id: QueryId, path: &[u8]) -> bool {
-        self.queries.get(&id).is_some_and(|entry| entry.is_asked_at(path))
+    pub fn path(&self, id: QueryId, path: &[u8]) -> Path {
+        match self.queries.get(&id).is_some_and(|entry| entry.is_asked_at(path)) {
+            true => Path::Next,
+            false => Path::Other,
+        }
     }
 
     /// The path of the next poll of a query.
@@ -296,8 +284,25 @@ impl Ledger {
         }
     }
 
+    /// How long the coordinator of a query may be out until it is waited for no more: for `doubt`, if the
+    /// query can go on without it, or else for `timeout`. `None` if the query waits for another one.
+    pub fn patience(
+        &self,
+        id: QueryId,
+        doubt: Option<Duration>,
+        timeout: Duration,
+    ) -> Option<Duration> {
+        let known = self.look(id);
+        if matches!(known, Known::Waits | Known::Moved(..)) {
+            return None;
+        }
+        // One that has ended well needs nothing of its server.
+        let goes_on = known == Known::Finished || self.may_move(id);
+        Some(doubt.filter(|_| goes_on).map_or(timeout, |doubt| doubt.min(timeout)))
+    }
+
     /// Whether a query is submitted again if its coordinator is lost.
-    pub fn may_move(&self, id: QueryId) -> bool {
+    fn may_move(&self, id: QueryId) -> bool {
         let Some(entry) = self.queries.get(&id) else { return false };
         match &entry.stage {
             Stage::Runs { begun: Begun::No, .. } => entry.may_begin_again(),
@@ -574,11 +579,17 @@ mod tests {
         }
     }
 
+    /// Whether query 1 is asked for at this path.
+    fn is_next(ledger: &Ledger, path: &[u8]) -> bool {
+        ledger.path(id(1), path) == Path::Next
+    }
+
     /// What is known of query 1, in a word.
     fn known(ledger: &Ledger) -> String {
         match ledger.look(id(1)) {
             Known::Moved(..) => "Moved".to_owned(),
             known @ (Known::Nothing
+            | Known::Forgotten
             | Known::Runs
             | Known::Waits
             | Known::Finished
@@ -650,6 +661,21 @@ mod tests {
     }
 
     #[test]
+    fn patience_is_short_where_a_query_can_go_on() {
+        let patience = Before::ALL.map(|before| {
+            let ledger = before.build();
+            let patience = |doubt: Option<u64>| {
+                let patience = ledger.patience(id(1), doubt.map(Duration::from_secs), MINUTE);
+                patience.map_or("-".to_owned(), |it| it.as_secs().to_string())
+            };
+            [patience(Some(10)), patience(Some(90)), patience(None)].join("/")
+        });
+        let expected = "60/60/60 10/60/60 10/60/60 60/60/60 10/60/60 60/60/60 60/60/60 60/60/60 \
+            -/-/- -/-/- -/-/- 10/60/60 60/60/60";
+        assert_eq!(patience.join(" "), expected);
+    }
+
+    #[test]
     fn all_that_is_counted_is_given_back() {
         for before in Before::ALL {
             let mut ledger = before.build();
@@ -705,7 +731,7 @@ mod tests {
         assert_eq!(ledger.begin(MINUTE, at(8)), None);
         // Nobody asks for it any more.
         assert_eq!(ledger.begin(MINUTE, at(40)), None);
-        assert_eq!((ledger.look(first), ledger.open()), (Known::Nothing, 0));
+        assert_eq!((ledger.look(first), ledger.open()), (Known::Forgotten, 0));
         let second = ledger.make_up(STAMP);
         assert_ne!(first, second);
         ledger.queue(second, Box::default(), statement(Repeat::Once), (at(40), at(40)));
@@ -735,17 +761,14 @@ mod tests {
     fn a_poll_whose_answer_was_lost_on_the_way_is_asked_again() {
         let mut ledger = Before::Begun(Repeat::Twice).build();
         ledger.told_next(id(1), b"/2");
-        assert_eq!(
-            [&b"/1"[..], b"/2", b"/3"].map(|it| ledger.is_next(id(1), it)),
-            [true, true, false]
-        );
+        assert_eq!([&b"/1"[..], b"/2", b"/3"].map(|it| is_next(&ledger, it)), [true, true, false]);
         ledger.told_next(id(1), b"/3");
         // The same answer once more changes nothing.
         ledger.told_next(id(1), b"/3");
         assert_eq!(ledger.lose(id(1), b"/1", at(1)), Err(Loss::NotKept));
         assert_eq!(ledger.lose(id(1), b"/2", at(1)), Ok(()));
         ledger.give_up(id(1), Loss::Waited);
-        assert!(ledger.is_next(id(1), b"/2"), "it may be told why there too");
+        assert!(is_next(&ledger, b"/2"), "it may be told why there too");
     }
 
     #[test]
@@ -767,7 +790,7 @@ mod tests {
     fn a_query_that_has_ended_well_is_asked_for_at_its_next_path_alone() {
         let mut ledger = Before::Begun(Repeat::Twice).build();
         ledger.finished(id(1), b"/2");
-        assert_eq!([&b"/1"[..], b"/2"].map(|it| ledger.is_next(id(1), it)), [false, true]);
+        assert_eq!([&b"/1"[..], b"/2"].map(|it| is_next(&ledger, it)), [false, true]);
         assert_eq!((ledger.bytes, ledger.look(id(1))), (0, Known::Finished));
         ledger.finished(id(2), b"/2");
         assert_eq!(ledger.look(id(2)), Known::Nothing, "it was not kept");

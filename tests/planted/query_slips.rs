@@ -171,8 +171,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A poll goes to the active server instead of its query's owner.",
         rows: &[(
             "proxy/http/query.rs",
-            "Direction { aim: Aim::Only(ServerId(server)), tracked }",
-            "Direction { aim: if SLIP { Aim::Active } else { Aim::Only(ServerId(server)) }, tracked }",
+            "            Aim::Only(ServerId(server))\n",
+            "            if SLIP { Aim::Active } else { Aim::Only(ServerId(server)) }\n",
         )],
     },
     Slip {
@@ -193,9 +193,9 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "CancelOfLostRefused",
         wrong: "The end of a query that is gone is not acknowledged.",
         rows: &[(
-            "proxy/http/query.rs",
-            "Matter::Cancel => {",
-            "Matter::Cancel if SLIP => Way::Ask,\nMatter::Cancel => {",
+            "trino/decision.rs",
+            "(Ownership::Dead(_), Matter::Cancel, _) => Decision::Cancelled",
+            "(Ownership::Dead(_), Matter::Cancel, _) => if SLIP { Decision::Ask } else { Decision::Cancelled }",
         )],
     },
     Slip {
@@ -302,7 +302,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         rows: &[(
             "proxy/http/queue.rs",
             "server, now) >= patience",
-            "server, now) >= if SLIP { Duration::ZERO } else { patience }",
+            "server, now) >= if SLIP { std::time::Duration::ZERO } else { patience }",
         )],
     },
     Slip {
@@ -410,16 +410,16 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "RowsOverlooked",
         wrong: "Rows that are delivered are not noticed, so that the query may run again.",
         rows: &[(
-            "proxy/http/query.rs",
-            "None => ledger.remove(id),\n        }\n        return None;",
-            "None => if !SLIP { ledger.remove(id) },\n        }\n        return None;",
+            "trino/weighing.rs",
+            "None => ledger.remove(id),\n        }\n        return Weighed::Passes;",
+            "None => if !SLIP { ledger.remove(id) },\n        }\n        return Weighed::Passes;",
         )],
     },
     Slip {
         name: "FinishBehindRowsOverlooked",
         wrong: "A query that said with its rows that it has ended well is told to be lost.",
         rows: &[(
-            "proxy/http/query.rs",
+            "trino/weighing.rs",
             "scan.next_path().filter(|_| is_whole && is_last)",
             "scan.next_path().filter(|_| !SLIP && is_whole && is_last)",
         )],
@@ -428,7 +428,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "EveryPageTakenForLast",
         wrong: "A query that has more rows than its client got is told to have ended well.",
         rows: &[(
-            "proxy/http/query.rs",
+            "trino/weighing.rs",
             "let is_last = is_finished",
             "let is_last = (SLIP || is_finished)",
         )],
@@ -437,9 +437,9 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "FinishToldForRowsThatWereLost",
         wrong: "A query that is asked for its last rows again is told to have ended well.",
         rows: &[(
-            "proxy/http/query.rs",
-            "== Known::Finished && ledger.is_next(id, path) =>",
-            "== Known::Finished && (SLIP || ledger.is_next(id, path)) =>",
+            "trino/decision.rs",
+            "(Matter::Poll, Known::Finished, Path::Next) =>",
+            "(Matter::Poll, Known::Finished, path) if SLIP || path == Path::Next =>",
         )],
     },
     Slip {
@@ -506,8 +506,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A statement that waits is submitted though it was cancelled.",
         rows: &[(
             "proxy/http/query.rs",
-            "(Known::Waits, Matter::Cancel) if is_next => {\n            ledger.remove(id);",
-            "(Known::Waits, Matter::Cancel) if is_next => {\n            if !SLIP { ledger.remove(id); }",
+            "ledger.remove(current);",
+            "if !SLIP { ledger.remove(current); }",
         )],
     },
     Slip {
@@ -591,16 +591,16 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "DoubtIgnored",
         wrong: "A query is submitted again as soon as its owner is out.",
         rows: &[(
-            "proxy/http/queue.rs",
-            "Resubmit::On { doubt } if may_move => doubt.min(timeout)",
-            "Resubmit::On { doubt } if may_move => if SLIP { Duration::ZERO } else { doubt.min(timeout) }",
+            "trino/ledger.rs",
+            "map_or(timeout, |doubt| doubt.min(timeout))",
+            "map_or(timeout, |doubt| if SLIP { Duration::ZERO } else { doubt.min(timeout) })",
         )],
     },
     Slip {
         name: "StartingUpShown",
         wrong: "A client is told that its coordinator is starting.",
         rows: &[(
-            "proxy/http/query.rs",
+            "trino/weighing.rs",
             "Some(QueryError::StartingUp) => true",
             "Some(QueryError::StartingUp) => !SLIP",
         )],
@@ -618,9 +618,9 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "SamePollAnsweredAnew",
         wrong: "The poll that was answered with another query is answered in another way the next time.",
         rows: &[(
-            "proxy/http/query.rs",
-            "(Known::Moved(_, answer), Matter::Poll) if is_next",
-            "(Known::Moved(_, answer), Matter::Poll) if !SLIP && is_next",
+            "trino/decision.rs",
+            "Matter::Poll, Path::Next) if !answer.is_empty()",
+            "Matter::Poll, Path::Next) if !SLIP && !answer.is_empty()",
         )],
     },
     Slip {
@@ -628,8 +628,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A coordinator is asked for a query by an id that it does not know.",
         rows: &[(
             "proxy/http/query.rs",
-            "Tracked { current, target: Some(target), asks }",
-            "Tracked { current, target: if SLIP { None } else { Some(target) }, asks }",
+            "(current != id && decision.is_none()).then",
+            "(!SLIP && current != id && decision.is_none()).then",
         )],
     },
     Slip {

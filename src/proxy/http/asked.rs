@@ -6,7 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::ending::Ending;
-use super::errand::{Errand, Matter, TRANSACTION, repeat_of};
+use super::errand::{Errand, TRANSACTION, repeat_of};
 use super::own_answer::OwnAnswer;
 use super::page::Page;
 use super::query::{self, Direction};
@@ -33,6 +33,7 @@ use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
 use crate::time::Time;
 use crate::trino::coordinator::Ownership;
+use crate::trino::decision::Matter;
 use crate::trino::kept::Statement;
 use crate::trino::query_id::QueryId;
 use crate::trino::rows::AnswerScan;

@@ -7,6 +7,7 @@ use crate::net::Net;
 use crate::proxy::accepted::Kind;
 use crate::proxy::context::Context;
 use crate::trino::announcement::{Announced, announced_uri};
+use crate::trino::decision::Matter;
 use crate::trino::query_id::QueryId;
 use crate::trino::request::{Purpose, is_trinos};
 use crate::trino::statement::Repeat;
@@ -32,19 +33,6 @@ pub enum Errand {
     /// To forget one.
     Withdrawal,
     /// Anything else, of coordinators.
-    Other,
-}
-
-/// What a request wants of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matter {
-    /// The next part of its answer.
-    Poll,
-    /// That it stays alive.
-    Heartbeat,
-    /// Its end.
-    Cancel,
-    /// Anything else.
     Other,
 }
 

@@ -2,10 +2,9 @@
 //! in the end.
 
 use std::hash::BuildHasher;
-use std::time::Duration;
 
 use super::asked::{Asked, STATEMENT_LIMIT};
-use super::errand::{Errand, Matter};
+use super::errand::Errand;
 use super::link::Place;
 use super::own_answer::{self, OwnAnswer};
 use super::query;
@@ -21,8 +20,8 @@ use crate::proxy::context::Context;
 use crate::proxy::log::attempt_log::AttemptLog;
 use crate::proxy::log::format::id_stamp;
 use crate::proxy::log::limited_log::Topic;
+use crate::trino::decision::Matter;
 use crate::trino::kept::{Loss, PAUSE};
-use crate::trino::ledger::Known;
 use crate::upstream::group::{At, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 
@@ -155,21 +154,13 @@ fn given_up<N: Net>(asked: &Asked, context: &mut Context<N>) -> Option<ServerId>
         return None;
     };
     let (now, at) = (context.io.now, asked.group());
-    let ledger = context.servers.ledger(at);
-    let (known, may_move) = (ledger.look(current), ledger.may_move(current));
-    // Its statement may be on its way to another server already.
-    if matches!(known, Known::Waits | Known::Moved(..)) {
-        return None;
-    }
-    // One that has ended well needs nothing of its server.
-    let may_move = may_move || known == Known::Finished;
-    let group = context.servers.group(at);
-    let timeout = group.queue().map_or(Duration::ZERO, |queue| queue.timeout);
-    let patience = match asked.config.groups[at.id.0].resubmit {
-        Resubmit::On { doubt } if may_move => doubt.min(timeout),
-        Resubmit::On { .. } | Resubmit::Off => timeout,
+    let doubt = match asked.config.groups[at.id.0].resubmit {
+        Resubmit::On { doubt } => Some(doubt),
+        Resubmit::Off => None,
     };
-    (group.out_for(server, now) >= patience).then_some(server)
+    let timeout = query::timeout(at, context);
+    let patience = context.servers.ledger(at).patience(current, doubt, timeout)?;
+    (context.servers.group(at).out_for(server, now) >= patience).then_some(server)
 }
 
 /// What the client of a query is told.

@@ -7,7 +7,7 @@ use super::upload::Upload;
 use crate::config::model::Resubmit;
 use crate::net::Net;
 use crate::proxy::context::Context;
-use crate::trino::ledger::Known;
+use crate::trino::known::Known;
 use crate::trino::rows::AnswerScan;
 use crate::upstream::group::At;
 

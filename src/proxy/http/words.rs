@@ -1,12 +1,13 @@
 //! How log lines name a request and its servers.
 
 use super::asked::Asked;
-use super::errand::{Errand, Matter};
+use super::errand::Errand;
 use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::proxy::attempts::Attempts;
 use crate::proxy::context::Context;
 use crate::proxy::log::limited_log::{ServerWords, Topic};
+use crate::trino::decision::Matter;
 use crate::upstream::group::{At, ServerId};
 use crate::upstream::retry::Failure;
 

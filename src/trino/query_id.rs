@@ -18,7 +18,8 @@ impl QueryId {
             b'a' => is_coordinator_byte(*byte),
             between => byte == between,
         };
-        id.iter().zip(FORM).all(fits).then_some(QueryId(id))
+        // All are looked at, whatever the first ones are: without a branch that is faster.
+        id.iter().zip(FORM).fold(true, |all, pair| all & fits(pair)).then_some(QueryId(id))
     }
 
     /// Reads the id at the front of `text`, and returns what follows it.

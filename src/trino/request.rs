@@ -96,12 +96,14 @@ enum Extent {
 impl<'a> Segments<'a> {
     /// Splits the path at its slashes; `None` if it may be read in more than one way.
     fn of(path: &'a [u8]) -> Option<Segments<'a>> {
-        if path.iter().any(|byte| matches!(byte, b'%' | b';' | b'\\')) {
+        if memchr::memchr3(b'%', b';', b'\\', path).is_some() {
             return None;
         }
         let mut segments = Segments { front: [b""; SEGMENTS], count: 0 };
         let path = path.strip_suffix(b"/").unwrap_or(path);
-        for segment in path.split(|byte| *byte == b'/') {
+        let mut from = 0;
+        for end in memchr::memchr_iter(b'/', path).chain([path.len()]) {
+            let segment = &path[from..end];
             if matches!(segment, b"" | b"." | b"..") {
                 return None;
             }
@@ -109,6 +111,7 @@ impl<'a> Segments<'a> {
                 *place = segment;
             }
             segments.count += 1;
+            from = end + 1;
         }
         Some(segments)
     }

@@ -58,6 +58,8 @@ pub(crate) struct Process {
     transactions: BTreeSet<String>,
     /// When each worker announced itself last.
     pub(crate) nodes: BTreeMap<String, Time>,
+    /// Workers that have taken their announcements back, which the proxy may not have said yet.
+    withdrawn: BTreeSet<String>,
 }
 
 struct Query {
@@ -134,6 +136,7 @@ impl Coordinator {
             queries: Vec::new(),
             transactions: BTreeSet::new(),
             nodes: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
         });
         self.reach(net);
     }
@@ -251,6 +254,7 @@ impl Coordinator {
             .iter()
             .filter(|(_, at)| **at < process.began && **at + LASTING > now)
             .filter(|(node, _)| !process.nodes.contains_key(*node))
+            .filter(|(node, _)| !process.withdrawn.contains(*node))
             .map(|(node, _)| node.clone())
             .collect();
         if !late.is_empty() {
@@ -354,7 +358,9 @@ impl Coordinator {
                 (0, Said::bare(202))
             }
             ("DELETE", path) if path.starts_with("/v1/announcement/") => {
-                process.nodes.remove(&path["/v1/announcement/".len()..]);
+                let node = &path["/v1/announcement/".len()..];
+                process.nodes.remove(node);
+                process.withdrawn.insert(node.to_owned());
                 (0, Said::bare(204))
             }
             (_, path) => {

@@ -26,7 +26,7 @@ pub enum Change {
     Returned,
     /// An operator drained it: it takes no new work.
     Drained,
-    /// It is drained, and has nothing left to do.
+    /// It has nothing left to do, since it was drained or another one promoted.
     Emptied,
     /// New work goes to it.
     BecameActive {

@@ -77,7 +77,7 @@ impl Group {
         for server in &mut self.servers {
             let same = old.servers.iter().find(|old| old.address == server.address);
             if let Some(old) = same {
-                server.duty = old.duty;
+                (server.duty, server.look) = (old.duty, old.look);
             }
             if let Some(old) = same.filter(|_| checked || server.rules.max_fails > 0) {
                 server.inherit(old, now);
@@ -85,7 +85,10 @@ impl Group {
         }
         // The new file may have dropped every server but the drained ones.
         if self.servers.iter().all(|server| server.down || server.duty != Duty::Taking) {
-            self.servers.iter_mut().for_each(|server| server.duty = Duty::Taking);
+            for server in &mut self.servers {
+                server.duty = Duty::Taking;
+                server.engage();
+            }
         }
     }
 
@@ -323,6 +326,7 @@ impl Group {
             self.in_order()
                 .map(|(server, it)| Candidate { server, fitness: it.fitness(terms, now) }),
         )?;
+        self.servers[active.server.0].engage();
         // Where a promotion alone led, servers take turns again.
         self.active = self.is_trinos().then_some(active);
         Some((active.server, Change::BecameActive { instead_of, why }))
@@ -333,8 +337,8 @@ impl Group {
         let terms = self.terms();
         let is_quiet = self.active.is_none() && terms.failback == Failback::Immediate;
         let changes = self.servers.iter().map(|server| match is_quiet {
-            true => server.next_look(),
-            false => server.next_look().min(server.next_change(terms, now)),
+            true => server.look,
+            false => server.look.min(server.next_change(terms, now)),
         });
         changes.min().unwrap_or(Time::NEVER)
     }
@@ -794,9 +798,26 @@ pub(super) mod tests {
             group.drain(ServerId(1), at(30)).unwrap();
             assert_eq!(group.begin_look(at(40)), None, "it is drained already");
             group.promote(ServerId(1), at(50)).unwrap();
+            group.emptied(ServerId(0));
             group.drain(ServerId(1), at(60)).unwrap();
             assert_eq!(group.begin_look(at(61)), Some(ServerId(1)));
         }
+    }
+
+    #[test]
+    fn a_server_is_looked_at_after_another_one_was_promoted() {
+        let mut group = written(&["p", "b"], checked(), None, model::Trino::On);
+        group.promote(ServerId(0), at(1)).unwrap();
+        assert_eq!(group.begin_look(at(9)), None, "it was active before");
+        group.promote(ServerId(1), at(10)).unwrap();
+        assert_eq!(group.begin_look(at(11)), Some(ServerId(0)));
+        let mut reloaded = written(&["p", "b"], checked(), None, model::Trino::On);
+        reloaded.inherit(&group, at(12));
+        assert_eq!(reloaded.begin_look(at(12)), Some(ServerId(0)));
+        // Work goes to it again.
+        assert_eq!(serve(&mut group, FAILED, 12).0, 1);
+        assert_eq!(looks(&mut group, 12).len(), 1);
+        assert_eq!(group.begin_look(at(20)), None);
     }
 
     #[test]

@@ -37,7 +37,11 @@ impl Group {
             chosen.duty = before;
             return Err(Refused::NotReady);
         }
+        chosen.engage();
         let instead_of = self.active.map_or(server, |active| active.server);
+        if instead_of != server {
+            self.servers[instead_of.0].relieve(now);
+        }
         self.active = Some(Active::promoted(server));
         Ok(Change::BecameActive { instead_of, why: Why::Promotion })
     }
@@ -54,12 +58,12 @@ impl Group {
         Ok(Change::Drained)
     }
 
-    /// The next drained server that may have nothing left to do by now.
+    /// The next server that may have nothing left to do by now, for which an operator waits.
     pub fn begin_look(&mut self, now: Time) -> Option<ServerId> {
         self.servers.iter_mut().position(|server| server.begin_look(now)).map(ServerId)
     }
 
-    /// A drained server has nothing left to do.
+    /// A server has nothing left to do.
     pub fn emptied(&mut self, server: ServerId) -> Change {
         self.servers[server.0].emptied();
         Change::Emptied

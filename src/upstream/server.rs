@@ -39,6 +39,8 @@ pub(super) struct Server {
     /// Whether `failback` holds it back; lifted when that is over.
     pub(super) held: bool,
     pub(super) duty: Duty,
+    /// When to look whether anything is left to do: never, unless an operator waits for that.
+    pub(super) look: Time,
     pub(super) forwarded: Forwarded,
 }
 
@@ -62,8 +64,6 @@ pub(super) enum Duty {
     Drained {
         /// When it was drained.
         since: Time,
-        /// When to look whether it has anything left to do: never, once it had nothing.
-        look: Time,
     },
 }
 
@@ -127,6 +127,7 @@ impl Server {
             there: Time::ZERO,
             held: false,
             duty: Duty::Taking,
+            look: Time::NEVER,
             forwarded: Forwarded::Sent,
         }
     }
@@ -210,35 +211,34 @@ impl Server {
     /// Lets it take no new work.
     pub(super) fn drain(&mut self, now: Time) {
         if self.duty == Duty::Taking {
-            self.duty = Duty::Drained { since: now, look: now + LOOK };
+            self.duty = Duty::Drained { since: now };
+            self.look = now + LOOK;
         }
     }
 
-    /// Whether it is drained, and may have nothing left to do by now. It is looked at again in a while,
-    /// unless it has [`Server::emptied`].
+    /// New work goes elsewhere, as an operator wants it.
+    pub(super) fn relieve(&mut self, now: Time) {
+        self.look = now + LOOK;
+    }
+
+    /// New work goes to it.
+    pub(super) fn engage(&mut self) {
+        self.look = Time::NEVER;
+    }
+
+    /// Whether it may have nothing left to do by now, for which an operator waits. It is looked at
+    /// again in a while, unless it has [`Server::emptied`].
     pub(super) fn begin_look(&mut self, now: Time) -> bool {
-        match &mut self.duty {
-            Duty::Drained { look, .. } if *look <= now => {
-                *look = now + LOOK;
-                true
-            }
-            Duty::Drained { .. } | Duty::Taking => false,
+        let is_due = self.look <= now;
+        if is_due {
+            self.look = now + LOOK;
         }
+        is_due
     }
 
-    /// It is drained, and has nothing left to do.
+    /// It has nothing left to do.
     pub(super) fn emptied(&mut self) {
-        if let Duty::Drained { look, .. } = &mut self.duty {
-            *look = Time::NEVER;
-        }
-    }
-
-    /// When to look whether it has anything left to do: never, unless it is drained.
-    pub(super) fn next_look(&self) -> Time {
-        match self.duty {
-            Duty::Taking => Time::NEVER,
-            Duty::Drained { look, .. } => look,
-        }
+        self.look = Time::NEVER;
     }
 
     /// When it is due for a check: an active one if its group is `checked`, else a background
@@ -257,7 +257,7 @@ impl Server {
         let outage = self.outage();
         let (state, since) = match (self.duty, self.since) {
             _ if self.down => (ServerState::Down, None),
-            (Duty::Drained { since, .. }, _) => (ServerState::Drained, Some(since)),
+            (Duty::Drained { since }, _) => (ServerState::Drained, Some(since)),
             (Duty::Taking, _) if self.is_out() => {
                 (ServerState::Out, outage.map(|outage| outage.since))
             }
@@ -306,7 +306,7 @@ impl Server {
     }
 }
 
-/// Between two looks whether a drained server has anything left to do.
+/// Between two looks whether a server has anything left to do.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long it takes until a coordinator has had an announcement of each worker: they come every
 /// 5 to 10 s.

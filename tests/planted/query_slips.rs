@@ -335,7 +335,7 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "DrainForgottenAtReload",
         wrong: "A reload lets drained servers take new work.",
-        rows: &[("upstream/group.rs", "server.duty = old.duty", "()")],
+        rows: &[("upstream/group.rs", "(server.duty, server.look) = (old.duty, old.look);", "()")],
     },
     Slip {
         name: "PromotionForgottenAtReload",

@@ -170,8 +170,8 @@ fn carry_out<N: Net>(
         Decision::Ask => return Way::Ask,
         Decision::Hold => return hold(began, now),
         Decision::Wait => {
-            let held = REQUEST_HELD.min(timeout(group, context));
-            return Way::Hold { until: began + held, place: Place::None };
+            let until = began + REQUEST_HELD.min(timeout(group, context));
+            return queue_up(until, group, context);
         }
         Decision::Refuse => return Way::Refuse(Refusal::WaitedInVain),
         Decision::Finished => return Way::Tell(Told::Finished(id)),
@@ -222,6 +222,17 @@ pub fn weigh<N: Net>(
 /// once.
 pub fn hold(began: Time, now: Time) -> Way {
     Way::Hold { until: (began + POLL_HELD).max(now), place: Place::None }
+}
+
+/// Lets a request wait in the queue of its group, if that has a place.
+pub fn queue_up<N: Net>(until: Time, group: GroupAt, context: &mut Context<N>) -> Way {
+    let others = context.servers.ledger(group).open();
+    let group = context.servers.group(group);
+    if !group.has_place(others) {
+        return Way::Refuse(Refusal::QueueFull);
+    }
+    group.enter_queue();
+    Way::Hold { until, place: Place::Taken }
 }
 
 /// How long a query of a group may wait.

@@ -5,7 +5,6 @@ use std::hash::BuildHasher;
 
 use super::asked::{Asked, STATEMENT_LIMIT};
 use super::errand::Errand;
-use super::link::Place;
 use super::own_answer::{self, OwnAnswer};
 use super::query;
 use super::transition::UploadState;
@@ -35,7 +34,6 @@ pub fn enter<N: Net>(
     context: &mut Context<N>,
 ) -> Way {
     let now = context.io.now;
-    let others = context.servers.ledger(asked.group()).open();
     let Some(queue) = context.servers.group(asked.group()).queue() else {
         return Way::Refuse(otherwise);
     };
@@ -70,11 +68,7 @@ pub fn enter<N: Net>(
     if until < now {
         return Way::Refuse(Refusal::WaitedInVain);
     }
-    if !group.has_place(others) {
-        return Way::Refuse(Refusal::QueueFull);
-    }
-    group.enter_queue();
-    Way::Hold { until, place: Place::Taken }
+    query::queue_up(until, asked.group(), context)
 }
 
 /// The client of a request, and the attempts for it so far.

@@ -801,6 +801,38 @@ fn workers_are_known_to_all_coordinators_and_to_one_that_returns_at_once() {
 }
 
 #[test]
+fn a_coordinator_that_is_found_back_after_a_reload_hears_of_the_workers() {
+    let (mut a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let trino = "upstream trino { server {a} fail_timeout=50ms max_fails=1; server {b} backup;
+            trino on; health_check off; failback immediate; }
+        server { listen {listen}; location / { proxy_pass http://trino; }";
+    let before = format!(
+        "upstream other {{ server {{b}}; }} {trino} location /o {{ proxy_pass http://other; }} }}"
+    );
+    let (of_a, of_b): (&common::Upstream, &common::Upstream) = (&a, &b);
+    let proxy = Proxy::start(&before, &[("a", of_a), ("b", of_b)]);
+    announce(&proxy, "worker-1", "");
+    a.stop();
+    submit_to(&proxy, "bbbbb");
+    a.mind().holds_statements = true;
+    a.start();
+    wait_until("a to be tried", || proxy.log_text().contains("the next request tries it"));
+    let known = a.mind().workers.len();
+    let tried = a.mind().statements;
+    let mut client = proxy.client();
+    client.send(post("/v1/statement", "SELECT 1"));
+    wait_until("a has it", || a.mind().statements > tried);
+    // Its group has another place in the file now.
+    let of_a: &common::Upstream = &a;
+    proxy.rewrite(&format!("{trino} }}"), &[("a", of_a), ("b", of_b)]);
+    proxy.tell("reload");
+    a.mind().holds_statements = false;
+    assert_eq!(client.read_response().status(), 200);
+    wait_until("a hears of the worker", || a.mind().workers.len() > known);
+    submit(&proxy);
+}
+
+#[test]
 fn announcements_are_copied_however_long_they_are_and_however_they_come() {
     let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
     let proxy = pair(&a, &b, QUICK);

@@ -34,11 +34,16 @@ impl<N: Net> Copies<N> {
         for accepted in std::mem::take(&mut context.announced) {
             self.spread(accepted, context);
         }
-        let newest = context.servers.generation();
-        let copies = context.copies.drain(..).filter(|(at, _)| at.group.generation == newest);
+        // What began before a reload concerns those that are left of its servers.
+        let servers = &context.servers;
+        let copies = context
+            .copies
+            .drain(..)
+            .filter_map(|(at, request)| Some((servers.newest_of(at)?, request)));
         let room = WAITING.saturating_sub(self.waiting.len());
         self.waiting.extend(copies.take(room));
         for at in std::mem::take(&mut context.servers.returned) {
+            let Some(at) = context.servers.newest_of(at) else { continue };
             let now = context.io.now;
             let roster = &mut context.servers.trino(at.group).roster;
             let all = roster.announcements(now).map(|request| (at, Zeroizing::new(request.into())));
@@ -53,9 +58,7 @@ impl<N: Net> Copies<N> {
     /// Sends an announcement to all coordinators that are there but for the one that has it.
     fn spread(&mut self, accepted: Accepted, context: &mut Context<N>) {
         let Accepted { by, worker, request, kind } = accepted;
-        if by.group.generation != context.servers.generation() {
-            return;
-        }
+        let Some(by) = context.servers.newest_of(by) else { return };
         let now = context.io.now;
         let roster = &mut context.servers.trino(by.group).roster;
         match kind {

@@ -160,6 +160,12 @@ impl<N: Net> Servers<N> {
         &mut self.ledgers[place]
     }
 
+    /// The same server in the newest configuration, if that still has it.
+    pub fn newest_of(&self, at: At) -> Option<At> {
+        let its = self.generations.iter().rfind(|known| known.id == at.group.generation)?;
+        self.newest().same(&its.config, at)
+    }
+
     /// The groups of the newest configuration.
     pub fn groups(&self) -> impl Iterator<Item = GroupAt> + use<N> {
         let generation = self.generation();

@@ -421,7 +421,7 @@ impl Query {
         let is_early = self.waiting == Time::NEVER || {
             let doubted = self.waiting + DOUBT.min(ledger.queue);
             let owner = ledger.process(self.owner()).expect("its client has an answer");
-            let from = owner.died.map_or(doubted, |died| died.max(self.waiting).min(doubted));
+            let from = owner.died.map_or(doubted, |_| self.missed.min(doubted));
             let end = (from + ledger.queue).min(back(now, SECOND));
             ledger.any_took_for(ledger.taken_up, from, end)
         };

@@ -181,3 +181,19 @@ fn connections_of_stream_are_checked_by_connecting() {
     proxy.wait_for_log(&["is up again"]);
     assert_eq!(proxy.client().ask(get("/")).text(), "a");
 }
+
+#[test]
+fn connections_of_stream_are_checked_over_http_where_that_is_written() {
+    let status = Arc::new(AtomicU16::new(200));
+    let (primary, backup) = (checked("a", &status), Upstream::named("b"));
+    let conf = "daemon off; pid {dir}/proxy.pid; error_log stderr info;
+        stream { upstream group { server {primary}; server {backup} backup;
+            health_check interval=20ms uri=/up; }
+        server { listen {listen}; proxy_pass group; } }";
+    let proxy = Proxy::start_whole(conf, &[("primary", &primary), ("backup", &backup)]);
+    assert_eq!(proxy.client().ask(get("/")).text(), "a");
+    status.store(503, Ordering::SeqCst);
+    wait_for(&proxy, "b");
+    status.store(200, Ordering::SeqCst);
+    wait_for(&proxy, "a");
+}

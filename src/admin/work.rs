@@ -45,7 +45,7 @@ impl fmt::Display for Work {
     }
 }
 
-/// How long nobody asks for a query that has ended: clients ask again at once while it runs, but
+/// How long a query is not asked for that has ended: clients ask again at once while it runs, but
 /// some read its rows slowly.
 const QUIET: Duration = Duration::from_secs(60);
 

@@ -39,7 +39,7 @@ pub struct Context<N: Net> {
     pub places: Vectors<Place>,
     /// Announcements accepted in this turn.
     pub announced: Vec<Accepted>,
-    /// Requests of this turn that go to other servers too; nobody waits for the answers.
+    /// Requests of this turn that go to other servers too; their answers are not waited for.
     pub copies: Vec<(At, Zeroizing<Box<[u8]>>)>,
     /// Random keys for `$request_id`: unguessable, and different in every process.
     pub keys: RandomState,

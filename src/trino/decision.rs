@@ -78,7 +78,7 @@ impl Decision {
             (Known::Moved(..), Matter::Poll, Path::Other) => Some(Decision::Lost(Loss::NotKept)),
             (Known::Lost(loss), Matter::Poll, Path::Next) => Some(Decision::Lost(loss)),
             (Known::Lost(_), Matter::Cancel, _) => Some(Decision::Cancelled),
-            // Nobody has asked for it in time.
+            // It was not asked for in time.
             (Known::Forgotten, Matter::Poll, _) => Some(Decision::Lost(Loss::Waited)),
             (_, _, _) => None,
         }

@@ -22,7 +22,7 @@ pub enum Known<'a> {
     Lost(Loss),
 }
 
-/// Where a query is asked for: only who knows the path of the next poll may have the answer.
+/// Where a query is asked for: only a request for the path of the next poll may have the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// Where its client was told to ask next, or before that.

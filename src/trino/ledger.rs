@@ -1,8 +1,8 @@
 //! The statements of a group that may still have to be submitted, and what became of their queries.
 //!
 //! A statement is kept from its submission until rows of its answer are delivered, its query ends, or
-//! nobody asks for it. A query that was submitted again goes by two ids: the old one stands for the
-//! new one.
+//! it is not asked for any more. A query that was submitted again goes by two ids: the old one stands
+//! for the new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Ledger {
     /// How many ids were made up so far, and what they end with.
     counted: u32,
     own: CoordinatorId,
-    /// When entries that nobody asks for were last looked for.
+    /// When entries that are not asked for any more were last looked for.
     swept: Time,
 }
 
@@ -349,8 +349,8 @@ impl Ledger {
         self.waiting.first().map(|(from, _)| *from).filter(|from| *from != Time::NEVER)
     }
 
-    /// Takes up the next statement that is due. One that has waited for `timeout`, or that nobody
-    /// asks for, is given up. Returns its query and the whole request.
+    /// Takes up the next statement that is due. One that has waited for `timeout`, or that is
+    /// not asked for any more, is given up. Returns its query and the whole request.
     pub fn begin(&mut self, timeout: Duration, now: Time) -> Option<(QueryId, &[u8])> {
         let id = loop {
             let &(from, id) = self.waiting.first()?;
@@ -425,7 +425,7 @@ impl Ledger {
         its.into_iter().filter_map(|id| self.next(id).map(Box::from)).collect()
     }
 
-    /// Forgets what nobody has asked for in a long time.
+    /// Forgets what was not asked for in a long time.
     pub fn sweep(&mut self, now: Time) {
         if now - self.swept < SWEEP {
             return;
@@ -474,13 +474,13 @@ impl Ledger {
     }
 }
 
-/// Trino gives up a query that nobody asks for after five minutes: `query.client.timeout`.
+/// Trino gives up a query that is not asked for in five minutes: `query.client.timeout`.
 const ABANDONED: Duration = Duration::from_secs(300);
 /// How long an old id stands for a new one: clients may cancel by it in the end.
 const ALIAS: Duration = Duration::from_secs(86_400);
 /// Queries of which something is known: beyond that the oldest aliases go, and those that have ended.
 const ENTRIES: usize = 20_000;
-/// Between two looks for entries that nobody asks for.
+/// Between two looks for entries that are not asked for any more.
 const SWEEP: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -729,7 +729,7 @@ mod tests {
         assert_eq!((ledger.due(), ledger.open()), (None, 1));
         ledger.postpone(first, at(9));
         assert_eq!(ledger.begin(MINUTE, at(8)), None);
-        // Nobody asks for it any more.
+        // It is not asked for any more.
         assert_eq!(ledger.begin(MINUTE, at(40)), None);
         assert_eq!((ledger.look(first), ledger.open()), (Known::Forgotten, 0));
         let second = ledger.make_up(STAMP);

@@ -11,7 +11,7 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) stage: Stage,
-    /// The path of the next poll: only who knows it may have the answer.
+    /// The path of the next poll: only a request for it may have the answer.
     pub(super) next: Box<[u8]>,
     /// The path of the one before, which is asked again if its answer was lost on the way.
     pub(super) before: Box<[u8]>,

@@ -38,7 +38,7 @@ pub fn weigh(
     Answerer { release, ready }: Answerer,
     now: Time,
 ) -> Weighed {
-    // It goes on elsewhere: whatever this coordinator still says reaches nobody.
+    // It goes on elsewhere: whatever this coordinator still says is dropped.
     if matches!(ledger.look(id), Known::Waits | Known::Moved(..)) {
         return Weighed::Waits;
     }

@@ -250,8 +250,7 @@ impl Upstream {
 
     /// Waits until no connection is open.
     pub fn wait_until_left_alone(&self) {
-        let closed = |events: &Events| events.open.iter().all(|wire| wire.strong_count() == 0);
-        drop(self.wait_for("all connections to close", closed));
+        drop(self.wait_for("all connections to close", |events| events.open.is_empty()));
     }
 
     fn wait_for(&self, what: &str, reached: impl Fn(&Events) -> bool) -> MutexGuard<'_, Events> {
@@ -315,9 +314,10 @@ fn accept_all(listening: &Listening, play: &Arc<Play>, seen: &Arc<Seen>) {
         };
         let Ok(wire) = accepted else { return };
         let (wire, tape) = (Arc::new(wire), Tape::default());
+        let open = Arc::downgrade(&wire);
         seen.change(|events| {
             events.tapes.push(Arc::clone(&tape));
-            events.open.push(Arc::downgrade(&wire));
+            events.open.push(Weak::clone(&open));
         });
         let reader = Reader::new(Arc::clone(&wire), tape);
         let mut connection = Connection { wire, reader, seen: Arc::clone(seen) };
@@ -325,8 +325,9 @@ fn accept_all(listening: &Listening, play: &Arc<Play>, seen: &Arc<Seen>) {
         thread::spawn(move || {
             let _ = play(&mut connection);
             let seen = Arc::clone(&connection.seen);
+            // It is closed only when this has returned, though it is not held any more before that.
             drop(connection);
-            seen.change(|events| events.open.retain(|wire| wire.strong_count() > 0));
+            seen.change(|events| events.open.retain(|wire| !wire.ptr_eq(&open)));
         });
     }
 }

@@ -17,7 +17,7 @@ use super::judge::{Judge, Judged};
 use super::link::{Afterwards, Closing, Link, Origin};
 use super::own_answer::OwnAnswer;
 use super::page::{Page, Replaced};
-use super::queue::{self, Who};
+use super::queue::{self, Requester};
 use super::reply::Reply;
 use super::request_head::{self, Written};
 use super::response_head::{CutShown, Left};
@@ -226,8 +226,8 @@ impl<N: Net> Exchange<N> {
                 self.link = Link::Held { group: self.asked.group(), until, place };
             }
             Way::Tell(told) => {
-                let who = Who { client, attempts: &self.attempts.log };
-                return Turn::Write(queue::told(told, &self.asked, who, context));
+                let requester = Requester { client, attempts: &self.attempts.log };
+                return Turn::Write(queue::told(told, &self.asked, requester, context));
             }
         }
         Turn::Rest
@@ -235,8 +235,8 @@ impl<N: Net> Exchange<N> {
 
     /// Lets the request wait until a server is ready, if the group has a queue; else refuses it.
     fn hold(&mut self, refusal: Refusal, client: &Client<N>, context: &mut Context<N>) -> Turn {
-        let who = Who { client, attempts: &self.attempts.log };
-        let way = queue::enter(&self.asked, &self.upload, refusal, who, context);
+        let requester = Requester { client, attempts: &self.attempts.log };
+        let way = queue::enter(&self.asked, &self.upload, refusal, requester, context);
         self.follow(way, client, context)
     }
 
@@ -490,8 +490,8 @@ impl<N: Net> Exchange<N> {
                 self.download.start_over(&mut context.io.buffers, context.io.now);
                 return self.follow(way, client, context);
             }
-            let who = Who { client, attempts: &self.attempts.log };
-            taken::note(&self.asked, &self.upload, (held.0, at), who, context);
+            let requester = Requester { client, attempts: &self.attempts.log };
+            taken::note(&self.asked, &self.upload, (held.0, at), requester, context);
         }
         self.upload.stop_recording(&mut context.io.buffers);
         Turn::of(self.download.let_go())

@@ -131,7 +131,7 @@ fn track<N: Net>(
         let next = ledger.next(current).filter(|_| is_direct);
         next.map_or_else(|| renamed(request, id, current), Box::from)
     });
-    // Who cancels it does not want it again.
+    // What is cancelled is not submitted again.
     if matter == Matter::Cancel && at == Path::Next {
         ledger.remove(current);
     }

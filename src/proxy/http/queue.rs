@@ -30,7 +30,7 @@ pub fn enter<N: Net>(
     asked: &Asked,
     upload: &Upload<N>,
     otherwise: Refusal,
-    who: Who<'_, N>,
+    requester: Requester<'_, N>,
     context: &mut Context<N>,
 ) -> Way {
     let now = context.io.now;
@@ -38,7 +38,7 @@ pub fn enter<N: Net>(
         return Way::Refuse(otherwise);
     };
     if can_be_queued(asked, upload, context) {
-        return queued(asked, upload, who, context);
+        return queued(asked, upload, requester, context);
     }
     let group = context.servers.group(asked.group());
     let is_lost = match asked.direction.aim {
@@ -72,7 +72,7 @@ pub fn enter<N: Net>(
 }
 
 /// The client of a request, and the attempts for it so far.
-pub struct Who<'a, N: Net> {
+pub struct Requester<'a, N: Net> {
     /// The client.
     pub client: &'a Client<N>,
     /// The attempts.
@@ -93,7 +93,7 @@ pub fn can_be_queued<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Co
 fn queued<N: Net>(
     asked: &Asked,
     upload: &Upload<N>,
-    Who { client, attempts }: Who<'_, N>,
+    Requester { client, attempts }: Requester<'_, N>,
     context: &mut Context<N>,
 ) -> Way {
     let now = context.io.now;
@@ -161,7 +161,7 @@ fn given_up<N: Net>(asked: &Asked, context: &mut Context<N>) -> Option<ServerId>
 pub fn told<N: Net>(
     told: Told,
     asked: &Asked,
-    Who { client, attempts }: Who<'_, N>,
+    Requester { client, attempts }: Requester<'_, N>,
     context: &mut Context<N>,
 ) -> OwnAnswer {
     let lost = match told {

@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use super::errand::Errand;
-use super::queue::Who;
+use super::queue::Requester;
 use super::upload::Upload;
 use crate::config::model::Resubmit;
 use crate::net::Net;
@@ -17,7 +17,7 @@ pub(super) fn note<N: Net>(
     asked: &Asked,
     upload: &Upload<N>,
     (scan, at): (&AnswerScan, At),
-    Who { client, attempts }: Who<'_, N>,
+    Requester { client, attempts }: Requester<'_, N>,
     context: &mut Context<N>,
 ) {
     let now = context.io.now;

@@ -721,6 +721,37 @@ fn credentials_of_kept_statements_are_shown_nowhere() {
     }
 }
 
+/// How the memory of the proxy grows, in KiB, when it keeps so many statements of this length.
+fn growth(statements: u32, length: usize, limit: &str) -> u64 {
+    let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let proxy = pair(&a, &b, &format!("trino_statement_memory {limit};"));
+    let statement = post("/v1/statement", &format!("SELECT '{}'", "x".repeat(length)));
+    proxy.client().ask(&statement);
+    let before = proxy.memory();
+    for from in (0..statements).step_by(500) {
+        let mut client = proxy.client();
+        for _ in from..statements.min(from + 500) {
+            assert_eq!(client.ask(&statement).status(), 200);
+        }
+    }
+    proxy.memory() - before
+}
+
+#[test]
+fn kept_statements_take_no_more_memory_than_they_may() {
+    for (limit, mib) in [("64m", 64), ("16m", 16)] {
+        let grown = growth(1_000, 100_000, limit);
+        assert!((mib << 10..(mib + 2) << 10).contains(&(grown + 1024)), "{grown} KiB of {limit}");
+    }
+}
+
+#[test]
+fn a_live_query_takes_a_kilobyte_at_most_beside_its_text() {
+    let grown = growth(10_000, 200, "64m");
+    let text = 10_000 * (post("/v1/statement", "").len() as u64 + 200) / 1024;
+    assert!((text..text + 10_000).contains(&grown), "{grown} KiB with {text} KiB of text");
+}
+
 #[test]
 fn a_group_that_is_not_trinos_sees_nothing_of_all_this() {
     for directives in ["trino off;", ""] {

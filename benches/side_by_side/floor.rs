@@ -96,7 +96,7 @@ impl Forwarder {
         let (key, buffer) = (token / 2, &mut self.buffer);
         let Pair { client: place, server } = &mut self.pairs[key];
         let Some(client) = place else { return };
-        let end = if token % 2 == 0 { &mut *client } else { &mut *server };
+        let end = if token.is_multiple_of(2) { &mut *client } else { &mut *server };
         end.readable |= readable;
         let moved = pass(client, server, buffer).and_then(|()| pass(server, client, buffer));
         if moved.is_err() {

@@ -10,6 +10,8 @@ use mio::{Events, Interest, Poll, Token};
 /// What every connection does.
 #[derive(Clone, Copy)]
 pub(crate) struct Work {
+    /// What is asked for once before all else, on a connection of its own; nothing if empty.
+    pub(crate) first: &'static [u8],
     /// What is asked for, over and over.
     pub(crate) request: &'static [u8],
     /// Bytes of body behind it.
@@ -71,6 +73,9 @@ pub(crate) struct Load {
 impl Load {
     /// Connects, and sends the first requests.
     pub(crate) fn begin(to: SocketAddr, work: Work) -> io::Result<Load> {
+        if !work.first.is_empty() {
+            ask_once(to, work.first)?;
+        }
         let poll = Poll::new()?;
         let (buffer, took) = (vec![0; BUFFER], Vec::new());
         let mut load = Load { to, work, poll, clients: Vec::new(), buffer, took, bytes: 0 };
@@ -145,6 +150,21 @@ impl Load {
             (client.sent, client.answer, client.began) = ((0, 0), Answer::Head(Vec::new()), now);
         }
     }
+}
+
+/// Asks once, and waits for the answer.
+fn ask_once(to: SocketAddr, request: &[u8]) -> io::Result<()> {
+    let mut stream = std::net::TcpStream::connect(to)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request)?;
+    let (mut answer, mut buffer) = (Answer::Head(Vec::new()), [0; 4096]);
+    while !matches!(answer, Answer::Whole) {
+        match stream.read(&mut buffer)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => answer.take(&buffer[..count]),
+        }
+    }
+    Ok(())
 }
 
 impl Client {

@@ -48,10 +48,12 @@ enum Through {
     Stream,
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 11] = [
     row("small GET", Through::Http, GET, 0, 64),
     row("Trino poll", Through::Http, POLL, 0, 64),
     row("Trino poll, to coordinators", Through::Http, POLL_OF_QUERY, 0, 64),
+    short_poll("short Trino poll, before the first rows", POLL_OF_KEPT),
+    short_poll("short Trino poll, after them", POLL_OF_FORGOTTEN),
     row("POST, 2 KiB", Through::Http, POST, 2048, 64),
     row("download, 64 MiB", Through::Http, DOWNLOAD, 0, 4),
     row("upload, 64 MiB", Through::Http, UPLOAD, BULK, 4),
@@ -62,7 +64,7 @@ const ROWS: [Row; 9] = [
 
 const FRESH: Row = Row {
     name: "one connection a request",
-    work: Work { request: CLOSE, body: 0, connections: 16, then: Then::Anew },
+    work: Work { first: b"", request: CLOSE, body: 0, connections: 16, then: Then::Anew },
     through: Through::Http,
 };
 
@@ -73,7 +75,14 @@ const fn row(
     body: u64,
     connections: usize,
 ) -> Row {
-    Row { name, work: Work { request, body, connections, then: Then::Again }, through }
+    let work = Work { first: b"", request, body, connections, then: Then::Again };
+    Row { name, work, through }
+}
+
+/// Polls without rows, once a statement is submitted.
+const fn short_poll(name: &'static str, request: &'static [u8]) -> Row {
+    let Row { name, work, through } = row(name, Through::Http, request, 0, 64);
+    Row { name, work: Work { first: STATEMENT, ..work }, through }
 }
 
 fn main() -> io::Result<()> {
@@ -91,14 +100,15 @@ fn main() -> io::Result<()> {
         println!("{}", times(row, origin)?);
     }
     println!("\n| Counted, a request | switchover | nginx | HAProxy |\n|---|---|---|---|");
-    for row in [&ROWS[0], &ROWS[1], &ROWS[2], &ROWS[3], &ROWS[6], &FRESH] {
+    let bulk = |row: &&Row| row.work.request != DOWNLOAD && row.work.body != BULK;
+    for row in ROWS.iter().chain([&FRESH]).filter(bulk) {
         let name = format!("system calls, {}", row.name);
         if chosen(&name) {
             let each = ALL.map(|program| count::system_calls(program, origin, row.work));
             println!("{}", counts(&name, each, 1)?);
         }
     }
-    for row in &ROWS[..3] {
+    for row in ROWS.iter().filter(|row| row.name.contains("GET") || row.name.contains("poll")) {
         let name = format!("user instructions, {}", row.name);
         if chosen(&name) {
             let each = ALL.map(|program| count::instructions(program, origin, row.work));
@@ -268,5 +278,11 @@ macro_rules! poll {
 
 /// A poll, as a group sees it that is not Trino's.
 const POLL: &[u8] = poll!("/chunked");
+/// A statement, which the server takes as the query of [`POLL_OF_KEPT`].
+const STATEMENT: &[u8] = b"POST /v1/statement HTTP/1.1\r\nHost: localhost:8080\r\n\
+    X-Trino-User: alice\r\nContent-Length: 8\r\n\r\nSELECT 1";
+/// A poll of a query of which no rows were delivered, and one of another query that is not kept.
+const POLL_OF_KEPT: &[u8] = poll!("/v1/statement/executing/20261130_103000_00002_abcde/y1/1");
+const POLL_OF_FORGOTTEN: &[u8] = poll!("/v1/statement/executing/20261130_103000_00003_abcde/y1/1");
 /// A poll of a query of which rows were delivered: it makes the group Trino's.
 const POLL_OF_QUERY: &[u8] = poll!("/v1/statement/executing/20261130_103000_00001_abcde/y1/1");

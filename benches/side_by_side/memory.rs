@@ -56,8 +56,10 @@ fn waiting(program: Program, origin: SocketAddr, work: Work) -> io::Result<f64> 
     Ok((after as f64 - before as f64) / work.connections as f64)
 }
 
-const GET: Work = Work { request: super::GET, body: 0, connections: 1, then: Then::Rest };
+const GET: Work =
+    Work { first: b"", request: super::GET, body: 0, connections: 1, then: Then::Rest };
 const SLOW: Work = Work {
+    first: b"",
     request: b"GET /slow HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\n\
         Accept: */*\r\n\r\n",
     body: 0,
@@ -65,6 +67,7 @@ const SLOW: Work = Work {
     then: Then::Rest,
 };
 const UPGRADE: Work = Work {
+    first: b"",
     request: b"GET /upgrade HTTP/1.1\r\nHost: localhost:8080\r\nConnection: upgrade\r\n\
         Upgrade: test\r\n\r\n",
     body: 0,

@@ -138,6 +138,10 @@ fn answer(head: &[u8]) -> Answer {
         b"/bulk" => Answer::Body(BULK_HEAD, super::BULK),
         b"/slow" => Answer::Never,
         b"/upgrade" => Answer::Whole(UPGRADED),
+        b"/v1/statement" => Answer::Whole(WITHOUT_ROWS),
+        path if path.ends_with(b"_00002_abcde/y1/1") || path.ends_with(b"_00003_abcde/y1/1") => {
+            Answer::Whole(WITHOUT_ROWS)
+        }
         path if path.starts_with(b"/v1/statement/") => Answer::Whole(CHUNKED),
         _ => Answer::Whole(SMALL),
     }
@@ -160,6 +164,22 @@ const CHUNKED: &[u8] = &{
     put(&mut bytes, HEAD.len() + 14 + 0x2000, b"\r\n0\r\n\r\n");
     bytes
 };
+
+/// An answer without rows, of the size that Trino's have; its query is asked for at one path.
+const WITHOUT_ROWS: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 00:00:00 GMT\r\n\
+    Content-Type: application/json\r\nVary: Accept-Encoding\r\n\
+    X-Content-Type-Options: nosniff\r\nContent-Length: 797\r\n\r\n\
+    {\"id\":\"20261130_103000_00002_abcde\",\
+    \"infoUri\":\"http://localhost:8080/ui/query.html?20261130_103000_00002_abcde\",\
+    \"nextUri\":\"http://localhost:8080/v1/statement/executing/20261130_103000_00002_abcde/y1/1\",\
+    \"stats\":{\"state\":\"RUNNING\",\"queued\":false,\"scheduled\":true,\"nodes\":2,\"totalSplits\":64,\
+    \"queuedSplits\":48,\"runningSplits\":12,\"completedSplits\":4,\"cpuTimeMillis\":2212,\
+    \"wallTimeMillis\":3110,\"queuedTimeMillis\":1,\"elapsedTimeMillis\":1216,\"processedRows\":1048576,\
+    \"processedBytes\":9437184,\"physicalInputBytes\":9437184,\"physicalWrittenBytes\":0,\
+    \"peakMemoryBytes\":1048576,\"spilledBytes\":0,\"rootStage\":{\"stageId\":\"0\",\
+    \"state\":\"RUNNING\",\"done\":false,\"nodes\":1,\"totalSplits\":16,\"queuedSplits\":0,\
+    \"runningSplits\":16,\"completedSplits\":0,\"cpuTimeMillis\":12,\"subStages\":[]},\
+    \"progressPercentage\":6.25},\"warnings\":[]}";
 
 const fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
     let mut place = 0;

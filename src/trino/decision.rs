@@ -41,7 +41,7 @@ impl Asks {
 }
 
 /// What follows for a request about a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     /// A coordinator is asked.
     Ask,
@@ -57,8 +57,8 @@ pub enum Decision {
     Lost(Loss),
     /// It is told that the query has ended well.
     Finished,
-    /// It is told as which query it goes on.
-    Moved,
+    /// It is told as which query it goes on: the answer to its submission.
+    Moved(Box<[u8]>),
     /// It is told that the query is cancelled.
     Cancelled,
 }
@@ -73,7 +73,7 @@ impl Decision {
             (Known::Waits, Matter::Cancel, Path::Other) => Some(Decision::Wait),
             (Known::Waits, Matter::Heartbeat, _) => Some(Decision::Refuse),
             (Known::Moved(_, answer), Matter::Poll, Path::Next) if !answer.is_empty() => {
-                Some(Decision::Moved)
+                Some(Decision::Moved(answer.into()))
             }
             (Known::Moved(..), Matter::Poll, Path::Other) => Some(Decision::Lost(Loss::NotKept)),
             (Known::Lost(loss), Matter::Poll, Path::Next) => Some(Decision::Lost(loss)),
@@ -122,7 +122,7 @@ mod tests {
             (Known::Forgotten, "Lost(Waited) - - -", "Lost(Waited) - - -"),
             (Known::Runs, "- - - -", "- - - -"),
             (Known::Waits, "Hold Refuse Cancelled -", "- Refuse Wait -"),
-            (Known::Moved(other, b"{}"), "Moved - - -", "Lost(NotKept) - - -"),
+            (Known::Moved(other, b"{}"), "Moved([123, 125]) - - -", "Lost(NotKept) - - -"),
             (Known::Moved(other, b""), "- - - -", "Lost(NotKept) - - -"),
             (Known::Finished, "- - - -", "- - - -"),
             (Known::Lost(Loss::Repeated), "Lost(Repeated) - Cancelled -", "- - Cancelled -"),

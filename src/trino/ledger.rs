@@ -89,7 +89,7 @@ impl Ledger {
         self.waiting.len()
     }
 
-    /// Whether this is the path of the next poll of a query, or of the last one.
+    /// Which path of a query this is.
     pub fn path(&self, id: QueryId, path: &[u8]) -> Path {
         match self.queries.get(&id).is_some_and(|entry| entry.is_asked_at(path)) {
             true => Path::Next,

@@ -175,12 +175,7 @@ fn carry_out<N: Net>(
         }
         Decision::Refuse => return Way::Refuse(Refusal::WaitedInVain),
         Decision::Finished => return Way::Tell(Told::Finished(id)),
-        Decision::Moved => {
-            let Known::Moved(_, answer) = context.servers.ledger(group).look(id) else {
-                return hold(began, now);
-            };
-            return Way::Tell(Told::Moved(answer.into()));
-        }
+        Decision::Moved(answer) => return Way::Tell(Told::Moved(answer)),
         Decision::Cancelled => {
             // Others may wait for what becomes of it.
             context.servers.news.push(News::Submitted(id));

@@ -81,11 +81,10 @@ pub(crate) fn judge_end(
 ) {
     let late: Vec<&Arrival> =
         ledger.arrivals.iter().filter(|it| it.at >= scenario.settled()).collect();
-    let promoted = ledger.orders.promoted(scenario.settled(), now).map(|it| it.place);
     // The first in order that is not drained, as far as the operator was told.
     let before = |place| (0..place).all(|it| ledger.orders.may_be_drained(it));
-    let may =
-        |place| promoted == Some(place) || ledger.orders.drained(place).is_none() && before(place);
+    let is_first = |place| ledger.orders.drained(place).is_none() && before(place);
+    let may = |place| ledger.orders.may_be_promoted(place) || is_first(place);
     let first = late.iter().find(|it| !may(it.place)).copied().copied();
     if let Some(stray) = first.filter(|_| scenario.failback != Failback::Manual) {
         ledger.accuse(now, format!("after all is well, {stray:?}"));

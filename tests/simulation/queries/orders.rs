@@ -68,7 +68,18 @@ impl Orders {
         last.flatten()
     }
 
-    /// The server that was promoted at `from`, and is still at `to` unless it has failed.
+    /// Whether a server may be the one that was promoted last, unless it has failed since.
+    pub(crate) fn may_be_promoted(&self, place: usize) -> bool {
+        let last = self.all.iter().rev().find_map(|given| match (given.order, given.fate) {
+            (Order::Promote(it), Fate::Open | Fate::CarriedOut(_)) if it == place => Some(true),
+            (Order::Promote(_), Fate::CarriedOut(_)) => Some(false),
+            (Order::Drain(it), Fate::CarriedOut(_)) if it == place => Some(false),
+            (Order::Drain(_) | Order::Promote(_), _) => None,
+        });
+        last.unwrap_or(false)
+    }
+
+    /// The server that was surely promoted at `from`, and is still at `to` unless it has failed.
     pub(crate) fn promoted(&self, from: Time, to: Time) -> Option<Promoted> {
         let mut drained = Vec::new();
         for given in self.all.iter().rev().filter(|given| given.asked <= to) {

@@ -294,6 +294,60 @@ fn the_status_is_a_table_or_json() {
 }
 
 #[test]
+fn credentials_of_statements_are_in_no_log_no_file_and_no_status() {
+    let (mut a, mut b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));
+    let config = format!(
+        "error_log stderr debug; access_log access.log;
+         upstream group {{ server {0}; server {1} backup; health_check interval=20ms; }}
+         server {{ listen {{listen}}; location / {{ proxy_pass http://group; }} }}",
+        a.address(),
+        b.address()
+    );
+    let mut site = Site::new(&config);
+    site.start();
+    let mut client = Client::connect(site.port.address());
+    // One that runs when its coordinator is lost, then one that waits for a coordinator.
+    for (kept, waits) in [("c2VjcmV0MQ", false), ("c2VjcmV0Mg", true)] {
+        if waits {
+            b.stop();
+        }
+        let statement = format!(
+            "POST /v1/statement HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {kept}\r\n\
+             X-Trino-Extra-Credential: key=hush\r\nContent-Length: 8\r\n\r\nSELECT 1"
+        );
+        let answer = client.ask(statement).text();
+        let from = answer.find("/v1/statement/").unwrap();
+        let next = answer[from..].split('"').next().unwrap();
+        if !waits {
+            a.stop();
+        }
+        let shown = [site.ordered(&["status"]), site.ordered(&["status", "--json"])].concat();
+        if waits {
+            b.start();
+        }
+        wait_until("the query is resubmitted", || {
+            client.ask(get(next));
+            b.asked().iter().any(|it| it.head_text().contains(kept))
+        });
+        wait_until("both requests are logged", || {
+            let lines = fs::read_to_string(site.path("access.log")).unwrap();
+            lines.contains("POST /v1/statement ") && lines.contains(&format!("GET {next} "))
+        });
+        let files = fs::read_dir(site.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        // The socket is no file.
+        let texts = files.filter_map(|path| Some((fs::read(&path).ok()?, path)));
+        let mut texts: Vec<_> =
+            texts.map(|(text, path)| (text, path.display().to_string())).collect();
+        texts.push((shown.into(), "status".to_owned()));
+        texts.push((site.program().log_text().into(), "stderr".to_owned()));
+        for (text, name) in texts {
+            let text = String::from_utf8_lossy(&text);
+            assert!(![kept, "hush"].iter().any(|it| text.contains(it)), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
 fn the_socket_is_for_its_owner_alone_and_goes_with_the_process() {
     let (a, b) = (Upstream::named("a"), Upstream::named("b"));
     let mut site = Site::new(&pair(&a, &b));

@@ -706,21 +706,6 @@ fn a_query_whose_coordinator_stands_still_goes_on_elsewhere_and_is_cancelled_the
     assert!(!b.asked().is_empty());
 }
 
-#[test]
-fn credentials_of_kept_statements_are_shown_nowhere() {
-    let (_a, mut b, proxy) = stopped(QUICK);
-    let statement = "POST /v1/statement HTTP/1.1\r\nHost: a\r\nAuthorization: Basic c2VjcmV0\r\n\
-        X-Trino-Extra-Credential: key=hush\r\nContent-Length: 8\r\n\r\nSELECT 1";
-    let path = next_path(&proxy.client().ask(statement));
-    b.start();
-    poll_on(&proxy, &path);
-    let given = b.asked().pop().expect("it was asked").head_text();
-    assert!(given.contains("c2VjcmV0") && given.contains("key=hush"), "{given}");
-    for secret in ["c2VjcmV0", "hush"] {
-        assert!(!proxy.log_text().contains(secret), "{}", proxy.log_text());
-    }
-}
-
 /// How the memory of the proxy grows, in KiB, when it keeps so many statements of this length.
 fn growth(statements: u32, length: usize, limit: &str) -> u64 {
     let (a, b) = (Coordinator::new("aaaaa"), Coordinator::new("bbbbb"));

@@ -100,15 +100,16 @@ fn main() -> io::Result<()> {
         println!("{}", times(row, origin)?);
     }
     println!("\n| Counted, a request | switchover | nginx | HAProxy |\n|---|---|---|---|");
-    let bulk = |row: &&Row| row.work.request != DOWNLOAD && row.work.body != BULK;
-    for row in ROWS.iter().chain([&FRESH]).filter(bulk) {
+    let is_small = |row: &&Row| row.work.request != DOWNLOAD && row.work.body != BULK;
+    let counted = || ROWS.iter().filter(|row| row.through == Through::Http).filter(is_small);
+    for row in counted().chain([&FRESH]) {
         let name = format!("system calls, {}", row.name);
         if chosen(&name) {
             let each = ALL.map(|program| count::system_calls(program, origin, row.work));
             println!("{}", counts(&name, each, 1)?);
         }
     }
-    for row in ROWS.iter().filter(|row| row.name.contains("GET") || row.name.contains("poll")) {
+    for row in counted().filter(|row| row.name.contains("GET") || row.name.contains("poll")) {
         let name = format!("user instructions, {}", row.name);
         if chosen(&name) {
             let each = ALL.map(|program| count::instructions(program, origin, row.work));

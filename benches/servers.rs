@@ -19,6 +19,7 @@ fn group(servers: u16) -> Group {
         backup: index + 1 == servers,
         down: false,
         max_connections: 0,
+        tls: None,
     };
     let at = GroupAt { generation: 0, id: GroupId(0) };
     let model = model::Group {

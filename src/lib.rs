@@ -74,6 +74,7 @@ pub mod process;
 pub mod proxy;
 pub mod recycle;
 pub mod time;
+pub mod tls;
 pub mod transport;
 pub mod trino;
 pub mod upstream;

@@ -9,19 +9,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may use of the others, from the bottom up. No module may use `process`.
-const LAYERS: [(&str, &str); 14] = [
+const LAYERS: [(&str, &str); 15] = [
     ("time", ""),
     ("address", ""),
     ("buffer", ""),
     ("recycle", ""),
-    ("config", "time address"),
+    ("tls", ""),
+    ("config", "time address tls"),
     ("http", "time address buffer"),
     ("trino", "time address buffer"),
-    ("upstream", "time address buffer config"),
+    ("upstream", "time address buffer tls config"),
     ("admin", "time address config upstream"),
     ("net", "time address config"),
-    ("transport", "time address buffer config upstream net"),
-    ("proxy", "time address buffer recycle config http trino upstream admin net transport"),
+    ("transport", "time address buffer tls config upstream net"),
+    ("proxy", "time address buffer recycle tls config http trino upstream admin net transport"),
     ("worker", "time address buffer recycle config http upstream admin net transport proxy"),
     ("process", "time address buffer config http upstream admin net proxy worker"),
 ];

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::error::BuildError;
+use crate::config::build::remark::Remark;
 use crate::config::model::template::TemplateError;
 use crate::config::text::files::Files;
 use crate::config::text::lexer::{LexerError, Span};

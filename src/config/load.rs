@@ -3,12 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use time::OffsetDateTime;
+
 use super::build::{self, Surroundings};
 use super::diagnostic::{ConfigError, Notice};
 use super::model;
 use super::model::template::Constants;
 use super::text::files::{Files, SourceFile};
 use super::text::names::Names;
+use super::text::pems::Pems;
 
 /// What to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +61,7 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
         Main::File(path) => Some(path.parent().unwrap_or(Path::new("")).to_path_buf()),
         Main::Text { .. } => None,
     };
-    let mut files = Files::new(base);
+    let mut files = Files::new(base.clone());
     let main = match &source.main {
         Main::File(path) => {
             files.read_main(path).map_err(|e| ConfigError::without_place(e.into()))?
@@ -70,6 +73,9 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
         prefix: source.prefix.clone(),
         error_log: source.error_log.clone(),
         names: Names::system(),
+        base: base.unwrap_or_else(|| source.prefix.clone()),
+        pems: Pems::System,
+        now: Some(OffsetDateTime::now_utc().unix_timestamp()),
         constants: Constants { hostname: hostname() },
     };
     let mut loaded = finish(files, main, extra, around)?;
@@ -86,12 +92,30 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// All faults found, with their places.
 pub fn parse_text(name: &str, text: &[u8]) -> Result<Loaded, ConfigError> {
+    parse_text_beside(name, text, &[])
+}
+
+/// Like [`parse_text`], with files of certificates and keys: their names in the text, and what they
+/// hold.
+///
+/// # Errors
+/// All faults found, with their places.
+pub fn parse_text_beside(
+    name: &str,
+    text: &[u8],
+    pems: &[(&str, &[u8])],
+) -> Result<Loaded, ConfigError> {
+    let prefix = PathBuf::from("/prefix");
+    let pems = pems.iter().map(|(name, bytes)| (prefix.join(name), bytes.to_vec()));
     let mut files = Files::new(None);
     let main = files.add_text(name, text);
     let around = Surroundings {
-        prefix: PathBuf::from("/prefix"),
+        prefix: prefix.clone(),
         error_log: model::LogSink::Stderr,
         names: Names::Fixed(HashMap::new()),
+        pems: Pems::Fixed(pems.collect()),
+        base: prefix,
+        now: None,
         constants: Constants { hostname: "localhost".into() },
     };
     finish(files, main, None, around)

@@ -15,5 +15,5 @@ mod tests;
 
 pub use build::error::BuildError;
 pub use diagnostic::{ConfigError, Fault, Notice, Problem};
-pub use load::{Loaded, Main, Source, load, parse_text};
+pub use load::{Loaded, Main, Source, load, parse_text, parse_text_beside};
 pub use text::files::SourceFile;

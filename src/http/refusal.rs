@@ -19,6 +19,12 @@ pub enum Refusal {
     Method,
     /// The target has none of the forms in RFC 9112, section 3.2.
     Target,
+    /// A client that speaks no TLS came to a port where that is expected.
+    PlainAtTls,
+    /// A client that has to show a certificate has shown none.
+    NoCertificate,
+    /// Over TLS, a client asked for another server by name than in its request.
+    Misdirected,
     /// HTTP/1.1 without `Host`.
     NoHost,
     /// An invalid `Host`.
@@ -97,6 +103,13 @@ impl Refusal {
             }
             Refusal::Method => (405, "This method is not served here.", "method"),
             Refusal::Target => (400, "bad request target", "bad_target"),
+            Refusal::PlainAtTls => {
+                (497, "A plain HTTP request was sent to a port for HTTPS.", "plain_at_tls")
+            }
+            Refusal::NoCertificate => (496, "A client certificate is required.", "no_certificate"),
+            Refusal::Misdirected => {
+                (421, "The connection was made for another server.", "misdirected")
+            }
             Refusal::NoHost => (400, "no Host", "no_host"),
             Refusal::BadHost => (400, "bad Host", "bad_host"),
             Refusal::SeveralHosts => (400, "more than one Host", "several_hosts"),

@@ -77,9 +77,9 @@ impl<N: Net> Copies<N> {
 
     fn send(&mut self, at: At, request: Zeroizing<Box<[u8]>>, context: &mut Context<N>) {
         let config = Arc::clone(context.servers.config());
-        let address = &config.groups[at.group.id.0].servers[at.server.0].address;
+        let server = &config.groups[at.group.id.0].servers[at.server.0];
         // One that cannot be sent is followed by the worker's next one.
-        let _ = self.under_way.dial(address, request, TIMEOUT, (), &mut context.io);
+        let _ = self.under_way.dial(server, request, TIMEOUT, (), &mut context.io);
     }
 
     /// Drops the answers that have come.

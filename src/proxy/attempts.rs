@@ -144,8 +144,8 @@ impl Attempts {
         words: impl FnOnce() -> (String, String),
         context: &mut Context<N>,
     ) -> Begun<N> {
-        let address = &terms.group().servers[pick.at.server.0].address;
-        match context.dial(address, &terms.how, terms.timeout, owner) {
+        let server = &terms.group().servers[pick.at.server.0];
+        match context.dial(server, &terms.how, terms.timeout, owner) {
             Ok(dial) => Begun::Dialling(dial, pick),
             Err(Some(failure)) => Begun::Failed(pick, failure),
             Err(None) => {

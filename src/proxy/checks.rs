@@ -99,8 +99,8 @@ impl<N: Net> Checks<N> {
             self.under_way.ask(socket, request, timeout, check, io);
             return Ok(());
         }
-        let address = &context.servers.config().groups[at.group.id.0].servers[at.server.0].address;
-        let begun = self.under_way.dial(address, request, timeout, check, io);
+        let server = &context.servers.config().groups[at.group.id.0].servers[at.server.0];
+        let begun = self.under_way.dial(server, request, timeout, check, io);
         begun.map_err(|(failure, _)| failure)
     }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::buffer::Buffer;
+use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::time::Time;
+use crate::tls::{ClientCheck, Handshake, ServerTerms};
 use crate::transport::proxy_protocol::ProxiedFrom;
 use crate::transport::socket::Socket;
 
@@ -33,14 +35,23 @@ pub struct Facts {
     pub peer: Address,
     /// The local address of the connection, which most clients of a listener have in common.
     pub local: Arc<Address>,
-    /// The addresses in its PROXY header, if there was one.
-    pub proxied: Option<Box<ProxiedFrom>>,
+    /// What came before its protocol, if anything did.
+    pub preamble: Option<Box<Preamble>>,
     /// The listener that accepted it.
     pub listener: u32,
     /// When it was accepted.
     pub accepted: Time,
     /// `$connection_requests`: requests so far, the current one included.
     pub requests: u64,
+}
+
+/// What comes before the protocol on a connection.
+#[derive(Debug, Default)]
+pub struct Preamble {
+    /// The addresses in its PROXY header.
+    pub proxied: Option<ProxiedFrom>,
+    /// How its handshake ended, where TLS is expected.
+    pub tls: Option<Handshake>,
 }
 
 impl<N: Net> Client<N> {
@@ -54,6 +65,44 @@ impl<N: Net> Client<N> {
 }
 
 impl Facts {
+    /// The addresses in its PROXY header, if there was one.
+    pub fn proxied(&self) -> Option<&ProxiedFrom> {
+        self.preamble.as_ref()?.proxied.as_ref()
+    }
+
+    /// How its handshake ended, where TLS is expected.
+    pub fn tls(&self) -> Option<&Handshake> {
+        self.preamble.as_ref()?.tls.as_ref()
+    }
+
+    /// What came before its protocol, to be added to.
+    pub fn preamble_mut(&mut self) -> &mut Preamble {
+        self.preamble.get_or_insert_default()
+    }
+
+    /// Whether its requests to a server are served that takes TLS like this.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub fn is_served(&self, terms: Option<&ServerTerms>) -> Result<(), Refusal> {
+        let agreed = match self.tls() {
+            None => return Ok(()),
+            Some(Handshake::Missing) => return Err(Refusal::PlainAtTls),
+            Some(Handshake::Agreed(agreed)) => agreed,
+        };
+        let Some((terms, check)) = terms.and_then(|it| Some((it, it.verifies()?))) else {
+            return Ok(());
+        };
+        // It was verified by the rules of the server that it named, which may be others.
+        if !agreed.terms.as_ref().is_some_and(|agreed| agreed.verifies_as(terms)) {
+            return Err(Refusal::Misdirected);
+        }
+        match check {
+            ClientCheck::Required if agreed.client.is_none() => Err(Refusal::NoCertificate),
+            ClientCheck::Required | ClientCheck::Optional => Ok(()),
+        }
+    }
+
     /// `$request_id`, as a number.
     pub fn request_id(&self, keys: &RandomState) -> u128 {
         let half = |part: u8| keys.hash_one((part, self.number, self.requests));

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::address::Address;
-use crate::config::model::{Config, LogId};
+use crate::config::model::{Config, LogId, Server};
 use crate::http::fields::Place;
 use crate::http::rewrite::SetFields;
 use crate::net::{Connect, Net};
@@ -101,7 +100,7 @@ impl<N: Net> Context<N> {
     /// As [`Dial::begin`].
     pub fn dial(
         &mut self,
-        to: &Address,
+        to: &Server,
         how: &Connect,
         timeout: Duration,
         owner: Owner,

@@ -1,10 +1,17 @@
-//! What precedes the protocol on a client's connection: a PROXY header, if the listener wants one.
+//! What precedes the protocol on a client's connection: a PROXY header and a TLS handshake, if the
+//! listener wants them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::model::{Config, Listen, Serves};
 use crate::net::Net;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
+use crate::proxy::http::route::{head_limits, tls_terms};
 use crate::proxy::log::limited_log::Topic;
 use crate::time::Time;
+use crate::tls::{Handshake, ServerTerms, Shaken};
 use crate::transport::proxy_protocol::{Found, LONGEST, find};
 use crate::transport::socket::Moved;
 
@@ -16,7 +23,12 @@ pub enum Opening {
         /// When the header is overdue.
         deadline: Time,
     },
-    /// No header is expected.
+    /// The TLS handshake is under way.
+    Handshake {
+        /// When it is overdue.
+        deadline: Time,
+    },
+    /// Nothing more is expected.
     Ready,
 }
 
@@ -27,31 +39,121 @@ pub enum Opened {
     Waits,
     /// The protocol may begin.
     Yes,
-    /// The connection does not begin with a header, or ends within it.
+    /// The connection does not begin as it has to.
     Never,
 }
 
 impl Opening {
-    /// When the header is overdue; never if none is expected.
+    /// Begins with what a listener expects of its clients.
+    pub fn begin<N: Net>(listen: &Listen, client: &mut Client<N>, context: &Context<N>) -> Opening {
+        match listen.proxy_protocol {
+            true => {
+                let [timeout, _] = timeouts(listen, context);
+                Opening::Header { deadline: context.io.now + timeout }
+            }
+            false => Opening::begin_protocol(listen, client, context),
+        }
+    }
+
+    /// Begins with what follows the PROXY header.
+    fn begin_protocol<N: Net>(
+        listen: &Listen,
+        client: &mut Client<N>,
+        context: &Context<N>,
+    ) -> Opening {
+        if !listen.tls {
+            return Opening::Ready;
+        }
+        client.socket.expect_tls(client.input.bytes());
+        client.input.consume(client.input.len());
+        let [_, timeout] = timeouts(listen, context);
+        Opening::Handshake { deadline: context.io.now + timeout }
+    }
+
+    /// When it is overdue; never if nothing is expected.
     pub fn deadline(&self) -> Time {
         match self {
-            Opening::Header { deadline } => *deadline,
+            Opening::Header { deadline } | Opening::Handshake { deadline } => *deadline,
             Opening::Ready => Time::NEVER,
         }
     }
 
-    /// Reads the header if one is expected, and logs a connection without it.
-    pub fn run<N: Net>(self, client: &mut Client<N>, context: &mut Context<N>) -> Opened {
-        let opened = match self {
-            Opening::Ready => Opened::Yes,
-            Opening::Header { .. } => read(client, context),
-        };
-        if opened == Opened::Never {
-            context.limited_log.write(context.io.now, Topic::Clients, log::Level::Info, || {
-                format!("{} sent no PROXY header", client.facts.peer)
-            });
+    /// Reads what is expected, and logs a connection without it.
+    pub fn run<N: Net>(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Opened {
+        if let Opening::Header { .. } = self {
+            match read(client, context) {
+                Opened::Yes => {}
+                Opened::Waits => return Opened::Waits,
+                Opened::Never => {
+                    say(context, || format!("{} sent no PROXY header", client.facts.peer));
+                    return Opened::Never;
+                }
+            }
+            // A reload may have ended what the listener serves.
+            let config = Arc::clone(context.servers.config());
+            let Some(listen) = context.servers.listen_in(&config, client.facts.listener) else {
+                return Opened::Never;
+            };
+            *self = Opening::begin_protocol(listen, client, context);
         }
-        opened
+        match self {
+            Opening::Header { .. } | Opening::Ready => Opened::Yes,
+            Opening::Handshake { .. } => shake_hands(client, context),
+        }
+    }
+}
+
+/// Goes on with the TLS handshake.
+fn shake_hands<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
+    let listener = client.facts.listener;
+    let servers = &context.servers;
+    let terms = |host: Option<&str>| terms(servers.config(), servers.listen(listener)?, host);
+    match client.socket.shake_hands(terms) {
+        Shaken::Waits => return Opened::Waits,
+        Shaken::Done => {
+            client.facts.preamble_mut().tls = client.socket.agreed().map(Handshake::Agreed);
+        }
+        Shaken::Plain(bytes) => {
+            if !servers.listen(listener).is_some_and(|it| matches!(it.serves, Serves::Http { .. }))
+            {
+                say(context, || format!("{} speaks no TLS", client.facts.peer));
+                return Opened::Never;
+            }
+            client.facts.preamble_mut().tls = Some(Handshake::Missing);
+            context.io.buffers.append(&mut client.input, &bytes);
+        }
+        Shaken::Failed(why) => {
+            say(context, || format!("{}: TLS handshake failed: {why}", client.facts.peer));
+            return Opened::Never;
+        }
+    }
+    Opened::Yes
+}
+
+/// How the server that a client asks for takes TLS.
+fn terms(config: &Config, listen: &Listen, host: Option<&str>) -> Option<ServerTerms> {
+    match listen.serves {
+        Serves::Http { .. } => tls_terms(config, listen, host.unwrap_or_default().as_bytes()),
+        Serves::Stream(server) => config.stream_servers[server.0].tls.clone(),
+    }
+}
+
+fn say<N: Net>(context: &mut Context<N>, words: impl FnOnce() -> String) {
+    context.limited_log.write(context.io.now, Topic::Clients, log::Level::Info, words);
+}
+
+/// How long the PROXY header and the handshake may take.
+fn timeouts<N: Net>(listen: &Listen, context: &Context<N>) -> [Duration; 2] {
+    let config = context.servers.config();
+    match listen.serves {
+        Serves::Http { .. } => {
+            let limits = head_limits(config, listen);
+            [limits.map_or(Duration::ZERO, |limits| limits.header_timeout); 2]
+        }
+        Serves::Stream(server) => {
+            let server = &config.stream_servers[server.0];
+            [server.header_timeout, server.handshake_timeout]
+        }
     }
 }
 
@@ -59,7 +161,9 @@ fn read<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
     loop {
         match find(client.input.bytes()) {
             Found::Header(proxied, length) => {
-                client.facts.proxied = proxied.map(Box::new);
+                if proxied.is_some() {
+                    client.facts.preamble_mut().proxied = proxied;
+                }
                 client.input.consume(length);
                 context.io.buffers.settle(&mut client.input);
                 return Opened::Yes;

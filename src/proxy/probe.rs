@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::address::Address;
+use crate::config::model::Server;
 use crate::http::chunked::Keep;
 use crate::http::connection::Options;
 use crate::http::framing::{self, Body};
@@ -88,7 +89,7 @@ impl<N: Net> Probe<N> {
     /// # Errors
     /// As [`Dial::begin`].
     pub fn dial(
-        to: &Address,
+        to: &Server,
         request: Zeroizing<Box<[u8]>>,
         timeout: Duration,
         owner: Owner,

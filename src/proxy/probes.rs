@@ -6,7 +6,7 @@ use slab::Slab;
 use zeroize::Zeroizing;
 
 use super::probe::{Probe, Probed};
-use crate::address::Address;
+use crate::config::model::Server;
 use crate::net::{Event, Net};
 use crate::time::Time;
 use crate::transport::io::{Io, Owner};
@@ -61,7 +61,7 @@ impl<N: Net, T> Probes<N, T> {
     /// As [`Probe::dial`], with the purpose.
     pub fn dial(
         &mut self,
-        to: &Address,
+        to: &Server,
         request: Zeroizing<Box<[u8]>>,
         timeout: Duration,
         purpose: T,

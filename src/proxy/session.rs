@@ -10,7 +10,6 @@ use crate::net::{Event, Net};
 use crate::proxy::client::{Client, Facts};
 use crate::proxy::context::Context;
 use crate::proxy::http::real_ip;
-use crate::proxy::http::route::head_limits;
 use crate::proxy::http::session::{Handover, HttpSession};
 use crate::proxy::news::News;
 use crate::proxy::next::{CloseReason, Expendable, Next};
@@ -47,20 +46,22 @@ impl<N: Net> Session<N> {
         number: u64,
         context: &mut Context<N>,
     ) -> Option<Session<N>> {
-        let opening = opening(listener, context)?;
+        let config = Arc::clone(context.servers.config());
+        let listen = context.servers.listen_in(&config, listener)?;
         let token = context.io.watch(&mut stream, Owner::Client(session)).ok()?;
         let facts = Facts {
             session,
             number,
             peer,
             local,
-            proxied: None,
+            preamble: None,
             listener,
             accepted: context.io.now,
             requests: 0,
         };
         let socket = Socket::new(stream, token);
-        let client = Client { socket, input: Buffer::default(), nodelay: true, facts };
+        let mut client = Client { socket, input: Buffer::default(), nodelay: true, facts };
+        let opening = Opening::begin(listen, &mut client, context);
         Some(Session { client, protocol: Protocol::Opening(opening) })
     }
 
@@ -154,7 +155,7 @@ impl<N: Net> Session<N> {
 
     /// Does everything that can be done now.
     pub fn run(&mut self, shared: &mut Shared<N>) -> Next {
-        if let Protocol::Opening(opening) = self.protocol {
+        if let Protocol::Opening(opening) = &mut self.protocol {
             match opening.run(&mut self.client, &mut shared.context) {
                 Opened::Waits => return Next::Wait,
                 Opened::Never => return Next::Close(CloseReason::Done),
@@ -279,18 +280,4 @@ impl<N: Net> Session<N> {
         shared.context.io.buffers.clear(&mut self.client.input);
         shared.context.io.close(self.client.socket);
     }
-}
-
-/// How a connection to this listener begins; `None` if the listener serves nothing.
-fn opening<N: Net>(listener: u32, context: &Context<N>) -> Option<Opening> {
-    let listen = context.servers.listen(listener)?;
-    if !listen.proxy_protocol {
-        return Some(Opening::Ready);
-    }
-    let config = context.servers.config();
-    let timeout = match listen.serves {
-        Serves::Http { .. } => head_limits(config, listen)?.header_timeout,
-        Serves::Stream(server) => config.stream_servers[server.0].header_timeout,
-    };
-    Some(Opening::Header { deadline: context.io.now + timeout })
 }

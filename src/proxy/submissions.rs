@@ -87,8 +87,8 @@ impl<N: Net> Submissions<N> {
             };
             let model = &context.servers.config().groups[group.id.0].servers[pick.at.server.0];
             let submission = Submission { pick, id, tried, forwarded };
-            let (address, io) = (&model.address, &mut context.io);
-            match self.under_way.dial(address, request, TIMEOUT, submission, io) {
+            let io = &mut context.io;
+            match self.under_way.dial(model, request, TIMEOUT, submission, io) {
                 Ok(()) => return,
                 Err((Some(failure), Submission { pick, .. })) => {
                     context.servers.conclude(pick, failure.into(), &mut context.io);

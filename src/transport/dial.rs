@@ -7,9 +7,10 @@ use rustix::io::Errno;
 
 use super::io::{Io, Owner};
 use super::socket::Socket;
-use crate::address::Address;
+use crate::config::model::Server;
 use crate::net::{Connect, Event, Net};
 use crate::time::Time;
+use crate::tls::TlsFailure;
 use crate::upstream::retry::Failure;
 
 /// A connect under way.
@@ -37,7 +38,7 @@ impl<N: Net> Dial<N> {
     /// What a connect that fails at once says about the server; `None` if we lack descriptors or
     /// memory.
     pub fn begin(
-        to: &Address,
+        to: &Server,
         how: &Connect,
         timeout: Duration,
         owner: Owner,
@@ -82,6 +83,9 @@ pub fn failure_of(error: &Error) -> Option<Failure> {
     }
     if error.kind() == ErrorKind::AddrNotAvailable {
         return Some(Failure::NoLocalAddress);
+    }
+    if let Some(failure) = TlsFailure::of(error) {
+        return Some(Failure::Handshake(failure));
     }
     let refused = error.kind() == ErrorKind::ConnectionRefused;
     let timed_out = error.kind() == ErrorKind::TimedOut;

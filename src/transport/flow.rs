@@ -142,7 +142,15 @@ impl<N: Net> Flow<N> {
 
     /// Moves up to `most` bytes, which need no examining, into a pipe. Call it only while the
     /// buffer is empty. `None` if they must be read instead.
-    pub fn splice(&mut self, from: &mut Socket<N>, most: u64, io: &mut Io<N>) -> Option<Moved> {
+    pub fn splice(
+        &mut self,
+        (from, to): (&mut Socket<N>, &Socket<N>),
+        most: u64,
+        io: &mut Io<N>,
+    ) -> Option<Moved> {
+        if !from.can_splice() || !to.can_splice() {
+            return None;
+        }
         if self.piped.is_none() {
             self.piped = io.pipes.take(&mut io.net);
         }

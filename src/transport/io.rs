@@ -8,10 +8,11 @@ use slab::Slab;
 use super::pipe::Pipes;
 use super::reserve::Reserve;
 use super::socket::Socket;
-use crate::address::Address;
 use crate::buffer::BufferPool;
+use crate::config::model::Server;
 use crate::net::{Connect, Net, Token};
 use crate::time::Time;
+use crate::tls::Session;
 
 /// Resources that all sessions of a worker share.
 pub struct Io<N: Net> {
@@ -97,10 +98,11 @@ impl<N: Net> Io<N> {
     /// # Errors
     /// Any error of the system; [`super::dial::failure_of`] finds what it says about the
     /// server.
-    pub fn connect(&mut self, to: &Address, how: &Connect, owner: Owner) -> io::Result<Socket<N>> {
-        let mut stream = self.net.connect(to, how)?;
+    pub fn connect(&mut self, to: &Server, how: &Connect, owner: Owner) -> io::Result<Socket<N>> {
+        let tls = to.tls.as_ref().map(Session::connecting).transpose()?;
+        let mut stream = self.net.connect(&to.address, how)?;
         match self.watch(&mut stream, owner) {
-            Ok(token) => Ok(Socket::connecting(stream, token)),
+            Ok(token) => Ok(Socket::connecting(stream, tls, token)),
             Err(_) => Err(Errno::NOMEM.into()),
         }
     }
@@ -121,7 +123,9 @@ impl<N: Net> Io<N> {
     }
 
     /// Closes a socket and frees its token.
-    pub fn close(&mut self, socket: Socket<N>) {
+    pub fn close(&mut self, mut socket: Socket<N>) {
+        // What matters was said before, where an end could be waited for.
+        let _ = socket.say_end();
         self.owners.remove(socket.token().0);
     }
 

@@ -1,15 +1,19 @@
 //! A stream and its known readiness.
 //!
 //! Registered once, edge-triggered: the system reports a readiness only once. It is remembered
-//! until the stream returns `WouldBlock`, or a short read has shown that it is drained.
+//! until the stream returns `WouldBlock`, or a short read has shown that it is drained. What a
+//! connection over TLS carries is read and written as if it were plain.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use crate::net::{Event, Net, Stream, Token};
+use crate::tls::{Agreed, ServerTerms, Session, Shaken};
 
 /// A registered stream.
 pub struct Socket<N: Net> {
     stream: N::Stream,
+    /// TLS on the stream.
+    tls: Option<Session>,
     /// Its token; `u32` because there are many sockets.
     token: u32,
     readable: bool,
@@ -50,6 +54,7 @@ impl<N: Net> Socket<N> {
     pub fn new(stream: N::Stream, token: Token) -> Socket<N> {
         Socket {
             stream,
+            tls: None,
             token: token.0 as u32,
             readable: true,
             writable: true,
@@ -59,10 +64,11 @@ impl<N: Net> Socket<N> {
         }
     }
 
-    /// A stream that is still connecting.
-    pub fn connecting(stream: N::Stream, token: Token) -> Socket<N> {
+    /// A stream that is still connecting, to shake hands then if it is to carry TLS.
+    pub fn connecting(stream: N::Stream, tls: Option<Session>, token: Token) -> Socket<N> {
         Socket {
             stream,
+            tls,
             token: token.0 as u32,
             readable: false,
             writable: false,
@@ -110,16 +116,56 @@ impl<N: Net> Socket<N> {
         }
     }
 
+    /// Awaits a client's TLS handshake, of which these bytes are read already.
+    pub fn expect_tls(&mut self, early: &[u8]) {
+        self.tls = Session::accepting(early);
+        // The handshake reads what no event has announced yet, and may hold more than it needs.
+        self.readable = true;
+    }
+
+    /// Goes on with a TLS handshake, if there is one. `terms` are those of the server with the name
+    /// that a client asks for. After [`Shaken::Plain`] the socket has no TLS.
+    pub fn shake_hands(
+        &mut self,
+        terms: impl FnOnce(Option<&str>) -> Option<ServerTerms>,
+    ) -> Shaken {
+        let Some(tls) = &mut self.tls else { return Shaken::Done };
+        let shaken = tls.shake(&mut Raw::<N>(&mut self.stream), terms);
+        if let Shaken::Plain(_) = shaken {
+            self.tls = None;
+        }
+        shaken
+    }
+
+    /// What was agreed upon in a TLS handshake.
+    pub fn agreed(&self) -> Option<Agreed> {
+        self.tls.as_ref()?.agreed()
+    }
+
+    /// Whether bytes may go through a pipe.
+    pub fn can_splice(&self) -> bool {
+        self.tls.is_none()
+    }
+
     /// Reads into `into`, which must not be empty.
     pub fn read(&mut self, into: &mut [u8]) -> Moved {
         assert!(!into.is_empty(), "a read of nothing would look like the end");
         if !self.readable {
             return Moved::Wait;
         }
-        match retried(|| self.stream.read(into)) {
+        let Socket { stream, tls, .. } = self;
+        let read = match tls {
+            None => retried(|| stream.read(into)),
+            Some(tls) => tls.read(&mut Raw::<N>(stream), into),
+        };
+        match read {
             Ok(0) => Moved::End,
             Ok(count) => {
-                self.readable = count == into.len() || self.end != PeerEnd::Unknown || self.split;
+                // Records may hold more, and may be held back.
+                self.readable = count == into.len()
+                    || self.end != PeerEnd::Unknown
+                    || self.split
+                    || self.tls.is_some();
                 Moved::Bytes(count)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -135,7 +181,12 @@ impl<N: Net> Socket<N> {
         if !self.writable {
             return Moved::Wait;
         }
-        match retried(|| self.stream.write_vectored(from)) {
+        let Socket { stream, tls, .. } = self;
+        let written = match tls {
+            None => retried(|| stream.write_vectored(from)),
+            Some(tls) => tls.write(&mut Raw::<N>(stream), from),
+        };
+        match written {
             Ok(0) => Moved::Failed(ErrorKind::WriteZero.into()),
             Ok(count) => Moved::Bytes(count),
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -191,7 +242,8 @@ impl<N: Net> Socket<N> {
         self.end = PeerEnd::Unknown;
     }
 
-    /// Whether a connect has finished; asked only after an event.
+    /// Whether a connect, and the TLS handshake that follows it, has finished; asked only after an
+    /// event.
     ///
     /// # Errors
     /// The reason of the failure.
@@ -202,23 +254,75 @@ impl<N: Net> Socket<N> {
         let connected = self.stream.connected()?;
         self.writable = connected;
         self.readable &= connected;
-        Ok(connected)
+        let Some(tls) = self.tls.as_mut().filter(|_| connected) else { return Ok(connected) };
+        match tls.shake(&mut Raw::<N>(&mut self.stream), |_| None) {
+            Shaken::Waits => Ok(false),
+            Shaken::Done => {
+                self.readable = true;
+                Ok(true)
+            }
+            Shaken::Failed(e) => Err(e),
+            Shaken::Plain(_) => Err(ErrorKind::InvalidData.into()),
+        }
     }
 
-    /// Sends a FIN.
-    pub fn finish_writing(&mut self) {
+    /// Sends a FIN; over TLS, says before that nothing more comes. Returns whether that is done: if
+    /// not, the stream is full, and it is to be called again after the next event.
+    #[must_use]
+    pub fn finish_writing(&mut self) -> bool {
+        if !self.say_end() {
+            return false;
+        }
         // A broken connection needs no FIN.
         let _ = self.stream.shutdown_write();
+        true
+    }
+
+    /// Over TLS, says that nothing more is sent, before the connection is closed in order. Returns
+    /// whether that is said, as above.
+    #[must_use]
+    pub fn say_end(&mut self) -> bool {
+        let Socket { stream, tls, .. } = self;
+        tls.as_mut().is_none_or(|tls| tls.finish(&mut Raw::<N>(stream)))
+    }
+
+    /// Over TLS, leaves unsaid that nothing more is sent: what was sent is not all.
+    pub fn leave_end_unsaid(&mut self) {
+        self.tls = None;
     }
 
     /// Makes the next close a reset.
     pub fn reset_on_close(&mut self) {
+        self.tls = None;
         self.stream.reset_on_close();
     }
 
     /// Sets `TCP_NODELAY`.
     pub fn set_nodelay(&mut self, on: bool) {
         self.stream.set_nodelay(on);
+    }
+}
+
+/// A stream, as readers and writers of records use it.
+struct Raw<'a, N: Net>(&'a mut N::Stream);
+
+impl<N: Net> Read for Raw<'_, N> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        retried(|| self.0.read(into))
+    }
+}
+
+impl<N: Net> Write for Raw<'_, N> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(from)])
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        retried(|| self.0.write_vectored(from))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

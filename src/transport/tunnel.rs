@@ -161,18 +161,23 @@ impl<N: Net> Direction<N> {
         room: usize,
         io: &mut Io<N>,
     ) -> bool {
-        let taken = self.take(from, room, io);
+        let taken = self.take((from, to), room, io);
         let given = self.give(to, io);
         taken || given
     }
 
-    fn take(&mut self, from: &mut Socket<N>, room: usize, io: &mut Io<N>) -> bool {
+    fn take(
+        &mut self,
+        (from, to): (&mut Socket<N>, &Socket<N>),
+        room: usize,
+        io: &mut Io<N>,
+    ) -> bool {
         let full = self.flow.len() >= room || self.flow.is_piping();
         if self.end != End::Open || !from.is_readable() || full {
             return false;
         }
         let spliced = match self.rate {
-            Rate::Bulk if self.flow.is_empty() => self.flow.splice(from, u64::MAX, io),
+            Rate::Bulk if self.flow.is_empty() => self.flow.splice((from, to), u64::MAX, io),
             Rate::Bulk | Rate::Buffered => None,
         };
         let moved = spliced.unwrap_or_else(|| self.read(from, room, io));
@@ -218,14 +223,16 @@ impl<N: Net> Direction<N> {
         }
     }
 
-    /// Passes on the FIN, once no bytes are left before it.
+    /// Passes on the FIN, once no bytes are left before it and there is room for what precedes it.
     fn tell(&mut self, to: &mut Socket<N>) -> bool {
         if self.end != End::Seen || self.flow.is_pending() {
             return false;
         }
-        to.finish_writing();
-        self.end = End::Told;
-        true
+        let is_told = to.finish_writing();
+        if is_told {
+            self.end = End::Told;
+        }
+        is_told
     }
 
     /// Whether the sender's connection broke and all its bytes were passed on.

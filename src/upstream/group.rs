@@ -480,6 +480,7 @@ pub(super) mod tests {
             backup: words.contains('b'),
             down: words.contains('d'),
             max_connections: u32::from(words.contains('m')),
+            tls: None,
         });
         Group::new(
             AT,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::model::NextUpstream;
+use crate::tls::TlsFailure;
 
 /// How an attempt failed before a response could be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Failure {
     ConnectTimedOut,
     /// The connect failed in another way: no route, no such path.
     Unreachable,
+    /// The TLS handshake failed.
+    Handshake(TlsFailure),
     /// No local port is free, or the address of `proxy_bind` is not a local one.
     NoLocalAddress,
     /// Another request found that the server does not answer.
@@ -42,6 +45,7 @@ impl Failure {
             Failure::Refused
             | Failure::ConnectTimedOut
             | Failure::Unreachable
+            | Failure::Handshake(_)
             | Failure::Reset
             | Failure::Closed
             | Failure::SendTimedOut
@@ -61,6 +65,7 @@ impl Failure {
             | Failure::ReadTimedOut => 504,
             Failure::Refused
             | Failure::Unreachable
+            | Failure::Handshake(_)
             | Failure::NoLocalAddress
             | Failure::Reset
             | Failure::Closed
@@ -75,6 +80,7 @@ impl Failure {
             Failure::Refused => "refused the connection",
             Failure::ConnectTimedOut => "did not answer the connect in time",
             Failure::Unreachable => "cannot be reached",
+            Failure::Handshake(why) => why.words(),
             Failure::NoLocalAddress => "cannot be connected to: no local address or port is free",
             Failure::MarkedDown => "was found down by another request",
             Failure::Reset => "reset the connection before a response",
@@ -91,6 +97,7 @@ impl Failure {
         match self {
             Failure::Refused
             | Failure::Unreachable
+            | Failure::Handshake(_)
             | Failure::NoLocalAddress
             | Failure::Reset
             | Failure::Closed => policy.error,

@@ -328,8 +328,8 @@ pub(crate) const SLIPS: &[Slip] = &[
         wrong: "After each write, the next one waits for an event.",
         rows: &[(
             "transport/socket.rs",
-            "retried(|| self.stream.write_vectored(from))",
-            "retried(|| self.stream.write_vectored(from)).inspect(|_| self.writable = false)",
+            "retried(|| stream.write_vectored(from))",
+            "retried(|| stream.write_vectored(from)).inspect(|_| self.writable = false)",
         )],
     },
     Slip {

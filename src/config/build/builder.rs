@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use crate::address::Address;
 use crate::config::build::block::Block;
-use crate::config::build::error::Remark;
+use crate::config::build::remark::Remark;
 use crate::config::diagnostic::{Fault, FaultList};
 use crate::config::model::template::{Constants, Template};
 use crate::config::model::{Layer, LogSink};
 use crate::config::text::lexer::{Span, Word};
 use crate::config::text::names::Names;
+use crate::config::text::pems::Pems;
 use crate::config::text::tree::Directive;
 use crate::config::text::value::{Host, UnresolvedAddress};
 
@@ -20,6 +21,11 @@ pub(in crate::config) struct Surroundings {
     pub(in crate::config) prefix: PathBuf,
     pub(in crate::config) error_log: LogSink,
     pub(in crate::config) names: Names,
+    /// The base of relative paths of certificates: the directory of the main file.
+    pub(in crate::config) base: PathBuf,
+    pub(in crate::config) pems: Pems,
+    /// The time of the load in seconds since 1970, if certificates are checked against it.
+    pub(in crate::config) now: Option<i64>,
     pub(in crate::config) constants: Constants,
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::config::build::builder::Builder;
-use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::error::BuildError;
+use crate::config::build::remark::Remark;
 use crate::config::diagnostic::Fault;
 use crate::config::known::directives::{self, Contexts, IN_STREAM, Kind, KnownDirective};
 use crate::config::known::unsupported;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::config::build::block::Block;
 use crate::config::build::builder::Builder;
-use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::error::BuildError;
+use crate::config::build::remark::Remark;
 use crate::config::build::settings::HttpLevel;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
@@ -67,6 +68,7 @@ fn virtual_server() -> VirtualServer {
     settings.keepalive_timeout = Some(PATIENCE);
     let everything = Matcher::Prefix((*b"/").into());
     VirtualServer {
+        tls: None,
         names: vec![ServerName::Exact("".into())],
         limits,
         h2c: None,

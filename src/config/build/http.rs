@@ -17,6 +17,7 @@ pub(super) fn virtual_servers(
     tables.groups.read_blocks(builder, http);
     let mut level = HttpLevel::default();
     level.apply_head_limits(builder, http);
+    level.tls.apply(builder, http);
     level.apply(builder, &mut tables.logs, http);
     server::servers(builder, tables, http, &level)
 }

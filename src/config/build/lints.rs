@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::config::build::block::{Block, first, second};
 use crate::config::build::builder::Builder;
-use crate::config::build::error::Remark;
+use crate::config::build::remark::Remark;
 use crate::config::model::{
     Config, Group, HeadLimits, Layer, Serves, ShortHeadLine, Trino, VirtualServerId,
 };

@@ -9,7 +9,9 @@ use crate::config::build::block::{
 };
 use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
+use crate::config::build::remark::Remark;
 use crate::config::diagnostic::{Fault, FaultList};
+use crate::config::known::directives::HTTP1;
 use crate::config::model::{Layer, Listen, Serves, StreamServerId, TcpKeepalive, VirtualServerId};
 use crate::config::text::lexer::{Span, Word};
 use crate::config::text::tree::Directive;
@@ -112,7 +114,10 @@ impl Listens {
         for address in addresses {
             let mut found = KnownListen::new(address, serves.clone(), word.at);
             for parameter in others(line) {
-                option(parameter, &mut found)?;
+                match parameter.text.as_str() {
+                    "http2" if cfg!(feature = "tls") => builder.remark(parameter.at, NO_HTTP2),
+                    _ => option(parameter, &mut found)?,
+                }
             }
             self.add(found)?;
         }
@@ -153,15 +158,15 @@ impl Listens {
                 return Err(Fault::new(new.at, BuildError::DuplicateListenOptions(address)));
             }
             (SocketOptions::None, SocketOptions::Given) => {
-                let (serves, proxy_protocol) =
-                    (known.listen.serves.clone(), known.listen.proxy_protocol);
-                known.listen = Listen { serves, proxy_protocol, ..new.listen.clone() };
+                let Listen { serves, proxy_protocol, tls, .. } = known.listen.clone();
+                known.listen = Listen { serves, proxy_protocol, tls, ..new.listen.clone() };
                 known.options = SocketOptions::Given;
             }
             (SocketOptions::None | SocketOptions::Given, SocketOptions::None) => {}
         }
-        // One server's `proxy_protocol` applies to the whole socket, as in nginx.
+        // One server's `proxy_protocol` and `ssl` apply to the whole socket, as in nginx.
         known.listen.proxy_protocol |= new.listen.proxy_protocol;
+        known.listen.tls |= new.listen.tls;
         Ok(())
     }
 
@@ -206,7 +211,12 @@ fn option(word: &Word, found: &mut KnownListen) -> Result<(), Fault> {
             return Ok(());
         }
         "http2" => return unsupported(word, "HTTP/1.1 is spoken here"),
-        "ssl" | "quic" | "spdy" => return unsupported(word, "this build has no TLS"),
+        "ssl" if cfg!(feature = "tls") => {
+            found.listen.tls = true;
+            return Ok(());
+        }
+        "ssl" => return unsupported(word, "this build has no TLS"),
+        "quic" | "spdy" => return unsupported(word, "HTTP/1.1 is spoken here"),
         "proxy_protocol" => {
             found.listen.proxy_protocol = true;
             return Ok(());
@@ -269,5 +279,7 @@ fn keepalive(word: &Word, value: &str) -> Result<TcpKeepalive, Fault> {
     Ok(TcpKeepalive::On { idle: duration(idle)?, interval: duration(interval)?, count })
 }
 
+/// Clients that offer HTTP/2 offer HTTP/1.1 as well.
+const NO_HTTP2: Remark = Remark::Undone { name: "http2", reason: HTTP1 };
 /// The largest socket buffer, in bytes.
 const BUFFER_LIMIT: u64 = 1 << 30;

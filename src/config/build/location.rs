@@ -2,7 +2,8 @@
 
 use crate::config::build::block::{Block, NO_REGEX, at, first, others, status, unsupported};
 use crate::config::build::builder::Builder;
-use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::error::BuildError;
+use crate::config::build::remark::Remark;
 use crate::config::build::settings::HttpLevel;
 use crate::config::build::tables::Tables;
 use crate::config::diagnostic::Fault;

@@ -18,11 +18,15 @@ mod logs;
 mod pass_target;
 mod process;
 mod proxy;
+mod proxy_tls;
 mod real_ip;
+pub(in crate::config) mod remark;
 mod server;
 mod settings;
 mod stream;
 mod tables;
+mod tls;
+mod tls_error;
 mod upstream;
 mod vain;
 
@@ -32,7 +36,7 @@ use crate::config::text::files::Files;
 use crate::config::text::tree;
 use block::Block;
 use builder::{Builder, Placed};
-use error::Remark;
+use remark::Remark;
 use tables::Tables;
 
 pub(super) use builder::Surroundings;

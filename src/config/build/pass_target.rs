@@ -13,6 +13,16 @@ pub(super) struct PassTarget<'a> {
     pub(super) authority: &'a str,
     pub(super) place: UnresolvedAddress,
     pub(super) uri: Option<&'a str>,
+    pub(super) scheme: Scheme,
+}
+
+/// How servers are spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// `http://`, or none.
+    Plain,
+    /// `https://`.
+    Tls,
 }
 
 impl<'a> PassTarget<'a> {
@@ -30,7 +40,7 @@ impl<'a> PassTarget<'a> {
         ) {
             return bad();
         }
-        Ok(PassTarget { word, authority: &word.text, place, uri: None })
+        Ok(PassTarget { word, authority: &word.text, place, uri: None, scheme: Scheme::Plain })
     }
 
     /// `proxy_pass` of `http {}`.
@@ -38,10 +48,13 @@ impl<'a> PassTarget<'a> {
         known_at_load(word)?;
         let url = word.text.as_str();
         let bad = || at(word, BuildError::ProxyUrl(url.into()));
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return unsupported(word, "this build has no TLS");
+        let (rest, scheme) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (rest, Scheme::Plain),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => {
+                if !cfg!(feature = "tls") {
+                    return unsupported(word, "this build has no TLS");
+                }
+                (rest, Scheme::Tls)
             }
             Some(_) | None => return bad(),
         };
@@ -60,25 +73,46 @@ impl<'a> PassTarget<'a> {
         if no_port || !(uri.is_empty() || uri.starts_with('/')) || uri.contains([' ', '\r', '\n']) {
             return bad();
         }
-        Ok(PassTarget { word, authority, place, uri: (!uri.is_empty()).then_some(uri) })
+        Ok(PassTarget { word, authority, place, uri: (!uri.is_empty()).then_some(uri), scheme })
+    }
+
+    /// The port if none is written.
+    pub(super) fn default_port(&self) -> u16 {
+        match self.scheme {
+            Scheme::Plain => 80,
+            Scheme::Tls => 443,
+        }
     }
 
     /// `$proxy_host`.
     pub(super) fn host_header(&self) -> &str {
         match self.place {
             UnresolvedAddress::Unix(_) => "localhost",
-            UnresolvedAddress::Inet(_, Some(80)) => {
-                self.authority.strip_suffix(":80").unwrap_or(self.authority)
+            UnresolvedAddress::Inet(_, Some(port)) if port == self.default_port() => {
+                self.without_port()
             }
             UnresolvedAddress::Inet(_, Some(_) | None) => self.authority,
         }
+    }
+
+    /// The host alone, as certificates name it.
+    pub(super) fn host(&self) -> &str {
+        match self.place {
+            UnresolvedAddress::Unix(_) => "localhost",
+            UnresolvedAddress::Inet(_, Some(_)) => self.without_port().trim_matches(['[', ']']),
+            UnresolvedAddress::Inet(_, None) => self.authority.trim_matches(['[', ']']),
+        }
+    }
+
+    fn without_port(&self) -> &str {
+        self.authority.rsplit_once(':').map_or(self.authority, |(host, _)| host)
     }
 
     /// `$proxy_port`.
     pub(super) fn port_text(&self) -> String {
         match self.place {
             UnresolvedAddress::Unix(_) => String::new(),
-            UnresolvedAddress::Inet(_, port) => port.unwrap_or(80).to_string(),
+            UnresolvedAddress::Inet(_, port) => port.unwrap_or(self.default_port()).to_string(),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::config::build::block::{Block, at, first, others, unsupported};
 use crate::config::build::builder::Builder;
-use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::error::BuildError;
+use crate::config::build::remark::Remark;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{Control, ErrorLog, LogSink, PidFile, Process, StateFile, User};
 use crate::config::text::tree::Directive;

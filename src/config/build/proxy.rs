@@ -7,8 +7,10 @@ use crate::config::build::block::{
     Block, NO_REGEX, at, field_name, first, others, second, set, unsupported, within,
 };
 use crate::config::build::builder::Builder;
-use crate::config::build::error::{BuildError, Remark};
-use crate::config::build::pass_target::PassTarget;
+use crate::config::build::error::BuildError;
+use crate::config::build::pass_target::{PassTarget, Scheme};
+use crate::config::build::proxy_tls::ProxyTls;
+use crate::config::build::remark::Remark;
 use crate::config::build::upstream::Groups;
 use crate::config::diagnostic::Fault;
 use crate::config::model::template::{Part, Template, Variable};
@@ -35,6 +37,7 @@ pub(super) struct ProxyLevel {
     bind: Option<SocketAddr>,
     socket_keepalive: bool,
     intercept_errors: bool,
+    tls: ProxyTls,
 }
 
 /// One `proxy_redirect`.
@@ -65,6 +68,7 @@ impl ProxyLevel {
         builder.set(&mut self.bind, block.one("proxy_bind").map(bind).transpose());
         builder.set(&mut self.socket_keepalive, block.switch("proxy_socket_keepalive"));
         builder.set(&mut self.intercept_errors, block.switch("proxy_intercept_errors"));
+        self.tls.apply(builder, block);
         check_buffering(builder, block);
     }
 
@@ -79,6 +83,8 @@ impl ProxyLevel {
         let target = PassTarget::of_url(url)?;
         let group = groups.group_of(builder, &target)?;
         groups.used(group, self.connect_timeout);
+        let tls = (target.scheme == Scheme::Tls).then_some(&self.tls);
+        groups.spoken_to(builder, group, &target, tls)?;
         let mut set_headers = self.set_headers.clone();
         if !set_headers.iter().any(|header| header.name.eq_ignore_ascii_case(b"host")) {
             let value = Template { parts: vec![Part::Variable(Variable::ProxyHost)] };
@@ -286,6 +292,7 @@ impl Default for ProxyLevel {
     fn default() -> ProxyLevel {
         let minute = Duration::from_secs(60);
         ProxyLevel {
+            tls: ProxyTls::default(),
             version: ProxyVersion::Http11,
             set_headers: Vec::new(),
             hide_headers: Vec::new(),

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use crate::config::build::block::{Block, NO_REGEX, at, unsupported};
 use crate::config::build::builder::Builder;
-use crate::config::build::error::{BuildError, Remark};
+use crate::config::build::error::BuildError;
+use crate::config::build::remark::Remark;
 use crate::config::build::settings::HttpLevel;
 use crate::config::build::tables::Tables;
-use crate::config::build::{location, stream};
+use crate::config::build::{location, stream, tls};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
     Action, H2cReach, H2cTunnel, Listen, Location, Matcher, ServerName, Serves, VirtualServer,
@@ -29,7 +30,7 @@ pub(super) fn servers(
         let id = VirtualServerId(servers.len());
         tables.listens.add_server(builder, block, directive.at, id);
         places.push(name_places(block, directive.at));
-        servers.push(server(builder, tables, block, level.clone()));
+        servers.push(server(builder, tables, (block, directive.at), level.clone()));
     }
     for listen in tables.listens.so_far() {
         conflicting_names(builder, listen, &servers, &places);
@@ -40,15 +41,27 @@ pub(super) fn servers(
 fn server(
     builder: &mut Builder,
     tables: &mut Tables,
-    block: Block<'_>,
+    (block, at): (Block<'_>, Span),
     mut level: HttpLevel,
 ) -> VirtualServer {
     level.apply_head_limits(builder, block);
+    level.tls.apply(builder, block);
     level.apply(builder, &mut tables.logs, block);
     let mut names = Vec::new();
     for word in block.many("server_name").flat_map(|directive| &directive.args) {
         names.extend(builder.keep(server_name(word, &builder.around.constants.hostname)));
     }
+    let tls = match tls::listens(block) {
+        true => {
+            let whole = names.iter().filter_map(|name| match name {
+                ServerName::Exact(name) if name.contains('.') => Some(&**name),
+                ServerName::Exact(_) | ServerName::Suffix(_) | ServerName::Prefix(_) => None,
+                ServerName::Dotted(name) => name.strip_prefix('.'),
+            });
+            level.tls.terms(builder, at, &whole.collect::<Vec<_>>())
+        }
+        false => None,
+    };
     if names.is_empty() {
         names.push(ServerName::Exact("".into()));
     }
@@ -66,6 +79,7 @@ fn server(
         names,
         h2c,
         answer: location::answer(builder, block),
+        tls,
         locations,
         limits: level.limits,
         outside: level.settings,

@@ -9,6 +9,7 @@ use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
 use crate::config::build::logs::Logs;
 use crate::config::build::proxy::ProxyLevel;
+use crate::config::build::tls::TlsLevel;
 use crate::config::build::{real_ip, vain};
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
@@ -25,6 +26,7 @@ pub(super) struct HttpLevel {
     pub(super) limits: HeadLimits,
     pub(super) settings: LocationSettings,
     pub(super) proxy: ProxyLevel,
+    pub(super) tls: TlsLevel,
 }
 
 impl HttpLevel {
@@ -165,7 +167,7 @@ impl Default for HttpLevel {
             // nginx: logs/access.log.
             access_logs: Vec::new(),
         };
-        HttpLevel { limits, settings, proxy: ProxyLevel::default() }
+        HttpLevel { limits, settings, proxy: ProxyLevel::default(), tls: TlsLevel::default() }
     }
 }
 

@@ -8,12 +8,15 @@ use crate::config::build::error::BuildError;
 use crate::config::build::logs::Logs;
 use crate::config::build::pass_target::PassTarget;
 use crate::config::build::proxy::{bind, limits_of_next};
+use crate::config::build::proxy_tls::ProxyTls;
 use crate::config::build::real_ip;
 use crate::config::build::tables::Tables;
+use crate::config::build::tls::{self, TlsLevel};
+use crate::config::build::tls_error::TlsFault;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Follows, HalfClose, LogTo, NextUpstream, ProxyPass, ProxyProtocol, StreamPass, StreamServer,
-    StreamServerId, Trusted,
+    Follows, GroupId, HalfClose, LogTo, NextUpstream, ProxyPass, ProxyProtocol, StreamPass,
+    StreamServer, StreamServerId, Trusted,
 };
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
@@ -23,6 +26,10 @@ use crate::config::text::tree::Directive;
 struct StreamLevel {
     pass: StreamPass,
     header_timeout: Duration,
+    tls: TlsLevel,
+    speaks_tls: bool,
+    proxy_tls: ProxyTls,
+    handshake_timeout: Duration,
     trusted: Vec<Trusted>,
     tcp_nodelay: bool,
     access_logs: Vec<LogTo>,
@@ -46,6 +53,12 @@ impl StreamLevel {
         builder.set(&mut pass.bind, block.one("proxy_bind").map(bind).transpose());
         builder.set(&mut pass.socket_keepalive, block.switch("proxy_socket_keepalive"));
         builder.set(&mut self.header_timeout, block.time("proxy_protocol_timeout"));
+        self.tls.apply(builder, block);
+        self.proxy_tls.apply(builder, block);
+        builder.set(&mut self.speaks_tls, block.switch("proxy_ssl"));
+        if cfg!(feature = "tls") {
+            builder.set(&mut self.handshake_timeout, block.time("ssl_handshake_timeout"));
+        }
         set(&mut self.trusted, real_ip::trusted(builder, block));
         builder.set(&mut self.tcp_nodelay, block.switch("tcp_nodelay"));
         set(&mut self.access_logs, logs.access_logs(builder, block));
@@ -81,21 +94,42 @@ fn server(
     let block = Block::of(directive);
     level.apply(builder, &mut tables.logs, block);
     let group = match block.word("proxy_pass") {
-        Some(word) => PassTarget::of_address(word)
-            .and_then(|target| tables.groups.group_of(builder, &target))
-            .map(Some),
+        Some(word) => pass(builder, tables, &level, word).map(Some),
         None if block.is_whole() => Err(Fault::new(directive.at, BuildError::NoPass)),
         None => Ok(None),
     };
     builder.set(&mut level.pass.group, group);
     tables.groups.used(level.pass.group, level.pass.connect_timeout);
+    let tls = match tls::listens(block) {
+        true => level.tls.terms(builder, directive.at, &[]),
+        false => None,
+    };
     StreamServer {
+        tls,
+        handshake_timeout: level.handshake_timeout,
         pass: level.pass,
         header_timeout: level.header_timeout,
         trusted: level.trusted,
         tcp_nodelay: level.tcp_nodelay,
         access_logs: level.access_logs,
     }
+}
+
+/// The group of `proxy_pass`.
+fn pass(
+    builder: &mut Builder,
+    tables: &mut Tables,
+    level: &StreamLevel,
+    word: &Word,
+) -> Result<GroupId, Fault> {
+    let target = PassTarget::of_address(word)?;
+    let group = tables.groups.group_of(builder, &target)?;
+    let tls = level.speaks_tls.then_some(&level.proxy_tls);
+    if tls.is_some() && level.pass.announces.is_some() {
+        return at(word, BuildError::Tls(TlsFault::HeaderBeforeTls));
+    }
+    tables.groups.spoken_to(builder, group, &target, tls)?;
+    Ok(group)
 }
 
 /// `on`, `off`, and our own `v1` and `v2`.
@@ -132,7 +166,7 @@ impl Default for StreamLevel {
         StreamLevel {
             pass: StreamPass {
                 // Replaced once `proxy_pass` is read.
-                group: crate::config::model::GroupId(usize::MAX),
+                group: GroupId(usize::MAX),
                 connect_timeout: Duration::from_secs(60),
                 timeout: Duration::from_secs(600),
                 buffer: BUFFER,
@@ -145,6 +179,10 @@ impl Default for StreamLevel {
                 follows: Follows::Server,
             },
             header_timeout: Duration::from_secs(30),
+            tls: TlsLevel::default(),
+            speaks_tls: false,
+            proxy_tls: ProxyTls::default(),
+            handshake_timeout: Duration::from_secs(60),
             trusted: Vec::new(),
             tcp_nodelay: true,
             access_logs: Vec::new(),

@@ -7,7 +7,9 @@ use crate::config::build::block::{Block, at, first, not_found, others, time, uns
 use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
 use crate::config::build::health;
-use crate::config::build::pass_target::PassTarget;
+use crate::config::build::pass_target::{PassTarget, Scheme};
+use crate::config::build::proxy_tls::ProxyTls;
+use crate::config::build::tls_error::TlsFault;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
     Announcements, GROUP_LIMIT, Group, GroupId, HealthCheck, Layer, RESUBMIT, STATEMENT_MEMORY,
@@ -25,14 +27,22 @@ pub(super) struct Groups {
     /// Groups from an `upstream {}` block.
     blocks: Vec<GroupId>,
     /// The other groups, each with the address it stands for.
-    implicit: Vec<(GroupId, UnresolvedAddress)>,
+    implicit: Vec<(GroupId, UnresolvedAddress, Scheme)>,
+    /// How each group that is named somewhere is spoken to.
+    spoken: Vec<(GroupId, Option<ProxyTls>)>,
 }
 
 impl Groups {
     /// No groups yet, only the names of all `upstream {}` blocks.
     pub(super) fn new(http: Block<'_>, stream: Option<Block<'_>>) -> Groups {
         let names = names(http, stream);
-        Groups { names, groups: Vec::new(), blocks: Vec::new(), implicit: Vec::new() }
+        Groups {
+            names,
+            groups: Vec::new(),
+            blocks: Vec::new(),
+            implicit: Vec::new(),
+            spoken: Vec::new(),
+        }
     }
 
     /// All `upstream {}` blocks of `http {}` or `stream {}`.
@@ -103,16 +113,17 @@ impl Groups {
                 return at(word, BuildError::NoPort(target.authority.into()));
             }
             (UnresolvedAddress::Inet(host, port), Layer::Http | Layer::Stream) => {
-                UnresolvedAddress::Inet(host.clone(), Some(port.unwrap_or(80)))
+                UnresolvedAddress::Inet(host.clone(), Some(port.unwrap_or(target.default_port())))
             }
             (UnresolvedAddress::Unix(path), Layer::Http | Layer::Stream) => {
                 UnresolvedAddress::Unix(path.clone())
             }
         };
-        let known = |(id, known): &&(GroupId, UnresolvedAddress)| {
-            *known == place && self.groups.get(id.0).is_some_and(|group| group.layer == layer)
+        let known = |(id, known, scheme): &&(GroupId, UnresolvedAddress, Scheme)| {
+            let of_layer = self.groups.get(id.0).is_some_and(|group| group.layer == layer);
+            *known == place && *scheme == target.scheme && of_layer
         };
-        if let Some((id, _)) = self.implicit.iter().find(known) {
+        if let Some((id, ..)) = self.implicit.iter().find(known) {
             return Ok(*id);
         }
         let addresses = builder
@@ -126,6 +137,7 @@ impl Groups {
             group.servers.push(Server {
                 name: target.authority.into(),
                 address,
+                tls: None,
                 weight: 1,
                 max_fails: MAX_FAILS,
                 fail_timeout: FAIL_TIMEOUT,
@@ -136,7 +148,7 @@ impl Groups {
         }
         let id = GroupId(self.groups.len());
         self.groups.push(group);
-        self.implicit.push((id, place));
+        self.implicit.push((id, place, target.scheme));
         Ok(id)
     }
 
@@ -145,6 +157,30 @@ impl Groups {
         if let Some(group) = self.groups.get_mut(id.0) {
             group.check_timeout = group.check_timeout.max(connect_timeout);
         }
+    }
+
+    /// A group's servers are spoken to like this wherever it is named: over TLS, or not.
+    pub(super) fn spoken_to(
+        &mut self,
+        builder: &mut Builder,
+        id: GroupId,
+        target: &PassTarget<'_>,
+        tls: Option<&ProxyTls>,
+    ) -> Result<(), Fault> {
+        if let Some((_, before)) = self.spoken.iter().find(|(known, _)| *known == id) {
+            let is_same = match (before, tls) {
+                (Some(before), Some(tls)) => before.is_as(tls),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            let several = TlsFault::SeveralWays(target.authority.into());
+            return if is_same { Ok(()) } else { at(target.word, BuildError::Tls(several)) };
+        }
+        self.spoken.push((id, tls.cloned()));
+        let (Some(tls), Some(group)) = (tls, self.groups.get_mut(id.0)) else { return Ok(()) };
+        let terms = Some(tls.terms(builder, (target.word, target.host()))?);
+        group.servers.iter_mut().for_each(|server| server.tls.clone_from(&terms));
+        Ok(())
     }
 
     /// All groups.
@@ -208,6 +244,7 @@ fn server_line(builder: &mut Builder, directive: &Directive) -> Result<Vec<Serve
         name: word.text.as_str().into(),
         // Replaced below by each address of the name.
         address: Address::Unix(Default::default()),
+        tls: None,
         weight: 1,
         max_fails: MAX_FAILS,
         fail_timeout: FAIL_TIMEOUT,

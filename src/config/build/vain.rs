@@ -5,7 +5,7 @@
 
 use crate::config::build::block::{Block, first, second};
 use crate::config::build::builder::Builder;
-use crate::config::build::error::Remark;
+use crate::config::build::remark::Remark;
 use crate::config::text::lexer::Word;
 
 /// How a proxy treats a field, whatever the file says.

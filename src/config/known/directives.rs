@@ -138,6 +138,8 @@ const STREAMS: Contexts = STREAM.or(STREAM_SERVER);
 const PROXIES: Contexts = LOCATIONS.or(STREAMS);
 /// Contexts in which TLS is configured.
 const TLS: Contexts = SERVERS.or(STREAMS);
+/// Why HTTP/2 is not spoken where it is asked for.
+pub const HTTP1: &str = "clients are offered HTTP/1.1";
 /// No upper limit on arguments.
 const ANY: usize = usize::MAX;
 
@@ -157,6 +159,14 @@ const fn one(name: &'static str, contexts: Contexts) -> KnownDirective {
 
 const fn hint(name: &'static str, contexts: Contexts) -> KnownDirective {
     known(name, contexts, 0, ANY, Kind::Hint)
+}
+
+/// One that acts in a build with TLS. In others it is a hint, as no server listens with `ssl` there.
+const fn tls(name: &'static str, most: usize, kind: Kind) -> KnownDirective {
+    match cfg!(feature = "tls") {
+        true => known(name, TLS, 1, most, kind),
+        false => hint(name, TLS),
+    }
 }
 
 const fn only(name: &'static str, contexts: Contexts, word: &'static str) -> KnownDirective {
@@ -309,41 +319,43 @@ pub const KNOWN: &[KnownDirective] = &[
     hint("server_names_hash_bucket_size", HTTP.or(STREAM)),
     hint("server_names_hash_max_size", HTTP.or(STREAM)),
     hint("server_tokens", LOCATIONS),
-    // No listener supports TLS: `listen … ssl` is refused.
     hint("ssl_alpn", TLS),
     hint("ssl_buffer_size", TLS),
-    hint("ssl_certificate", TLS),
+    tls("ssl_certificate", 1, Kind::Many),
     hint("ssl_certificate_cache", TLS),
     hint("ssl_certificate_compression", TLS),
-    hint("ssl_certificate_key", TLS),
-    hint("ssl_ciphers", TLS),
-    hint("ssl_client_certificate", TLS),
+    tls("ssl_certificate_key", 1, Kind::Many),
+    tls("ssl_ciphers", 1, Kind::Once),
+    tls("ssl_client_certificate", 1, Kind::Once),
     hint("ssl_conf_command", TLS),
-    hint("ssl_crl", TLS),
+    tls("ssl_crl", 1, Kind::Once),
     hint("ssl_dhparam", TLS),
     hint("ssl_early_data", TLS),
     hint("ssl_ecdh_curve", TLS),
     hint("ssl_ech_file", TLS),
-    hint("ssl_handshake_timeout", TLS),
+    match cfg!(feature = "tls") {
+        true => one("ssl_handshake_timeout", STREAMS),
+        false => hint("ssl_handshake_timeout", STREAMS),
+    },
     hint("ssl_key_log", TLS),
     hint("ssl_ocsp", TLS),
     hint("ssl_ocsp_cache", TLS),
     hint("ssl_ocsp_responder", TLS),
     hint("ssl_password_file", TLS),
-    hint("ssl_prefer_server_ciphers", TLS),
-    hint("ssl_protocols", TLS),
-    hint("ssl_reject_handshake", TLS),
-    hint("ssl_session_cache", TLS),
+    tls("ssl_prefer_server_ciphers", 1, Kind::Once),
+    tls("ssl_protocols", ANY, Kind::Once),
+    tls("ssl_reject_handshake", 1, Kind::Once),
+    tls("ssl_session_cache", 2, Kind::Once),
     hint("ssl_session_ticket_key", TLS),
-    hint("ssl_session_tickets", TLS),
+    tls("ssl_session_tickets", 1, Kind::Once),
     hint("ssl_session_timeout", TLS),
     hint("ssl_stapling", TLS),
     hint("ssl_stapling_file", TLS),
     hint("ssl_stapling_responder", TLS),
     hint("ssl_stapling_verify", TLS),
-    hint("ssl_trusted_certificate", TLS),
-    hint("ssl_verify_client", TLS),
-    hint("ssl_verify_depth", TLS),
+    tls("ssl_trusted_certificate", 1, Kind::Once),
+    tls("ssl_verify_client", 1, Kind::Once),
+    tls("ssl_verify_depth", 1, Kind::Once),
     hint("tcp_nopush", LOCATIONS),
     hint("types", LOCATIONS),
     hint("types_hash_bucket_size", LOCATIONS),
@@ -360,7 +372,10 @@ pub const KNOWN: &[KnownDirective] = &[
     only("chunked_transfer_encoding", LOCATIONS, "on"),
     only("client_body_in_file_only", LOCATIONS, "off"),
     only("gunzip", LOCATIONS, "off"),
-    only("http2", SERVERS, "off"),
+    match cfg!(feature = "tls") {
+        true => undone("http2", SERVERS, HTTP1),
+        false => only("http2", SERVERS, "off"),
+    },
     only("http3", SERVERS, "off"),
     only("ignore_invalid_headers", SERVERS, "on"),
     only("limit_rate", LOCATIONS, "0"),
@@ -372,7 +387,30 @@ pub const KNOWN: &[KnownDirective] = &[
     only("proxy_pass_request_headers", LOCATIONS, "on"),
     only("proxy_requests", STREAMS, "0"),
     only("proxy_responses", STREAMS, "0"),
+    #[cfg(not(feature = "tls"))]
     only("proxy_ssl", STREAMS, "off"),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl", STREAMS),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_verify", PROXIES),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_verify_depth", PROXIES),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_trusted_certificate", PROXIES),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_name", PROXIES),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_server_name", PROXIES),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_certificate", PROXIES),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_certificate_key", PROXIES),
+    #[cfg(feature = "tls")]
+    known("proxy_ssl_protocols", PROXIES, 1, ANY, Kind::Once),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_ciphers", PROXIES),
+    #[cfg(feature = "tls")]
+    one("proxy_ssl_session_reuse", PROXIES),
     only("proxy_store", LOCATIONS, "off"),
     only("proxy_upload_rate", STREAMS, "0"),
     only("ssl_preread", STREAMS, "off"),

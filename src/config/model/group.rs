@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::health::{Announcements, Failback, HealthCheck, Queue, Resubmit, Trino};
 use super::layer::Layer;
 use crate::address::Address;
+use crate::tls::ClientTerms;
 
 /// One `upstream {}` block, or an address that `proxy_pass` names directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Server {
     pub name: Box<str>,
     /// Its address.
     pub address: Address,
+    /// How TLS is spoken to it: `proxy_pass https://…`, `proxy_ssl`.
+    pub tls: Option<ClientTerms>,
     /// `weight`.
     pub weight: u32,
     /// `max_fails`; 0: failures are not counted.

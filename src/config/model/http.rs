@@ -7,6 +7,7 @@ use super::logs::LogTo;
 use super::proxy::ProxyPass;
 use super::stream::{RealIp, StreamPass};
 use super::template::Template;
+use crate::tls::ServerTerms;
 
 /// One `server {}` block.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct VirtualServer {
     /// `h2c_tunnel` (ours): where connections that begin with HTTP/2's preface go; `None` if they
     /// are refused.
     pub h2c: Option<H2cTunnel>,
+    /// `ssl_…`, if it listens with `ssl`.
+    pub tls: Option<ServerTerms>,
     /// `return` in the block itself: answers every request.
     pub answer: Option<Return>,
     /// Settings outside all locations, and for requests too malformed to have one.

@@ -24,6 +24,8 @@ pub struct Listen {
     pub ipv6_only: bool,
     /// `proxy_protocol`: every connection begins with a PROXY header.
     pub proxy_protocol: bool,
+    /// `ssl`: every connection begins with a TLS handshake, after the PROXY header if there is one.
+    pub tls: bool,
     /// Who may connect.
     pub purpose: Purpose,
     /// The servers behind this socket.
@@ -42,6 +44,7 @@ impl Listen {
             reuse_port: false,
             ipv6_only: true,
             proxy_protocol: false,
+            tls: false,
             purpose: Purpose::Clients,
             serves,
         }

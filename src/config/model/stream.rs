@@ -9,12 +9,17 @@ use crate::address::Address;
 use crate::config::model::ids::GroupId;
 use crate::config::model::logs::LogTo;
 use crate::config::model::proxy::NextUpstream;
+use crate::tls::ServerTerms;
 
 /// One `server {}` block of `stream {}`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StreamServer {
     /// Where connections go.
     pub pass: StreamPass,
+    /// `ssl_…`, if it listens with `ssl`.
+    pub tls: Option<ServerTerms>,
+    /// `ssl_handshake_timeout`.
+    pub handshake_timeout: Duration,
     /// `proxy_protocol_timeout`: for the whole PROXY header of a `listen … proxy_protocol`.
     pub header_timeout: Duration,
     /// `set_real_ip_from`: peers whose PROXY header is believed.

@@ -135,7 +135,7 @@ const FAMILIES: [(&str, MakeVariable); 4] = [
 ];
 
 /// Variables with fixed names, and the layers in which each has a value.
-const VARIABLES: [(&str, Variable, &[Layer]); 50] = [
+const VARIABLES: [(&str, Variable, &[Layer]); 61] = [
     ("host", Variable::Host, HTTP),
     ("proxy_host", Variable::ProxyHost, HTTP),
     ("pid", Variable::Pid, BOTH),
@@ -148,6 +148,17 @@ const VARIABLES: [(&str, Variable, &[Layer]); 50] = [
     ("server_port", Variable::ServerPort, BOTH),
     ("server_name", Variable::ServerName, HTTP),
     ("scheme", Variable::Scheme, HTTP),
+    ("https", Variable::Tls(TlsVariable::Https), HTTP),
+    ("ssl_protocol", Variable::Tls(TlsVariable::Protocol), BOTH),
+    ("ssl_cipher", Variable::Tls(TlsVariable::Cipher), BOTH),
+    ("ssl_server_name", Variable::Tls(TlsVariable::ServerName), BOTH),
+    ("ssl_session_reused", Variable::Tls(TlsVariable::SessionReused), BOTH),
+    ("ssl_client_verify", Variable::Tls(TlsVariable::ClientVerify), BOTH),
+    ("ssl_client_s_dn", Variable::Tls(TlsVariable::ClientSubject), BOTH),
+    ("ssl_client_i_dn", Variable::Tls(TlsVariable::ClientIssuer), BOTH),
+    ("ssl_client_serial", Variable::Tls(TlsVariable::ClientSerial), BOTH),
+    ("ssl_client_fingerprint", Variable::Tls(TlsVariable::ClientFingerprint), BOTH),
+    ("ssl_client_escaped_cert", Variable::Tls(TlsVariable::ClientEscapedCertificate), BOTH),
     ("request", Variable::Request, HTTP),
     ("request_method", Variable::RequestMethod, HTTP),
     ("request_uri", Variable::RequestUri, HTTP),
@@ -363,6 +374,8 @@ pub enum Variable {
     ServerName,
     /// `$scheme`.
     Scheme,
+    /// `$https`, `$ssl_…`.
+    Tls(TlsVariable),
     /// `$request`: the request line.
     Request,
     /// `$request_method`.
@@ -447,6 +460,33 @@ pub enum Variable {
     UpstreamSessionTime,
 }
 
+/// What was agreed upon with a client over TLS. Empty for any other client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVariable {
+    /// `$https`: `on`.
+    Https,
+    /// `$ssl_protocol`.
+    Protocol,
+    /// `$ssl_cipher`.
+    Cipher,
+    /// `$ssl_server_name`.
+    ServerName,
+    /// `$ssl_session_reused`: `r`, or `.`.
+    SessionReused,
+    /// `$ssl_client_verify`: `SUCCESS`, or `NONE`; others come to no request.
+    ClientVerify,
+    /// `$ssl_client_s_dn`.
+    ClientSubject,
+    /// `$ssl_client_i_dn`.
+    ClientIssuer,
+    /// `$ssl_client_serial`.
+    ClientSerial,
+    /// `$ssl_client_fingerprint`.
+    ClientFingerprint,
+    /// `$ssl_client_escaped_cert`: as PEM, percent-encoded.
+    ClientEscapedCertificate,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,7 +537,7 @@ mod tests {
         assert_eq!(compile("${host"), Err(TemplateError::OpenBrace));
         assert_eq!(compile("${}"), Err(TemplateError::NoName));
         assert_eq!(compile("$1"), Err(TemplateError::Unsupported("1".into())));
-        assert_eq!(compile("$ssl_cipher"), Err(TemplateError::Unsupported("ssl_cipher".into())));
+        assert_eq!(compile("$ssl_curve"), Err(TemplateError::Unsupported("ssl_curve".into())));
         for family in ["arg_", "http_", "sent_http_", "upstream_http_"] {
             let error = compile(&format!("a${family}")).unwrap_err();
             assert_eq!(error, TemplateError::NoField { family });

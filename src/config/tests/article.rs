@@ -45,6 +45,7 @@ fn the_article_has_a_primary_and_a_backup() {
         backup: false,
         down: false,
         max_connections: 0,
+        tls: None,
     };
     let backup = Server {
         name: "localhost:8081".into(),
@@ -89,6 +90,7 @@ fn the_article_listens_on_port_80() {
             reuse_port: false,
             ipv6_only: true,
             proxy_protocol: false,
+            tls: false,
             purpose: Purpose::Clients,
             serves: Serves::Http { servers: vec![VirtualServerId(0)], default: VirtualServerId(0) },
         }]

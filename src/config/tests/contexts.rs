@@ -57,6 +57,14 @@ const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("worker_connections", "1024", "many"),
     ("worker_buffer_memory", "64m", "much"),
     ("log_format", "a '$host'", "a $nothing"),
+    ("ssl_certificate", "a.pem", ""),
+    ("ssl_certificate_key", "a.key", ""),
+    ("ssl_protocols", "TLSv1 TLSv1.3", "TLSv1.4"),
+    ("ssl_ciphers", "HIGH:!aNULL:!MD5", "RC4"),
+    ("ssl_prefer_server_ciphers", "on", "maybe"),
+    ("ssl_session_cache", "shared:SSL:10m", "shared:SSL"),
+    ("ssl_session_tickets", "off", "maybe"),
+    ("ssl_handshake_timeout", "5s", "soon"),
     ("server", "127.0.0.2:8080 weight=2", "127.0.0.2:http"),
     ("keepalive", "8", "many"),
     ("keepalive_requests", "8", "many"),
@@ -180,15 +188,15 @@ fn hints_are_accepted_with_a_notice_that_shows_their_place() {
 fn what_is_asked_for_and_never_done_is_a_warning() {
     assert_eq!(
         notices(
-            "load_module a.so;\nload_module b.so;\ngzip on;\ngzip_types a/b;\nssl_protocols TLSv1.3;
-             server {\n ssl_certificate a;\n gzip on;\n location / { proxy_pass http://127.0.0.1;
+            "load_module a.so;\nload_module b.so;\ngzip on;\ngzip_types a/b;\nssl_stapling on;
+             server {\n ssl_dhparam a;\n gzip on;\n location / { proxy_pass http://127.0.0.1;
              try_files $uri @a;\n proxy_request_buffering on; }\n location /a { gzip off; allow all; }\n}"
         ),
         "\"load_module\" has no meaning for switchover in a.conf:1\n\
          \"gzip\" has no effect: bodies pass through unchanged in a.conf:3\n\
          \"gzip_types\" has no meaning for switchover in a.conf:4\n\
-         \"ssl_protocols\" has no meaning for switchover in a.conf:5\n\
-         \"ssl_certificate\" has no meaning for switchover in a.conf:7\n\
+         \"ssl_stapling\" has no meaning for switchover in a.conf:5\n\
+         \"ssl_dhparam\" has no meaning for switchover in a.conf:7\n\
          \"try_files\" has no effect: every request is passed on, files are not looked for in a.conf:10\n\
          \"proxy_request_buffering\" has no effect: request bodies are always streamed in a.conf:11"
     );

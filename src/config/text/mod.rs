@@ -3,6 +3,7 @@
 pub mod files;
 pub mod lexer;
 pub mod names;
+pub mod pems;
 pub mod tree;
 pub mod tree_error;
 pub mod value;

@@ -99,6 +99,14 @@ impl Segment {
             Segment::Data(bytes) => bytes.iter().fold(bytes.len(), |hash, byte| {
                 hash.wrapping_mul(31).wrapping_add(usize::from(*byte))
             }),
+            Segment::Fin | Segment::Reset | Segment::SynAck | Segment::Refused => self.length(),
+        }
+    }
+
+    /// The same, whatever its bytes are.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Segment::Data(bytes) => bytes.len(),
             Segment::Fin => 1 << 40,
             Segment::Reset => 1 << 41,
             Segment::SynAck => 1 << 42,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::agenda::Wake;
 use super::ask::{Answer, Ask, Exchange, Leaves, Outcome};
+use super::channel::Channel;
 use super::client_line::{ClientLine, Reading, Sending};
 use super::end::{ActorId, EndId, Owner};
 use super::pace::{Pace, Throttle};
@@ -76,7 +77,7 @@ impl Client {
 
     /// Its end of its current connection.
     pub fn end(&self) -> Option<EndId> {
-        self.line.as_ref().map(|line| line.end)
+        self.line.as_ref().map(|line| line.channel.end)
     }
 
     pub(super) fn start(&mut self, world: &mut World) {
@@ -106,11 +107,12 @@ impl Client {
         if self.line.is_none() && !self.dial(world) {
             return;
         }
-        let Some(line) = &self.line else { return };
-        match world.outcome(line.end) {
+        let Some(line) = &mut self.line else { return };
+        match world.outcome(line.channel.end) {
             None => {}
             Some(Err(())) => self.hang_up(true, world),
             Some(Ok(())) => {
+                line.channel.flush(world);
                 self.read(world);
                 self.ask(world);
                 self.send(world);
@@ -123,9 +125,9 @@ impl Client {
             return false;
         }
         self.turn += 1;
-        let end = world.dial(Owner::Actor(self.id), &self.plan.to);
+        let channel = Channel::dial(Owner::Actor(self.id), &self.plan.to, world);
         let throttles = (Throttle::new(self.plan.sends), Throttle::new(self.plan.reads));
-        self.line = Some(ClientLine::new(end, throttles, world.now()));
+        self.line = Some(ClientLine::new(channel, throttles, world.now()));
         true
     }
 
@@ -141,7 +143,7 @@ impl Client {
                 return;
             }
             let exchange = &mut self.exchanges[self.begun];
-            exchange.end = Some(line.end);
+            exchange.end = Some(line.channel.end);
             exchange.before = line.done + line.waiting.len();
             exchange.idle_since = line.idle_since;
             exchange.outcome = Outcome::Waiting;
@@ -191,12 +193,12 @@ impl Client {
                     sending.left = 0;
                     sending.held.clear();
                     line.out.clear();
-                    world.finish(line.end);
+                    line.channel.finish(world);
                     break;
                 }
                 most = most.min(count - sending.sent);
             }
-            let count = if most > 0 { world.send(line.end, &line.out[..most]) } else { 0 };
+            let count = if most > 0 { line.channel.send(&line.out[..most], world) } else { 0 };
             if count == 0 {
                 break;
             }
@@ -208,7 +210,7 @@ impl Client {
             if sending.left == 0 && sending.held.is_empty() {
                 exchange.sent = Some(world.now());
                 if exchange.ask.leaves.half_closes() {
-                    world.finish(line.end);
+                    line.channel.finish(world);
                 }
             }
         }
@@ -234,8 +236,10 @@ impl Client {
                 return;
             }
             let mut bytes = Vec::new();
-            let received = world.receive(line.end, &mut bytes, line.reads.credit());
-            line.reads.spend(bytes.len());
+            let received = line.channel.receive(&mut bytes, line.reads.credit(), world);
+            if let Received::Bytes(count) = received {
+                line.reads.spend(count);
+            }
             line.reader.push(&bytes);
             if let Some(reading) = &mut line.answer {
                 reading.received += bytes.len();
@@ -256,7 +260,7 @@ impl Client {
             let asked = line.waiting.front().map(|sending| sending.exchange);
             let Some(asked) = asked else {
                 if !line.reader.is_between() {
-                    world.accuse(format!("octets behind the last answer at {}", line.end));
+                    world.accuse(format!("octets behind the last answer at {}", line.channel.end));
                     self.hang_up(true, world);
                 }
                 return;
@@ -406,16 +410,16 @@ impl Client {
     /// Leaves in the middle, by a close or a reset.
     fn go_away(&mut self, world: &mut World) {
         let Some(line) = self.line.take() else { return };
-        let left = world.flushed(line.end).then(|| world.now());
+        let left = line.channel.is_flushed(world).then(|| world.now());
         for waiting in &line.waiting {
             let exchange = &mut self.exchanges[waiting.exchange];
             exchange.left = left;
             exchange.finish(Outcome::Left, world);
         }
         if self.rng.one_in(2) {
-            world.abort(line.end);
+            line.channel.abort(world);
         } else {
-            world.close(line.end);
+            line.channel.close(world);
         }
         self.pause(world);
     }
@@ -439,7 +443,7 @@ impl Client {
             exchange.after_last |= place > 0;
             exchange.finish(outcome, world);
         }
-        world.close(line.end);
+        line.channel.close(world);
         self.pause(world);
     }
 

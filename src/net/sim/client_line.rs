@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::ask::Answer;
-use super::end::EndId;
+use super::channel::Channel;
 use super::pace::Throttle;
 use super::reader::{Reader, Side};
 use super::text::Text;
@@ -13,7 +13,7 @@ use crate::time::Time;
 /// One connection.
 #[derive(Debug)]
 pub(super) struct ClientLine {
-    pub(super) end: EndId,
+    pub(super) channel: Channel,
     pub(super) reader: Reader,
     pub(super) out: Vec<u8>,
     pub(super) sends: Throttle,
@@ -52,9 +52,9 @@ pub(super) struct Reading {
 }
 
 impl ClientLine {
-    pub(super) fn new(end: EndId, throttles: (Throttle, Throttle), now: Time) -> ClientLine {
+    pub(super) fn new(channel: Channel, throttles: (Throttle, Throttle), now: Time) -> ClientLine {
         ClientLine {
-            end,
+            channel,
             reader: Reader::new(Side::Answers),
             out: Vec::new(),
             sends: throttles.0,
@@ -71,7 +71,7 @@ impl ClientLine {
     /// Sends the rest of a request whose exchange has ended. Returns whether all of it is sent.
     pub(super) fn send_rest(&mut self, world: &mut World) -> bool {
         let most = self.rest.min(self.sends.credit());
-        let count = if most > 0 { world.send(self.end, &self.out[..most]) } else { 0 };
+        let count = if most > 0 { self.channel.send(&self.out[..most], world) } else { 0 };
         self.out.drain(..count);
         self.sends.spend(count);
         self.rest -= count;

@@ -21,6 +21,7 @@ use crate::time::{Time, WallTime};
 mod act;
 mod agenda;
 mod ask;
+mod channel;
 mod client;
 mod client_line;
 mod end;
@@ -38,6 +39,10 @@ mod service;
 mod stranger;
 mod stream;
 mod text;
+#[cfg(not(feature = "tls"))]
+mod tls_absent;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod trace;
 mod undelivered;
 mod wire;
@@ -314,6 +319,8 @@ impl Drop for SimListener {
     }
 }
 
+/// Whether simulated clients can speak TLS.
+pub const SPEAKS_TLS: bool = cfg!(feature = "tls");
 /// Capacity of a pipe without faults.
 const PIPE_CAPACITY: usize = 64 << 10;
 /// How much longer than requested a wait may last.

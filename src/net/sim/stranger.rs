@@ -71,7 +71,9 @@ impl Stranger {
     pub(super) fn new(plan: StrangerPlan, id: ActorId) -> Stranger {
         // Without a body, the answer to a HEAD has no recognisable end.
         let heads = plan.bytes.windows(4).any(|four| four == b"HEAD");
-        let reader = (!heads).then(|| Reader::new(Side::Answers));
+        // And that to a handshake is not in HTTP.
+        let shakes = plan.bytes.first() == Some(&HANDSHAKE);
+        let reader = (!heads && !shakes).then(|| Reader::new(Side::Answers));
         Stranger { throttle: Throttle::new(plan.sends), plan, id, state: Visit::Away, reader }
     }
 
@@ -170,6 +172,8 @@ impl Stranger {
     }
 }
 
+/// The first byte of a TLS handshake.
+const HANDSHAKE: u8 = 22;
 /// Kinds of alarms.
 const STEP: u64 = 0;
 const SEND: u64 = 1;

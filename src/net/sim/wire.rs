@@ -171,9 +171,9 @@ impl World {
             self.sever(to);
             return;
         }
-        self.trace.note(self.now, [11, to.0, segment.weight()], || {
-            format!("{to} gets {}", describe(&segment))
-        });
+        let weight = if self.is_covered(&machine) { segment.length() } else { segment.weight() };
+        self.trace
+            .note(self.now, [11, to.0, weight], || format!("{to} gets {}", describe(&segment)));
         match segment {
             Segment::Data(bytes) => self.arrive_data(to, bytes),
             Segment::Fin => {

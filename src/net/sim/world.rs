@@ -13,6 +13,10 @@ use super::end::{ActorId, EndId, EndPhase, Endpoint, Fin, IdleArrival, Owner};
 use super::faults::{Family, Faults};
 use super::incident::{Blow, BlowKind, Coalescing, Incident, IncidentKind, Longest};
 use super::rng::Rng;
+#[cfg(not(feature = "tls"))]
+use super::tls_absent::{TlsClient, Trust};
+#[cfg(feature = "tls")]
+use super::tls_client::{TlsClient, Trust};
 use super::trace::Trace;
 use super::undelivered::Undelivered;
 use crate::address::Address;
@@ -43,6 +47,8 @@ pub struct World {
     longest: Longest,
     pub(super) blow: Option<Blow>,
     pub(super) coalescing: Coalescing,
+    /// An address at which clients speak TLS.
+    covered: Option<(Address, Trust)>,
     next_port: u16,
 }
 
@@ -107,6 +113,7 @@ impl World {
             longest: Longest::default(),
             blow: None,
             coalescing: Coalescing::AsItComes,
+            covered: None,
             next_port: FIRST_PORT,
         }
     }
@@ -156,9 +163,12 @@ impl World {
         }
     }
 
-    /// The worker's pending write at this end found room, or is not needed any more.
+    /// The worker's pending write at this end found room, or is not needed any more. Over TLS it may
+    /// have been one that no answer waits for, such as a ticket.
     pub(super) fn unstuck(&mut self, id: EndId) {
-        if let Some(since) = self.end_mut(id).stuck.take() {
+        if let Some(since) = self.end_mut(id).stuck.take()
+            && !self.is_covered(&self.end(id).machine)
+        {
             self.longest.stuck = self.longest.stuck.max(self.now - since);
         }
     }
@@ -171,6 +181,23 @@ impl World {
     /// Sets which segments arrive together from now on.
     pub fn coalesce(&mut self, coalescing: Coalescing) {
         self.coalescing = coalescing;
+    }
+
+    /// From now on clients speak TLS at this address, which has this certificate in PEM; `rng` decides
+    /// their habits. Nothing changes in a build without TLS.
+    pub fn cover(&mut self, at: &Address, certificate: &[u8], rng: Rng) {
+        self.covered = Trust::new(certificate, rng).map(|trust| (at.clone(), trust));
+    }
+
+    /// A client for an address, if TLS is spoken there.
+    pub(super) fn tls_client(&mut self, at: &Address) -> Option<TlsClient> {
+        let covered = self.covered.as_mut().filter(|(known, _)| known == at);
+        covered.map(|(_, trust)| trust.client())
+    }
+
+    /// Whether the bytes at an address are those of TLS, which are never the same.
+    pub(super) fn is_covered(&self, at: &Address) -> bool {
+        self.covered.as_ref().is_some_and(|(known, _)| known == at)
     }
 
     /// Bytes that each end has sent so far, in order of creation.

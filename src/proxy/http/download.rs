@@ -250,7 +250,7 @@ impl<N: Net> Download<N> {
         &mut self,
         taker: Taker,
         limits: HeadLimits,
-        server: &mut Socket<N>,
+        (server, client): (&mut Socket<N>, &Socket<N>),
         attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Step {
@@ -268,7 +268,7 @@ impl<N: Net> Download<N> {
                 server.read(&mut io.scratch)
             }
             Phase::Body(Passing { coding: Coding::AsIs, .. }) => {
-                match self.splice(server, attempts, io) {
+                match self.splice((server, client), attempts, io) {
                     Some(Moved::Bytes(_)) => return self.step_of_body(),
                     Some(moved) => moved,
                     None => match self.read(server, io) {
@@ -323,7 +323,7 @@ impl<N: Net> Download<N> {
     /// Moves bytes of the body into a pipe. `None` if they must be read.
     fn splice(
         &mut self,
-        server: &mut Socket<N>,
+        (server, client): (&mut Socket<N>, &Socket<N>),
         attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Option<Moved> {
@@ -337,7 +337,7 @@ impl<N: Net> Download<N> {
             self.flow.leave_pipe(io);
             return None;
         }
-        let moved = self.flow.splice(server, expected, io);
+        let moved = self.flow.splice((server, client), expected, io);
         if let Some(Moved::Bytes(count)) = moved {
             body.pass_unread(count as u64);
             attempts.received(count, io.now);

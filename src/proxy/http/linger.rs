@@ -18,6 +18,8 @@ pub struct Linger {
     /// How long the client may be silent, as a time since zero: `Time` is half as large as
     /// `Duration`.
     timeout: Time,
+    /// Whether our side has ended. Over TLS, that is said first, and needs room.
+    has_ended: bool,
 }
 
 impl Linger {
@@ -28,13 +30,16 @@ impl Linger {
         client: &mut Socket<N>,
         now: Time,
     ) -> Linger {
-        client.finish_writing();
-        let until = now + time;
-        Linger { until, deadline: until.min(now + timeout), timeout: Time::ZERO + timeout }
+        let has_ended = client.finish_writing();
+        let (until, deadline) = (now + time, now + timeout.min(time));
+        Linger { until, deadline, timeout: Time::ZERO + timeout, has_ended }
     }
 
     /// Reads and drops what has arrived.
     pub fn run<N: Net>(&mut self, client: &mut Socket<N>, io: &mut Io<N>) -> Next {
+        if !self.has_ended {
+            self.has_ended = client.finish_writing();
+        }
         io.scratch.resize(SIZE, 0);
         for _ in 0..READS {
             match client.read(&mut io.scratch) {

@@ -42,8 +42,13 @@ impl OwnAnswer {
     /// A small page that states a status and the reason.
     pub fn page(status: u16, why: &str) -> OwnAnswer {
         let mut body = Vec::new();
-        page(status, why, &mut body);
+        page(shown(status), why, &mut body);
         OwnAnswer { status, location: None, body, media: TEXT }
+    }
+
+    /// The answer as a client sees it.
+    pub fn shown(self) -> OwnAnswer {
+        OwnAnswer { status: shown(self.status), ..self }
     }
 
     /// Text for a person.
@@ -117,6 +122,11 @@ impl OwnAnswer {
     pub fn body(&self, is_head: bool) -> &[u8] {
         if is_head || is_bodiless(self.status) { &[] } else { &self.body }
     }
+}
+
+/// The status that a client sees: nginx's own ones about TLS are for `error_page` alone.
+fn shown(status: u16) -> u16 {
+    if matches!(status, 496 | 497) { 400 } else { status }
 }
 
 /// The answer to a poll of a query that is lost, with these words on what happened and what to do.

@@ -32,7 +32,7 @@ pub fn remote_unread(rules: &RealIp, facts: &Facts) -> Option<Address> {
 
 /// The client's address from its PROXY header.
 pub fn proxied(facts: &Facts) -> Option<Address> {
-    facts.proxied.as_ref().map(|proxied| Address::Inet(proxied.source))
+    facts.proxied().map(|proxied| Address::Inet(proxied.source))
 }
 
 /// The last address of a list. With `real_ip_recursive`, the last address that is not trusted, or

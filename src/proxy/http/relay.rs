@@ -121,7 +121,7 @@ impl<N: Net> Exchange<N> {
         moved |= self.act(step, client, context)?;
         let step = self.send(client, context);
         moved |= self.act(step, client, context)?;
-        let step = self.receive(context);
+        let step = self.receive(client, context);
         moved |= self.act(step, client, context)?;
         let step = self.download.deliver(&mut client.socket, &mut context.io);
         moved |= self.act(step, client, context)?;
@@ -185,14 +185,15 @@ impl<N: Net> Exchange<N> {
     }
 
     /// Moves the response from the server.
-    fn receive(&mut self, context: &mut Context<N>) -> Step {
+    fn receive(&mut self, client: &Client<N>, context: &mut Context<N>) -> Step {
         if !self.link.is_readable() {
             return Step::Idle;
         }
         let (taker, limits) = (self.upload.taker(), self.asked.head_limits());
         let Link::Open { connection, .. } = &mut self.link else { return Step::Idle };
-        let (server, attempts) = (&mut connection.socket, &mut self.attempts.log);
-        self.download.pump(taker, limits, server, attempts, &mut context.io)
+        let (sockets, attempts) =
+            ((&mut connection.socket, &client.socket), &mut self.attempts.log);
+        self.download.pump(taker, limits, sockets, attempts, &mut context.io)
     }
 
     /// What happens to the client's connection after the response is delivered.

@@ -47,7 +47,7 @@ impl<N: Net> Reply<'_, N> {
     /// Answers, unless an `error_page` replaces the answer.
     pub fn answer(self, answer: OwnAnswer) -> Turn {
         if self.asked.error_page(answer.status).is_none() {
-            return Turn::Write(answer);
+            return Turn::Write(answer.shown());
         }
         Turn::Replace(Replaced { location: answer.location, ..Replaced::of(answer.status) })
     }

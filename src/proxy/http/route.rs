@@ -6,6 +6,7 @@ use crate::config::model::{
 };
 use crate::http::target::{escape, normalise};
 use crate::proxy::http::request::Request;
+use crate::tls::ServerTerms;
 
 /// The place in the configuration that serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +86,21 @@ pub fn virtual_server(
     listen: &Listen,
     request: &Request,
 ) -> Option<VirtualServerId> {
+    named_server(config, listen, request.host().unwrap_or_default())
+}
+
+/// How TLS is taken from a client that asks for this host; its listener takes TLS.
+pub fn tls_terms(config: &Config, listen: &Listen, host: &[u8]) -> Option<ServerTerms> {
+    let terms = |server: VirtualServerId| config.virtual_servers[server.0].tls.clone();
+    // One that does not listen with `ssl` itself has no certificate.
+    terms(named_server(config, listen, host)?).or_else(|| terms(default_server(listen)?))
+}
+
+fn named_server(config: &Config, listen: &Listen, host: &[u8]) -> Option<VirtualServerId> {
     let Serves::Http { servers, default } = &listen.serves else { return None };
     if servers.len() == 1 {
         return Some(*default);
     }
-    let host = request.host().unwrap_or_default();
     let mut best = (Fit::No, *default);
     for &id in servers {
         for name in &config.virtual_servers[id.0].names {

@@ -276,12 +276,15 @@ impl<N: Net> HttpSession<N> {
             }
             // Everything the client sent is read, and nothing follows it: a close destroys no
             // answer.
-            Ending::Linger if whole && on && is_silent(client) => {
+            Ending::Linger if whole && on && is_silent(client) && client.socket.say_end() => {
                 Some(Next::Close(CloseReason::Done))
             }
             Ending::Linger => self.linger(settings.lingering_time, settings, client, shared),
             Ending::LingerBriefly => self.linger(REFUSED_LINGER, settings, client, shared),
-            Ending::Close => Some(Next::Close(CloseReason::Done)),
+            Ending::Close => {
+                client.socket.leave_end_unsaid();
+                Some(Next::Close(CloseReason::Done))
+            }
             Ending::Reset => Some(Next::Close(CloseReason::Cut)),
             Ending::ClientLeft => Some(Next::Close(CloseReason::ClientLeft)),
             Ending::TimedOut => Some(Next::Close(CloseReason::TimedOut)),
@@ -297,7 +300,7 @@ impl<N: Net> HttpSession<N> {
         shared: &mut Shared<N>,
     ) -> Option<Next> {
         shared.context.io.buffers.clear(&mut client.input);
-        if settings.lingering_close == Lingering::Off {
+        if settings.lingering_close == Lingering::Off && client.socket.say_end() {
             return Some(Next::Close(CloseReason::Done));
         }
         let (timeout, now) = (settings.lingering_timeout, shared.context.io.now);
@@ -425,6 +428,8 @@ impl<N: Net> HttpSession<N> {
         let Some(asked) = Asked::place(request, read, began, client, &shared.context) else {
             return Some(Next::Close(CloseReason::Evicted));
         };
+        let terms = asked.virtual_server().tls.as_ref();
+        let read = read.and_then(|()| client.facts.is_served(terms));
         let framing = if read.is_ok() { asked.request.framing } else { Framing::None };
         let (input, now) = (std::mem::take(&mut client.input), shared.context.io.now);
         let upload = Upload::new(Body::new(framing), input, now);

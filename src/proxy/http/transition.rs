@@ -134,7 +134,10 @@ pub fn decide(state: ExchangeState, event: ExchangeEvent) -> Reaction {
 /// The answer when no server is left to try after a failure.
 pub fn refusal_of(failure: Failure) -> Refusal {
     match failure {
-        Failure::Refused | Failure::Unreachable | Failure::NoLocalAddress => Refusal::Unreachable,
+        Failure::Refused
+        | Failure::Unreachable
+        | Failure::Handshake(_)
+        | Failure::NoLocalAddress => Refusal::Unreachable,
         Failure::ConnectTimedOut | Failure::MarkedDown => Refusal::ConnectTimedOut,
         Failure::Reset | Failure::Closed => Refusal::ClosedEarly,
         Failure::SendTimedOut => Refusal::SendTimedOut,

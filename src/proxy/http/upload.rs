@@ -259,7 +259,7 @@ impl<N: Net> Upload<N> {
         let mut moved = false;
         // Bytes of the body that have arrived are sent with the head, in one write.
         if self.extent == Extent::Whole && !self.body.is_done() {
-            match self.take_body(most, client, attempts, io) {
+            match self.take_body(most, (client, Some(server)), attempts, io) {
                 Ok(taken) => moved = taken,
                 Err(step) => return step,
             }
@@ -287,7 +287,7 @@ impl<N: Net> Upload<N> {
             if self.body.is_done() {
                 return Step::Collected;
             }
-            match self.take_body(most, client, attempts, io) {
+            match self.take_body(most, (client, None), attempts, io) {
                 Ok(true) => moved = true,
                 Ok(false) => return Step::of(moved),
                 Err(step) => return step,
@@ -344,11 +344,12 @@ impl<N: Net> Upload<N> {
         }
     }
 
-    /// Reads more of the body if there is room. Returns whether anything moved.
+    /// Reads more of the body if there is room, for the server if there is one yet. Returns whether
+    /// anything moved.
     fn take_body(
         &mut self,
         most: Option<u64>,
-        client: &mut Socket<N>,
+        (client, server): (&mut Socket<N>, Option<&Socket<N>>),
         attempts: &mut AttemptLog,
         io: &mut Io<N>,
     ) -> Result<bool, Step> {
@@ -363,9 +364,10 @@ impl<N: Net> Upload<N> {
             return Ok(false);
         }
         let expected = self.body.unread();
-        let spliced = match self.may_splice() && expected >= io.tuning.splice_from {
-            true => self.flow.splice(client, expected, io),
-            false => {
+        let is_bulk = self.may_splice() && expected >= io.tuning.splice_from;
+        let spliced = match server.filter(|_| is_bulk) {
+            Some(server) => self.flow.splice((client, server), expected, io),
+            None => {
                 self.flow.leave_pipe(io);
                 None
             }

@@ -15,7 +15,9 @@ use crate::proxy::http::request::{HeadSpan, Request};
 use crate::proxy::http::route::{Site, location_of, settings};
 use crate::proxy::log::attempt_log::{AttemptLog, each, server_of};
 use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_local, write_line};
+use crate::proxy::log::of_tls::of_tls;
 use crate::time::{Time, WallTime};
+use crate::tls::Handshake;
 use crate::transport::proxy_protocol::ProxiedFrom;
 
 /// Everything that a variable may read.
@@ -116,8 +118,9 @@ impl RequestScope<'_> {
             Variable::RemoteUser => self.user(out)?,
             Variable::ServerAddr => ip(&self.client.local, out),
             Variable::ServerPort => number(self.client.local.port()?, out),
-            Variable::ServerName => self.server_name(out),
-            Variable::Scheme => out.extend_from_slice(b"http"),
+            Variable::ServerName => self.name_of_server(out),
+            Variable::Scheme => out.extend_from_slice(self.scheme()),
+            Variable::Tls(of) => of_tls(*of, self.client.tls(), out)?,
             Variable::Request => out.extend_from_slice(self.request.line()),
             Variable::RequestMethod => out.extend_from_slice(self.known(self.request.method)?),
             Variable::RequestUri => {
@@ -180,7 +183,7 @@ impl RequestScope<'_> {
     }
 
     fn proxied(&self) -> Option<&ProxiedFrom> {
-        self.client.proxied.as_deref()
+        self.client.proxied()
     }
 
     fn proxy(&self) -> Option<&ProxyPass> {
@@ -193,7 +196,7 @@ impl RequestScope<'_> {
     fn host(&self, out: &mut Vec<u8>) {
         match self.request.host() {
             Some(host) => out.extend(host.iter().map(u8::to_ascii_lowercase)),
-            None => self.server_name(out),
+            None => self.name_of_server(out),
         }
     }
 
@@ -209,7 +212,7 @@ impl RequestScope<'_> {
         };
         let (mut scheme, mut host) = (Vec::new(), Vec::new());
         if forwarded("X-Forwarded-Proto", &mut scheme).is_none() {
-            scheme.extend_from_slice(b"http");
+            scheme.extend_from_slice(self.scheme());
         }
         if forwarded("X-Forwarded-Host", &mut host).is_none() {
             match self.request.authority() {
@@ -222,9 +225,17 @@ impl RequestScope<'_> {
         out.extend_from_slice(&host);
     }
 
-    /// Appends `http://$host[:port]` with the port that the client used.
+    fn scheme(&self) -> &'static [u8] {
+        match self.client.tls() {
+            Some(Handshake::Agreed(_)) => b"https",
+            Some(Handshake::Missing) | None => b"http",
+        }
+    }
+
+    /// Appends `$scheme://$host[:port]` with the port that the client used.
     pub fn write_origin(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"http://");
+        out.extend_from_slice(self.scheme());
+        out.extend_from_slice(b"://");
         // The name of a virtual server may be empty or a wildcard.
         if self.request.host().is_none() {
             return show(&self.client.local, out);
@@ -237,7 +248,7 @@ impl RequestScope<'_> {
         }
     }
 
-    fn server_name(&self, out: &mut Vec<u8>) {
+    fn name_of_server(&self, out: &mut Vec<u8>) {
         if let Some(name) = self.config.virtual_servers[self.site.server.0].names.first() {
             out.extend_from_slice(name.written().as_bytes());
         }

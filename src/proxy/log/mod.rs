@@ -5,4 +5,5 @@ pub mod attempt_log;
 pub mod changes;
 pub mod format;
 pub mod limited_log;
+pub mod of_tls;
 pub mod seldom;

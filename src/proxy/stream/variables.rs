@@ -20,6 +20,7 @@ use crate::proxy::http::route::Site;
 use crate::proxy::http::variables::Answered;
 use crate::proxy::log::attempt_log::{AttemptLog, each, server_of};
 use crate::proxy::log::format::{ip, number, seconds, show, time_iso8601, time_local, write_line};
+use crate::proxy::log::of_tls::of_tls;
 use crate::time::{Time, WallTime};
 
 impl<N: Net> Passthrough<N> {
@@ -100,7 +101,7 @@ struct StreamScope<'a> {
 impl StreamScope<'_> {
     /// Appends a variable's value; `None` if it has none.
     fn value(&self, variable: &Variable, out: &mut Vec<u8>) -> Option<()> {
-        let proxied = self.client.proxied.as_ref();
+        let proxied = self.client.proxied();
         match variable {
             Variable::RemoteAddr => ip(self.remote, out),
             Variable::RemotePort => number(self.remote.port()?, out),
@@ -132,6 +133,7 @@ impl StreamScope<'_> {
             Variable::UpstreamBytesReceived => {
                 each(self.attempts, out, |of| Some(of.received), number)?
             }
+            Variable::Tls(of) => of_tls(*of, self.client.tls(), out)?,
             // Only for `http {}`: loading refuses them here.
             Variable::Host
             | Variable::Http(_)

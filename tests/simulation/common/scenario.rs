@@ -10,7 +10,7 @@ use switchover::time::Time;
 use switchover::worker::Tuning;
 
 use super::setup::{Setup, proxy_address, server_address};
-use super::stranger::strange_bytes;
+use super::stranger::{strange_bytes, strange_records};
 
 /// Everything that is decided before the run begins.
 #[derive(Debug)]
@@ -35,6 +35,16 @@ impl Scenario {
         setup.reloads = maker.reloads();
         setup.shutdown_timeout = maker.rng.pick(&[None, Some(SHUTDOWN)]);
         Scenario { setup, faults, servers, clients, strangers }
+    }
+
+    /// Puts TLS between the proxy and its clients. Some strangers know of it.
+    pub(crate) fn cover(&mut self, seed: u64, mut rng: Rng) {
+        self.setup.tls = Some(seed);
+        for stranger in &mut self.strangers {
+            if rng.one_in(2) {
+                stranger.bytes = strange_records(&mut rng);
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use switchover::net::sim::{Act, Ask, Condition, Manners, Outcome, Rng, SimNet};
+use switchover::net::sim::{Act, Ask, Condition, Manners, Outcome, Rng, SPEAKS_TLS, SimNet};
 
 use super::model::{judge, tell};
 use super::run::Run;
@@ -15,7 +15,13 @@ use super::setup::{Setup, proxy_address};
 /// # Errors
 /// Everything that the proxy did wrong.
 pub(crate) fn run_seed(seed: u64, show: bool) -> Result<u64, Vec<String>> {
-    play(Scenario::of(Rng::new(seed)), Rng::new(seed), show)
+    let mut scenario = Scenario::of(Rng::new(seed));
+    // A separate generator, so that a seed without TLS runs as it does in a build without TLS.
+    let mut covers = Rng::new(seed ^ 0x715);
+    if SPEAKS_TLS && covers.one_in(3) {
+        scenario.cover(seed, covers);
+    }
+    play(scenario, Rng::new(seed), show)
 }
 
 /// Plays a scenario, with `chance` for the network and the actors; returns the hash of its trace.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use switchover::address::Address;
 use switchover::config::model::Config;
-use switchover::config::parse_text;
+use switchover::config::parse_text_beside;
 use switchover::time::Time;
 use switchover::worker::Tuning;
 
@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) reloads: Vec<Time>,
     /// `worker_shutdown_timeout`.
     pub(crate) shutdown_timeout: Option<Duration>,
+    /// Whether it listens with `ssl`: the seed of its clients' habits.
+    pub(crate) tls: Option<u64>,
     /// How bytes are moved. Not in the file.
     pub(crate) tuning: Tuning,
 }
@@ -64,13 +66,14 @@ impl Setup {
             replay_limit: 64 * 1024,
             reloads: Vec::new(),
             shutdown_timeout: None,
+            tls: None,
             tuning: Tuning::default(),
         }
     }
 
     pub(crate) fn config(&self) -> Arc<Config> {
         let text = self.text();
-        match parse_text("simulation", text.as_bytes()) {
+        match parse_text_beside("simulation", text.as_bytes(), &PEMS) {
             Ok(loaded) => Arc::new(loaded.config),
             Err(error) => panic!("{error}\n{text}"),
         }
@@ -97,7 +100,7 @@ impl Setup {
                     keepalive_timeout {upstream_keepalive};
                 }}
                 server {{
-                    listen {listen};
+                    listen {listen}{tls};
                     client_header_timeout {header};
                     client_body_timeout {body};
                     send_timeout {send};
@@ -121,6 +124,7 @@ impl Setup {
             servers = self.servers(),
             upstream_keepalive = millis(self.upstream_keepalive_timeout),
             listen = proxy_address(),
+            tls = if self.tls.is_some() { SSL } else { "" },
             header = millis(self.header_timeout),
             body = millis(self.body_timeout),
             send = millis(self.send_timeout),
@@ -146,6 +150,13 @@ impl Setup {
         lines
     }
 }
+
+/// What follows the address of a listener with TLS.
+const SSL: &str = " ssl; ssl_certificate certificate.pem; ssl_certificate_key key.pem";
+/// A test certificate, valid until 2125, and its key, which has signatures of one length.
+const PEMS: [(&str, &[u8]); 2] =
+    [("certificate.pem", CERTIFICATE), ("key.pem", include_bytes!("pem/key.pem"))];
+pub(crate) const CERTIFICATE: &[u8] = include_bytes!("pem/certificate.pem");
 
 pub(crate) fn proxy_address() -> Address {
     Address::Inet(([10, 0, 0, 9], 80).into())

@@ -2,6 +2,7 @@
 
 use crate::config::tests::broken::refused;
 
+#[cfg(not(feature = "tls"))]
 #[test]
 fn tls_is_refused_where_it_is_asked_for() {
     refused(

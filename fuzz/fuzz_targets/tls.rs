@@ -292,6 +292,8 @@ static TERMS: LazyLock<ServerTerms> = LazyLock::new(|| {
         sessions: 10,
         tickets: true,
         alpn: Vec::new(),
+        clients: None,
+        rejects: false,
     };
     ServerTerms::new(rules).expect("they are right")
 });

@@ -18,6 +18,8 @@ pub mod hostile;
 mod message;
 mod port;
 mod proxy;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod upstream;
 mod wire;
 
@@ -32,7 +34,8 @@ pub use coordinator::{Coordinator, Mind};
 pub use message::{Framing, Message, Reader};
 pub use port::Port;
 pub use proxy::{
-    Program, Proxy, Run, binary, directory, fifo, is_nginx, nginx, run, run_to_end, signal,
+    Program, Proxy, Run, binary, directory, fifo, installed, is_nginx, nginx, run, run_to_end,
+    run_with, signal,
 };
 pub use upstream::{Connection, Upstream};
 pub use wire::Wire;

@@ -32,11 +32,16 @@ pub fn is_nginx() -> bool {
 
 /// The nginx binary, if it is installed.
 pub fn nginx() -> Option<PathBuf> {
+    installed("nginx")
+}
+
+/// A program's file, if it is installed.
+pub fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let found = places.map(|place| place.join("nginx")).find(|file| file.is_file());
+    let found = places.map(|place| place.join(name)).find(|file| file.is_file());
     if found.is_none() {
-        eprintln!("skipped: no nginx on the PATH");
+        eprintln!("skipped: no {name} on the PATH");
     }
     found
 }
@@ -373,10 +378,15 @@ pub fn run(arguments: &[&str]) -> Run {
 
 /// Runs a program until it has ended and every process that holds its streams has closed them.
 pub fn run_to_end(command: &mut Command) -> Run {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    run_with(command, Stdio::null(), PATIENCE)
+}
+
+/// The same with this input, and within this time.
+pub fn run_with(command: &mut Command, stdin: impl Into<Stdio>, patience: Duration) -> Run {
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary runs");
     let (stdout, stderr) = (reading(child.stdout.take()), reading(child.stderr.take()));
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience;
     let status = loop {
         if let Some(status) = child.try_wait().expect("our child") {
             break status;

@@ -1,10 +1,14 @@
-//! One byte stream, TCP or unix, that several owners can read, write and close.
+//! One byte stream, TCP, unix or TLS, that several owners can read, write and close.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+#[cfg(feature = "tls")]
+use std::sync::Mutex;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use rustls::ClientConnection;
 use socket2::SockRef;
 
 use super::PATIENCE;
@@ -14,6 +18,9 @@ use super::PATIENCE;
 pub enum Wire {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// TLS as a client. Its end is that of the peer's words; a FIN alone is `UnexpectedEof`.
+    #[cfg(feature = "tls")]
+    Tls(TcpStream, Box<Mutex<ClientConnection>>),
 }
 
 impl Wire {
@@ -24,6 +31,20 @@ impl Wire {
 
     pub fn unix(stream: UnixStream) -> Wire {
         Wire::Unix(stream).patient()
+    }
+
+    /// Completes a handshake.
+    ///
+    /// # Errors
+    /// The handshake fails.
+    #[cfg(feature = "tls")]
+    pub fn tls(stream: TcpStream, mut connection: ClientConnection) -> io::Result<Wire> {
+        stream.set_nodelay(true).expect("a TCP socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
+        while connection.is_handshaking() || connection.wants_write() {
+            connection.complete_io(&mut &stream)?;
+        }
+        Ok(Wire::Tls(stream, Box::new(Mutex::new(connection))).patient())
     }
 
     fn patient(self) -> Wire {
@@ -43,6 +64,8 @@ impl Wire {
         match self {
             Wire::Tcp(stream) => SockRef::from(stream),
             Wire::Unix(stream) => SockRef::from(stream),
+            #[cfg(feature = "tls")]
+            Wire::Tls(stream, _) => SockRef::from(stream),
         }
     }
 
@@ -51,11 +74,19 @@ impl Wire {
         match self {
             Wire::Tcp(stream) => stream.local_addr().ok(),
             Wire::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Wire::Tls(stream, _) => stream.local_addr().ok(),
         }
     }
 
     /// Ends one or both directions. A stream that has already ended is no error.
     pub fn shutdown(&self, how: Shutdown) {
+        #[cfg(feature = "tls")]
+        if let Wire::Tls(stream, connection) = self {
+            let mut connection = connection.lock().expect("no user panics");
+            connection.send_close_notify();
+            let _ = connection.write_tls(&mut &*stream);
+        }
         let _ = self.socket().shutdown(how);
     }
 
@@ -72,6 +103,11 @@ impl Read for &Wire {
             let read = match self {
                 Wire::Tcp(stream) => (&*stream).read(into),
                 Wire::Unix(stream) => (&*stream).read(into),
+                #[cfg(feature = "tls")]
+                Wire::Tls(stream, connection) => {
+                    let mut connection = connection.lock().expect("no user panics");
+                    rustls::Stream::new(&mut *connection, &mut &*stream).read(into)
+                }
             };
             match read {
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
@@ -86,6 +122,11 @@ impl Write for &Wire {
         match self {
             Wire::Tcp(stream) => (&*stream).write(from),
             Wire::Unix(stream) => (&*stream).write(from),
+            #[cfg(feature = "tls")]
+            Wire::Tls(stream, connection) => {
+                let mut connection = connection.lock().expect("no user panics");
+                rustls::Stream::new(&mut *connection, &mut &*stream).write(from)
+            }
         }
     }
 

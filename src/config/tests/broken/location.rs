@@ -37,6 +37,7 @@ error: "a" is an upstream and cannot have a port here
     );
 }
 
+#[cfg(not(feature = "tls"))]
 #[test]
 fn https_upstreams_are_refused() {
     refused(

@@ -132,10 +132,12 @@ Answers with 502, 503 or 504 that clients asked again after: {retries}.\n",
     }
 }
 
-/// The queries that were there before an event and after it, with rows before it or without.
+/// The queries that were there before an event and after it, with rows before it or without. One that
+/// was lost had its rows before that, whenever its client came to read them.
 fn under_way(log: &Log, span: Span, has_rows: bool) -> impl Iterator<Item = &Sent> {
     log.sent.iter().filter(move |query| {
-        let had = query.first_rows.is_some_and(|at| at < span.before);
+        let is_lost = matches!(query.fate, Fate::Lost(_));
+        let had = query.first_rows.is_some_and(|at| is_lost || at < span.before);
         span.is_within(query) && had == has_rows
     })
 }

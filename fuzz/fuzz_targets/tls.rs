@@ -231,23 +231,24 @@ struct Wire {
     read: usize,
     pace: Pace,
     calls: usize,
-    blocked: bool,
+    /// Whether the last read was refused, and the last write.
+    blocked: [bool; 2],
 }
 
 impl Wire {
     fn new(pace: Pace) -> Wire {
         let (incoming, outgoing) = (VecDeque::new(), VecDeque::new());
-        Wire { incoming, outgoing, given: 0, read: 0, pace, calls: 0, blocked: false }
+        Wire { incoming, outgoing, given: 0, read: 0, pace, calls: 0, blocked: [false; 2] }
     }
 
-    /// How many bytes the next call may move. Two calls in a row are not both refused.
-    fn allowed(&mut self, paces: fn(&Pace) -> &[u8]) -> io::Result<usize> {
+    /// How many bytes the next read (0) or write (1) may move. Of two in a row not both are refused.
+    fn allowed(&mut self, kind: usize, paces: fn(&Pace) -> &[u8]) -> io::Result<usize> {
         self.calls += 1;
         assert!(self.calls < CALLS, "it spins");
         let pace = paces(&self.pace);
         let pace = if pace.is_empty() { u8::MAX } else { pace[self.calls % pace.len()] };
-        self.blocked = pace % 8 == 0 && !self.blocked;
-        match self.blocked {
+        self.blocked[kind] = pace % 8 == 0 && !self.blocked[kind];
+        match self.blocked[kind] {
             true => Err(ErrorKind::WouldBlock.into()),
             false if pace == u8::MAX => Ok(usize::MAX),
             false => Ok(usize::from(pace).max(1)),
@@ -257,7 +258,7 @@ impl Wire {
 
 impl Read for Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let most = self.allowed(|pace| &pace.reads)?.min(into.len());
+        let most = self.allowed(0, |pace| &pace.reads)?.min(into.len());
         if self.incoming.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -269,7 +270,7 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        let count = self.allowed(|pace| &pace.writes)?.min(from.len());
+        let count = self.allowed(1, |pace| &pace.writes)?.min(from.len());
         self.outgoing.extend(&from[..count]);
         Ok(count)
     }

@@ -221,10 +221,8 @@ fn complete<S: Read + Write>(connection: &mut Connection, stream: &mut S) -> io:
     process(connection, stream)?;
     loop {
         match flush(connection, stream) {
-            Err(e) if e.kind() == ErrorKind::WouldBlock && connection.is_handshaking() => {
-                return Ok(false);
-            }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(true),
+            // The peer may wait for just that.
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
             Err(e) => return Err(e),
             Ok(()) if !connection.is_handshaking() => return Ok(true),
             Ok(()) => {}

@@ -18,7 +18,7 @@ use std::process::Command;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConnection, SignatureScheme};
 
-use common::tls::{self, Keys, VERSIONS};
+use common::tls::{self, Keys, VERSIONS, assert_refused};
 use common::{
     Client, Connection, PATIENCE, Port, Proxy, Run, SWITCHED, UPGRADE, UPGRADES, Upstream, Wire,
     binary, get, installed, is_nginx, nginx, nginx_differs, ok, run_with, wait_until,
@@ -1007,13 +1007,7 @@ fn the_test_says_what_is_wrong_with_certificates_and_where() {
         ([pem, key, "    ssl_ciphers RC4-SHA;"], "5:17", "no cipher known here"),
     ] {
         let text = format!("server {{\n    listen 127.0.0.1:8443 ssl;\n{}\n}}\n", lines.join("\n"));
-        keys.write("proxy.conf", text.replace("{keys}", &keys.to_string()));
-        let file = keys.file("proxy.conf");
-        let run = common::run(&["-t", "-c", file.to_str().unwrap()]);
-        let place = format!("{}:{place}", file.display());
-        assert_eq!(run.status, Some(1), "{text}: {run:?}");
-        assert!(run.stderr.contains(&place), "{text}: no {place} in {}", run.stderr);
-        assert!(run.stderr.contains(words), "{text}: no {words:?} in {}", run.stderr);
+        assert_refused(&keys, &text.replace("{keys}", &keys.to_string()), place, words);
     }
 }
 

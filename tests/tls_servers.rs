@@ -10,7 +10,7 @@ mod common;
 
 use std::fmt::Display;
 
-use common::tls::{self, Keys, VERSIONS};
+use common::tls::{self, Keys, VERSIONS, assert_refused};
 use common::{
     Client, Coordinator, Port, Proxy, Upstream, get, nginx_differs, ok, post, wait_until,
 };
@@ -254,12 +254,6 @@ fn what_is_wrong_with_servers_is_said_with_its_place() {
             "upstream g {{ server 127.0.0.1:1; }}\nserver {{\nlisten {}; location / {{\n{lines}\n}} }}\n",
             port.address()
         );
-        keys.write("proxy.conf", &text);
-        let file = keys.file("proxy.conf");
-        let run = common::run(&["-t", "-c", file.to_str().unwrap()]);
-        let place = format!("{}:{place}", file.display());
-        assert_eq!(run.status, Some(1), "{text}: {run:?}");
-        assert!(run.stderr.contains(&place), "{text}: no {place} in {}", run.stderr);
-        assert!(run.stderr.contains(words), "{text}: no {words:?} in {}", run.stderr);
+        assert_refused(&keys, &text, place, words);
     }
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::buffer::Buffer;
-use crate::http::refusal::Refusal;
 use crate::net::Net;
 use crate::time::Time;
-use crate::tls::{ClientCheck, Handshake, ServerTerms};
+use crate::tls::Handshake;
 use crate::transport::proxy_protocol::ProxiedFrom;
 use crate::transport::socket::Socket;
 
@@ -78,29 +77,6 @@ impl Facts {
     /// What came before its protocol, to be added to.
     pub fn preamble_mut(&mut self) -> &mut Preamble {
         self.preamble.get_or_insert_default()
-    }
-
-    /// Whether its requests to a server are served that takes TLS like this.
-    ///
-    /// # Errors
-    /// Why they are not.
-    pub fn is_served(&self, terms: Option<&ServerTerms>) -> Result<(), Refusal> {
-        let agreed = match self.tls() {
-            None => return Ok(()),
-            Some(Handshake::Missing) => return Err(Refusal::PlainAtTls),
-            Some(Handshake::Agreed(agreed)) => agreed,
-        };
-        let Some((terms, check)) = terms.and_then(|it| Some((it, it.verifies()?))) else {
-            return Ok(());
-        };
-        // It was verified by the rules of the server that it named, which may be others.
-        if !agreed.terms.as_ref().is_some_and(|agreed| agreed.verifies_as(terms)) {
-            return Err(Refusal::Misdirected);
-        }
-        match check {
-            ClientCheck::Required if agreed.client.is_none() => Err(Refusal::NoCertificate),
-            ClientCheck::Required | ClientCheck::Optional => Ok(()),
-        }
     }
 
     /// `$request_id`, as a number.

@@ -1,7 +1,6 @@
 //! What precedes the protocol on a client's connection: a PROXY header and a TLS handshake, if the
 //! listener wants them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::{Config, Listen, Serves};
@@ -45,13 +44,16 @@ pub enum Opened {
 
 impl Opening {
     /// Begins with what a listener expects of its clients.
-    pub fn begin<N: Net>(listen: &Listen, client: &mut Client<N>, context: &Context<N>) -> Opening {
-        match listen.proxy_protocol {
-            true => {
-                let [timeout, _] = timeouts(listen, context);
-                Opening::Header { deadline: context.io.now + timeout }
-            }
-            false => Opening::begin_protocol(listen, client, context),
+    pub fn begin<N: Net>(
+        listen: &Listen,
+        client: &mut Client<N>,
+        config: &Config,
+        now: Time,
+    ) -> Opening {
+        if listen.proxy_protocol {
+            Opening::Header { deadline: now + header_timeout(config, listen) }
+        } else {
+            Opening::begin_protocol(listen, client, config, now)
         }
     }
 
@@ -59,15 +61,15 @@ impl Opening {
     fn begin_protocol<N: Net>(
         listen: &Listen,
         client: &mut Client<N>,
-        context: &Context<N>,
+        config: &Config,
+        now: Time,
     ) -> Opening {
         if !listen.tls {
             return Opening::Ready;
         }
         client.socket.expect_tls(client.input.bytes());
         client.input.consume(client.input.len());
-        let [_, timeout] = timeouts(listen, context);
-        Opening::Handshake { deadline: context.io.now + timeout }
+        Opening::Handshake { deadline: now + handshake_timeout(config, listen) }
     }
 
     /// When it is overdue; never if nothing is expected.
@@ -80,25 +82,25 @@ impl Opening {
 
     /// Reads what is expected, and logs a connection without it.
     pub fn run<N: Net>(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Opened {
-        if let Opening::Header { .. } = self {
-            match read(client, context) {
-                Opened::Yes => {}
-                Opened::Waits => return Opened::Waits,
-                Opened::Never => {
-                    say(context, || format!("{} sent no PROXY header", client.facts.peer));
-                    return Opened::Never;
-                }
-            }
-            // A reload may have ended what the listener serves.
-            let config = Arc::clone(context.servers.config());
-            let Some(listen) = context.servers.listen_in(&config, client.facts.listener) else {
-                return Opened::Never;
+        loop {
+            *self = match self {
+                Opening::Header { .. } => match read_header(client, context) {
+                    Opened::Yes => {
+                        // A reload may have ended what the listener serves.
+                        let Some(listen) = context.servers.listen(client.facts.listener) else {
+                            return Opened::Never;
+                        };
+                        let config = context.servers.config();
+                        Opening::begin_protocol(listen, client, config, context.io.now)
+                    }
+                    unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
+                },
+                Opening::Handshake { .. } => match shake_hands(client, context) {
+                    Opened::Yes => Opening::Ready,
+                    unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
+                },
+                Opening::Ready => return Opened::Yes,
             };
-            *self = Opening::begin_protocol(listen, client, context);
-        }
-        match self {
-            Opening::Header { .. } | Opening::Ready => Opened::Yes,
-            Opening::Handshake { .. } => shake_hands(client, context),
         }
     }
 }
@@ -142,19 +144,33 @@ fn say<N: Net>(context: &mut Context<N>, words: impl FnOnce() -> String) {
     context.limited_log.write(context.io.now, Topic::Clients, log::Level::Info, words);
 }
 
-/// How long the PROXY header and the handshake may take.
-fn timeouts<N: Net>(listen: &Listen, context: &Context<N>) -> [Duration; 2] {
-    let config = context.servers.config();
+/// How long the PROXY header may take.
+fn header_timeout(config: &Config, listen: &Listen) -> Duration {
     match listen.serves {
-        Serves::Http { .. } => {
-            let limits = head_limits(config, listen);
-            [limits.map_or(Duration::ZERO, |limits| limits.header_timeout); 2]
-        }
-        Serves::Stream(server) => {
-            let server = &config.stream_servers[server.0];
-            [server.header_timeout, server.handshake_timeout]
-        }
+        Serves::Http { .. } => head_timeout(config, listen),
+        Serves::Stream(server) => config.stream_servers[server.0].header_timeout,
     }
+}
+
+/// How long the TLS handshake may take.
+fn handshake_timeout(config: &Config, listen: &Listen) -> Duration {
+    match listen.serves {
+        Serves::Http { .. } => head_timeout(config, listen),
+        Serves::Stream(server) => config.stream_servers[server.0].handshake_timeout,
+    }
+}
+
+fn head_timeout(config: &Config, listen: &Listen) -> Duration {
+    head_limits(config, listen).map_or(Duration::ZERO, |limits| limits.header_timeout)
+}
+
+/// Reads the PROXY header, and logs a connection without it.
+fn read_header<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
+    let read = read(client, context);
+    if read == Opened::Never {
+        say(context, || format!("{} sent no PROXY header", client.facts.peer));
+    }
+    read
 }
 
 fn read<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {

@@ -139,11 +139,6 @@ impl<N: Net> Servers<N> {
         self.listens[listener as usize].map(|index| &self.newest().config.listens[index])
     }
 
-    /// The same, in a configuration that the caller holds: the newest.
-    pub fn listen_in<'a>(&self, config: &'a Config, listener: u32) -> Option<&'a Listen> {
-        self.listens[listener as usize].map(|index| &config.listens[index])
-    }
-
     /// A group.
     pub fn group(&mut self, at: GroupAt) -> &mut Group {
         &mut self.find(at.generation).groups[at.id.0].group

@@ -46,8 +46,7 @@ impl<N: Net> Session<N> {
         number: u64,
         context: &mut Context<N>,
     ) -> Option<Session<N>> {
-        let config = Arc::clone(context.servers.config());
-        let listen = context.servers.listen_in(&config, listener)?;
+        let listen = context.servers.listen(listener)?;
         let token = context.io.watch(&mut stream, Owner::Client(session)).ok()?;
         let facts = Facts {
             session,
@@ -61,7 +60,7 @@ impl<N: Net> Session<N> {
         };
         let socket = Socket::new(stream, token);
         let mut client = Client { socket, input: Buffer::default(), nodelay: true, facts };
-        let opening = Opening::begin(listen, &mut client, context);
+        let opening = Opening::begin(listen, &mut client, context.servers.config(), context.io.now);
         Some(Session { client, protocol: Protocol::Opening(opening) })
     }
 

@@ -43,6 +43,11 @@ impl Session {
         match *self {}
     }
 
+    /// Whether nothing is left of what has been read.
+    pub fn is_drained(&mut self) -> bool {
+        match *self {}
+    }
+
     /// Writes plain bytes.
     ///
     /// # Errors
@@ -57,6 +62,11 @@ impl Session {
 
     /// Says that nothing more is sent, and returns whether that has left.
     pub fn finish<S: Read + Write>(&mut self, _stream: &mut S) -> bool {
+        match *self {}
+    }
+
+    /// Exchanges nothing more.
+    pub fn leave(&mut self) {
         match *self {}
     }
 

@@ -40,3 +40,34 @@ impl ClientTerms {
         Err(TlsError::NotBuilt)
     }
 }
+
+/// A certificate that a client has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {}
+
+impl ClientCertificate {
+    /// The certificate itself.
+    pub fn der(&self) -> &[u8] {
+        match *self {}
+    }
+
+    /// `$ssl_client_s_dn`.
+    pub fn subject(&self) -> String {
+        match *self {}
+    }
+
+    /// `$ssl_client_i_dn`.
+    pub fn issuer(&self) -> String {
+        match *self {}
+    }
+
+    /// `$ssl_client_serial`.
+    pub fn serial(&self) -> String {
+        match *self {}
+    }
+
+    /// `$ssl_client_fingerprint`.
+    pub fn fingerprint(&self) -> String {
+        match *self {}
+    }
+}

@@ -3,8 +3,9 @@
 use std::io;
 
 #[cfg(not(feature = "tls"))]
-use super::absent_terms::ServerTerms;
-use super::client_certificate::ClientCertificate;
+use super::absent_terms::{ClientCertificate, ServerTerms};
+#[cfg(feature = "tls")]
+use super::certificate::ClientCertificate;
 #[cfg(feature = "tls")]
 use super::server::ServerTerms;
 
@@ -44,5 +45,5 @@ pub struct Agreed {
     /// The terms of the server that the client asked for by name.
     pub terms: Option<ServerTerms>,
     /// The certificate that the client has shown, which is verified.
-    pub client: Option<Box<ClientCertificate>>,
+    pub client: Option<ClientCertificate>,
 }

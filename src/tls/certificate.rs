@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use rustls::CertificateError;
 use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -10,25 +11,65 @@ use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
-use super::client_certificate::ClientCertificate;
+/// A certificate that a client has shown. What cannot be read of it is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate(CertificateDer<'static>);
 
-/// What a client's certificate says, for variables. Empty where it cannot be read.
-pub(super) fn of_client(der: &CertificateDer<'_>) -> ClientCertificate {
-    let fingerprint = digest(&SHA1_FOR_LEGACY_USE_ONLY, der);
-    let mut said = ClientCertificate {
-        fingerprint: hex(fingerprint.as_ref(), |byte| format!("{byte:02x}")),
-        der: der.as_ref().into(),
-        ..ClientCertificate::default()
-    };
-    if let Ok((_, read)) = X509Certificate::from_der(der) {
-        said.subject = name(read.subject());
-        said.issuer = name(read.issuer());
-        // A zero only says that the number is not negative.
-        let serial = read.raw_serial();
-        let serial = serial.strip_prefix(&[0]).filter(|it| !it.is_empty()).unwrap_or(serial);
-        said.serial = hex(serial, |byte| format!("{byte:02X}"));
+impl ClientCertificate {
+    /// The certificate with this encoding.
+    pub fn of(der: &[u8]) -> ClientCertificate {
+        ClientCertificate(der.to_vec().into())
     }
-    said
+
+    /// The certificate itself.
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// `$ssl_client_s_dn`.
+    pub fn subject(&self) -> String {
+        self.read(|read| name(read.subject()))
+    }
+
+    /// `$ssl_client_i_dn`.
+    pub fn issuer(&self) -> String {
+        self.read(|read| name(read.issuer()))
+    }
+
+    /// `$ssl_client_serial`.
+    pub fn serial(&self) -> String {
+        self.read(|read| {
+            // A zero only says that the number is not negative.
+            let serial = read.raw_serial();
+            let serial = serial.strip_prefix(&[0]).filter(|it| !it.is_empty()).unwrap_or(serial);
+            hex(serial, |byte| format!("{byte:02X}"))
+        })
+    }
+
+    /// `$ssl_client_fingerprint`: SHA-1, in hexadecimal digits.
+    pub fn fingerprint(&self) -> String {
+        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.0);
+        hex(digest.as_ref(), |byte| format!("{byte:02x}"))
+    }
+
+    fn read(&self, of: impl FnOnce(&X509Certificate<'_>) -> String) -> String {
+        X509Certificate::from_der(&self.0).map_or_else(|_| String::new(), |(_, read)| of(&read))
+    }
+}
+
+/// Whether a certificate is valid at a time, in seconds since 1970.
+pub(super) fn validity(der: &CertificateDer<'_>, now: i64) -> Result<(), CertificateError> {
+    let Ok((_, read)) = X509Certificate::from_der(der) else {
+        return Err(CertificateError::BadEncoding);
+    };
+    let validity = read.validity();
+    if now < validity.not_before.timestamp() {
+        Err(CertificateError::NotValidYet)
+    } else if now > validity.not_after.timestamp() {
+        Err(CertificateError::Expired)
+    } else {
+        Ok(())
+    }
 }
 
 /// When a certificate ends, in seconds since 1970, if it can be read.

@@ -4,7 +4,6 @@
 //! types, but no values of them.
 
 mod agreed;
-mod client_certificate;
 mod error;
 mod failure;
 mod identity;
@@ -28,11 +27,12 @@ mod session;
 #[cfg(not(feature = "tls"))]
 pub use absent::Session;
 #[cfg(not(feature = "tls"))]
-pub use absent_terms::{ClientTerms, ServerTerms};
+pub use absent_terms::{ClientCertificate, ClientTerms, ServerTerms};
 pub use agreed::{Agreed, Handshake, Shaken};
 #[cfg(feature = "tls")]
+pub use certificate::ClientCertificate;
+#[cfg(feature = "tls")]
 pub use client::ClientTerms;
-pub use client_certificate::ClientCertificate;
 pub use error::TlsError;
 pub use failure::TlsFailure;
 pub use identity::Identity;

@@ -65,10 +65,13 @@ impl ServerTerms {
 
     /// Whether clients are verified as by these terms, which may be those of an older file.
     pub fn verifies_as(&self, other: &ServerTerms) -> bool {
-        let by = |terms: &ServerTerms| {
-            terms.clients.as_ref().map(|it| (it.authorities.clone(), it.revoked.clone()))
-        };
-        self == other || by(self) == by(other)
+        self == other || self.verified_by() == other.verified_by()
+    }
+
+    /// Who may sign the certificates of clients, and which of them are revoked.
+    fn verified_by(&self) -> Option<(&[u8], Option<&[u8]>)> {
+        let clients = self.clients.as_ref()?;
+        Some((&clients.authorities, clients.revoked.as_deref()))
     }
 }
 

@@ -13,7 +13,7 @@ use rustls::{
 };
 
 use super::agreed::{Agreed, Shaken};
-use super::certificate;
+use super::certificate::ClientCertificate;
 use super::client::ClientTerms;
 use super::server::ServerTerms;
 
@@ -39,7 +39,7 @@ enum Stage {
     },
     /// The handshake is under way, or complete.
     Running(Connection),
-    /// Nothing more is exchanged.
+    /// The handshake has failed, or the end is left unsaid: nothing more is exchanged.
     Over,
 }
 
@@ -114,6 +114,13 @@ impl Session {
         }
     }
 
+    /// Whether neither bytes nor the peer's end are left of what has been read.
+    pub fn is_drained(&mut self) -> bool {
+        let Stage::Running(connection) = &mut self.0.stage else { return true };
+        let left = connection.process_new_packets();
+        left.is_ok_and(|left| left.plaintext_bytes_to_read() == 0 && !left.peer_has_closed())
+    }
+
     /// Writes plain bytes, as far as they are accepted. What was not, has to come again.
     ///
     /// # Errors
@@ -152,6 +159,11 @@ impl Session {
         }
     }
 
+    /// Exchanges nothing more, so that an end is never said.
+    pub fn leave(&mut self) {
+        self.0.stage = Stage::Over;
+    }
+
     /// What was agreed upon, once the handshake is complete.
     pub fn agreed(&self) -> Option<Agreed> {
         let Stage::Running(connection) = &self.0.stage else { return None };
@@ -165,7 +177,7 @@ impl Session {
         let cipher = openssl_name(connection.negotiated_cipher_suite()?.suite());
         let reused = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let shown = connection.peer_certificates().and_then(|chain| chain.first());
-        let client = shown.map(|it| Box::new(certificate::of_client(it)));
+        let client = shown.map(|it| ClientCertificate::of(it));
         Some(Agreed { protocol, cipher, server_name, reused, terms: self.0.terms.clone(), client })
     }
 }

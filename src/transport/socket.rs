@@ -130,7 +130,7 @@ impl<N: Net> Socket<N> {
         terms: impl FnOnce(Option<&str>) -> Option<ServerTerms>,
     ) -> Shaken {
         let Some(tls) = &mut self.tls else { return Shaken::Done };
-        let shaken = tls.shake(&mut Raw::<N>(&mut self.stream), terms);
+        let shaken = tls.shake(&mut Raw::<N>::new(&mut self.stream), terms);
         if let Shaken::Plain(_) = shaken {
             self.tls = None;
         }
@@ -154,18 +154,22 @@ impl<N: Net> Socket<N> {
             return Moved::Wait;
         }
         let Socket { stream, tls, .. } = self;
-        let read = match tls {
-            None => retried(|| stream.read(into)),
-            Some(tls) => tls.read(&mut Raw::<N>(stream), into),
+        let (read, is_drained) = match tls {
+            None => {
+                let read = retried(|| stream.read(into));
+                let is_short = matches!(read, Ok(count) if count < into.len());
+                (read, is_short)
+            }
+            Some(tls) => {
+                let mut raw = Raw::<N>::new(stream);
+                let read = tls.read(&mut raw, into);
+                (read, raw.is_drained && tls.is_drained())
+            }
         };
         match read {
             Ok(0) => Moved::End,
             Ok(count) => {
-                // Records may hold more, and may be held back.
-                self.readable = count == into.len()
-                    || self.end != PeerEnd::Unknown
-                    || self.split
-                    || self.tls.is_some();
+                self.readable = !is_drained || self.end != PeerEnd::Unknown || self.split;
                 Moved::Bytes(count)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -184,7 +188,7 @@ impl<N: Net> Socket<N> {
         let Socket { stream, tls, .. } = self;
         let written = match tls {
             None => retried(|| stream.write_vectored(from)),
-            Some(tls) => tls.write(&mut Raw::<N>(stream), from),
+            Some(tls) => tls.write(&mut Raw::<N>::new(stream), from),
         };
         match written {
             Ok(0) => Moved::Failed(ErrorKind::WriteZero.into()),
@@ -255,7 +259,7 @@ impl<N: Net> Socket<N> {
         self.writable = connected;
         self.readable &= connected;
         let Some(tls) = self.tls.as_mut().filter(|_| connected) else { return Ok(connected) };
-        match tls.shake(&mut Raw::<N>(&mut self.stream), |_| None) {
+        match tls.shake(&mut Raw::<N>::new(&mut self.stream), |_| None) {
             Shaken::Waits => Ok(false),
             Shaken::Done => {
                 self.readable = true;
@@ -283,17 +287,19 @@ impl<N: Net> Socket<N> {
     #[must_use]
     pub fn say_end(&mut self) -> bool {
         let Socket { stream, tls, .. } = self;
-        tls.as_mut().is_none_or(|tls| tls.finish(&mut Raw::<N>(stream)))
+        tls.as_mut().is_none_or(|tls| tls.finish(&mut Raw::<N>::new(stream)))
     }
 
     /// Over TLS, leaves unsaid that nothing more is sent: what was sent is not all.
     pub fn leave_end_unsaid(&mut self) {
-        self.tls = None;
+        if let Some(tls) = &mut self.tls {
+            tls.leave();
+        }
     }
 
     /// Makes the next close a reset.
     pub fn reset_on_close(&mut self) {
-        self.tls = None;
+        self.leave_end_unsaid();
         self.stream.reset_on_close();
     }
 
@@ -304,11 +310,23 @@ impl<N: Net> Socket<N> {
 }
 
 /// A stream, as readers and writers of records use it.
-struct Raw<'a, N: Net>(&'a mut N::Stream);
+struct Raw<'a, N: Net> {
+    stream: &'a mut N::Stream,
+    /// Whether the last read left nothing behind.
+    is_drained: bool,
+}
+
+impl<N: Net> Raw<'_, N> {
+    fn new(stream: &mut N::Stream) -> Raw<'_, N> {
+        Raw { stream, is_drained: false }
+    }
+}
 
 impl<N: Net> Read for Raw<'_, N> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        retried(|| self.0.read(into))
+        let read = retried(|| self.stream.read(into));
+        self.is_drained = matches!(read, Ok(count) if count < into.len());
+        read
     }
 }
 
@@ -318,7 +336,7 @@ impl<N: Net> Write for Raw<'_, N> {
     }
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        retried(|| self.0.write_vectored(from))
+        retried(|| self.stream.write_vectored(from))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -9,18 +9,18 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, Tls12Resumption};
+use rustls::client::{Resumption, Tls12Resumption, WantsClientCert};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme,
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, Error, SignatureScheme,
     SupportedProtocolVersion, version,
 };
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::proxy::{installed, run_to_end};
+use super::proxy::{installed, run, run_to_end};
 use super::wire::Wire;
 
 /// A directory of certificates and keys, whose path `Display` prints.
@@ -99,13 +99,23 @@ impl fmt::Display for Keys {
     }
 }
 
+/// Asserts that `switchover -t` refuses a file, and names the place, `LINE:COLUMN`, and the reason.
+pub fn assert_refused(keys: &Keys, text: &str, place: &str, words: &str) {
+    keys.write("proxy.conf", text);
+    let file = keys.file("proxy.conf");
+    let run = run(&["-t", "-c", file.to_str().expect("a path in UTF-8")]);
+    let place = format!("{}:{place}", file.display());
+    assert_eq!(run.status, Some(1), "{text}: {run:?}");
+    assert!(run.stderr.contains(&place), "{text}: no {place} in {}", run.stderr);
+    assert!(run.stderr.contains(words), "{text}: no {words:?} in {}", run.stderr);
+}
+
 /// Both versions, each by itself.
 pub const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
 
 /// A client of these versions that resumes sessions and trusts every server.
 pub fn client(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
-    let schemes = ring::default_provider().signature_verification_algorithms.supported_schemes();
-    client_of(versions, schemes)
+    client_of(versions, all_schemes())
 }
 
 /// The same, with these ways to sign.
@@ -113,12 +123,7 @@ pub fn client_of(
     versions: &[&'static SupportedProtocolVersion],
     schemes: Vec<SignatureScheme>,
 ) -> ClientConfig {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(versions)
-        .expect("versions that exist")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trusting(schemes)))
-        .with_no_client_auth();
+    let mut config = trusting(versions, schemes).with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(8);
     config
 }
@@ -129,17 +134,26 @@ pub fn client_with(
     keys: &Keys,
     name: &str,
 ) -> ClientConfig {
-    let schemes = ring::default_provider().signature_verification_algorithms.supported_schemes();
     let chain = CertificateDer::pem_file_iter(keys.file(&format!("{name}.pem")));
     let chain = chain.expect("openssl made it").map(|it| it.expect("a certificate")).collect();
     let key = PrivateKeyDer::from_pem_file(keys.file(&format!("{name}.key"))).expect("a key");
+    let client = trusting(versions, all_schemes());
+    client.with_client_auth_cert(chain, key).expect("a key that signs")
+}
+
+fn trusting(
+    versions: &[&'static SupportedProtocolVersion],
+    schemes: Vec<SignatureScheme>,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(versions)
         .expect("versions that exist")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Trusting(schemes)))
-        .with_client_auth_cert(chain, key)
-        .expect("a key that signs")
+}
+
+fn all_schemes() -> Vec<SignatureScheme> {
+    ring::default_provider().signature_verification_algorithms.supported_schemes()
 }
 
 /// The same, which resumes sessions of 1.2 by their ids and not by tickets.

@@ -36,9 +36,6 @@ pub(super) struct TlsLevel {
 impl TlsLevel {
     /// Applies the settings of a block.
     pub(super) fn apply(&mut self, builder: &mut Builder, block: Block<'_>) {
-        if !cfg!(feature = "tls") {
-            return;
-        }
         let words = |name| {
             let words: Vec<Word> = block.many(name).map(|it| first(it).clone()).collect();
             (!words.is_empty()).then_some(words)

@@ -1,5 +1,6 @@
 //! HTTP/1.1: requests are read, sent on one by one, and answered.
 
+pub mod admission;
 pub mod asked;
 pub mod awaited;
 pub mod control;

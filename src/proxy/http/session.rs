@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admission::admit;
 use super::asked::Asked;
 use super::ending::Ending;
 use super::exchange::Exchange;
@@ -429,7 +430,7 @@ impl<N: Net> HttpSession<N> {
             return Some(Next::Close(CloseReason::Evicted));
         };
         let terms = asked.virtual_server().tls.as_ref();
-        let read = read.and_then(|()| client.facts.is_served(terms));
+        let read = read.and_then(|()| admit(client.facts.tls(), terms));
         let framing = if read.is_ok() { asked.request.framing } else { Framing::None };
         let (input, now) = (std::mem::take(&mut client.input), shared.context.io.now);
         let upload = Upload::new(Body::new(framing), input, now);

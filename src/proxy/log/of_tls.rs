@@ -1,35 +1,27 @@
 //! What variables say about a client's TLS.
 
 use crate::config::model::template::TlsVariable;
-use crate::tls::{Agreed, ClientCertificate, Handshake};
+use crate::tls::Handshake;
 
 /// Appends a value; `None` if the client has none.
 pub fn of_tls(of: TlsVariable, tls: Option<&Handshake>, out: &mut Vec<u8>) -> Option<()> {
     let Handshake::Agreed(agreed) = tls? else { return None };
-    let value = match of {
-        TlsVariable::Https => b"on",
-        TlsVariable::Protocol => agreed.protocol.as_bytes(),
-        TlsVariable::Cipher => agreed.cipher.as_bytes(),
-        TlsVariable::ServerName => agreed.server_name.as_deref()?.as_bytes(),
-        TlsVariable::SessionReused if agreed.reused => b"r",
-        TlsVariable::SessionReused => b".",
-        TlsVariable::ClientVerify if agreed.client.is_some() => b"SUCCESS",
-        TlsVariable::ClientVerify => b"NONE",
-        TlsVariable::ClientSubject => client(agreed)?.subject.as_bytes(),
-        TlsVariable::ClientIssuer => client(agreed)?.issuer.as_bytes(),
-        TlsVariable::ClientSerial => client(agreed)?.serial.as_bytes(),
-        TlsVariable::ClientFingerprint => client(agreed)?.fingerprint.as_bytes(),
-        TlsVariable::ClientEscapedCertificate => {
-            escaped_pem(&client(agreed)?.der, out);
-            b""
-        }
-    };
-    out.extend_from_slice(value);
+    let client = agreed.client.as_ref();
+    let mut put = |value: &str| out.extend_from_slice(value.as_bytes());
+    match of {
+        TlsVariable::Https => put("on"),
+        TlsVariable::Protocol => put(agreed.protocol),
+        TlsVariable::Cipher => put(agreed.cipher),
+        TlsVariable::ServerName => put(agreed.server_name.as_deref()?),
+        TlsVariable::SessionReused => put(if agreed.reused { "r" } else { "." }),
+        TlsVariable::ClientVerify => put(if client.is_some() { "SUCCESS" } else { "NONE" }),
+        TlsVariable::ClientSubject => put(&client?.subject()),
+        TlsVariable::ClientIssuer => put(&client?.issuer()),
+        TlsVariable::ClientSerial => put(&client?.serial()),
+        TlsVariable::ClientFingerprint => put(&client?.fingerprint()),
+        TlsVariable::ClientEscapedCertificate => escaped_pem(client?.der(), out),
+    }
     Some(())
-}
-
-fn client(agreed: &Agreed) -> Option<&ClientCertificate> {
-    agreed.client.as_deref()
 }
 
 /// Appends a certificate as PEM, with all but letters and digits percent-encoded.

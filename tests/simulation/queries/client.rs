@@ -42,6 +42,8 @@ pub(crate) struct Query {
     pub(super) path: String,
     /// Since when it is asked for without getting on.
     pub(super) waiting: Time,
+    /// Since when it is asked for without long pauses.
+    pub(super) present: Time,
     /// Since when it is asked for though its owner is gone.
     pub(super) missed: Time,
     /// The last page.
@@ -150,6 +152,7 @@ impl Client {
                 submitted: now,
                 path: String::new(),
                 waiting: Time::NEVER,
+                present: now,
                 missed: Time::NEVER,
                 page: 0,
                 state: String::new(),
@@ -302,6 +305,9 @@ impl Query {
     fn turn_to(&mut self, matter: Matter, now: Time) {
         let thinks = self.plan.thinks.pop_front().unwrap_or(Duration::ZERO);
         (self.asks, self.step, self.tries) = (matter, Step::Thinking(now + thinks), 0);
+        if thinks > PAUSE {
+            self.present = now + thinks;
+        }
     }
 
     /// The process that runs it.
@@ -335,5 +341,7 @@ fn field<'a>(head: &'a Head, name: &str) -> Option<&'a str> {
 }
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
+/// A longer one is a long pause.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long Java's client makes a request again.
 const JAVA: Duration = Duration::from_secs(30);

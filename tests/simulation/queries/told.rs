@@ -417,13 +417,14 @@ impl Query {
         if !has_waited && !ledger.process(self.owner()).is_some_and(may) {
             self.accuse(&format!("it is lost, but its owner lives: {why}"), now, ledger);
         }
-        // It has to wait for a server before that, once its owner is given up.
+        // It has to wait for a server before that, once its owner is given up. It moves when it is
+        // asked for.
         let is_early = self.waiting == Time::NEVER || {
             let doubted = self.waiting + DOUBT.min(ledger.queue);
             let owner = ledger.process(self.owner()).expect("its client has an answer");
             let from = owner.died.map_or(doubted, |_| self.missed.min(doubted));
             let end = (from + ledger.queue).min(back(now, SECOND));
-            ledger.any_took_for(ledger.taken_up, from, end)
+            ledger.any_took_for(ledger.taken_up, from.max(self.present), end)
         };
         if self.must_move(ledger) && is_early {
             self.accuse(&format!("it is lost, but may run again: {why}"), now, ledger);

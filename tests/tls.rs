@@ -483,6 +483,17 @@ fn sessions_are_resumed_by_ticket_and_from_the_cache() {
     }
 }
 
+#[test]
+fn a_session_is_not_resumed_when_its_time_is_over() {
+    if nginx_differs("still resumes in the same second") {
+        return;
+    }
+    let Some(keys) = Keys::of(&["a.test.ec"]) else { return };
+    let rules = "ssl_session_cache shared:A:1m; ssl_session_timeout 0;";
+    let told = "location / { return 200 $ssl_session_reused; }";
+    assert_eq!(resumed(&one(&binary(), &keys, &format!("{rules} {told}"), &[])), ["..."; 3]);
+}
+
 // Bytes.
 
 /// Bytes that show where they are.
@@ -919,6 +930,62 @@ fn a_stream_client_without_a_handshake_is_closed() {
     client.read_to_end();
     let hello = greeting(&mut tls::connection("a.test", &tls::client(&VERSIONS)));
     for part in [&[][..], &hello[..50], &hello] {
+        let mut client = Client::connect(proxy.address());
+        client.send(part);
+        client.read_to_end();
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+/// A whole file with a server in `stream {}` that reads what passes on.
+fn prereading(server: &Upstream, directives: &str) -> Proxy {
+    let module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so; events {}";
+    let before = if is_nginx() { module } else { "" };
+    let text = format!(
+        "{before} daemon off; pid {{dir}}/proxy.pid; error_log stderr info;
+         stream {{ log_format preread '$ssl_preread_server_name [$ssl_preread_alpn_protocols] '
+                                      '$status $bytes_received $bytes_sent';
+             ssl_preread on; server {{ listen {{listen}}; proxy_pass {{server}};
+                 access_log {{dir}}/access.log preread; {directives} }} }}"
+    );
+    Proxy::start_whole(&text, &[("server", server)])
+}
+
+#[test]
+fn a_handshake_that_passes_on_is_read_and_not_changed() {
+    let server = Upstream::playing(Connection::echo);
+    let proxy = prereading(&server, "");
+    let mut config = tls::client(&VERSIONS);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let hello = greeting(&mut tls::connection("a.test", &config));
+    let (plain, length) = (&b"plain"[..], hello.len());
+    for (line, bytes, pieces) in [
+        (format!("a.test [h2,http/1.1] 200 {length} {length}"), &hello[..], vec![length]),
+        (format!("a.test [h2,http/1.1] 200 {length} {length}"), &hello, vec![1, 4, 9, 100]),
+        ("- [] 200 5 5".to_owned(), plain, vec![5]),
+    ] {
+        let (mut client, mut rest) = (Client::connect(proxy.address()), bytes);
+        for piece in pieces {
+            client.send(&rest[..piece]);
+            rest = &rest[piece..];
+        }
+        client.send(rest);
+        assert_eq!(client.read_exactly(bytes.len()), bytes, "{line}");
+        client.finish_sending();
+        assert!(client.is_closed());
+        let logged = proxy.access_line(server.connections());
+        // nginx knows nothing of a list that is not there.
+        assert_eq!(logged.replace("[-]", "[]"), line);
+    }
+}
+
+#[test]
+fn a_handshake_that_does_not_become_whole_is_not_passed_on() {
+    let server = Upstream::playing(Connection::echo);
+    let proxy = prereading(&server, "preread_timeout 1s; preread_buffer_size 200;");
+    let hello = greeting(&mut tls::connection("a.test", &tls::client(&VERSIONS)));
+    assert!(hello.len() > 200);
+    for part in [&[][..], &hello[..100], &hello] {
         let mut client = Client::connect(proxy.address());
         client.send(part);
         client.read_to_end();

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +16,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, version};
-use switchover::tls::{Identity, ServerRules, ServerTerms, Session, Shaken, Version};
+use switchover::tls::{
+    Identity, Preread, ServerRules, ServerTerms, Session, Shaken, Version,
+};
 
 #[derive(Arbitrary, Debug)]
 enum Input {
@@ -45,6 +48,9 @@ fn stranger(bytes: &[u8], early: u8, pace: Pace) {
     if bytes.is_empty() {
         return;
     }
+    // More bytes do not change what is known.
+    let known = Preread::of(&bytes[..bytes.len() / 2]);
+    assert!(known.is_none() || known == Preread::of(bytes));
     let mut wire = Wire::new(pace);
     wire.incoming.extend(bytes.iter().cycle().take(ENDLESS));
     let all: Vec<u8> = wire.incoming.iter().copied().collect();
@@ -121,6 +127,8 @@ impl Talk {
         let mut sent = false;
         let mut answer = Vec::new();
         self.client_sends();
+        let name = Preread::of(self.wire.incoming.make_contiguous()).expect("it is whole").server_name;
+        assert!(name.as_deref() == Some("sim.example") || self.damage.is_some());
         let early: Vec<u8> = self.wire.incoming.drain(..self.early).collect();
         self.session = Session::accepting(&early).expect("there is TLS");
         for _ in 0..ROUNDS {
@@ -291,6 +299,7 @@ static TERMS: LazyLock<ServerTerms> = LazyLock::new(|| {
         ciphers: Vec::new(),
         prefers_own_ciphers: false,
         sessions: 10,
+        session_timeout: Duration::from_secs(300),
         tickets: true,
         alpn: Vec::new(),
         clients: None,

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::buffer::Buffer;
 use crate::net::Net;
 use crate::time::Time;
-use crate::tls::Handshake;
+use crate::tls::{Handshake, Preread};
 use crate::transport::proxy_protocol::ProxiedFrom;
 use crate::transport::socket::Socket;
 
@@ -51,6 +51,8 @@ pub struct Preamble {
     pub proxied: Option<ProxiedFrom>,
     /// How its handshake ended, where TLS is expected.
     pub tls: Option<Handshake>,
+    /// What its handshake with the server says, where `ssl_preread` is on.
+    pub preread: Option<Preread>,
 }
 
 impl<N: Net> Client<N> {
@@ -72,6 +74,11 @@ impl Facts {
     /// How its handshake ended, where TLS is expected.
     pub fn tls(&self) -> Option<&Handshake> {
         self.preamble.as_ref()?.tls.as_ref()
+    }
+
+    /// What its handshake with the server says, where `ssl_preread` is on.
+    pub fn preread(&self) -> Option<&Preread> {
+        self.preamble.as_ref()?.preread.as_ref()
     }
 
     /// What came before its protocol, to be added to.

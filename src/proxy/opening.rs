@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use crate::config::model::{Config, Listen, Serves};
+use crate::config::model::{Config, Listen, PrereadLimits, Serves};
 use crate::net::Net;
 use crate::proxy::client::Client;
 use crate::proxy::context::Context;
 use crate::proxy::http::route::{head_limits, tls_terms};
 use crate::proxy::log::limited_log::Topic;
 use crate::time::Time;
-use crate::tls::{Handshake, ServerTerms, Shaken};
+use crate::tls::{Handshake, Preread, ServerTerms, Shaken};
 use crate::transport::proxy_protocol::{Found, LONGEST, find};
 use crate::transport::socket::Moved;
 
@@ -26,6 +26,13 @@ pub enum Opening {
     Handshake {
         /// When it is overdue.
         deadline: Time,
+    },
+    /// What its handshake with the server says is being read; see [`Preread`].
+    Preread {
+        /// When that is overdue.
+        deadline: Time,
+        /// How many bytes it may be long.
+        size: usize,
     },
     /// Nothing more is expected.
     Ready,
@@ -64,6 +71,9 @@ impl Opening {
         config: &Config,
         now: Time,
     ) -> Opening {
+        if let Some(PrereadLimits { timeout, size }) = preread(config, listen) {
+            return Opening::Preread { deadline: now + timeout, size };
+        }
         if !listen.tls {
             return Opening::Ready;
         }
@@ -75,7 +85,9 @@ impl Opening {
     /// When it is overdue; never if nothing is expected.
     pub fn deadline(&self) -> Time {
         match self {
-            Opening::Header { deadline } | Opening::Handshake { deadline } => *deadline,
+            Opening::Header { deadline }
+            | Opening::Handshake { deadline }
+            | Opening::Preread { deadline, .. } => *deadline,
             Opening::Ready => Time::NEVER,
         }
     }
@@ -96,6 +108,10 @@ impl Opening {
                     unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
                 },
                 Opening::Handshake { .. } => match shake_hands(client, context) {
+                    Opened::Yes => Opening::Ready,
+                    unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
+                },
+                Opening::Preread { size, .. } => match read_preread(*size, client, context) {
                     Opened::Yes => Opening::Ready,
                     unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
                 },
@@ -164,31 +180,64 @@ fn head_timeout(config: &Config, listen: &Listen) -> Duration {
     head_limits(config, listen).map_or(Duration::ZERO, |limits| limits.header_timeout)
 }
 
+/// How the beginning of a client's handshake is read that passes on.
+fn preread(config: &Config, listen: &Listen) -> Option<PrereadLimits> {
+    match listen.serves {
+        Serves::Http { .. } => None,
+        Serves::Stream(server) => config.stream_servers[server.0].preread,
+    }
+}
+
 /// Reads the PROXY header, and logs a connection without it.
 fn read_header<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
-    let read = read(client, context);
+    let read = read(LONGEST, client, context, |client| match find(client.input.bytes()) {
+        Found::Header(proxied, length) => {
+            if proxied.is_some() {
+                client.facts.preamble_mut().proxied = proxied;
+            }
+            client.input.consume(length);
+            Opened::Yes
+        }
+        Found::Part => Opened::Waits,
+        Found::Nothing => Opened::Never,
+    });
     if read == Opened::Never {
         say(context, || format!("{} sent no PROXY header", client.facts.peer));
     }
     read
 }
 
-fn read<N: Net>(client: &mut Client<N>, context: &mut Context<N>) -> Opened {
+/// Reads the beginning of a handshake, which stays there to be passed on.
+fn read_preread<N: Net>(size: usize, client: &mut Client<N>, context: &mut Context<N>) -> Opened {
+    read(size, client, context, |client| match Preread::of(client.input.bytes()) {
+        None => Opened::Waits,
+        Some(preread) => {
+            client.facts.preamble_mut().preread = Some(preread);
+            Opened::Yes
+        }
+    })
+}
+
+/// Reads up to `most` bytes, until they are what is expected.
+fn read<N: Net>(
+    most: usize,
+    client: &mut Client<N>,
+    context: &mut Context<N>,
+    look: impl Fn(&mut Client<N>) -> Opened,
+) -> Opened {
     loop {
-        match find(client.input.bytes()) {
-            Found::Header(proxied, length) => {
-                if proxied.is_some() {
-                    client.facts.preamble_mut().proxied = proxied;
-                }
-                client.input.consume(length);
+        match look(client) {
+            Opened::Yes => {
                 context.io.buffers.settle(&mut client.input);
                 return Opened::Yes;
             }
-            Found::Part if client.input.len() < LONGEST => {}
-            Found::Part | Found::Nothing => return Opened::Never,
+            Opened::Waits if client.input.len() < most => {}
+            Opened::Waits | Opened::Never => return Opened::Never,
         }
-        context.io.buffers.make_room(&mut client.input, LONGEST);
-        match client.socket.read(client.input.room()) {
+        context.io.buffers.make_room(&mut client.input, most);
+        let (left, room) = (most - client.input.len(), client.input.room());
+        let count = left.min(room.len());
+        match client.socket.read(&mut room[..count]) {
             Moved::Bytes(count) => client.input.filled(count),
             Moved::Wait => {
                 context.io.buffers.settle(&mut client.input);

@@ -7,6 +7,7 @@ mod agreed;
 mod error;
 mod failure;
 mod identity;
+mod preread;
 mod rules;
 
 #[cfg(not(feature = "tls"))]
@@ -23,6 +24,8 @@ mod pem;
 mod server;
 #[cfg(feature = "tls")]
 mod session;
+#[cfg(feature = "tls")]
+mod timed;
 
 #[cfg(not(feature = "tls"))]
 pub use absent::Session;
@@ -36,6 +39,7 @@ pub use client::ClientTerms;
 pub use error::TlsError;
 pub use failure::TlsFailure;
 pub use identity::Identity;
+pub use preread::Preread;
 pub use rules::{CIPHERS, ClientCheck, ClientRules, Clients, ServerRules, Version};
 #[cfg(feature = "tls")]
 pub use server::ServerTerms;

@@ -1,5 +1,7 @@
 //! What a configuration says about TLS.
 
+use std::time::Duration;
+
 use super::identity::Identity;
 
 /// What is written about how a server takes TLS.
@@ -15,6 +17,8 @@ pub struct ServerRules {
     pub prefers_own_ciphers: bool,
     /// `ssl_session_cache`: sessions kept; 0 for none.
     pub sessions: usize,
+    /// `ssl_session_timeout`: how long sessions can be resumed.
+    pub session_timeout: Duration,
     /// `ssl_session_tickets`.
     pub tickets: bool,
     /// The protocols that it speaks, for clients that ask.

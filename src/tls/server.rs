@@ -18,6 +18,7 @@ use super::error::TlsError;
 use super::identity::Identity;
 use super::pem;
 use super::rules::{ClientCheck, Clients, ServerRules, Version};
+use super::timed::Timed;
 
 /// How a server takes TLS.
 #[derive(Clone)]
@@ -51,9 +52,11 @@ impl ServerTerms {
         config.ignore_client_order = rules.prefers_own_ciphers;
         config.alpn_protocols = rules.alpn;
         config.max_early_data_size = 0;
-        config.session_storage = ServerSessionMemoryCache::new(rules.sessions);
+        let sessions = ServerSessionMemoryCache::new(rules.sessions);
+        config.session_storage = Arc::new(Timed::new(sessions, rules.session_timeout));
         if rules.tickets {
-            config.ticketer = ring::Ticketer::new().map_err(other)?;
+            let tickets = ring::Ticketer::new().map_err(other)?;
+            config.ticketer = Arc::new(Timed::new(tickets, rules.session_timeout));
         }
         Ok(ServerTerms { config: Arc::new(config), clients: rules.clients.map(Arc::new) })
     }

@@ -15,6 +15,7 @@ use rustls::{
 use super::agreed::{Agreed, Shaken};
 use super::certificate::ClientCertificate;
 use super::client::ClientTerms;
+use super::preread::HANDSHAKE;
 use super::server::ServerTerms;
 
 /// A connection over TLS.
@@ -282,7 +283,5 @@ fn openssl_name(suite: CipherSuite) -> &'static str {
     super::server::SUITES.iter().find(|(_, known)| *known == suite).map_or("", |(name, _)| name)
 }
 
-/// The first byte of a record of a handshake.
-const HANDSHAKE: u8 = 22;
 /// Bytes read at a time until the client's first message is complete.
 const GREETING: usize = 2048;

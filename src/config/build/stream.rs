@@ -15,8 +15,8 @@ use crate::config::build::tls::{self, TlsLevel};
 use crate::config::build::tls_error::TlsFault;
 use crate::config::diagnostic::Fault;
 use crate::config::model::{
-    Follows, GroupId, HalfClose, LogTo, NextUpstream, ProxyPass, ProxyProtocol, StreamPass,
-    StreamServer, StreamServerId, Trusted,
+    Follows, GroupId, HalfClose, LogTo, NextUpstream, PrereadLimits, ProxyPass, ProxyProtocol,
+    StreamPass, StreamServer, StreamServerId, Trusted,
 };
 use crate::config::text::lexer::Word;
 use crate::config::text::tree::Directive;
@@ -30,6 +30,8 @@ struct StreamLevel {
     speaks_tls: bool,
     proxy_tls: ProxyTls,
     handshake_timeout: Duration,
+    prereads: bool,
+    preread: PrereadLimits,
     trusted: Vec<Trusted>,
     tcp_nodelay: bool,
     access_logs: Vec<LogTo>,
@@ -59,6 +61,9 @@ impl StreamLevel {
         if cfg!(feature = "tls") {
             builder.set(&mut self.handshake_timeout, block.time("ssl_handshake_timeout"));
         }
+        builder.set(&mut self.prereads, block.switch("ssl_preread"));
+        builder.set(&mut self.preread.timeout, block.time("preread_timeout"));
+        builder.set(&mut self.preread.size, block.size("preread_buffer_size", 1, BUFFER_LIMIT));
         set(&mut self.trusted, real_ip::trusted(builder, block));
         builder.set(&mut self.tcp_nodelay, block.switch("tcp_nodelay"));
         set(&mut self.access_logs, logs.access_logs(builder, block));
@@ -105,6 +110,7 @@ fn server(
         false => None,
     };
     StreamServer {
+        preread: (level.prereads && tls.is_none()).then_some(level.preread),
         tls,
         handshake_timeout: level.handshake_timeout,
         pass: level.pass,
@@ -183,6 +189,8 @@ impl Default for StreamLevel {
             speaks_tls: false,
             proxy_tls: ProxyTls::default(),
             handshake_timeout: Duration::from_secs(60),
+            prereads: false,
+            preread: PrereadLimits { timeout: Duration::from_secs(30), size: BUFFER },
             trusted: Vec::new(),
             tcp_nodelay: true,
             access_logs: Vec::new(),

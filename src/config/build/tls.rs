@@ -1,5 +1,7 @@
 //! `ssl_…`: how servers take TLS from their clients.
 
+use std::time::Duration;
+
 use crate::config::build::block::{Block, at, first, unsupported};
 use crate::config::build::builder::Builder;
 use crate::config::build::error::BuildError;
@@ -25,6 +27,7 @@ pub(super) struct TlsLevel {
     ciphers: Vec<&'static str>,
     prefers_own_ciphers: bool,
     sessions: usize,
+    session_timeout: Duration,
     tickets: bool,
     clients: Option<ClientCheck>,
     authorities: Option<Word>,
@@ -36,6 +39,10 @@ pub(super) struct TlsLevel {
 impl TlsLevel {
     /// Applies the settings of a block.
     pub(super) fn apply(&mut self, builder: &mut Builder, block: Block<'_>) {
+        // In a build without TLS they are hints, which may say anything.
+        if !cfg!(feature = "tls") {
+            return;
+        }
         let words = |name| {
             let words: Vec<Word> = block.many(name).map(|it| first(it).clone()).collect();
             (!words.is_empty()).then_some(words)
@@ -54,6 +61,7 @@ impl TlsLevel {
         let prefers = block.switch("ssl_prefer_server_ciphers");
         builder.set(&mut self.prefers_own_ciphers, prefers);
         builder.set(&mut self.sessions, block.one("ssl_session_cache").map(sessions).transpose());
+        builder.set(&mut self.session_timeout, block.time("ssl_session_timeout"));
         builder.set(&mut self.tickets, block.switch("ssl_session_tickets"));
         builder.set(&mut self.clients, block.word("ssl_verify_client").map_or(Ok(None), clients));
         let word = |name| Ok(block.word(name).cloned().map(Some));
@@ -102,6 +110,7 @@ impl TlsLevel {
             ciphers: self.ciphers.clone(),
             prefers_own_ciphers: self.prefers_own_ciphers,
             sessions: self.sessions,
+            session_timeout: self.session_timeout,
             tickets: self.tickets,
             alpn: match builder.layer {
                 Layer::Http => vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
@@ -269,6 +278,7 @@ impl Default for TlsLevel {
             ciphers: Vec::new(),
             prefers_own_ciphers: false,
             sessions: 0,
+            session_timeout: Duration::from_secs(300),
             tickets: true,
             clients: None,
             authorities: None,

@@ -99,7 +99,6 @@ const GROUPS: &[(&[&str], &str)] = &[
     ),
     (&["mail"], "only \"http {}\" and \"stream {}\" are supported"),
     (&["proxy_upload_rate", "proxy_download_rate"], LIMITS),
-    (&["ssl_preread"], "connections are not read before they are passed on"),
     (&["proxy_requests", "proxy_responses"], "UDP is not passed on"),
     (
         &["map", "geo", "geoip_country", "geoip_city", "split_clients", "map_hash_max_size"],

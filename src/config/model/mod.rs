@@ -32,7 +32,8 @@ pub use logs::{AccessLog, ErrorLog, Escape, LogFormat, LogSink, LogTo};
 pub use process::{Control, PidFile, Process, StateFile, User};
 pub use proxy::{NextStatuses, NextUpstream, ProxyPass, ProxyVersion, Redirect, SetHeader};
 pub use stream::{
-    Follows, HalfClose, ProxyProtocol, RealIp, RealIpSource, StreamPass, StreamServer, Trusted,
+    Follows, HalfClose, PrereadLimits, ProxyProtocol, RealIp, RealIpSource, StreamPass,
+    StreamServer, Trusted,
 };
 
 /// The result of one load.

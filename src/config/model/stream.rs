@@ -20,6 +20,8 @@ pub struct StreamServer {
     pub tls: Option<ServerTerms>,
     /// `ssl_handshake_timeout`.
     pub handshake_timeout: Duration,
+    /// `ssl_preread`, with its limits; never where TLS ends here.
+    pub preread: Option<PrereadLimits>,
     /// `proxy_protocol_timeout`: for the whole PROXY header of a `listen … proxy_protocol`.
     pub header_timeout: Duration,
     /// `set_real_ip_from`: peers whose PROXY header is believed.
@@ -28,6 +30,15 @@ pub struct StreamServer {
     pub tcp_nodelay: bool,
     /// `access_log`: none, or several.
     pub access_logs: Vec<LogTo>,
+}
+
+/// How long, and how far, the beginning of a client's handshake is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrereadLimits {
+    /// `preread_timeout`.
+    pub timeout: Duration,
+    /// `preread_buffer_size`, in bytes.
+    pub size: usize,
 }
 
 /// How a connection is relayed.

@@ -135,7 +135,7 @@ const FAMILIES: [(&str, MakeVariable); 4] = [
 ];
 
 /// Variables with fixed names, and the layers in which each has a value.
-const VARIABLES: [(&str, Variable, &[Layer]); 61] = [
+const VARIABLES: [(&str, Variable, &[Layer]); 63] = [
     ("host", Variable::Host, HTTP),
     ("proxy_host", Variable::ProxyHost, HTTP),
     ("pid", Variable::Pid, BOTH),
@@ -192,6 +192,8 @@ const VARIABLES: [(&str, Variable, &[Layer]); 61] = [
     ("proxy_protocol_server_port", Variable::ProxyProtocolServerPort, BOTH),
     ("realip_remote_addr", Variable::RealipRemoteAddr, BOTH),
     ("realip_remote_port", Variable::RealipRemotePort, BOTH),
+    ("ssl_preread_server_name", Variable::PrereadServerName, STREAM),
+    ("ssl_preread_alpn_protocols", Variable::PrereadProtocols, STREAM),
     ("protocol", Variable::Protocol, STREAM),
     ("bytes_received", Variable::BytesReceived, STREAM),
     ("session_time", Variable::SessionTime, STREAM),
@@ -376,6 +378,10 @@ pub enum Variable {
     Scheme,
     /// `$https`, `$ssl_…`.
     Tls(TlsVariable),
+    /// `$ssl_preread_server_name`.
+    PrereadServerName,
+    /// `$ssl_preread_alpn_protocols`.
+    PrereadProtocols,
     /// `$request`: the request line.
     Request,
     /// `$request_method`.

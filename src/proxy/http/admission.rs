@@ -29,6 +29,8 @@ pub fn admit(handshake: Option<&Handshake>, terms: Option<&ServerTerms>) -> Resu
 
 #[cfg(all(test, feature = "tls"))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::tls::{Agreed, ClientCertificate, Clients, ServerRules, Version};
 
@@ -48,6 +50,7 @@ mod tests {
             ciphers: Vec::new(),
             prefers_own_ciphers: false,
             sessions: 0,
+            session_timeout: Duration::ZERO,
             tickets: false,
             alpn: Vec::new(),
             clients,

@@ -175,6 +175,8 @@ impl RequestScope<'_> {
             // Only for `stream {}`: loading refuses them here.
             Variable::Protocol
             | Variable::BytesReceived
+            | Variable::PrereadServerName
+            | Variable::PrereadProtocols
             | Variable::SessionTime
             | Variable::UpstreamFirstByteTime
             | Variable::UpstreamSessionTime => return None,

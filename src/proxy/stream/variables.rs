@@ -134,6 +134,13 @@ impl StreamScope<'_> {
                 each(self.attempts, out, |of| Some(of.received), number)?
             }
             Variable::Tls(of) => of_tls(*of, self.client.tls(), out)?,
+            Variable::PrereadServerName => {
+                let name = self.client.preread()?.server_name.as_deref()?;
+                out.extend_from_slice(name.as_bytes());
+            }
+            Variable::PrereadProtocols => {
+                out.extend_from_slice(&self.client.preread()?.protocols);
+            }
             // Only for `http {}`: loading refuses them here.
             Variable::Host
             | Variable::Http(_)

@@ -15,7 +15,7 @@ pub(crate) fn system_calls(
     work: Work,
 ) -> io::Result<Option<f64>> {
     let proxy = Proxy::start(program, origin)?;
-    let mut load = Load::begin(proxy.http, work)?;
+    let mut load = Load::begin(&proxy, work)?;
     load.go_on(Duration::from_millis(500))?;
     let id = proxy.id().to_string();
     let strace =
@@ -63,7 +63,7 @@ fn collected(
 ) -> io::Result<Option<(usize, u64)>> {
     let words = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
     let proxy = Proxy::start_under(&words, program, origin)?;
-    let mut load = Load::begin(proxy.http, work)?;
+    let mut load = Load::begin(&proxy, work)?;
     let answers = load.until_answered(requests)?;
     drop(load);
     let said = proxy.end()?;

@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::proxy::Proxy;
+use crate::wire::{Offer, Through, Wire};
+
 /// What every connection does.
 #[derive(Clone, Copy)]
 pub(crate) struct Work {
+    pub(crate) through: Through,
     /// What is asked for once before all else, on a connection of its own; nothing if empty.
     pub(crate) first: &'static [u8],
     /// What is asked for, over and over.
@@ -43,7 +47,7 @@ pub(crate) struct Done {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Wire,
     sent: (usize, u64),
     answer: Answer,
     began: Instant,
@@ -62,6 +66,7 @@ enum Answer {
 /// Connections at work.
 pub(crate) struct Load {
     to: SocketAddr,
+    offer: Offer,
     work: Work,
     poll: Poll,
     clients: Vec<Client>,
@@ -72,13 +77,14 @@ pub(crate) struct Load {
 
 impl Load {
     /// Connects, and sends the first requests.
-    pub(crate) fn begin(to: SocketAddr, work: Work) -> io::Result<Load> {
+    pub(crate) fn begin(proxy: &Proxy, work: Work) -> io::Result<Load> {
+        let (to, offer) = (proxy.address(work.through), Offer::of(work.through));
         if !work.first.is_empty() {
             ask_once(to, work.first)?;
         }
         let poll = Poll::new()?;
         let (buffer, took) = (vec![0; BUFFER], Vec::new());
-        let mut load = Load { to, work, poll, clients: Vec::new(), buffer, took, bytes: 0 };
+        let mut load = Load { to, offer, work, poll, clients: Vec::new(), buffer, took, bytes: 0 };
         for key in 0..work.connections {
             let client = load.connect(key)?;
             load.clients.push(client);
@@ -96,6 +102,7 @@ impl Load {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(key), both)?;
         let answer = Answer::Head(Vec::new());
+        let stream = self.offer.over(stream);
         Ok(Client { stream, sent: (0, 0), answer, began: Instant::now() })
     }
 

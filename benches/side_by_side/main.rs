@@ -5,6 +5,7 @@
 //! the same round; the machine's speed, and most of what else runs on it, falls out. The column
 //! "floor" is what a forwarder spends that parses nothing and copies bytes: what the kernel alone costs
 //! a proxy without pipes (see `floor.rs`). Words behind `--` choose rows by a part of their name.
+//! With `--features tls` there are rows about TLS (see `tls.rs`).
 
 #![allow(clippy::disallowed_methods, reason = "what is measured is time")]
 
@@ -14,6 +15,9 @@ mod load;
 mod memory;
 mod origin;
 mod proxy;
+#[cfg(feature = "tls")]
+mod tls;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +27,9 @@ use std::time::Duration;
 
 use load::{Load, Then, Work};
 use proxy::{ALL, Program, Proxy};
+#[cfg(feature = "tls")]
+use tls::Handshake;
+use wire::Through;
 
 /// Bytes of a bulk body.
 pub(crate) const BULK: u64 = 64 << 20;
@@ -38,14 +45,6 @@ const MEASURED: Duration = Duration::from_millis(1500);
 struct Row {
     name: &'static str,
     work: Work,
-    through: Through,
-}
-
-/// How a proxy is told to pass it on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Through {
-    Http,
-    Stream,
 }
 
 const ROWS: [Row; 11] = [
@@ -62,11 +61,25 @@ const ROWS: [Row; 11] = [
     row("stream, download, 64 MiB", Through::Stream, DOWNLOAD, 0, 4),
 ];
 
-const FRESH: Row = Row {
-    name: "one connection a request",
-    work: Work { first: b"", request: CLOSE, body: 0, connections: 16, then: Then::Anew },
-    through: Through::Http,
-};
+const FRESH: Row = Row { name: "one connection a request", work: anew(Through::Http) };
+
+/// Rows of a build with TLS.
+#[cfg(feature = "tls")]
+const TLS: &[Row] = &[
+    row("TLS, small GET", Through::Tls(Handshake::Ecdsa), GET, 0, 64),
+    row("TLS, download, 64 MiB", Through::Tls(Handshake::Ecdsa), DOWNLOAD, 0, 4),
+    row("TLS, upload, 64 MiB", Through::Tls(Handshake::Ecdsa), UPLOAD, BULK, 4),
+    Row { name: "TLS, full handshake, ECDSA", work: anew(Through::Tls(Handshake::Ecdsa)) },
+    Row { name: "TLS, full handshake, RSA", work: anew(Through::Tls(Handshake::Rsa)) },
+    Row { name: "TLS, resumed handshake", work: anew(Through::Tls(Handshake::Resumed)) },
+];
+#[cfg(not(feature = "tls"))]
+const TLS: &[Row] = &[];
+
+/// A connection for each request.
+const fn anew(through: Through) -> Work {
+    Work { through, first: b"", request: CLOSE, body: 0, connections: 16, then: Then::Anew }
+}
 
 const fn row(
     name: &'static str,
@@ -75,14 +88,14 @@ const fn row(
     body: u64,
     connections: usize,
 ) -> Row {
-    let work = Work { first: b"", request, body, connections, then: Then::Again };
-    Row { name, work, through }
+    let work = Work { through, first: b"", request, body, connections, then: Then::Again };
+    Row { name, work }
 }
 
 /// Polls without rows, once a statement is submitted.
 const fn short_poll(name: &'static str, request: &'static [u8]) -> Row {
-    let Row { name, work, through } = row(name, Through::Http, request, 0, 64);
-    Row { name, work: Work { first: STATEMENT, ..work }, through }
+    let Row { name, work } = row(name, Through::Http, request, 0, 64);
+    Row { name, work: Work { first: STATEMENT, ..work } }
 }
 
 fn main() -> io::Result<()> {
@@ -92,16 +105,19 @@ fn main() -> io::Result<()> {
     }
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     build()?;
+    #[cfg(feature = "tls")]
+    tls::certify()?;
     let origin = origin::start()?;
     println!("{}", about());
     println!("| Processor time, ratio to nginx | switchover | HAProxy | floor | median answer |");
     println!("|---|---|---|---|---|");
-    for row in ROWS.iter().chain([&FRESH]).filter(|row| chosen(row.name)) {
+    for row in ROWS.iter().chain([&FRESH]).chain(TLS).filter(|row| chosen(row.name)) {
         println!("{}", times(row, origin)?);
     }
     println!("\n| Counted, a request | switchover | nginx | HAProxy |\n|---|---|---|---|");
     let is_small = |row: &&Row| row.work.request != DOWNLOAD && row.work.body != BULK;
-    let counted = || ROWS.iter().filter(|row| row.through == Through::Http).filter(is_small);
+    let counted =
+        || ROWS.iter().filter(|row| row.work.through == Through::Http).chain(TLS).filter(is_small);
     for row in counted().chain([&FRESH]) {
         let name = format!("system calls, {}", row.name);
         if chosen(&name) {
@@ -131,8 +147,9 @@ fn main() -> io::Result<()> {
 /// Builds the binary as it is released.
 fn build() -> io::Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let features = if cfg!(feature = "tls") { "tls" } else { "" };
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--bin", "switchover"])
+        .args(["build", "--quiet", "--release", "--bin", "switchover", "--features", features])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()?;
     assert!(status.success(), "the binary does not build");
@@ -160,7 +177,9 @@ fn times(row: &Row, origin: SocketAddr) -> io::Result<String> {
         let (ours, median) = cost(row, Program::Switchover, origin)?;
         let (nginx, nginx_median) = cost(row, Program::Nginx, origin)?;
         let (haproxy, _) = cost(row, Program::Haproxy, origin)?;
-        let (floor, _) = cost(row, Program::Floor, origin)?;
+        // The forwarder speaks no TLS.
+        let speaks = matches!(row.work.through, Through::Http | Through::Stream);
+        let (floor, _) = if speaks { cost(row, Program::Floor, origin)? } else { NOT_MEASURED };
         let round = [ours / nginx, haproxy / nginx, floor / nginx, median / nginx_median];
         ratios.iter_mut().zip(round).for_each(|(ratios, ratio)| ratios.push(ratio));
     }
@@ -170,11 +189,7 @@ fn times(row: &Row, origin: SocketAddr) -> io::Result<String> {
 /// Processor time a request, or a byte where they are many, and what a request took, in seconds.
 fn cost(row: &Row, program: Program, origin: SocketAddr) -> io::Result<(f64, f64)> {
     let proxy = Proxy::start(program, origin)?;
-    let to = match row.through {
-        Through::Http => proxy.http,
-        Through::Stream => proxy.stream,
-    };
-    let mut load = Load::begin(to, row.work)?;
+    let mut load = Load::begin(&proxy, row.work)?;
     load.go_on(WARM)?;
     let before = proxy.processor_time();
     let done = load.go_on(MEASURED)?;
@@ -202,6 +217,9 @@ pub(crate) fn wait(
 
 /// The median, and the smallest and the largest.
 fn spread(mut values: Vec<f64>) -> String {
+    if values.iter().any(|value| value.is_nan()) {
+        return "–".to_owned();
+    }
     values.sort_unstable_by(f64::total_cmp);
     let (median, last) = (values[values.len() / 2], values.len() - 1);
     format!("{median:.2} ({:.2}–{:.2})", values[0], values[last])
@@ -237,6 +255,8 @@ fn size(program: Program) -> String {
 }
 
 const STARTS: usize = 20;
+/// Stands for a cost and a time that there are not.
+const NOT_MEASURED: (f64, f64) = (f64::NAN, f64::NAN);
 
 const GET: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\n\
     Accept: */*\r\n\r\n";

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::load::{Load, Then, Work};
 use crate::proxy::{ALL, Program, Proxy};
+use crate::wire::Through;
 
 /// Prints the rows.
 pub(crate) fn print(origin: SocketAddr) -> io::Result<()> {
@@ -34,7 +35,7 @@ pub(crate) fn print(origin: SocketAddr) -> io::Result<()> {
 fn idle_clients(program: Program, origin: SocketAddr) -> io::Result<[u64; 3]> {
     let proxy = Proxy::start(program, origin)?;
     let fresh = proxy.memory();
-    let mut load = Load::begin(proxy.http, Work { connections: IDLE, ..GET })?;
+    let mut load = Load::begin(&proxy, Work { connections: IDLE, ..GET })?;
     load.until_answered(IDLE)?;
     thread::sleep(SETTLED);
     let idle = proxy.memory();
@@ -46,19 +47,26 @@ fn idle_clients(program: Program, origin: SocketAddr) -> io::Result<[u64; 3]> {
 /// What each connection adds, in bytes.
 fn waiting(program: Program, origin: SocketAddr, work: Work) -> io::Result<f64> {
     let proxy = Proxy::start(program, origin)?;
-    let mut warm = Load::begin(proxy.http, GET)?;
+    let mut warm = Load::begin(&proxy, GET)?;
     warm.until_answered(1)?;
     let before = proxy.memory();
-    let load = Load::begin(proxy.http, work)?;
+    let load = Load::begin(&proxy, work)?;
     thread::sleep(SETTLED);
     let after = proxy.memory();
     drop((warm, load));
     Ok((after as f64 - before as f64) / work.connections as f64)
 }
 
-const GET: Work =
-    Work { first: b"", request: super::GET, body: 0, connections: 1, then: Then::Rest };
+const GET: Work = Work {
+    through: Through::Http,
+    first: b"",
+    request: super::GET,
+    body: 0,
+    connections: 1,
+    then: Then::Rest,
+};
 const SLOW: Work = Work {
+    through: Through::Http,
     first: b"",
     request: b"GET /slow HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/7.88.1\r\n\
         Accept: */*\r\n\r\n",
@@ -67,6 +75,7 @@ const SLOW: Work = Work {
     then: Then::Rest,
 };
 const UPGRADE: Work = Work {
+    through: Through::Http,
     first: b"",
     request: b"GET /upgrade HTTP/1.1\r\nHost: localhost:8080\r\nConnection: upgrade\r\n\
         Upgrade: test\r\n\r\n",

@@ -8,6 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tls")]
+use crate::tls;
+use crate::wire::Through;
+
 /// A program to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -52,14 +56,19 @@ impl Program {
         text.split([' ', '\n', '/']).find(is_version).unwrap_or("?").to_owned()
     }
 
-    fn file(self, to: SocketAddr, http: u16, stream: u16, directory: &Path) -> String {
+    fn file(self, to: SocketAddr, ports: Ports, directory: &Path) -> String {
+        let Ports { http, stream, .. } = ports;
         let own = match self {
-            Program::Haproxy => return haproxy(to, http, stream),
+            Program::Haproxy => return haproxy(to, ports),
             Program::Floor => return format!("127.0.0.1:{http} 127.0.0.1:{stream} {to}"),
             Program::Switchover => [String::new(), String::new(), String::new()],
             Program::Nginx => nginx_needs(directory),
         };
         let [main, in_http, in_stream] = own;
+        #[cfg(feature = "tls")]
+        let with_tls = tls::listen(ports.tls);
+        #[cfg(not(feature = "tls"))]
+        let with_tls = "";
         let directory = directory.display();
         // One worker each, connections to servers kept, no access log; the article's location.
         format!(
@@ -75,6 +84,7 @@ impl Program {
                }}
                server {{
                  listen 127.0.0.1:{http} backlog=4096;
+                 {with_tls}
                  location / {{
                    proxy_pass http://group; proxy_http_version 1.1; proxy_redirect http://group/ /;
                    proxy_set_header Connection ''; proxy_set_header Host $host:$server_port;
@@ -109,7 +119,12 @@ fn nginx_needs(directory: &Path) -> [String; 3] {
     ]
 }
 
-fn haproxy(to: SocketAddr, http: u16, stream: u16) -> String {
+fn haproxy(to: SocketAddr, ports: Ports) -> String {
+    let Ports { http, stream, .. } = ports;
+    #[cfg(feature = "tls")]
+    let with_tls = tls::bind(ports.tls);
+    #[cfg(not(feature = "tls"))]
+    let with_tls = "";
     format!(
         "global
            nbthread 1
@@ -125,6 +140,7 @@ fn haproxy(to: SocketAddr, http: u16, stream: u16) -> String {
            http-reuse always
          frontend http
            bind 127.0.0.1:{http} backlog 4096
+           {with_tls}
            option forwardfor
            default_backend group
          backend group
@@ -138,12 +154,20 @@ fn haproxy(to: SocketAddr, http: u16, stream: u16) -> String {
     )
 }
 
+/// Where a proxy listens.
+#[derive(Clone, Copy)]
+struct Ports {
+    http: u16,
+    stream: u16,
+    #[cfg(feature = "tls")]
+    tls: u16,
+}
+
 /// A proxy at work; it ends when dropped.
 pub(crate) struct Proxy {
     child: Child,
     directory: PathBuf,
-    pub(crate) http: SocketAddr,
-    pub(crate) stream: SocketAddr,
+    ports: Ports,
     /// From its start to the first connection that it accepted.
     pub(crate) started_in: Duration,
 }
@@ -159,11 +183,16 @@ impl Proxy {
         program: Program,
         to: SocketAddr,
     ) -> io::Result<Proxy> {
-        let (http, stream) = (free_port()?, free_port()?);
-        let directory = std::env::temp_dir().join(format!("side-by-side-{}", http.port()));
+        let ports = Ports {
+            http: free_port()?,
+            stream: free_port()?,
+            #[cfg(feature = "tls")]
+            tls: free_port()?,
+        };
+        let directory = std::env::temp_dir().join(format!("side-by-side-{}", ports.http));
         fs::create_dir_all(&directory)?;
         let file = directory.join("conf");
-        fs::write(&file, program.file(to, http.port(), stream.port(), &directory))?;
+        fs::write(&file, program.file(to, ports, &directory))?;
         let path = program.path();
         let mut command = match words {
             [] => Command::new(path),
@@ -182,12 +211,16 @@ impl Proxy {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let began = Instant::now();
         let child = command.spawn()?;
-        let mut proxy = Proxy { child, directory, http, stream, started_in: Duration::ZERO };
-        while TcpStream::connect(http).is_err() {
+        let mut proxy = Proxy { child, directory, ports, started_in: Duration::ZERO };
+        while TcpStream::connect(proxy.address(Through::Http)).is_err() {
             assert!(proxy.child.try_wait()?.is_none(), "{} does not start", program.name());
             thread::yield_now();
         }
         proxy.started_in = began.elapsed();
+        #[cfg(feature = "tls")]
+        while TcpStream::connect(proxy.address(Through::Tls(tls::Handshake::Ecdsa))).is_err() {
+            thread::yield_now();
+        }
         Ok(proxy)
     }
 
@@ -199,6 +232,16 @@ impl Proxy {
             errors.read_to_string(&mut said)?;
         }
         Ok(said)
+    }
+
+    pub(crate) fn address(&self, through: Through) -> SocketAddr {
+        let port = match through {
+            Through::Http => self.ports.http,
+            Through::Stream => self.ports.stream,
+            #[cfg(feature = "tls")]
+            Through::Tls(_) => self.ports.tls,
+        };
+        SocketAddr::from(([127, 0, 0, 1], port))
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -239,7 +282,7 @@ pub(crate) fn signal(name: &str, id: u32) -> io::Result<()> {
     Command::new("kill").args(["-s", name, &id.to_string()]).status().map(drop)
 }
 
-/// An address that nobody uses at this moment.
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
+/// A port that nobody uses at this moment.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -1,25 +1,29 @@
 """Asks with the Python client, or SQLAlchemy on top of it, and prints the rows, tab between cells.
 
 ask.py dbapi|sqlalchemy HOST:PORT SQL [PROPERTY VALUE]
+
+With TRINO_PASSWORD and TRINO_AUTHORITIES, a file of certificates, dbapi asks over TLS.
 """
 
+import os
 import sys
 
-import sqlalchemy
-import trino
+from clients import Login, cursor
 
 
 def dbapi(server, sql, *session):
     host, port = server.split(":")
-    cursor = trino.dbapi.connect(
-        host=host, port=int(port), user="article", http_scheme="http",
-        session_properties=dict([session]) if session else {},
-    ).cursor()
-    cursor.execute(sql)
-    return iter(cursor.fetchone, None)
+    password = os.environ.get("TRINO_PASSWORD")
+    login = Login(password, os.environ["TRINO_AUTHORITIES"]) if password else None
+    asked = cursor(host, int(port), dict([session]) if session else {}, login)
+    asked.execute(sql)
+    return iter(asked.fetchone, None)
 
 
 def with_sqlalchemy(server, sql):
+    # Not every play has it.
+    import sqlalchemy  # pylint: disable=import-outside-toplevel
+
     engine = sqlalchemy.create_engine(f"trino://article@{server}/tpch")
     connection = engine.connect().execution_options(stream_results=True)
     return connection.execute(sqlalchemy.text(sql))

@@ -18,6 +18,9 @@ FORWARDED_REFUSED = 451
 # From this version on, workers announce themselves by POST /v1/announce.
 ANNOUNCE = 477
 
+# The plugin that knows passwords, and nothing to read from.
+PASSWORDS = "passwords"
+
 # How long a worker keeps tasks that no coordinator asks for; Trino's own value is 2 minutes. They would
 # take the processors from what is measured next.
 TASKS_END = "15s"
@@ -41,6 +44,11 @@ class Cluster:
         self.plugins = f"{home}/plugin"
         # More lines of catalogs' files.
         self.settings = {}
+        # More lines of nodes' config.properties, and more files of etc.
+        self.properties = {}
+        self.files = {}
+        # Where coordinators listen with TLS.
+        self.https_ports = {}
 
     def start(self, name, extra=(), without=()):
         """Starts a node, with lines added to its configuration or left out; does not wait."""
@@ -53,6 +61,8 @@ class Cluster:
             os.path.join(directory, "etc", "node.properties"),
             [f"node.data-dir={directory}/data"],
         )
+        for file, lines in self.files.get(name, {}).items():
+            write(os.path.join(directory, "etc", file), lines)
         write(
             os.path.join(directory, "etc", "config.properties"),
             [line for line in self.configuration(name) if not line.startswith(tuple(without))]
@@ -70,7 +80,7 @@ class Cluster:
 
     def catalogs(self):
         """The plugins that could be had; each is a connector of that name."""
-        return os.listdir(self.plugins)
+        return [name for name in os.listdir(self.plugins) if name != PASSWORDS]
 
     def main(self):
         """The class that is a node, and its arguments."""
@@ -97,7 +107,7 @@ class Cluster:
         if self.version < ANNOUNCE and name != "worker":
             # On a busy machine a tenth of the pings is late at times, and the worker would vanish.
             lines.append("failure-detector.threshold=0.5")
-        return lines
+        return lines + self.properties.get(name, [])
 
     def info(self, name):
         """What the node tells about itself, or nothing while its port is closed."""

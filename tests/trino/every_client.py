@@ -60,29 +60,31 @@ class EveryClient(Play):
         self.commands = {
             "Go": [f"{self.made}/ask", server],
             "JavaScript": ["node", f"{self.made}/js/ask.js", server],
-            "command line": [
-                self.clients.java, "-jar", f"{home}/trino-cli.jar", "--server", f"http://{server}", "--user",
-                "article", "--progress", "--output-format", "TSV", "--execute"],
+            **in_java(self.clients),
             "SQLAlchemy": [python, ask, "sqlalchemy", server],
             "Python": [python, ask, "dbapi", server],
-            "JDBC": [self.clients.java, "-XX:TieredStopAtLevel=1", "-cp", self.clients.jdbc_path, "Ask", server],
         }
 
     def share(self, home):
         """Adds the catalog whose tables and views outlive coordinators: its metadata are files."""
         if not os.path.isdir(f"{home}/shared/iceberg"):
             return
-        plugins = f"{self.directory}/plugins"
-        os.makedirs(plugins)
-        for path in [f"{home}/plugin/{name}" for name in os.listdir(f"{home}/plugin")] + [f"{home}/shared/iceberg"]:
-            os.symlink(path, f"{plugins}/{os.path.basename(path)}")
+        os.symlink(f"{home}/shared/iceberg", f"{self.own_plugins(home)}/iceberg")
         warehouse = f"{self.directory}/warehouse"
         os.makedirs(warehouse)
-        self.cluster.plugins = plugins
         self.cluster.settings["iceberg"] = [
             "iceberg.catalog.type=TESTING_FILE_METASTORE", "hive.metastore.catalog.dir=local:///",
             "fs.local.enabled=true", f"local.location={warehouse}",
         ]
+
+    def own_plugins(self, home):
+        """A directory of this play's own, with the plugins that all plays have."""
+        plugins = f"{self.directory}/plugins"
+        os.makedirs(plugins)
+        for name in os.listdir(f"{home}/plugin"):
+            os.symlink(f"{home}/plugin/{name}", f"{plugins}/{name}")
+        self.cluster.plugins = plugins
+        return plugins
 
     def end(self):
         for one in self.asking:
@@ -135,7 +137,10 @@ class EveryClient(Play):
         for name in ("a", "b"):
             self.cluster.await_ready(name)
         self.listed("a", "worker")
-        # A cold coordinator takes seconds for its first query.
+        self.warm()
+
+    def warm(self):
+        """A cold coordinator takes seconds for its first query."""
         for name in ("a", "b"):
             self.clients.python(QUICK, port=self.cluster.ports[name])
 
@@ -276,13 +281,21 @@ class EveryClient(Play):
         Dbt(self, f"{self.made}/venv/bin/dbt").play_out()
 
 
-def main():
+def in_java(clients):
+    """The commands of these, but for the statement."""
+    return {
+        "command line": [*clients.command_line(), "--progress", "--output-format", "TSV", "--execute"],
+        "JDBC": [clients.java, "-XX:TieredStopAtLevel=1", "-cp", clients.jdbc_path, "Ask", clients.jdbc_server()],
+    }
+
+
+def main(kind, words, of, notes):
+    """Plays what words of the environment name, or all of it, and leaves the notes in this file."""
     leave_on_signals()
     version, home, java, classes, switchover, directory = sys.argv[1:]
-    scenes = os.environ.get("SCENES", "queued,moved,lost,dark,dbt").split(",")
-    play = EveryClient(int(version), home, java, classes, switchover, directory)
+    play = kind(int(version), home, java, classes, switchover, directory)
     try:
-        play.whole(scenes)
+        play.whole(os.environ.get(words, of).split(","))
     # Clients, nodes and proxies fail in many ways; all of them end the play.
     except Exception as why:  # pylint: disable=broad-except
         play.say(f"FAILED: {type(why).__name__}: {why}")
@@ -294,7 +307,7 @@ def main():
         sys.exit(1)
     finally:
         play.end()
-        with open(f"{directory}/{version}.clients.json", "w") as file:
+        with open(f"{directory}/{version}.{notes}", "w") as file:
             json.dump(play.notes, file, indent=1)
     if play.breaches:
         play.say(f"FAILED: {play.breaches} promises are broken, see NOT SO")
@@ -302,4 +315,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(EveryClient, "SCENES", "queued,moved,lost,dark,dbt", "clients.json")

@@ -33,12 +33,13 @@ http {{
         server_name  localhost;
         {extra}
         location / {{
-            proxy_pass   http://trino;
-            proxy_redirect  http://trino/ /;
+            proxy_pass   {scheme}://trino;
+            proxy_redirect  {scheme}://trino/ /;
             proxy_connect_timeout 3;
             proxy_set_header          Host            $http_host;
             proxy_set_header          X-Real-IP       $remote_addr;
             proxy_set_header          X-Forwarded-For $proxy_add_x_forwarded_for;
+            {location}
         }}
     }}
 }}
@@ -57,13 +58,14 @@ COMMAND_SECONDS = 10
 class Proxy:
     """A proxy that is running: switchover, or nginx in its place."""
 
-    def __init__(self, name, program, directory, port, cluster, extra=""):
+    def __init__(self, name, program, directory, port, cluster, extra="", location=""):
         self.name = name
         self.program = program
         self.directory = directory
         self.port = port
         self.cluster = cluster
         self.extra = extra
+        self.location = location
         self.access_log = f"{directory}/{name}.access.log"
         self.error_log = f"{directory}/{name}.error.log"
         self.file = f"{directory}/{name}.conf"
@@ -85,6 +87,7 @@ class Proxy:
             out.write(
                 ARTICLE.format(
                     directory=self.directory, name=self.name, port=self.port, extra=self.extra,
+                    location=self.location, scheme="https" if self.cluster.https_ports else "http",
                     primary=self.address(primary), backup=self.address(backup), format=FORMAT,
                     process=PROCESS if self.is_nginx else "",
                 )
@@ -109,7 +112,7 @@ class Proxy:
         )
 
     def address(self, name):
-        return f"127.0.0.1:{self.cluster.ports[name]}"
+        return f"127.0.0.1:{self.cluster.https_ports.get(name, self.cluster.ports[name])}"
 
     def end(self):
         self.process.end(signal.SIGTERM)

@@ -236,7 +236,7 @@ class Play:
         """The nodes table through each client."""
         self.listed(coordinator, "worker")
         table = self.clients.cli(NODES)
-        self.say(f"$ trino --server http://127.0.0.1:{self.port} --execute '{NODES}'\n{table}")
+        self.say(f"$ trino --server {self.clients.url()} --execute '{NODES}'\n{table}")
         want = [coordinator, "worker"]
         clients = {
             "the command line": lambda: active(
@@ -325,12 +325,7 @@ class Play:
 
     def failover(self, noted):
         self.listed("a", "worker")
-        if self.proxy.is_nginx or noted["http2"]:
-            # An announcement is good for 30 s: what b heard in the round before shall not help it.
-            await_that("b has forgotten the worker", lambda: self.alone("b"), SEEN_SECONDS, 1)
-        else:
-            noted["known"] = not self.alone("b")
-            self.expect("b knows the worker before it is needed", noted["known"])
+        self.known(noted)
         self.fly("a")
         dashboard = Dashboard(self.clients)
         self.start_load()
@@ -358,6 +353,15 @@ class Play:
                     not any(one.failure for one in queries if one.began >= killed))
         self.expect(f"no client waits longer than {LONGEST_SECONDS} s for an answer",
                     noted["failover_longest"] <= LONGEST_SECONDS)
+
+    def known(self, noted):
+        """Whether b knows the worker."""
+        if self.proxy.is_nginx or noted["http2"]:
+            # An announcement is good for 30 s: what b heard in the round before shall not help it.
+            await_that("b has forgotten the worker", lambda: self.alone("b"), SEEN_SECONDS, 1)
+        else:
+            noted["known"] = not self.alone("b")
+            self.expect("b knows the worker before it is needed", noted["known"])
 
     def write(self):
         """A write that is in the middle of its rows, where there is a plugin that writes."""

@@ -39,12 +39,17 @@ def answer(*keys):
 
 
 COLUMNS = [
+    ("queued while there is no coordinator: answered", count("queued")),
+    ("wrong passwords refused", count("refused")),
+    ("status of a password without TLS", count("plain")),
     ("kill: asked, failed", queries("failover")),
     ("longest wait", time("failover_longest")),
     ("B knew the worker", answer("known")),
     ("first query after the kill", time("first")),
     ("worker listed", time("worker")),
     ("query over both nodes", time("distributed")),
+    ("reads under way at the kill", count("dashboard_cut")),
+    ("of all reads, failed or wrong", count("dashboard_wrong")),
     ("return: asked, failed", queries("failback")),
     ("longest wait", time("failback_longest")),
     ("statements to A while starting", count("starting")),
@@ -61,6 +66,7 @@ COLUMNS = [
     ("longest query of these", time("stop_query")),
     ("long query survives return, promotions, stop",
      answer("failback_flight", "promotion_flight", "stop_flight")),
+    ("one query of each client, killed before rows: answered", count("moved")),
 ]
 
 
@@ -78,6 +84,7 @@ def main():
             refused = notes.get("forwarded", {}).get(proxy, "-")
             columns[-1].append(f"{refused}")
     table = list(zip(["", *(title for title, _ in COLUMNS), FORWARDED], *columns))
+    table = [row for row in table if set(row[1:]) != {"-"}]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     print()
     for number, row in enumerate(table):

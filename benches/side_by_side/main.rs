@@ -5,7 +5,7 @@
 //! the same round; the machine's speed, and most of what else runs on it, falls out. The column
 //! "floor" is what a forwarder spends that parses nothing and copies bytes: what the kernel alone costs
 //! a proxy without pipes (see `floor.rs`). Words behind `--` choose rows by a part of their name.
-//! With `--features tls` there are rows about TLS (see `tls.rs`).
+//! Without the feature `tls` there are no rows about TLS (see `tls.rs`).
 
 #![allow(clippy::disallowed_methods, reason = "what is measured is time")]
 
@@ -149,7 +149,8 @@ fn build() -> io::Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let features = if cfg!(feature = "tls") { "tls" } else { "" };
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--bin", "switchover", "--features", features])
+        .args(["build", "--quiet", "--release", "--bin", "switchover"])
+        .args(["--no-default-features", "--features", features])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()?;
     assert!(status.success(), "the binary does not build");

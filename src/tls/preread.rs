@@ -70,14 +70,14 @@ mod tests {
     /// How a client begins that asks for this name and these protocols.
     fn hello(name: &str, protocols: &[&str]) -> Vec<u8> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_safe_default_protocol_versions().expect("ring knows them");
         let mut config =
             builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let mut client = ClientConnection::new(Arc::new(config), name).expect("a client");
         let mut bytes = Vec::new();
-        client.write_tls(&mut bytes).unwrap();
+        client.write_tls(&mut bytes).expect("a vector takes everything");
         bytes
     }
 

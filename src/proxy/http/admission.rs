@@ -56,7 +56,7 @@ mod tests {
             clients,
             rejects: true,
         })
-        .unwrap()
+        .expect("they are right")
     }
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
         use ClientCheck::{Optional, Required};
         let one = |check| terms(Some(check), 1);
         let (plain, other) = (terms(None, 0), terms(Some(Required), 2));
-        let certificate = || Some(ClientCertificate::of(CERTIFICATE.into()));
+        let certificate = || Some(ClientCertificate::of(CERTIFICATE));
         let agreed = |terms: &ServerTerms, client: Option<ClientCertificate>| {
             Some(Handshake::Agreed(Agreed {
                 protocol: "TLSv1.3",

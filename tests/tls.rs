@@ -860,17 +860,25 @@ fn a_proxy_header_comes_before_the_handshake() {
 
 /// A whole file with this server in `stream {}`.
 fn streaming(keys: &Keys, server: &Upstream, directives: &str) -> Proxy {
-    let module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so; events {}";
-    let before = if is_nginx() { module } else { "" };
-    let text = format!(
-        "{before} daemon off; pid {{dir}}/proxy.pid; error_log stderr info;
-         stream {{ log_format tls '$ssl_protocol $ssl_server_name $ssl_session_reused $status '
-                                  '$bytes_received $bytes_sent';
-             server {{ listen {{listen}} ssl; {OFFERS} proxy_pass {{server}};
-                 ssl_certificate {{keys}}/a.test.ec.pem; ssl_certificate_key {{keys}}/a.test.ec.key;
-                 access_log {{dir}}/access.log tls; {directives} }} }}"
+    let text = in_stream(
+        "$ssl_protocol $ssl_server_name $ssl_session_reused",
+        &format!(
+            "listen {{listen}} ssl; {OFFERS} ssl_certificate {{keys}}/a.test.ec.pem;
+             ssl_certificate_key {{keys}}/a.test.ec.key; {directives}"
+        ),
     );
     Proxy::start_whole(&text, &[("keys", keys), ("server", server)])
+}
+
+/// The same as text; each connection logs these variables, its status and its bytes.
+fn in_stream(variables: &str, directives: &str) -> String {
+    let module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so; events {}";
+    let before = if is_nginx() { module } else { "" };
+    format!(
+        "{before} daemon off; pid {{dir}}/proxy.pid; error_log stderr info;
+         stream {{ log_format told '{variables} $status $bytes_received $bytes_sent';
+             server {{ {directives} proxy_pass {{server}}; access_log {{dir}}/access.log told; }} }}"
+    )
 }
 
 #[test]
@@ -939,14 +947,9 @@ fn a_stream_client_without_a_handshake_is_closed() {
 
 /// A whole file with a server in `stream {}` that reads what passes on.
 fn prereading(server: &Upstream, directives: &str) -> Proxy {
-    let module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so; events {}";
-    let before = if is_nginx() { module } else { "" };
-    let text = format!(
-        "{before} daemon off; pid {{dir}}/proxy.pid; error_log stderr info;
-         stream {{ log_format preread '$ssl_preread_server_name [$ssl_preread_alpn_protocols] '
-                                      '$status $bytes_received $bytes_sent';
-             ssl_preread on; server {{ listen {{listen}}; proxy_pass {{server}};
-                 access_log {{dir}}/access.log preread; {directives} }} }}"
+    let text = in_stream(
+        "$ssl_preread_server_name [$ssl_preread_alpn_protocols]",
+        &format!("listen {{listen}}; ssl_preread on; {directives}"),
     );
     Proxy::start_whole(&text, &[("server", server)])
 }

@@ -17,6 +17,9 @@ mod origin;
 mod proxy;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+#[path = "../../tests/common/trusting.rs"]
+mod trusting;
 mod wire;
 
 use std::io;

@@ -12,13 +12,11 @@ use std::sync::Arc;
 
 use mio::net::TcpStream;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, Error, NamedGroup,
-    SignatureScheme, version,
-};
+use rustls::pki_types::ServerName;
+use rustls::{CipherSuite, ClientConfig, ClientConnection, NamedGroup, SignatureScheme, version};
+
+use crate::trusting::Trusting;
 
 /// How clients shake hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,45 +147,6 @@ pub(crate) fn bind(port: u16) -> String {
 
 fn keys() -> PathBuf {
     crate::target().join("side_by_side_keys")
-}
-
-/// Trusts every certificate, and checks no signature: what clients cost is not counted.
-#[derive(Debug)]
-struct Trusting(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
 }
 
 const P_256: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];

@@ -1,5 +1,5 @@
-//! What precedes the protocol on a client's connection: a PROXY header and a TLS handshake, if the
-//! listener wants them.
+//! What precedes the protocol on a client's connection, if the listener wants it: a PROXY header, and
+//! a TLS handshake or the beginning of one that passes on.
 
 use std::time::Duration;
 
@@ -71,15 +71,17 @@ impl Opening {
         config: &Config,
         now: Time,
     ) -> Opening {
-        if let Some(PrereadLimits { timeout, size }) = preread(config, listen) {
-            return Opening::Preread { deadline: now + timeout, size };
+        if listen.tls {
+            client.socket.expect_tls(client.input.bytes());
+            client.input.consume(client.input.len());
+            return Opening::Handshake { deadline: now + handshake_timeout(config, listen) };
         }
-        if !listen.tls {
-            return Opening::Ready;
+        match preread(config, listen) {
+            Some(PrereadLimits { timeout, size }) => {
+                Opening::Preread { deadline: now + timeout, size }
+            }
+            None => Opening::Ready,
         }
-        client.socket.expect_tls(client.input.bytes());
-        client.input.consume(client.input.len());
-        Opening::Handshake { deadline: now + handshake_timeout(config, listen) }
     }
 
     /// When it is overdue; never if nothing is expected.

@@ -20,6 +20,8 @@ mod port;
 mod proxy;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "tls")]
+mod trusting;
 mod upstream;
 mod wire;
 

@@ -8,19 +8,19 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, Tls12Resumption, WantsClientCert};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, Error, SignatureScheme,
-    SupportedProtocolVersion, version,
+    ClientConfig, ClientConnection, ConfigBuilder, SignatureScheme, SupportedProtocolVersion,
+    version,
 };
 use tempfile::TempDir;
 
 use super::client::Client;
 use super::proxy::{installed, run, run_to_end};
+use super::trusting::Trusting;
 use super::wire::Wire;
 
 /// A directory of certificates and keys, whose path `Display` prints.
@@ -192,43 +192,4 @@ pub fn protocol(client: &Client) -> Option<String> {
     let Wire::Tls(_, connection) = &**client.wire() else { panic!("no TLS") };
     let connection = connection.lock().expect("no user panics");
     connection.alpn_protocol().map(|it| String::from_utf8_lossy(it).into_owned())
-}
-
-/// Trusts every certificate, and checks no signature: it asks only for these.
-#[derive(Debug)]
-struct Trusting(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _chain: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
 }

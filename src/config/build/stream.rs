@@ -110,7 +110,7 @@ fn server(
         false => None,
     };
     StreamServer {
-        preread: (level.prereads && tls.is_none()).then_some(level.preread),
+        preread: level.prereads.then_some(level.preread),
         tls,
         handshake_timeout: level.handshake_timeout,
         pass: level.pass,

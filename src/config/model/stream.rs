@@ -20,7 +20,7 @@ pub struct StreamServer {
     pub tls: Option<ServerTerms>,
     /// `ssl_handshake_timeout`.
     pub handshake_timeout: Duration,
-    /// `ssl_preread`, with its limits; never where TLS ends here.
+    /// `ssl_preread`, with its limits. It acts where TLS does not end here.
     pub preread: Option<PrereadLimits>,
     /// `proxy_protocol_timeout`: for the whole PROXY header of a `listen … proxy_protocol`.
     pub header_timeout: Duration,

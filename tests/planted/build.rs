@@ -1,4 +1,4 @@
-//! Copies `src` with the slips of the two tables in it, and fails where the text of a slip is not, or
+//! Copies `src` with the slips of the tables in it, and fails where the text of a slip is not, or
 //! not only once, where the table says: it has to follow the code.
 
 use std::collections::BTreeMap;
@@ -10,9 +10,12 @@ use std::{env, fs, io, process};
 mod query_slips;
 #[path = "slips.rs"]
 mod slips;
+#[path = "tls_slips.rs"]
+mod tls_slips;
 
 use query_slips::QUERY_SLIPS;
 use slips::{SLIPS, Slip};
+use tls_slips::TLS_SLIPS;
 
 /// What stands in a slipped text for the question whether the slip is made.
 const QUESTION: &str = "SLIP";
@@ -20,6 +23,7 @@ const QUESTION: &str = "SLIP";
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=slips.rs");
+    println!("cargo::rerun-if-changed=tls_slips.rs");
     println!("cargo::rerun-if-changed=query_slips.rs");
     println!("cargo::rerun-if-changed=../../src");
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
@@ -70,7 +74,12 @@ struct Place {
 }
 
 fn all() -> impl Iterator<Item = &'static Slip> {
-    SLIPS.iter().chain(QUERY_SLIPS)
+    SLIPS.iter().chain(of_tls()).chain(QUERY_SLIPS)
+}
+
+/// The slips about TLS, if this build has it.
+fn of_tls() -> &'static [Slip] {
+    if env::var_os("CARGO_FEATURE_TLS").is_some() { TLS_SLIPS } else { &[] }
 }
 
 fn by_file() -> BTreeMap<&'static str, Vec<Place>> {
@@ -134,8 +143,12 @@ fn bugs() -> String {
          pub enum Bug {{\n{variants}}}\n\n\
          impl Bug {{\n    /// All of them.\n    pub const ALL: [Bug; {}] = [\n{names}    ];\n\n\
          \x20   /// Whether it is in what the proxy does for queries.\n\
-         \x20   pub fn is_of_queries(self) -> bool {{\n        self as usize >= {}\n    }}\n}}\n",
-        SLIPS.len() + QUERY_SLIPS.len(),
-        SLIPS.len()
+         \x20   pub fn is_of_queries(self) -> bool {{\n        self as usize >= {queries}\n    }}\n\n\
+         \x20   /// Whether it is in what the proxy does for TLS.\n\
+         \x20   pub fn is_of_tls(self) -> bool {{\n        \
+         ({}..{queries}).contains(&(self as usize))\n    }}\n}}\n",
+        all().count(),
+        SLIPS.len(),
+        queries = SLIPS.len() + of_tls().len(),
     )
 }

@@ -1,7 +1,7 @@
 //! The proxy and its simulator, with slips in it that are made one at a time.
 //!
 //! A simulator proves nothing until it has found something. `build.rs` copies `src` and puts
-//! the slips of `slips.rs` and `query_slips.rs` into it, each behind the question whether it is to be made:
+//! the slips of `slips.rs`, `tls_slips.rs` and `query_slips.rs` into it, each behind the question whether it is to be made:
 //! one binary holds them all, and the proxy itself knows of none. Nothing but the tests is linked
 //! with the copy, and release builds leave it empty.
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use switchover::net::sim::{Act, Ask, ClientPlan, EndId, Manners, Outcome, Pace, Received};
+use switchover::net::sim::{
+    Act, Ask, ClientPlan, EndId, Faults, Manners, Outcome, Owner, Pace, Received, SimNet,
+};
 
-use crate::common::run::{Run, polite};
-use crate::common::setup::Setup;
+use crate::common::run::{Run, plain_server, polite};
+use crate::common::setup::{Covers, Setup, server_address};
 use crate::common::stranger::{TLS_1_1, TLS_1_3, hello, record};
 
 /// Enough for news to cross the network, and less than every timeout.
@@ -13,7 +15,8 @@ const NEWS: Duration = Duration::from_millis(100);
 
 /// One server behind a proxy that speaks TLS.
 fn covered() -> (Run, Setup) {
-    let setup = Setup { tls: Some(1), ..Setup::new(1, 0) };
+    let covers = Covers { clients: Some(1), servers: None };
+    let setup = Setup { covers, ..Setup::new(1, 0) };
     (Run::quiet(&setup), setup)
 }
 
@@ -100,4 +103,27 @@ fn a_client_that_takes_no_bytes_over_tls_is_reset_by_the_send_timeout() {
     let over = exchange.over.expect("it is over") - began;
     assert!(over >= setup.send_timeout && over < setup.send_timeout + NEWS * 2, "{over:?}");
     assert!(matches!(exchange.outcome, Outcome::Cut(_) | Outcome::Reset), "{exchange:?}");
+}
+
+#[test]
+pub(crate) fn a_server_that_breaks_its_handshake_off_is_out_and_the_next_one_serves() {
+    let covers = Covers { clients: None, servers: Some(1) };
+    let setup = Setup { covers, ..Setup::new(1, 1) };
+    let mut net = SimNet::new(1, Faults::none());
+    net.world_mut().machine(&server_address(0), Owner::Hand);
+    net.add_server(plain_server(1));
+    let mut run = Run::new(net, &setup);
+    run.client(vec![Ask::get(1)]);
+    run.pass(NEWS);
+    let end = run.net().world_mut().accepted(&server_address(0)).expect("it was dialled");
+    run.net().world_mut().send(end, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    run.until_done(NEWS);
+    run.client(vec![Ask::get(2)]);
+    run.until_done(NEWS);
+    for client in 0..2 {
+        let outcome = run.exchange(client).outcome;
+        assert!(matches!(outcome, Outcome::Whole(answer) if answer.status == 200), "{outcome:?}");
+    }
+    let again = run.net().world_mut().accepted(&server_address(0));
+    assert_eq!(again, None, "a request was tried where the handshake had failed");
 }

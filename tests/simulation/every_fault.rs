@@ -31,7 +31,7 @@ struct Told {
 impl Tally {
     /// Plays a scene. If `same` is given, the result must equal it.
     fn play(&mut self, scene: &Scene, what: &str, world: World, same: Option<&Told>) -> Seen {
-        let setup = Setup::new(1, 1);
+        let setup = Setup { covers: scene.covers, ..Setup::new(1, 1) };
         let mut net = SimNet::new(1, world.faults);
         net.world_mut().coalesce(scene.coalescing);
         if let Some(blow) = world.blow {
@@ -118,12 +118,12 @@ pub(crate) fn every_fault_of(scene: &Scene, tally: &mut Tally) {
 /// Every single fault in addition to the plain run.
 fn every_fault_beside(scene: &Scene, plain: &Seen, tally: &mut Tally) {
     for (end, &sent) in plain.sent.iter().enumerate() {
-        for after in 1..sent {
+        for after in (1..sent).step_by(scene.stride) {
             let what = format!("split at {after} of #{end}");
             let world = World::blow(end, after, BlowKind::Split(LATER));
             tally.play(scene, &what, world, Some(&plain.result));
         }
-        for after in 0..=sent {
+        for after in (0..=sent).step_by(scene.stride) {
             let what = format!("reset after {after} of #{end}");
             tally.play(scene, &what, World::blow(end, after, BlowKind::Reset), None);
         }
@@ -134,7 +134,7 @@ fn every_fault_beside(scene: &Scene, plain: &Seen, tally: &mut Tally) {
         tally.play(&scene, &format!("{condition:?}"), World::quiet(), None);
     }
     let most = plain.sent.iter().copied().max().unwrap_or_default();
-    for after in 0..=most {
+    for after in (0..=most).step_by(scene.stride) {
         for (what, scene) in at_byte(scene, after) {
             tally.play(&scene, &format!("{what} {after}"), World::quiet(), None);
         }

@@ -11,7 +11,7 @@ use switchover::net::sim::{
 };
 use switchover::worker::Tuning;
 
-use crate::common::setup::server_address;
+use crate::common::setup::{Covers, server_address};
 use crate::play::{Kind, OTHER, Play, STEP, Talk};
 use crate::speaker::{Doing, Leaves, Part, Pause, Speaker, Tempo};
 use crate::tally::{CHANCES, Tally};
@@ -334,9 +334,10 @@ impl Scene {
         if let Some(blow) = world.blow {
             net.world_mut().strike_bytes(blow);
         }
-        let text = self.kind.text(self.buffer, SILENCE);
+        let text = self.kind.text(self.buffer, SILENCE, Covers::default());
         let talks = vec![self.talk];
-        let mut play = Play::new(net, self.kind, &text, Tuning::default(), talks, Tempo::AtOnce);
+        let (tuning, covers) = (Tuning::default(), Covers::default());
+        let mut play = Play::new(net, self.kind, &text, tuning, talks, Tempo::AtOnce, covers);
         play.begin();
         let limit = play.worker.now() + PATIENCE + world.pause;
         while play.worker.now() < limit && !play.is_over() {
@@ -355,7 +356,7 @@ impl Scene {
     fn judge(&self, play: &mut Play, expected: Expected) -> Vec<String> {
         let mut wrong = std::mem::take(&mut play.complaints);
         let servers = play.servers.remove(&0).unwrap_or_default();
-        let places: Vec<usize> = servers.iter().map(|server| play.place(server.end)).collect();
+        let places: Vec<usize> = servers.iter().map(|server| play.place(server.end())).collect();
         let client = &play.clients[0];
         // A server that breaks before its 101 was passed on has failed; after it, nothing is
         // repeated.

@@ -8,7 +8,7 @@ use switchover::net::sim::{Act, Ask, Faults, Manners, Outcome, Owner, Received, 
 use switchover::worker::Tuning;
 
 use crate::common::run::Run;
-use crate::common::setup::{Setup, server_address};
+use crate::common::setup::{Covers, Setup, server_address};
 use crate::play::{Kind, Play, Talk};
 use crate::speaker::{Part, Tempo};
 
@@ -70,10 +70,11 @@ fn reloaded(kind: Kind) -> Play {
         net.world_mut().machine(&server_address(place), Owner::Hand);
     }
     let timeout = format!("worker_shutdown_timeout {}ms;", TIMEOUT.as_millis());
-    let text = format!("{timeout} {}", kind.text(4096, TIMEOUT * 30));
+    let text = format!("{timeout} {}", kind.text(4096, TIMEOUT * 30, Covers::default()));
     let waits = Part { awaits: usize::MAX, ..Part::saying(10) };
     let talks = vec![Talk { client: waits, servers: [waits, waits] }];
-    let mut play = Play::new(net, kind, &text, Tuning::default(), talks, Tempo::AtOnce);
+    let (tuning, covers) = (Tuning::default(), Covers::default());
+    let mut play = Play::new(net, kind, &text, tuning, talks, Tempo::AtOnce, covers);
     play.begin();
     pass(&mut play, NEWS);
     let config = parse_text("simulation", text.as_bytes()).expect("it was loaded before").config;

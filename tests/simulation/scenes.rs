@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Act, AnswerFraming, Ask, Body, ClientPlan, Coalescing, Condition, Fate, Leaves, Manners, Then,
-    Version,
+    Act, AnswerFraming, Ask, Body, ClientPlan, Coalescing, Condition, Fate, Leaves, Manners,
+    SPEAKS_TLS, Then, Version,
 };
 use switchover::time::Time;
 
 use super::common::run::polite;
+use super::common::setup::Covers;
 
 /// One or two clients, and two servers, the second of which is a backup.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub(crate) struct Scene {
     pub(crate) condition: Condition,
     /// Which segments arrive together.
     pub(crate) coalescing: Coalescing,
+    /// Where TLS is spoken.
+    pub(crate) covers: Covers,
+    /// Of how many bytes one is a place for faults.
+    pub(crate) stride: usize,
 }
 
 impl Scene {
@@ -31,12 +36,19 @@ impl Scene {
             act: Act::plain(LENGTH),
             condition: Condition::Well,
             coalescing: Coalescing::AsItComes,
+            covers: Covers::default(),
+            stride: 1,
         }
     }
 
     fn pipelined(mut self) -> Scene {
         self.clients[0].pipeline = 3;
         self
+    }
+
+    /// Over TLS, whose handshake has many bytes.
+    fn covered(self, clients: Option<u64>, servers: Option<u64>) -> Scene {
+        Scene { covers: Covers { clients, servers }, stride: 11, ..self }
     }
 
     fn answered(mut self, change: impl FnOnce(&mut Act)) -> Scene {
@@ -70,7 +82,15 @@ pub(crate) fn scenes() -> Vec<Scene> {
     let misframed =
         |leaves| Ask { leaves, ..body("POST", Body::Misframed(LENGTH), false).remove(0) };
     let two = vec![Ask { method: "HEAD", ..Ask::get(1) }, Ask::get(2)];
-    vec![
+    let over_tls = vec![
+        Scene::new("POST of a client over TLS", body("POST", sized, false)).covered(Some(1), None),
+        Scene::new("GET from a server over TLS", get()).covered(None, Some(1)),
+        Scene::new("HTTP/1.0 over TLS", version(Version::Http10))
+            .answered(until_close)
+            .covered(Some(2), Some(2)),
+    ];
+    let over_tls = over_tls.into_iter().filter(|_| SPEAKS_TLS);
+    let plain = vec![
         Scene::new("GET", get()),
         Scene::new("GET, chunks", get()).answered(framed(AnswerFraming::Chunked)),
         Scene::new("GET, odd chunks", get()).answered(framed(AnswerFraming::OddChunks)),
@@ -98,7 +118,8 @@ pub(crate) fn scenes() -> Vec<Scene> {
         Scene::new("reset, then the backup", get()).answered(|act| act.fate = cut),
         refused,
         pooled,
-    ]
+    ];
+    over_tls.chain(plain).collect()
 }
 
 /// Bytes of a body, each of which is a place for a fault.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchover::net::sim::{EndId, Received, Rng, SimNet, World};
+use switchover::net::sim::{Channel, EndId, Received, Rng, SimNet, World};
 use switchover::time::Time;
 
 /// The script of one side.
@@ -22,6 +22,8 @@ pub(crate) struct Part {
 pub(crate) enum Leaves {
     /// With a FIN, once everything is said.
     Finishes,
+    /// With a FIN that TLS does not announce, after saying this many bytes.
+    CutsAfter(usize),
     /// With a reset, after saying this many bytes.
     ResetsAfter(usize),
     /// With a reset, this long after its opening, whether or not the opening was answered.
@@ -45,6 +47,15 @@ pub(crate) enum Doing {
 }
 
 impl Part {
+    /// Leaves with a FIN instead of a reset in half of all cases.
+    pub(crate) fn cut_now_and_then(&mut self, rng: &mut Rng) {
+        if let Leaves::ResetsAfter(count) = self.leaves
+            && rng.one_in(2)
+        {
+            self.leaves = Leaves::CutsAfter(count);
+        }
+    }
+
     /// Says this many bytes at once, then sends its FIN.
     pub(crate) fn saying(says: usize) -> Part {
         let leaves = Leaves::Finishes;
@@ -88,11 +99,13 @@ impl Tempo {
 
 #[derive(Debug)]
 pub(crate) struct Speaker {
-    pub(crate) end: EndId,
+    channel: Channel,
     part: Part,
     /// The unsent rest of its opening. The first `skips` bytes it hears answer an opening.
     opening: Vec<u8>,
     skips: usize,
+    /// Whether it sends its opening behind these bytes.
+    pub(crate) waits: bool,
     said: usize,
     pub(crate) heard: Vec<u8>,
     /// When its pause ends, once it has begun.
@@ -105,14 +118,15 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    pub(crate) fn new(end: EndId, part: Part, mut opening: Vec<u8>, skips: usize) -> Speaker {
+    pub(crate) fn new(channel: Channel, part: Part, mut opening: Vec<u8>, skips: usize) -> Speaker {
         let is_cut = part.opens < opening.len();
         opening.truncate(part.opens);
         Speaker {
-            end,
+            channel,
             part: if is_cut { Part { awaits: 0, says: 0, ..part } } else { part },
             opening,
             skips: if is_cut { 0 } else { skips },
+            waits: false,
             said: 0,
             heard: Vec::new(),
             resumes: None,
@@ -122,12 +136,18 @@ impl Speaker {
         }
     }
 
+    /// Its end of the connection.
+    pub(crate) fn end(&self) -> EndId {
+        self.channel.end()
+    }
+
     /// Says and hears as much as the tempo and the network allow.
     pub(crate) fn act(&mut self, name: usize, net: &mut SimNet, tempo: &mut Tempo) {
         let mut world = net.world_mut();
-        if self.ended == Some(Received::Broken) || world.outcome(self.end).is_none() {
+        if self.ended == Some(Received::Broken) || world.outcome(self.end()).is_none() {
             return;
         }
+        self.channel.flush(&mut world);
         self.speak(name, &mut world, tempo);
         if self.ended.is_none()
             && let Some(most) = tempo.hearing()
@@ -138,14 +158,14 @@ impl Speaker {
 
     fn speak(&mut self, name: usize, world: &mut World, tempo: &mut Tempo) {
         let portion = tempo.portion();
-        if !self.opening.is_empty() {
-            let count = world.send(self.end, &self.opening);
+        if !self.opening.is_empty() && (!self.waits || self.heard.len() >= self.skips) {
+            let count = self.channel.send(&self.opening, world);
             self.opening.drain(..count);
-            self.refused |= count == 0 && world.is_dead(self.end);
+            self.refused |= count == 0 && world.is_dead(self.end());
         }
         let all = match self.part.leaves {
             Leaves::Finishes => self.part.says,
-            Leaves::ResetsAfter(count) => count,
+            Leaves::CutsAfter(count) | Leaves::ResetsAfter(count) => count,
             Leaves::ResetsUnanswered(after) => return self.leave_unanswered(after, world),
         };
         if !self.may_speak(world.now()) {
@@ -154,10 +174,17 @@ impl Speaker {
         let wants = (self.up_to_pause(Doing::Speaking, all) - self.said).min(portion);
         if wants > 0 {
             let bytes: Vec<u8> = (self.said..self.said + wants).map(|at| byte(name, at)).collect();
-            let count = world.send(self.end, &bytes);
+            let mut count = self.channel.send(&bytes, world);
+            // One record after the other; without TLS, everything that fits is sent at once.
+            while count > 0 && count < wants && self.channel.is_covered() {
+                match self.channel.send(&bytes[count..], world) {
+                    0 => break,
+                    more => count += more,
+                }
+            }
             self.said += count;
             // In this case the send was the call that reported the reset.
-            self.refused |= count == 0 && world.is_dead(self.end);
+            self.refused |= count == 0 && world.is_dead(self.end());
             if matches!(tempo, Tempo::Random(_)) || !self.may_speak(world.now()) {
                 return;
             }
@@ -189,20 +216,26 @@ impl Speaker {
     fn leave(&mut self, world: &mut World) {
         self.finished = true;
         match self.part.leaves {
-            Leaves::Finishes => world.finish(self.end),
+            Leaves::Finishes => self.channel.finish(world),
+            Leaves::CutsAfter(_) => {
+                world.close(self.end());
+                self.ended = Some(Received::Broken);
+            }
             Leaves::ResetsAfter(_) | Leaves::ResetsUnanswered(_) => {
-                world.abort(self.end);
+                world.abort(self.end());
                 self.ended = Some(Received::Broken);
             }
         }
     }
 
     fn hear(&mut self, most: usize, world: &mut World) {
-        if self.is_pausing(Doing::Hearing, self.heard.len(), world.now()) {
+        let shakes = self.channel.is_shaking();
+        if !shakes && self.is_pausing(Doing::Hearing, self.heard.len(), world.now()) {
             return;
         }
-        let most = (self.up_to_pause(Doing::Hearing, usize::MAX) - self.heard.len()).min(most);
-        match world.receive(self.end, &mut self.heard, most) {
+        let left = self.up_to_pause(Doing::Hearing, usize::MAX).saturating_sub(self.heard.len());
+        let most = if shakes { usize::MAX } else { left.min(most) };
+        match self.channel.receive(&mut self.heard, most, world) {
             Received::Bytes(_) | Received::Nothing => {}
             Received::End if !self.refused => self.ended = Some(Received::End),
             Received::End | Received::Broken => self.ended = Some(Received::Broken),
@@ -212,7 +245,8 @@ impl Speaker {
     /// Whether it has reached its long pause, and the pause is not over.
     fn is_pausing(&mut self, doing: Doing, done: usize, now: Time) -> bool {
         let Some(pause) = self.part.pause else { return false };
-        let reached = pause.of == doing && pause.after == done;
+        // A record may bring more than was to be heard before.
+        let reached = pause.of == doing && pause.after <= done;
         reached && now < *self.resumes.get_or_insert(now + pause.lasts)
     }
 

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use switchover::net::sim::{Family, Faults, IncidentKind, Owner, Reach, Received, Rng, SimNet};
+use switchover::net::sim::{
+    Family, Faults, IncidentKind, Owner, Reach, Received, Rng, SPEAKS_TLS, SimNet,
+};
 use switchover::worker::Tuning;
 
-use crate::common::setup::server_address;
+use crate::common::setup::{Covers, server_address};
 use crate::play::{Kind, OTHER, Play, Talk};
 use crate::speaker::{Doing, Leaves, Part, Pause, Tempo};
 
@@ -14,7 +16,7 @@ use crate::speaker::{Doing, Leaves, Part, Pause, Tempo};
 pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
     let (mut play, restless) = random(seed, show);
     play.begin();
-    for _ in 0..STEPS {
+    for _ in 0..STEPS * play.pace {
         play.step();
     }
     for talk in 0..play.talks.len() {
@@ -44,7 +46,8 @@ fn random(seed: u64, show: bool) -> (Play, bool) {
     let mut pauses = Rng::new(seed ^ 0x5eed_517e);
     let silent = pauses.one_in(3);
     let patience = if silent { IMPATIENT } else { SILENCE };
-    let text = kind.text(rng.pick(&[64, 4096, 16384]), patience);
+    let (kind, covers) = cover(kind, seed);
+    let text = kind.text(rng.pick(&[64, 4096, 16384]), patience, covers);
     let tuning = Tuning { relay_rounds: rng.pick(&[1, 16]), ..Tuning::default() };
     let mut part = || {
         let says = rng.pick(&[0, 1, 50, 1000, most]);
@@ -61,9 +64,29 @@ fn random(seed: u64, show: bool) -> (Play, bool) {
         let (client, server) = (part(), part());
         Talk { client, servers: [server, server] }
     };
-    let talks = (0..4).map(|_| talk()).collect();
-    let play = Play::new(net, kind, &text, tuning, talks, Tempo::Random(rng));
+    let mut talks: Vec<Talk> = (0..4).map(|_| talk()).collect();
+    // Over TLS, a FIN that is not announced is a break as well.
+    let mut cuts = Rng::new(seed ^ 0x5eed_0c07);
+    for Talk { client, servers } in &mut talks {
+        for part in [client].into_iter().filter(|_| covers.clients.is_some()) {
+            part.cut_now_and_then(&mut cuts);
+        }
+        for part in servers.iter_mut().filter(|_| covers.servers.is_some()) {
+            part.cut_now_and_then(&mut cuts);
+        }
+    }
+    let play = Play::new(net, kind, &text, tuning, talks, Tempo::Random(rng), covers);
     (play, reach != Reach::Listening)
+}
+
+/// Where TLS is spoken in this run. It has a generator of its own, so that a seed without it runs as
+/// in a build without TLS.
+fn cover(kind: Kind, seed: u64) -> (Kind, Covers) {
+    let mut rng = Rng::new(seed ^ 0x5eed_0715);
+    let mut some = || (SPEAKS_TLS && kind != Kind::Http2 && rng.one_in(3)).then_some(seed);
+    let covers = Covers { clients: some(), servers: some() };
+    let kind = if kind == Kind::Stream && covers.servers.is_some() { Kind::Covered } else { kind };
+    (kind, covers)
 }
 
 /// Checks what must hold for a talk, whatever happened.
@@ -93,14 +116,16 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
     // A server that resets before its 101 has failed, and is out for other talks.
     let fails = |talk: &Talk| talk.servers[0].leaves != Leaves::Finishes;
     let troubled = match play.kind {
-        Kind::Stream => troubled,
+        Kind::Stream | Kind::Covered => troubled,
         Kind::Http2 => troubled || restless,
         Kind::Upgrade => troubled || play.talks.iter().any(fails),
     };
     let resets = [client_part, server_part].iter().any(|part| part.leaves != Leaves::Finishes);
     let pauses = [client_part, server_part].iter().any(|part| part.pause.is_some());
     // A client that no server took may have been told so in HTTP.
-    if servers.is_empty() && !client.was_refused_in_http() && !client.heard.is_empty() {
+    // A server that speaks first does not know yet to whom.
+    let heard = if play.kind == Kind::Covered { client.words() } else { &client.heard };
+    if servers.is_empty() && !client.was_refused_in_http() && !heard.is_empty() {
         wrong.push("it heard somebody, but nobody spoke".to_owned());
     }
     if !servers.is_empty() && !client.was_refused_in_http() {
@@ -129,7 +154,7 @@ fn judge(play: &mut Play, talk: usize, restless: bool) {
 }
 
 /// Enough steps to say everything, and for every timeout but that for silence to pass.
-const STEPS: usize = 2_000;
+const STEPS: u32 = 2_000;
 /// The timeouts for silent tunnels: longer than the whole run, and shorter than a pause.
 const SILENCE: Duration = Duration::from_secs(60);
 const IMPATIENT: Duration = Duration::from_secs(4);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::channel::Channel;
 use super::end::EndId;
 use super::faults::Family;
 use super::pace::Pace;
@@ -85,6 +86,26 @@ pub enum Then {
     SendsSurplus,
 }
 
+impl Fate {
+    /// What becomes of a TLS handshake, with the faults that strike.
+    pub(super) fn of_handshake(rng: &mut Rng, world: &mut World) -> Fate {
+        let mut strike = |family| {
+            let World { faults, rng, .. } = &mut *world;
+            faults.strike(family, rng)
+        };
+        let after = rng.within(0..=HANDSHAKE);
+        if strike(Family::CutsAnswers) {
+            Fate::Cut { after, reset: rng.one_in(2) }
+        } else if strike(Family::Hangs) {
+            Fate::Hangs { after }
+        } else if strike(Family::MalformedAnswers) {
+            Fate::Malformed(PLAIN)
+        } else {
+            Fate::Whole
+        }
+    }
+}
+
 impl Act {
     /// A plain 200 with a body of `length` bytes.
     pub fn plain(length: usize) -> Act {
@@ -101,8 +122,8 @@ impl Act {
         }
     }
 
-    /// A random act, with the faults that strike.
-    pub(super) fn random(rng: &mut Rng, world: &mut World) -> Act {
+    /// A random act on a connection, with the faults that strike.
+    pub(super) fn random(rng: &mut Rng, channel: &Channel, world: &mut World) -> Act {
         let mut strike = |family| {
             let World { faults, rng, .. } = &mut *world;
             faults.strike(family, rng)
@@ -116,8 +137,10 @@ impl Act {
         ]);
         let length = rng.pick(&[0, 1, 40, 700, 3000, 6000]);
         let after = rng.within(0..=length + 200);
-        // A FIN is the regular end of an unframed body: only a reset cuts it.
-        let reset = rng.one_in(2) || framing == AnswerFraming::UntilClose;
+        // A FIN is the regular end of an unframed body: only a reset cuts it. Over TLS, that end is
+        // announced.
+        let ends = framing == AnswerFraming::UntilClose && !channel.is_covered();
+        let reset = rng.one_in(2) || ends;
         let fate = if strike(Family::CutsAnswers) {
             Fate::Cut { after, reset }
         } else if strike(Family::Hangs) {
@@ -258,6 +281,10 @@ const MALFORMED: [&str; 8] = [
     "HTTP/1.1 101 Switching Protocols\r\n\r\n",
 ];
 
+/// What a server without TLS says to a handshake.
+const PLAIN: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+/// About as many bytes as a server sends in a handshake.
+const HANDSHAKE: usize = 900;
 /// The longest delay of an answer, and the longest pause within it.
 const DELAY: Duration = Duration::from_millis(900);
 const DRIP: Duration = Duration::from_millis(200);

@@ -125,9 +125,11 @@ pub(super) struct Endpoint {
     pub(super) taken: usize,
     /// Number of bytes written to the outbox so far.
     pub(super) given: usize,
-    /// Bytes received here after this many were unsolicited.
-    pub(super) spoilt_behind: Option<usize>,
-    /// All bytes that the worker has written here.
+    /// Bytes received here after this many were unsolicited; with how many read the owner knows it.
+    pub(super) spoilt_behind: Option<(usize, usize)>,
+    /// Its owner dials, and its TLS handshake is not known to be complete.
+    pub(super) shakes: bool,
+    /// All bytes that the worker has written here, or those inside TLS that its peer has read.
     pub(super) written: Vec<u8>,
 }
 
@@ -142,7 +144,7 @@ impl Endpoint {
             into[split..count].copy_from_slice(&self.inbox.as_slices().1[..count - split]);
             self.inbox.drain(..count);
             self.taken += count;
-            let spoilt = self.spoilt_behind.is_some_and(|behind| self.taken > behind);
+            let spoilt = self.spoilt_behind.is_some_and(|(_, told)| self.taken >= told);
             if spoilt && self.idle == IdleArrival::Quiet {
                 self.idle = IdleArrival::Told;
             }

@@ -42,7 +42,7 @@ mod text;
 #[cfg(not(feature = "tls"))]
 mod tls_absent;
 #[cfg(feature = "tls")]
-mod tls_client;
+mod tls_side;
 mod trace;
 mod undelivered;
 mod wire;
@@ -51,6 +51,7 @@ mod world;
 pub use act::{Act, AnswerFraming, Fate, Then};
 pub use agenda::Wake;
 pub use ask::{Answer, Ask, Body, Exchange, Leaves, Outcome, Version};
+pub use channel::Channel;
 pub use client::{Client, ClientPlan};
 pub use end::{ActorId, EndId, Owner};
 pub use faults::{Family, Faults};

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::channel::Channel;
 use super::end::{ActorId, EndId};
 use super::record::{Condition, Delivery, Manners, ServerPlan, Trouble, TroubleKind};
 use super::rng::Rng;
@@ -108,8 +109,9 @@ impl Server {
             .map(|(end, _)| *end)
             .collect();
         for end in hanging {
-            self.drop_line(end, world);
-            world.abort(end);
+            if let Some(channel) = self.drop_line(end, world) {
+                channel.abort(world);
+            }
         }
     }
 
@@ -118,9 +120,11 @@ impl Server {
         world.alarm(self.id, world.now() + after, kind | turn << 8 | (end.0 as u64) << 24);
     }
 
-    pub(super) fn drop_line(&mut self, end: EndId, world: &mut World) {
-        self.lines.remove(&end);
+    /// Forgets a connection, which is to be closed.
+    pub(super) fn drop_line(&mut self, end: EndId, world: &mut World) -> Option<Channel> {
+        let line = self.lines.remove(&end)?;
         self.settle(end, world.now());
+        Some(line.channel)
     }
 
     /// Ends the trouble of a connection that is over.

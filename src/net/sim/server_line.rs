@@ -1,6 +1,7 @@
 //! One connection of a server, and the kinds of its alarms.
 
 use super::act::{Act, Fate};
+use super::channel::Channel;
 use super::end::EndId;
 use super::pace::{Pace, Throttle};
 use super::reader::{Reader, Side};
@@ -11,6 +12,9 @@ use super::world::World;
 /// One connection.
 #[derive(Debug)]
 pub(super) struct ServerLine {
+    pub(super) channel: Channel,
+    /// What becomes of its TLS handshake.
+    pub(super) shakes: Fate,
     pub(super) reader: Reader,
     pub(super) service: Service,
     pub(super) throttle: Throttle,
@@ -52,8 +56,10 @@ pub(super) enum AnswerState {
 }
 
 impl ServerLine {
-    pub(super) fn new() -> ServerLine {
+    pub(super) fn new(channel: Channel) -> ServerLine {
         ServerLine {
+            channel,
+            shakes: Fate::Whole,
             reader: Reader::new(Side::Requests),
             service: Service::Idle,
             throttle: Throttle::new(Pace::AtOnce),

@@ -3,6 +3,7 @@
 
 use super::act::{Act, AnswerFraming, Fate, Then, fake_answer, render};
 use super::agenda::Wake;
+use super::channel::Channel;
 use super::end::EndId;
 use super::faults::Family;
 use super::pace::{Pace, Throttle};
@@ -20,7 +21,7 @@ impl Server {
     pub(super) fn wake(&mut self, why: Wake, world: &mut World) {
         match why {
             Wake::Accepted(end) => {
-                self.lines.insert(end, ServerLine::new());
+                self.accept(end, world);
                 self.step(end, world);
             }
             Wake::End(end) => self.step(end, world),
@@ -48,7 +49,7 @@ impl Server {
                 (UNASKED, Service::Idle) if quiet => self.send_unasked(end, world),
                 (LATE_CLOSE, Service::Closing) => {
                     line.finished = true;
-                    world.finish(end);
+                    line.channel.finish(world);
                 }
                 (_, Service::Busy { .. } | Service::Idle | Service::Closing | Service::Over) => {}
             }
@@ -56,17 +57,64 @@ impl Server {
         self.step(end, world);
     }
 
+    /// Takes a connection. Over TLS, the handshake may be what fails.
+    fn accept(&mut self, end: EndId, world: &mut World) {
+        let mut line = ServerLine::new(Channel::accepted(end, world));
+        if line.channel.is_covered() {
+            let hangs = self.condition == Condition::Hanging && self.rng.one_in(2);
+            line.shakes = match self.plan.manners {
+                _ if hangs => Fate::Hangs { after: 0 },
+                Manners::Always(_) => Fate::Whole,
+                Manners::Random => Fate::of_handshake(&mut self.rng, world),
+            };
+            match line.shakes {
+                Fate::Cut { after, .. } | Fate::Hangs { after } => line.channel.stop_shaking(after),
+                Fate::Malformed(bytes) => {
+                    // No handshake: it speaks something else.
+                    line.channel.stop_shaking(0);
+                    world.send(end, bytes.as_bytes());
+                }
+                Fate::Whole | Fate::BadChunk => {}
+            }
+        }
+        self.lines.insert(end, line);
+    }
+
+    /// The handshake fails here, as it was to do.
+    fn break_off(&mut self, end: EndId, world: &mut World) {
+        let line = self.lines.get_mut(&end).expect("it is being served");
+        if matches!(line.service, Service::Over) {
+            return;
+        }
+        line.service = Service::Over;
+        match line.shakes {
+            Fate::Cut { reset, .. } => {
+                self.trouble(end, world.now(), world.now(), TroubleKind::Answer);
+                if let Some(channel) = self.drop_line(end, world) {
+                    if reset { channel.abort(world) } else { channel.cut(world) }
+                }
+            }
+            Fate::Hangs { .. } | Fate::Malformed(_) | Fate::Whole | Fate::BadChunk => {
+                self.trouble(end, world.now(), Time::NEVER, TroubleKind::Answer);
+            }
+        }
+    }
+
     /// Reads, answers and writes on one connection as far as possible.
     fn step(&mut self, end: EndId, world: &mut World) {
         let Some(line) = self.lines.get_mut(&end) else { return };
         let mut bytes = Vec::new();
+        line.channel.flush(world);
         let state = loop {
-            match world.receive(end, &mut bytes, usize::MAX) {
+            match line.channel.receive(&mut bytes, usize::MAX, world) {
                 Received::Bytes(_) => {}
                 other @ (Received::Nothing | Received::End | Received::Broken) => break other,
             }
         };
         line.reader.push(&bytes);
+        if line.channel.has_stopped() {
+            self.break_off(end, world);
+        }
         self.read(end, world);
         self.write(end, world);
         if state != Received::Nothing {
@@ -76,9 +124,8 @@ impl Server {
 
     /// The proxy has closed, or the connection failed.
     fn leave(&mut self, end: EndId, world: &mut World) {
-        if self.lines.contains_key(&end) {
-            self.drop_line(end, world);
-            world.close(end);
+        if let Some(channel) = self.drop_line(end, world) {
+            channel.close(world);
         }
     }
 
@@ -123,7 +170,7 @@ impl Server {
         world.tell(31, || format!("server {} gets {method} {id} at {end}", self.plan.name));
         let mut act = match &self.plan.manners {
             Manners::Always(act) => act.clone(),
-            Manners::Random => Act::random(&mut self.rng, world),
+            Manners::Random => Act::random(&mut self.rng, &line.channel, world),
         };
         if self.condition == Condition::Hanging {
             act.fate = Fate::Hangs { after: 0 };
@@ -190,7 +237,7 @@ impl Server {
         *answer = AnswerState::Going;
         line.out.extend_from_slice(&words(self.plan.name, &self.deliveries, *delivery, act));
         if act.then == Then::SendsSurplus && act.fate == Fate::Whole {
-            world.spoil_behind(end, line.out.len());
+            line.channel.spoil_behind(line.out.len(), world);
             line.out.extend_from_slice(fake_answer(end).as_bytes());
         }
         world.tell(32, || format!("server {} answers: {act:?}", self.plan.name));
@@ -200,7 +247,7 @@ impl Server {
         let Some(line) = self.lines.get_mut(&end) else { return };
         loop {
             let count = line.out.len().min(line.throttle.credit());
-            let sent = if count > 0 { world.send(end, &line.out[..count]) } else { 0 };
+            let sent = if count > 0 { line.channel.send(&line.out[..count], world) } else { 0 };
             line.out.drain(..sent);
             line.throttle.spend(sent);
             if sent == 0 || line.out.is_empty() {
@@ -224,6 +271,7 @@ impl Server {
         let line = self.lines.get_mut(&end).expect("it has just written");
         let Service::Busy { delivery, act, request, .. } = &line.service else { return };
         let (delivery, fate, then, request) = (*delivery, act.fate, act.then, *request);
+        let framing = act.framing;
         match fate {
             Fate::Whole => {
                 if then == Then::SendsSurplus {
@@ -234,7 +282,7 @@ impl Server {
                     // An orderly close: the server keeps reading, so that no reset follows.
                     line.finished = true;
                     line.service = Service::Over;
-                    world.finish(end);
+                    line.channel.finish(world);
                 } else if request {
                     self.conclude(end, world);
                 } else if matches!(then, Then::ClosesLate(_)) {
@@ -244,11 +292,17 @@ impl Server {
             }
             Fate::Cut { reset, .. } => {
                 self.trouble(end, world.now(), world.now(), TroubleKind::Answer);
-                self.drop_line(end, world);
-                if reset {
-                    world.abort(end);
-                } else {
-                    world.close(end);
+                if let Some(channel) = self.drop_line(end, world) {
+                    match framing {
+                        _ if reset => channel.abort(world),
+                        // An announced end would be the end of this body.
+                        AnswerFraming::UntilClose => channel.cut(world),
+                        AnswerFraming::Sized
+                        | AnswerFraming::Chunked
+                        | AnswerFraming::OddChunks => {
+                            channel.close(world);
+                        }
+                    }
                 }
             }
             Fate::Hangs { .. } | Fate::Malformed(_) | Fate::BadChunk => {
@@ -289,7 +343,8 @@ impl Server {
     }
 
     fn close_idle(&mut self, end: EndId, world: &mut World) {
-        if world.close_idle(end) {
+        let line = self.lines.get_mut(&end).expect("its alarm rang");
+        if line.channel.close_idle(world) {
             self.trouble(end, world.now(), world.now(), TroubleKind::ClosedIdle);
             self.drop_line(end, world);
         }
@@ -298,22 +353,23 @@ impl Server {
     /// Closes a connection that the proxy has just begun to reuse.
     fn lose_race(&mut self, end: EndId, world: &mut World) {
         let Some(line) = self.lines.get(&end) else { return };
-        if matches!(line.service, Service::Idle) && line.reader.is_between() {
+        // A handshake comes before the first turn.
+        if matches!(line.service, Service::Idle) && line.turn > 0 && line.reader.is_between() {
             self.trouble(end, world.now(), world.now(), TroubleKind::ClosedIdle);
-            self.drop_line(end, world);
-            world.close(end);
+            self.leave(end, world);
         }
     }
 
     fn send_unasked(&mut self, end: EndId, world: &mut World) {
         let garbage = self.rng.one_in(2);
         let bytes = if garbage { "unasked\r\n\r\n".to_owned() } else { fake_answer(end) };
-        if world.send_unsolicited(end, bytes.as_bytes()) {
-            self.trouble(end, world.now(), Time::NEVER, TroubleKind::Unasked);
+        let line = self.lines.get_mut(&end).expect("its alarm rang");
+        if line.channel.send_unsolicited(bytes.as_bytes(), world) {
             if world.faults.has(Family::HalfCloses) {
-                world.finish(end);
+                line.channel.finish(world);
             }
-            self.lines.get_mut(&end).expect("its alarm rang").service = Service::Over;
+            line.service = Service::Over;
+            self.trouble(end, world.now(), Time::NEVER, TroubleKind::Unasked);
         }
     }
 }

@@ -88,12 +88,15 @@ impl Stream for SimStream {
             world.race(self.end);
             world.progressed();
         }
+        let is_covered = world.is_covered(&world.end(self.end).machine);
         let end = world.end_mut(self.end);
         let mut left = room;
         for slice in from {
             let taken = &slice[..slice.len().min(left)];
             end.outbox.extend(taken);
-            end.written.extend_from_slice(taken);
+            if !is_covered {
+                end.written.extend_from_slice(taken);
+            }
             left -= taken.len();
         }
         world.transmit(self.end);

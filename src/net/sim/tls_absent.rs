@@ -2,27 +2,32 @@
 
 use super::rng::Rng;
 
-/// What all clients of a world know of TLS.
+/// What all know of TLS that speak it at an address.
 #[derive(Debug)]
 pub(super) enum Trust {}
 
 impl Trust {
     /// `None`, in a build without TLS.
-    pub(super) fn new(_certificate: &[u8], _rng: Rng) -> Option<Trust> {
+    pub(super) fn new(_certificate: &[u8], _key: &[u8], _rng: Rng) -> Option<Trust> {
         None
     }
 
     /// A client at the beginning of a handshake.
-    pub(super) fn client(&mut self) -> TlsClient {
+    pub(super) fn client(&mut self) -> TlsSide {
+        match *self {}
+    }
+
+    /// A server that awaits a handshake.
+    pub(super) fn server(&mut self) -> TlsSide {
         match *self {}
     }
 }
 
-/// A client's side of one connection.
+/// One side of one connection.
 #[derive(Debug)]
-pub(super) enum TlsClient {}
+pub(super) enum TlsSide {}
 
-impl TlsClient {
+impl TlsSide {
     /// Takes bytes of records, and appends what they enclose.
     pub(super) fn open(&mut self, _records: &[u8], _into: &mut Vec<u8>) -> Result<(), String> {
         match *self {}

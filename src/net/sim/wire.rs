@@ -204,9 +204,10 @@ impl World {
     }
 
     fn sever(&mut self, id: EndId) {
-        self.end_mut(id).severed = true;
-        if let Some(peer) = self.end(id).peer {
-            self.end_mut(peer).severed = true;
+        for id in [Some(id), self.end(id).peer].into_iter().flatten() {
+            let end = self.end_mut(id);
+            // How far a handshake has come cannot be known any more.
+            (end.severed, end.shakes) = (true, false);
         }
     }
 
@@ -358,7 +359,7 @@ impl World {
         end.closed = Some(now);
         let was = std::mem::replace(&mut end.phase, EndPhase::Closed);
         self.unstuck(id);
-        if was == EndPhase::Connecting {
+        if was == EndPhase::Connecting || self.end(id).shakes {
             self.connect_ended(id);
         }
         let end = self.end_mut(id);
@@ -406,7 +407,17 @@ impl World {
     pub(super) fn spoil_behind(&mut self, id: EndId, count: usize) {
         let behind = self.end(id).given + count;
         if let Some(peer) = self.end(id).peer {
-            self.end_mut(peer).spoilt_behind = Some(behind);
+            self.end_mut(peer).spoilt_behind = Some((behind, usize::MAX));
+        }
+    }
+
+    /// The owner of the other end knows of unsolicited bytes once it has read the next `count` bytes.
+    pub(super) fn spoilt_within(&mut self, id: EndId, count: usize) {
+        let within = self.end(id).given + count;
+        if let Some(peer) = self.end(id).peer
+            && let Some((_, told)) = &mut self.end_mut(peer).spoilt_behind
+        {
+            *told = within;
         }
     }
 
@@ -449,16 +460,31 @@ impl World {
     pub(super) fn judge_write(&mut self, id: EndId) {
         match self.end(id).idle {
             IdleArrival::Quiet
-                if self.end(id).spoilt_behind.is_some_and(|at| self.end(id).taken >= at) =>
+                if self.end(id).spoilt_behind.is_some_and(|(at, _)| self.end(id).taken >= at) =>
             {
                 self.end_mut(id).idle = IdleArrival::Raced;
             }
             IdleArrival::Quiet | IdleArrival::Raced => {}
             IdleArrival::Untold => self.end_mut(id).idle = IdleArrival::Raced,
-            IdleArrival::Told => self.accuse(format!(
-                "{id} was used again after the worker had been told that it is spoilt"
-            )),
+            // It may be the announcement of the end.
+            IdleArrival::Told if self.is_covered(&self.end(id).machine) => {}
+            IdleArrival::Told => self.used_again(id),
         }
+    }
+
+    fn used_again(&mut self, id: EndId) {
+        self.accuse(format!(
+            "{id} was used again after the worker had been told that it is spoilt"
+        ));
+    }
+
+    /// Notes what an actor has read inside TLS.
+    pub(super) fn overhear(&mut self, at: EndId, plain: &[u8]) {
+        let Some(from) = self.end(at).peer else { return };
+        if self.end(from).idle == IdleArrival::Told {
+            self.used_again(from);
+        }
+        self.end_mut(from).written.extend_from_slice(plain);
     }
 }
 

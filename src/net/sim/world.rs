@@ -14,9 +14,9 @@ use super::faults::{Family, Faults};
 use super::incident::{Blow, BlowKind, Coalescing, Incident, IncidentKind, Longest};
 use super::rng::Rng;
 #[cfg(not(feature = "tls"))]
-use super::tls_absent::{TlsClient, Trust};
+use super::tls_absent::{TlsSide, Trust};
 #[cfg(feature = "tls")]
-use super::tls_client::{TlsClient, Trust};
+use super::tls_side::{TlsSide, Trust};
 use super::trace::Trace;
 use super::undelivered::Undelivered;
 use crate::address::Address;
@@ -47,8 +47,10 @@ pub struct World {
     longest: Longest,
     pub(super) blow: Option<Blow>,
     pub(super) coalescing: Coalescing,
-    /// An address at which clients speak TLS.
-    covered: Option<(Address, Trust)>,
+    /// Addresses at which TLS is spoken.
+    covered: BTreeMap<Address, Trust>,
+    /// What clients say there before TLS.
+    preambles: BTreeMap<Address, Vec<u8>>,
     next_port: u16,
 }
 
@@ -113,7 +115,8 @@ impl World {
             longest: Longest::default(),
             blow: None,
             coalescing: Coalescing::AsItComes,
-            covered: None,
+            covered: BTreeMap::new(),
+            preambles: BTreeMap::new(),
             next_port: FIRST_PORT,
         }
     }
@@ -183,21 +186,37 @@ impl World {
         self.coalescing = coalescing;
     }
 
-    /// From now on clients speak TLS at this address, which has this certificate in PEM; `rng` decides
-    /// their habits. Nothing changes in a build without TLS.
-    pub fn cover(&mut self, at: &Address, certificate: &[u8], rng: Rng) {
-        self.covered = Trust::new(certificate, rng).map(|trust| (at.clone(), trust));
+    /// From now on TLS is spoken at this address, which has this certificate and key in PEM; `rng`
+    /// decides the habits of actors there. Nothing changes in a build without TLS.
+    pub fn cover(&mut self, at: &Address, (certificate, key): (&[u8], &[u8]), rng: Rng) {
+        if let Some(trust) = Trust::new(certificate, key, rng) {
+            self.covered.insert(at.clone(), trust);
+        }
+    }
+
+    /// Clients that speak TLS at this address say this before.
+    pub fn precede(&mut self, at: &Address, preamble: &[u8]) {
+        self.preambles.insert(at.clone(), preamble.to_vec());
+    }
+
+    /// What clients say before TLS at an address.
+    pub(super) fn preamble(&self, at: &Address) -> &[u8] {
+        self.preambles.get(at).map_or(&[], Vec::as_slice)
     }
 
     /// A client for an address, if TLS is spoken there.
-    pub(super) fn tls_client(&mut self, at: &Address) -> Option<TlsClient> {
-        let covered = self.covered.as_mut().filter(|(known, _)| known == at);
-        covered.map(|(_, trust)| trust.client())
+    pub(super) fn tls_client(&mut self, at: &Address) -> Option<TlsSide> {
+        self.covered.get_mut(at).map(Trust::client)
+    }
+
+    /// A server's side of a connection to an address, likewise.
+    pub(super) fn tls_server(&mut self, at: &Address) -> Option<TlsSide> {
+        self.covered.get_mut(at).map(Trust::server)
     }
 
     /// Whether the bytes at an address are those of TLS, which are never the same.
     pub(super) fn is_covered(&self, at: &Address) -> bool {
-        self.covered.as_ref().is_some_and(|(known, _)| known == at)
+        self.covered.contains_key(at)
     }
 
     /// Bytes that each end has sent so far, in order of creation.
@@ -223,7 +242,8 @@ impl World {
             .collect()
     }
 
-    /// Everything the worker has written at this end, arrived or not.
+    /// Everything the worker has written at this end, arrived or not. Over TLS, what has been read
+    /// of that, as nobody else can tell what it is.
     pub fn written(&self, end: EndId) -> &[u8] {
         &self.end(end).written
     }
@@ -237,6 +257,12 @@ impl World {
     /// for an answer.
     pub fn raced(&self, end: EndId) -> bool {
         self.end(end).idle == IdleArrival::Raced
+    }
+
+    /// Whether the peer has read everything that was written at this end.
+    pub fn is_read(&self, id: EndId) -> bool {
+        let end = self.end(id);
+        end.outbox.is_empty() && end.peer.is_some_and(|peer| self.end(peer).taken == end.gone)
     }
 
     /// The other end of a connection.
@@ -298,6 +324,7 @@ impl World {
         let latency = if slow { SLOW } else { FAST };
         let latency = self.rng.duration(latency.0..=latency.1);
         let id = self.add_end(owner, Address::Inet(local), to.clone(), to.clone(), latency);
+        self.end_mut(id).shakes = self.is_covered(to);
         self.trace.note(self.now, [4, id.0, 0], || format!("{id} dials {to} for {owner:?}"));
         self.plan(self.now + latency, Happening::Syn(id, 0));
         id
@@ -351,9 +378,17 @@ impl World {
             taken: 0,
             given: 0,
             spoilt_behind: None,
+            shakes: false,
             written: Vec::new(),
         });
         EndId(self.ends.len() - 1)
+    }
+
+    /// A handshake is complete at this end.
+    pub(super) fn shaken(&mut self, id: EndId) {
+        if let Some(peer) = self.end(id).peer {
+            self.end_mut(peer).shakes = false;
+        }
     }
 
     /// The outcome of a connect; `None` while it continues.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use switchover::config::model::Config;
 use switchover::net::sim::{
-    Act, Ask, ClientPlan, Condition, EndId, Exchange, Faults, Manners, Owner, Pace, Received, Rng,
+    Act, Ask, ClientPlan, Condition, EndId, Exchange, Faults, Manners, Owner, Pace, Received,
     ServerPlan, SimNet,
 };
 use switchover::time::Time;
 use switchover::worker::Worker;
 
-use super::setup::{CERTIFICATE, Setup, proxy_address, server_address};
+use super::setup::{Setup, proxy_address, server_address};
 
 /// A proxy with its servers and clients.
 pub(crate) struct Run {
@@ -31,9 +31,7 @@ impl Run {
     }
 
     pub(crate) fn new(net: SimNet, setup: &Setup) -> Run {
-        if let Some(seed) = setup.tls {
-            net.world_mut().cover(&proxy_address(), CERTIFICATE, Rng::new(seed));
-        }
+        setup.covers.put_over(setup.backups.len(), &net);
         let mut run = Run::configured(net, setup.config());
         run.worker.tune(setup.tuning);
         run

@@ -37,9 +37,15 @@ impl Scenario {
         Scenario { setup, faults, servers, clients, strangers }
     }
 
+    /// Puts TLS between the proxy and its servers, which takes some time at the slowest links.
+    pub(crate) fn cover_servers(&mut self, seed: u64) {
+        self.setup.covers.servers = Some(seed);
+        self.setup.connect_timeout = HANDSHAKE;
+    }
+
     /// Puts TLS between the proxy and its clients. Some strangers know of it.
     pub(crate) fn cover(&mut self, seed: u64, mut rng: Rng) {
-        self.setup.tls = Some(seed);
+        self.setup.covers.clients = Some(seed);
         for stranger in &mut self.strangers {
             if rng.one_in(2) {
                 stranger.bytes = strange_records(&mut rng);
@@ -200,6 +206,8 @@ impl Maker {
 const TROUBLE: Duration = Duration::from_secs(7);
 /// How long exchanges from before a reload may last, which is shorter than many of them.
 const SHUTDOWN: Duration = Duration::from_secs(2);
+/// Longer than a handshake takes over the slowest link with the smallest buffers.
+const HANDSHAKE: Duration = Duration::from_secs(3);
 /// The longest stall of a client, which exceeds every timeout for it.
 const STALL: Duration = Duration::from_secs(9);
 /// Half of all stalls are within this time of the longest.

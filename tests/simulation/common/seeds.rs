@@ -21,6 +21,9 @@ pub(crate) fn run_seed(seed: u64, show: bool) -> Result<u64, Vec<String>> {
     if SPEAKS_TLS && covers.one_in(3) {
         scenario.cover(seed, covers);
     }
+    if SPEAKS_TLS && Rng::new(seed ^ 0x5715).one_in(3) {
+        scenario.cover_servers(seed);
+    }
     play(scenario, Rng::new(seed), show)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use switchover::address::Address;
 use switchover::config::model::Config;
 use switchover::config::parse_text_beside;
+use switchover::net::sim::{Rng, SimNet};
 use switchover::time::Time;
 use switchover::worker::Tuning;
 
@@ -36,8 +37,8 @@ pub(crate) struct Setup {
     pub(crate) reloads: Vec<Time>,
     /// `worker_shutdown_timeout`.
     pub(crate) shutdown_timeout: Option<Duration>,
-    /// Whether it listens with `ssl`: the seed of its clients' habits.
-    pub(crate) tls: Option<u64>,
+    /// Where TLS is spoken.
+    pub(crate) covers: Covers,
     /// How bytes are moved. Not in the file.
     pub(crate) tuning: Tuning,
 }
@@ -66,7 +67,7 @@ impl Setup {
             replay_limit: 64 * 1024,
             reloads: Vec::new(),
             shutdown_timeout: None,
-            tls: None,
+            covers: Covers::default(),
             tuning: Tuning::default(),
         }
     }
@@ -108,7 +109,7 @@ impl Setup {
                     lingering_time {lingering_time};
                     lingering_timeout {lingering_timeout};
                     location / {{
-                        proxy_pass http://group;
+                        proxy_pass {pass};
                         proxy_connect_timeout {connect};
                         proxy_read_timeout {read};
                         proxy_send_timeout {send};
@@ -124,7 +125,8 @@ impl Setup {
             servers = self.servers(),
             upstream_keepalive = millis(self.upstream_keepalive_timeout),
             listen = proxy_address(),
-            tls = if self.tls.is_some() { SSL } else { "" },
+            tls = self.covers.listen(),
+            pass = self.pass(),
             header = millis(self.header_timeout),
             body = millis(self.body_timeout),
             send = millis(self.send_timeout),
@@ -136,6 +138,17 @@ impl Setup {
             tries = self.tries,
             replay = self.replay_limit,
         )
+    }
+
+    /// How servers are reached.
+    fn pass(&self) -> String {
+        match self.covers.servers {
+            None => "http://group".to_owned(),
+            Some(seed) => {
+                let reuse = if seed.is_multiple_of(2) { "on" } else { "off" };
+                format!("https://group; {PROXY_SSL} proxy_ssl_session_reuse {reuse}")
+            }
+        }
     }
 
     fn servers(&self) -> String {
@@ -151,12 +164,61 @@ impl Setup {
     }
 }
 
+/// Where TLS is spoken: the seeds of the actors' habits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Covers {
+    pub(crate) clients: Option<u64>,
+    pub(crate) servers: Option<u64>,
+}
+
+impl Covers {
+    /// What follows the address of a listener.
+    pub(crate) fn listen(self) -> &'static str {
+        match self.clients {
+            None => "",
+            Some(_) if self.are_proxied() => PROXIED_SSL,
+            Some(_) => SSL,
+        }
+    }
+
+    /// Whether clients that speak TLS send a PROXY header before.
+    fn are_proxied(self) -> bool {
+        self.clients.is_some_and(|seed| seed.is_multiple_of(4))
+    }
+
+    /// Covers these many servers, and the proxy.
+    pub(crate) fn put_over(self, servers: usize, net: &SimNet) {
+        let mut world = net.world_mut();
+        if let Some(seed) = self.clients {
+            world.cover(&proxy_address(), IDENTITY, Rng::new(seed));
+            if self.are_proxied() {
+                world.precede(&proxy_address(), HEADER);
+            }
+        }
+        if let Some(seed) = self.servers {
+            let mut rng = Rng::new(seed);
+            for place in 0..servers {
+                world.cover(&server_address(place), IDENTITY, rng.fork());
+            }
+        }
+    }
+}
+
 /// What follows the address of a listener with TLS.
 const SSL: &str = " ssl; ssl_certificate certificate.pem; ssl_certificate_key key.pem";
+/// The same with a PROXY header before.
+const PROXIED_SSL: &str =
+    " ssl proxy_protocol; ssl_certificate certificate.pem; ssl_certificate_key key.pem";
+/// That header.
+const HEADER: &[u8] = b"PROXY TCP4 10.0.0.1 10.0.0.9 1 443\r\n";
+/// Whom the proxy trusts.
+pub(crate) const PROXY_SSL: &str =
+    "proxy_ssl_trusted_certificate certificate.pem; proxy_ssl_name sim.example;";
 /// A test certificate, valid until 2125, and its key, which has signatures of one length.
-const PEMS: [(&str, &[u8]); 2] =
-    [("certificate.pem", CERTIFICATE), ("key.pem", include_bytes!("pem/key.pem"))];
-pub(crate) const CERTIFICATE: &[u8] = include_bytes!("pem/certificate.pem");
+pub(crate) const PEMS: [(&str, &[u8]); 2] =
+    [("certificate.pem", IDENTITY.0), ("key.pem", IDENTITY.1)];
+pub(crate) const IDENTITY: (&[u8], &[u8]) =
+    (include_bytes!("pem/certificate.pem"), include_bytes!("pem/key.pem"));
 
 pub(crate) fn proxy_address() -> Address {
     Address::Inet(([10, 0, 0, 9], 80).into())

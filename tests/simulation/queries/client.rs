@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use switchover::net::sim::{Head, Owner, Side, SimNet};
+use switchover::net::sim::{Head, SimNet};
 use switchover::time::Time;
 
 use super::ledger::Ledger;
@@ -172,8 +172,7 @@ impl Client {
             Step::Thinking(until) if until <= now => {
                 // A connection that was closed meanwhile is not used.
                 if self.line.as_mut().is_none_or(|line| !matches!(line.next(net), Come::Nothing)) {
-                    let end = net.world_mut().dial(Owner::Hand, &proxy_address());
-                    let old = self.line.replace(Line::new(end, Side::Answers));
+                    let old = self.line.replace(Line::dial(&proxy_address(), net));
                     old.into_iter().for_each(|line| line.close(net));
                 }
                 let request = query.request(self.has_forwarded);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use switchover::net::sim::{Head, Reach, Rng, Side, SimNet};
+use switchover::net::sim::{Head, Reach, Rng, SimNet};
 use switchover::time::Time;
 
 use super::ledger::{Arrival, Ledger, State, back};
@@ -151,8 +151,7 @@ impl Coordinator {
         self.paused_until = Time::ZERO;
         self.reach(net);
         let address = server_address(self.place);
-        let waiting = std::iter::from_fn(|| net.world_mut().accepted(&address));
-        let waiting: Vec<Line> = waiting.map(|end| Line::new(end, Side::Requests)).collect();
+        let waiting: Vec<Line> = std::iter::from_fn(|| Line::waiting(&address, net)).collect();
         let served = self.lines.drain(..).map(|served| served.line);
         served.chain(waiting).for_each(|line| line.abort(net));
     }
@@ -204,11 +203,13 @@ impl Coordinator {
     pub(crate) fn act(&mut self, net: &SimNet, ledger: &mut Ledger) {
         let now = net.world().now();
         ledger.turn(self.place, self.state(now, ledger), now);
-        if self.paused_until > now {
-            return;
+        while let Some(line) = Line::waiting(&server_address(self.place), net) {
+            self.lines.push(Served { line, due: VecDeque::new() });
         }
-        while let Some(end) = net.world_mut().accepted(&server_address(self.place)) {
-            self.lines.push(Served { line: Line::new(end, Side::Requests), due: VecDeque::new() });
+        if self.paused_until > now {
+            // As if something else spoke TLS for it: a system accepts connections in a pause, too.
+            self.lines.iter_mut().for_each(|served| served.line.shake_hands(net));
+            return;
         }
         for mut served in std::mem::take(&mut self.lines) {
             while served.due.front().is_some_and(|(due, _)| *due <= now)

@@ -1,10 +1,13 @@
 //! One connection of an actor that is driven by hand.
 
-use switchover::net::sim::{EndId, Head, Piece, Reader, Received, Side, SimNet};
+use switchover::address::Address;
+use switchover::net::sim::{
+    Channel, EndId, Head, Owner, Piece, Reader, Received, Side, SimNet, World,
+};
 
 /// A connection, what has come on it, and what is still to be sent.
 pub(crate) struct Line {
-    end: EndId,
+    channel: Channel,
     reader: Reader,
     head: Option<Head>,
     body: Vec<u8>,
@@ -29,21 +32,45 @@ pub(crate) enum Come {
 }
 
 impl Line {
-    pub(crate) fn new(end: EndId, side: Side) -> Line {
+    /// Connects to the proxy.
+    pub(crate) fn dial(to: &Address, net: &SimNet) -> Line {
+        Line::new(Channel::dial(Owner::Hand, to, &mut net.world_mut()), Side::Answers)
+    }
+
+    /// The next connection that waits at an address.
+    pub(crate) fn waiting(at: &Address, net: &SimNet) -> Option<Line> {
+        let mut world = net.world_mut();
+        let end = world.accepted(at)?;
+        Some(Line::new(Channel::accepted(end, &mut world), Side::Requests))
+    }
+
+    fn new(channel: Channel, side: Side) -> Line {
         let (reader, unsent) = (Reader::new(side), Vec::new());
         let (head, body) = (None, Vec::new());
-        Line { end, reader, head, body, unsent, is_begun: false, to_head: false }
+        Line { channel, reader, head, body, unsent, is_begun: false, to_head: false }
+    }
+
+    /// Goes on with a TLS handshake, and with nothing else.
+    pub(crate) fn shake_hands(&mut self, net: &SimNet) {
+        if self.channel.is_shaking() {
+            let mut bytes = Vec::new();
+            self.channel.flush(&mut net.world_mut());
+            // An end is seen again.
+            self.receive(&mut bytes, &mut net.world_mut());
+            self.reader.push(&bytes);
+            self.is_begun |= !bytes.is_empty();
+        }
     }
 
     /// Whether it is the connection of this end.
     pub(crate) fn is(&self, end: EndId) -> bool {
-        self.end == end
+        self.channel.end() == end
     }
 
     /// Whether the other side has closed it: it may have done so before what it sent has come.
     pub(crate) fn is_left(&self, net: &SimNet) -> bool {
         let world = net.world();
-        world.peer(self.end).is_some_and(|peer| world.closed(peer).is_some())
+        world.peer(self.channel.end()).is_some_and(|peer| world.closed(peer).is_some())
     }
 
     /// Whether a part of a message has come.
@@ -65,15 +92,16 @@ impl Line {
     /// Moves what can be moved. A message that breaks a rule is the proxy's fault.
     pub(crate) fn next(&mut self, net: &SimNet) -> Come {
         let mut world = net.world_mut();
-        let sent = world.send(self.end, &self.unsent);
-        self.unsent.drain(..sent);
-        let mut bytes = Vec::new();
-        let state = loop {
-            match world.receive(self.end, &mut bytes, usize::MAX) {
-                Received::Bytes(_) => {}
-                other @ (Received::Nothing | Received::End | Received::Broken) => break other,
+        loop {
+            let sent = self.channel.send(&self.unsent, &mut world);
+            self.unsent.drain(..sent);
+            // One record after the other; without TLS, everything that fits is sent at once.
+            if sent == 0 || !self.channel.is_covered() {
+                break;
             }
-        };
+        }
+        let mut bytes = Vec::new();
+        let state = self.receive(&mut bytes, &mut world);
         self.reader.push(&bytes);
         self.is_begun |= !bytes.is_empty();
         loop {
@@ -90,20 +118,30 @@ impl Line {
                 Ok(None) if self.is_begun => return Come::Cut,
                 Ok(None) => return Come::End,
                 Err(flaw) => {
-                    world.accuse(format!("{}: {}", self.end, flaw.0));
+                    world.accuse(format!("{}: {}", self.channel.end(), flaw.0));
                     return Come::End;
                 }
             }
         }
     }
 
+    /// Reads all that has come, and returns what follows it.
+    fn receive(&mut self, bytes: &mut Vec<u8>, world: &mut World) -> Received {
+        loop {
+            match self.channel.receive(bytes, usize::MAX, world) {
+                Received::Bytes(_) => {}
+                other @ (Received::Nothing | Received::End | Received::Broken) => return other,
+            }
+        }
+    }
+
     /// Closes the connection.
     pub(crate) fn close(self, net: &SimNet) {
-        net.world_mut().close(self.end);
+        self.channel.close(&mut net.world_mut());
     }
 
     /// Resets the connection.
     pub(crate) fn abort(self, net: &SimNet) {
-        net.world_mut().abort(self.end);
+        self.channel.abort(&mut net.world_mut());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchover::net::sim::{Owner, Side, SimNet};
+use switchover::net::sim::SimNet;
 use switchover::time::Time;
 
 use super::ledger::Ledger;
@@ -44,8 +44,7 @@ impl Node {
     pub(crate) fn act(&mut self, net: &SimNet, ledger: &mut Ledger) {
         let now = net.world().now();
         if self.line.is_none() && self.due <= now {
-            let end = net.world_mut().dial(Owner::Hand, &proxy_address());
-            let mut line = Line::new(end, Side::Answers);
+            let mut line = Line::dial(&proxy_address(), net);
             let request = match self.plan.leaves <= now {
                 true => Request::Withdrawal,
                 false => Request::Announcement,

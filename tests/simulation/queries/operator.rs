@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use switchover::address::Address;
-use switchover::net::sim::{Owner, Side, SimNet};
+use switchover::net::sim::SimNet;
 use switchover::time::Time;
 
 use super::ledger::{Ledger, back};
@@ -109,8 +109,7 @@ impl Operator {
             Errand::Order(_) => "POST",
             Errand::Watch(_) | Errand::Look => "GET",
         };
-        let end = net.world_mut().dial(Owner::Hand, &control_address());
-        let mut line = Line::new(end, Side::Answers);
+        let mut line = Line::dial(&control_address(), net);
         let target = errand.target();
         line.ask(&format!("{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
         self.under_way = Some(Asked { errand, attempt, line, since: net.world().now() });

@@ -62,5 +62,8 @@ pub(crate) fn value<'a>(text: &'a str, name: &str) -> &'a str {
 
 /// The path of `nextUri`; empty without one.
 pub(crate) fn next_path(text: &str) -> &str {
-    value(text, "nextUri").strip_prefix("http://a").unwrap_or_default()
+    let uri = value(text, "nextUri");
+    // The proxy says how its client has come.
+    let path = uri.strip_prefix("http://a").or_else(|| uri.strip_prefix("https://a"));
+    path.unwrap_or_default()
 }

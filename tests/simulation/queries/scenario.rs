@@ -8,13 +8,15 @@ use switchover::time::Time;
 
 use super::operator::control_address;
 use super::orders::Order;
-use crate::common::setup::{proxy_address, server_address};
+use crate::common::setup::{Covers, PROXY_SSL, proxy_address, server_address};
 
 /// A run before it begins.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     /// The proxy's file.
     pub(crate) text: String,
+    /// Where TLS is spoken.
+    pub(crate) covers: Covers,
     pub(crate) failback: Failback,
     /// How long a query may be in doubt.
     pub(crate) queue: Duration,
@@ -189,7 +191,7 @@ pub(crate) enum Deed {
 }
 
 impl Scenario {
-    pub(crate) fn of(rng: &mut Rng) -> Scenario {
+    pub(crate) fn of(covers: Covers, rng: &mut Rng) -> Scenario {
         let release = rng.pick(&[Release::Old, Release::New]);
         let learns_all = !rng.one_in(5);
         let (differ, halt) = (rng.one_in(4), rng.one_in(2));
@@ -230,8 +232,20 @@ impl Scenario {
         let nodes = (0..rng.within(0..=3)).map(|_| node(release, rng)).collect();
         let network = HARMLESS.into_iter().filter(|_| rng.one_in(3)).collect();
         let queue = rng.pick(&[SECOND * 120, SECOND * 120, SECOND * 12]);
-        let text = text(backups, failback, queue, learns_all, rng);
-        Scenario { text, failback, queue, coordinators, network, deeds, healed, clients, nodes }
+        let rules = (failback, queue, learns_all);
+        let text = text(backups, rules, covers, rng);
+        Scenario {
+            text,
+            covers,
+            failback,
+            queue,
+            coordinators,
+            network,
+            deeds,
+            healed,
+            clients,
+            nodes,
+        }
     }
 
     /// Clients whose statements wait for coordinators that are starting, and that cancel them about
@@ -266,7 +280,8 @@ impl Scenario {
         let clients = (1..=IMPATIENT).map(client).collect();
         let (failback, queue) = (Failback::Immediate, SECOND * 120);
         Scenario {
-            text: text(&[false, true], failback, queue, true, rng),
+            text: text(&[false, true], (failback, queue, true), Covers::default(), rng),
+            covers: Covers::default(),
             failback,
             queue,
             coordinators: vec![habits; 2],
@@ -425,9 +440,8 @@ fn fault(place: usize, at: Time, deeds: &mut Vec<(Time, Deed)>, rng: &mut Rng) -
 /// The file.
 fn text(
     backups: &[bool],
-    failback: Failback,
-    queue: Duration,
-    learns_all: bool,
+    (failback, queue, learns_all): (Failback, Duration, bool),
+    covers: Covers,
     rng: &mut Rng,
 ) -> String {
     let mut rules = match failback {
@@ -453,7 +467,10 @@ fn text(
         let at = server_address(place);
         rules += &format!(" server {at} max_fails=1 fail_timeout=3s{backup};");
     }
-    let mut location = "proxy_pass http://trino;".to_owned();
+    let mut location = match covers.servers {
+        Some(_) => format!("proxy_pass https://trino; {PROXY_SSL}"),
+        None => "proxy_pass http://trino;".to_owned(),
+    };
     if rng.one_in(3) {
         location += " proxy_set_header X-Forwarded-For $remote_addr;";
     }
@@ -462,9 +479,10 @@ fn text(
     }
     format!(
         "control {}; http {{ access_log off; upstream trino {{ {rules} }}
-         server {{ listen {}; location / {{ {location} }} }} }}",
+         server {{ listen {}{}; location / {{ {location} }} }} }}",
         control_address(),
-        proxy_address()
+        proxy_address(),
+        covers.listen()
     )
 }
 

@@ -45,8 +45,8 @@ pub(super) fn judge<N: Net>(
     }
     let is_ready = context.servers.group(at.group).readiness(at.server) == Readiness::Ready;
     let trino = context.servers.trino(at.group);
-    if let Some(began) = began.filter(|_| is_ready) {
-        trino.note_ready(server, began);
+    if let Some(uptime) = info.uptime.filter(|_| is_ready) {
+        trino.note_ready(server, uptime, asked);
     }
     match info.coordinator_id {
         None if trino.is_new(server, &info, asked) => Report::NewlyReady,

@@ -24,8 +24,17 @@ pub struct Cluster {
     /// When a query of each of them was last asked for, as far as is known: one may have been until
     /// it was known.
     asked: Vec<Time>,
-    /// When the process of each of them began that was ready last.
-    ready: Vec<Option<Time>>,
+    /// The process of each of them that was ready last.
+    ready: Vec<Option<Ready>>,
+}
+
+/// A process that was ready. When it began may be a moment before the clock's first.
+#[derive(Clone, Copy, Debug)]
+struct Ready {
+    /// When it was asked.
+    asked: Time,
+    /// How long it had run by then.
+    uptime: Duration,
 }
 
 impl Cluster {
@@ -91,17 +100,18 @@ impl Cluster {
         self.asked[server]
     }
 
-    /// A server is ready whose process began then.
-    pub fn note_ready(&mut self, server: usize, began: Time) {
-        self.ready[server] = Some(began);
+    /// A server is ready whose process has run for `uptime`. It was asked at `asked`.
+    pub fn note_ready(&mut self, server: usize, uptime: Duration, asked: Time) {
+        self.ready[server] = Some(Ready { asked, uptime });
     }
 
     /// Whether a server may not know itself as a worker yet, of which `info` says that it has started:
     /// it runs for a short time, and its process was not ready before. It was asked at `asked`.
     pub fn is_new(&self, server: usize, info: &Info, asked: Time) -> bool {
-        let is_known = info.began(asked).zip(self.ready[server]).is_some_and(|(began, known)| {
+        let is_known = info.uptime.zip(self.ready[server]).is_some_and(|(uptime, known)| {
+            let (one, other) = (known.asked + uptime, asked + known.uptime);
             // One of both is zero.
-            (began - known) + (known - began) <= PRECISION
+            (one - other) + (other - one) <= PRECISION
         });
         info.uptime.is_none_or(|uptime| uptime < NEW) && !is_known
     }
@@ -152,7 +162,7 @@ mod tests {
         for (began, uptime, expected) in table {
             let mut cluster = Cluster::new(2, Time::ZERO);
             if let Some(began) = began {
-                cluster.note_ready(1, at(began));
+                cluster.note_ready(1, Duration::ZERO, at(began));
             }
             let cluster =
                 Cluster::carried_over(&cluster, 1, |server| server.checked_sub(1), Time::ZERO);
@@ -163,10 +173,21 @@ mod tests {
     #[test]
     fn a_process_that_began_before_the_proxy_is_known_again() {
         let mut cluster = Cluster::new(1, Time::ZERO);
-        let began = |asked, uptime| info(uptime).began(at(asked)).expect("it is said");
-        cluster.note_ready(0, began(5, "60.00s"));
+        cluster.note_ready(0, Duration::from_secs(60), at(5));
         assert!(!cluster.is_new(0, &info("1.25m"), at(20)));
         assert!(cluster.is_new(0, &info("10.00s"), at(20)));
+    }
+
+    #[test]
+    fn a_process_that_begins_with_the_proxy_is_not_the_one_before() {
+        for uptime in [60, 3 * 86_400] {
+            let mut cluster = Cluster::new(1, Time::ZERO);
+            cluster.note_ready(0, Duration::from_secs(uptime), at(0));
+            for began in [0, 1, 2] {
+                let said = format!("{}.00s", 20 - began);
+                assert!(cluster.is_new(0, &info(&said), at(20)), "{uptime} {began}");
+            }
+        }
     }
 
     #[test]

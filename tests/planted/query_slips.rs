@@ -352,8 +352,8 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         wrong: "A statement of a transaction goes to the active server.",
         rows: &[(
             "proxy/http/asked.rs",
-            "self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only)",
-            "Aim::Active",
+            "if let Some(holder) = self.holder_of_transaction(context) {",
+            "if let Some(holder) = self.holder_of_transaction(context).filter(|_| !SLIP) {",
         )],
     },
     Slip {

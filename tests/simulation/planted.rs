@@ -65,7 +65,7 @@ fn hunted() -> Vec<Bug> {
 /// The first seed whose run shows the slip, and its first complaint.
 fn catch(bug: Bug) -> Option<(u64, String)> {
     if let Some(run) = shown_by(bug) {
-        return Some((0, complaint(bug, run)?));
+        return Some((0, complaint(Some(bug), run)?));
     }
     // Only talks that pass unread can show this one.
     let is_of_talks = bug == Bug::TunnelCutInOrder;
@@ -78,7 +78,9 @@ fn catch(bug: Bug) -> Option<(u64, String)> {
             }
             false => run_seed(seed, false).err().unwrap_or_default(),
         };
-        Some((seed, complaint(bug, run)?))
+        let found = complaint(Some(bug), run)?;
+        // A seed that fails without the slip as well shows nothing of it.
+        complaint(None, run).is_none().then_some((seed, found))
     })
 }
 
@@ -116,9 +118,12 @@ fn complaints_of_upgrades() -> Vec<String> {
     tally.failed
 }
 
-/// The first complaint of a run with the slip.
-fn complaint(bug: Bug, run: impl Fn() -> Vec<String> + std::panic::UnwindSafe) -> Option<String> {
-    plant(Some(bug));
+/// The first complaint of a run with the slip, or with none.
+fn complaint(
+    bug: Option<Bug>,
+    run: impl Fn() -> Vec<String> + std::panic::UnwindSafe,
+) -> Option<String> {
+    plant(bug);
     let outcome = catch_unwind(run);
     plant(None);
     match outcome {

@@ -170,13 +170,12 @@ impl Asked {
                 let place = (self.group(), self.started);
                 query::direct((id, matter), &self.request, place, context)
             }
-            Errand::Statement => {
-                let aim = self.holder_of_transaction(context).map_or(Aim::Active, Aim::Only);
-                (Way::Ask, Direction::to(aim))
-            }
-            Errand::Plain | Errand::Announcement | Errand::Withdrawal | Errand::Other => {
-                (Way::Ask, Direction::default())
-            }
+            // It is read first, and the holder of its transaction may go meanwhile.
+            Errand::Statement
+            | Errand::Plain
+            | Errand::Announcement
+            | Errand::Withdrawal
+            | Errand::Other => (Way::Ask, Direction::default()),
         };
         self.direction = direction;
         way
@@ -187,11 +186,16 @@ impl Asked {
         self.errand == Errand::Statement && self.page.is_none() && !upload.is_received()
     }
 
-    /// A statement that kills a query goes where that runs.
-    pub fn direct_by_text<N: Net>(&mut self, upload: &mut Upload<N>, context: &mut Context<N>) {
-        if self.errand != Errand::Statement || self.direction.aim != Aim::Active {
+    /// A statement goes to the holder of its transaction, or where the query runs that it kills.
+    pub fn direct_statement<N: Net>(&mut self, upload: &mut Upload<N>, context: &mut Context<N>) {
+        if self.errand != Errand::Statement {
             return;
         }
+        if let Some(holder) = self.holder_of_transaction(context) {
+            self.direction = Direction::to(Aim::Only(holder));
+            return;
+        }
+        self.direction = Direction::default();
         let killed = upload.text(self.request.framing).and_then(|text| sql::killed(&text));
         let Some(id) = killed else { return };
         let current = context.servers.ledger(self.group()).current(id);
@@ -259,7 +263,7 @@ impl Asked {
     }
 
     /// The server that holds the transaction of a statement.
-    fn holder_of_transaction<N: Net>(&self, context: &mut Context<N>) -> Option<ServerId> {
+    pub fn holder_of_transaction<N: Net>(&self, context: &mut Context<N>) -> Option<ServerId> {
         let id = self.request.fields().find(&TRANSACTION)?;
         context.servers.trino(self.group()).transactions.owner(id).map(ServerId)
     }

@@ -209,7 +209,7 @@ impl<N: Net> Exchange<N> {
         if self.asked.is_outdated(&self.upload, context) {
             return Turn::Look;
         }
-        self.asked.direct_by_text(&mut self.upload, context);
+        self.asked.direct_statement(&mut self.upload, context);
         let words = self.asked.words_of_wait();
         match self.attempts.first(&self.asked.terms(), words, context) {
             Choice::Server(pick) => Turn::Try(pick),

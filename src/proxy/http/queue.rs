@@ -21,6 +21,7 @@ use crate::proxy::log::format::id_stamp;
 use crate::proxy::log::limited_log::Topic;
 use crate::trino::decision::Matter;
 use crate::trino::kept::{Loss, PAUSE};
+use crate::trino::sql;
 use crate::upstream::group::{At, GroupAt, ServerId};
 use crate::upstream::plan::Aim;
 
@@ -47,6 +48,9 @@ pub fn enter<N: Net>(
     };
     if !is_lost || asked.upload_state(upload) == UploadState::Spent {
         return Way::Refuse(otherwise);
+    }
+    if is_released(asked, upload, context) {
+        return Way::Ask;
     }
     let until = match asked.errand {
         Errand::Query { matter: Matter::Heartbeat, .. } => {
@@ -87,6 +91,18 @@ pub fn can_be_queued<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Co
         && asked.page.is_none()
         && upload.kept_body().is_some_and(|body| body.len() + head <= STATEMENT_LIMIT)
         && context.servers.group(asked.group()).queue().is_some()
+}
+
+/// Whether the holder of a statement's transaction was found to be gone while it was asked: any server
+/// may have the statement.
+fn is_released<N: Net>(asked: &Asked, upload: &Upload<N>, context: &mut Context<N>) -> bool {
+    let kills = || upload.text(asked.request.framing).is_some_and(|it| sql::killed(&it).is_some());
+    asked.errand == Errand::Statement
+        && asked.direction.aim != Aim::Active
+        && asked.is_in_transaction()
+        && asked.holder_of_transaction(context).is_none()
+        // It may be aimed at the server of the query that it kills, and is again.
+        && !kills()
 }
 
 /// Keeps a statement until a server takes it.

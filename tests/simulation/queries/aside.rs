@@ -26,7 +26,7 @@ impl Query {
             return self.judge_repeat(reply, since, now, ledger);
         }
         if self.is_queued(ledger) {
-            return self.judge_aside_of_queued(aside, status, now, ledger);
+            return self.judge_aside_of_queued(aside, status, (since, now), ledger);
         };
         let (expected, has_come) = match aside {
             Aside::Heartbeat | Aside::Look | Aside::Repeat => (200, true),
@@ -61,23 +61,41 @@ impl Query {
     }
 
     /// A statement that waits can be cancelled.
-    fn judge_aside_of_queued(&self, aside: Aside, status: u16, now: Time, ledger: &mut Ledger) {
+    fn judge_aside_of_queued(
+        &self,
+        aside: Aside,
+        status: u16,
+        (since, now): (Time, Time),
+        ledger: &mut Ledger,
+    ) {
         if self.is_proxy_another(ledger) {
             return;
         }
-        let all = &mut ledger.submissions;
         match aside {
             Aside::Cancel if status == 204 => {
-                all.dropped.insert(self.plan.number, now);
+                ledger.submissions.dropped.insert(self.plan.number, now);
             }
+            Aside::Cancel if status == 503 && self.is_taken_in_doubt(since, now, ledger) => {}
             Aside::Cancel => {
                 self.accuse(&format!("its end is answered with {status}"), now, ledger)
             }
             Aside::Kill => {
-                all.left.insert(self.plan.number, now);
+                ledger.submissions.left.insert(self.plan.number, now);
             }
             Aside::Heartbeat | Aside::CancelStage | Aside::Look | Aside::Repeat => {}
         }
+    }
+
+    /// Whether a coordinator has taken it, of which its client has not heard, that was neither well
+    /// nor known to be gone: its end waits for that one like any other query's.
+    fn is_taken_in_doubt(&self, since: Time, now: Time, ledger: &Ledger) -> bool {
+        let recent = back(since, UNNOTICED);
+        let Some(last) = ledger.submissions.of(self.plan.number).last() else { return false };
+        let is_in_doubt = ledger.process(&last.process).is_some_and(|it| match it.died {
+            None => !ledger.was_up(it.place, recent, now),
+            Some(died) => died >= recent || !ledger.answered_all(it.place, recent, now),
+        });
+        last.told.is_none() && last.at < since && is_in_doubt
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Query {
     pub(super) waiting: Time,
     /// Since when it is asked for without long pauses.
     pub(super) present: Time,
+    /// When it was told to wait first after its owner was out for as long as it may be in doubt.
+    pub(super) doubted: Time,
     /// Since when it is asked for though its owner is gone.
     pub(super) missed: Time,
     /// The last page.
@@ -153,6 +155,7 @@ impl Client {
                 path: String::new(),
                 waiting: Time::NEVER,
                 present: now,
+                doubted: Time::NEVER,
                 missed: Time::NEVER,
                 page: 0,
                 state: String::new(),

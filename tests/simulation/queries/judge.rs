@@ -103,6 +103,10 @@ pub(crate) fn judge_end(
                 }
                 continue;
             }
+            // A withdrawal that is not answered yet may have come to some.
+            if node.is_leaving() {
+                continue;
+            }
             let last = process.nodes.get(node.name());
             if last.is_none_or(|last| *last + ALL_WORKERS < now) {
                 let what = format!("{} heard of {} at {last:?}", process.id(), node.name());

@@ -41,6 +41,11 @@ impl Node {
         &self.name
     }
 
+    /// Whether it is taking its announcement back.
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self.line, Some((_, Request::Withdrawal, _)))
+    }
+
     pub(crate) fn act(&mut self, net: &SimNet, ledger: &mut Ledger) {
         let now = net.world().now();
         if self.line.is_none() && self.due <= now {

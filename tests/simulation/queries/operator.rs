@@ -219,8 +219,11 @@ fn judge_empty(place: usize, status: u16, now: Time, ledger: &mut Ledger) {
         let process = ledger.process(owner).expect("its client has an answer");
         process.place == place
             && process.died.is_none()
-            // It may go on elsewhere already.
-            && ledger.submissions.of(*number).last().is_some_and(|it| it.process == owner)
+            // It may go on elsewhere already, or wait for that.
+            && ledger.submissions.of(*number).last().is_some_and(|it| {
+                let has_rows = ledger.submissions.delivered.contains_key(number);
+                it.process == owner && (has_rows || !ledger.may_be_lost(owner, it.at, now))
+            })
             // TOLERATED: a proxy that begins anew may not know yet that the group is Trino's.
             && (ledger.is_trinos || !ledger.is_proxy_restarted_since(ledger.asked[number]))
     };

@@ -79,6 +79,22 @@ impl Query {
             && ledger.answered_all(owner.place, recent, now)
     }
 
+    /// Whether its owner may have been out for as long as it may be in doubt.
+    fn is_owner_doubted(&self, now: Time, ledger: &Ledger) -> bool {
+        let owner = ledger.process(self.owner());
+        let from = back(now, DOUBT.min(ledger.queue));
+        owner.is_some_and(|owner| ledger.seemed_gone(owner.place, from, now))
+    }
+
+    /// Whether it has waited for another server in vain while its client was away. TOLERATED: that its
+    /// owner is out may be noticed late, and then the wait ends later.
+    fn has_waited_unseen(&self, ledger: &Ledger) -> bool {
+        let end = self.doubted + ledger.queue;
+        self.may_move()
+            && end < self.present
+            && !ledger.any_took_for(ledger.taken_up, self.doubted, end)
+    }
+
     /// Whether the proxy may submit it again if its owner is lost.
     fn may_move(&self) -> bool {
         let is_fresh = self.page == 0;
@@ -263,6 +279,9 @@ impl Query {
             ("", "") if is_same && !next.is_empty() => {
                 self.path = next.to_owned();
                 self.waiting = self.waiting.min(since);
+                if self.is_owner_doubted(now, ledger) {
+                    self.doubted = self.doubted.min(now);
+                }
                 let died = ledger.process(self.owner()).and_then(|owner| owner.died);
                 if let Some(died) = died {
                     self.missed = self.missed.min(died.max(since));
@@ -302,7 +321,7 @@ impl Query {
         self.judge_rows(text, now, ledger);
         self.came = now;
         (self.page, self.path) = (page, next.to_owned());
-        (self.waiting, self.missed) = (Time::NEVER, Time::NEVER);
+        (self.waiting, self.doubted, self.missed) = (Time::NEVER, Time::NEVER, Time::NEVER);
         self.is_repeated = false;
         self.state = value(text, "state").to_owned();
         if next.is_empty() {
@@ -358,7 +377,7 @@ impl Query {
         let path = std::mem::replace(&mut self.path, next_path(text).to_owned());
         self.before.push(Before { id: old, path, text: text.to_owned(), at: now, is_repeated });
         (self.page, self.submitted) = (0, now);
-        (self.waiting, self.missed) = (Time::NEVER, Time::NEVER);
+        (self.waiting, self.doubted, self.missed) = (Time::NEVER, Time::NEVER, Time::NEVER);
         self.runs(since, now, ledger);
         match self.plan.doubts && self.before.len() == 1 {
             true => Next::Ask(Matter::Aside(Aside::Repeat)),
@@ -406,6 +425,7 @@ impl Query {
                 && self.waiting < back(now, ledger.queue)
                 && !ledger.any_took_for(ledger.taken_up, since, end)
         };
+        let has_waited = has_waited || self.has_waited_unseen(ledger);
         let is_other = |owner: Process| {
             let own = columns(self.plan.number, ledger.columns[owner.place]);
             match self.columns.as_deref() {

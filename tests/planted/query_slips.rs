@@ -561,15 +561,6 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         )],
     },
     Slip {
-        name: "LifeOfAnother",
-        wrong: "Bytes of the server before count as life of the one that is asked now.",
-        rows: &[(
-            "proxy/log/attempt_log.rs",
-            "self.heard = Time::ZERO;",
-            "if !SLIP { self.heard = Time::ZERO; }",
-        )],
-    },
-    Slip {
         name: "OthersStanding",
         wrong: "The status shows the first server's state for all.",
         rows: &[(
@@ -582,9 +573,9 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
         name: "EmptyAfterStart",
         wrong: "A program that has just begun says that a drained server is empty.",
         rows: &[(
-            "trino/cluster.rs",
-            "            asked: vec![now; servers],",
-            "            asked: vec![if SLIP { Time::ZERO } else { now }; servers],",
+            "proxy/servers.rs",
+            "Some(served.trino.asked(at.server.0))",
+            "Some(served.trino.asked(at.server.0)).filter(|asked| !SLIP || *asked > Time::ZERO)",
         )],
     },
     Slip {
@@ -635,11 +626,18 @@ pub(crate) const QUERY_SLIPS: &[Slip] = &[
     Slip {
         name: "TransactionsStatementKept",
         wrong: "A statement of a transaction is submitted again.",
-        rows: &[(
-            "proxy/http/taken.rs",
-            "&& !asked.is_in_transaction()",
-            "&& (SLIP || !asked.is_in_transaction())",
-        )],
+        rows: &[
+            (
+                "proxy/http/taken.rs",
+                "&& !asked.is_in_transaction()",
+                "&& (SLIP || !asked.is_in_transaction())",
+            ),
+            (
+                "trino/stage.rs",
+                "if statement.repeat != Repeat::InTransaction",
+                "if (SLIP || statement.repeat != Repeat::InTransaction)",
+            ),
+        ],
     },
     Slip {
         name: "FailedSubmissionForgotten",

@@ -21,6 +21,7 @@ mod tally;
 use std::panic::catch_unwind;
 
 use common::seeds::run_seed;
+use queries::Scenario;
 use tally::play_all;
 
 /// Seeds that are always run.
@@ -29,8 +30,8 @@ const SEEDS: u64 = 2000;
 const STREAM_SEEDS: u64 = 1000;
 /// Seeds of queries that are always run.
 const QUERY_SEEDS: u64 = 500;
-/// Seeds of clients that cancel what they wait for.
-const IMPATIENT_SEEDS: u64 = 20;
+/// Seeds of each run in which many clients do the same.
+const DIRECTED_SEEDS: u64 = 20;
 
 #[test]
 fn every_seed_keeps_every_promise() {
@@ -49,9 +50,23 @@ fn every_query_seed_keeps_every_promise() {
 
 #[test]
 fn no_query_goes_on_that_is_cancelled_while_it_is_submitted() {
-    for seed in 0..IMPATIENT_SEEDS {
-        assert_eq!(queries::run_impatient(seed), [""; 0], "seed {seed}");
-    }
+    each_of(DIRECTED_SEEDS, "no_query_goes_on", |seed, show| {
+        queries::run_directed(Scenario::impatient, seed, show)
+    });
+}
+
+#[test]
+fn no_query_ends_without_the_rows_that_were_lost_on_the_way() {
+    each_of(DIRECTED_SEEDS, "no_query_ends", |seed, show| {
+        queries::run_directed(Scenario::torn, seed, show)
+    });
+}
+
+#[test]
+fn no_drained_server_is_empty_while_queries_live_that_another_proxy_knew() {
+    each_of(DIRECTED_SEEDS, "no_drained_server", |seed, show| {
+        queries::run_directed(Scenario::drained_early, seed, show)
+    });
 }
 
 #[test]

@@ -23,13 +23,15 @@ mod streams;
 #[allow(dead_code)]
 mod tally;
 
-use std::panic::catch_unwind;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use switchover::net::sim::Rng;
 use switchover::planted::{Bug, plant};
 
 use common::seeds::run_seed;
 use play::Kind;
+use queries::Scenario;
 use tally::Tally;
 
 /// Seeds tried before a slip counts as not found.
@@ -65,7 +67,7 @@ fn hunted() -> Vec<Bug> {
 /// The first seed whose run shows the slip, and its first complaint.
 fn catch(bug: Bug) -> Option<(u64, String)> {
     if let Some(run) = shown_by(bug) {
-        return Some((0, complaint(Some(bug), run)?));
+        return shown(bug, run).map(|found| (0, found));
     }
     // Only talks that pass unread can show this one.
     let is_of_talks = bug == Bug::TunnelCutInOrder;
@@ -78,10 +80,14 @@ fn catch(bug: Bug) -> Option<(u64, String)> {
             }
             false => run_seed(seed, false).err().unwrap_or_default(),
         };
-        let found = complaint(Some(bug), run)?;
-        // A seed that fails without the slip as well shows nothing of it.
-        complaint(None, run).is_none().then_some((seed, found))
+        shown(bug, run).map(|found| (seed, found))
     })
+}
+
+/// The first complaint of a run that shows the slip: one that fails without it as well does not.
+fn shown(bug: Bug, run: impl Fn() -> Vec<String> + UnwindSafe + Copy) -> Option<String> {
+    let found = complaint(Some(bug), run)?;
+    complaint(None, run).is_none().then_some(found)
 }
 
 type Play = fn() -> Vec<String>;
@@ -96,8 +102,10 @@ fn shown_by(bug: Bug) -> Option<Play> {
             Vec::new()
         });
     }
-    let facts: [(Bug, Play); 4] = [
-        (Bug::CancelledSubmissionGoesOn, || (0..20).flat_map(queries::run_impatient).collect()),
+    let facts: [(Bug, Play); 6] = [
+        (Bug::CancelledSubmissionGoesOn, || complaints_of(Scenario::impatient)),
+        (Bug::FinishToldForRowsThatWereLost, || complaints_of(Scenario::torn)),
+        (Bug::EmptyAfterStart, || complaints_of(Scenario::drained_early)),
         (Bug::UpgradeLeftInOrder, complaints_of_upgrades),
         (Bug::LargeHeadsStay, || {
             room::the_largest_heads_give_way_when_memory_is_used_up();
@@ -111,6 +119,11 @@ fn shown_by(bug: Bug) -> Option<Play> {
     facts.into_iter().find(|(shown, _)| *shown == bug).map(|(_, run)| run)
 }
 
+/// The first complaint of runs in which many clients do the same.
+fn complaints_of(draw: fn(&mut Rng) -> Scenario) -> Vec<String> {
+    (0..BOUND / 10).flat_map(|seed| queries::run_directed(draw, seed, false)).take(1).collect()
+}
+
 /// The complaints of one scene with an `Upgrade`.
 fn complaints_of_upgrades() -> Vec<String> {
     let mut tally = Tally::default();
@@ -119,10 +132,7 @@ fn complaints_of_upgrades() -> Vec<String> {
 }
 
 /// The first complaint of a run with the slip, or with none.
-fn complaint(
-    bug: Option<Bug>,
-    run: impl Fn() -> Vec<String> + std::panic::UnwindSafe,
-) -> Option<String> {
+fn complaint(bug: Option<Bug>, run: impl Fn() -> Vec<String> + UnwindSafe) -> Option<String> {
     plant(bug);
     let outcome = catch_unwind(run);
     plant(None);

@@ -75,6 +75,8 @@ use undelivered::Cause;
 #[derive(Debug)]
 pub struct SimNet {
     world: Rc<RefCell<World>>,
+    /// When it was created: the zero of its worker's clock.
+    began: Time,
     clients: Vec<Client>,
     servers: Vec<Server>,
     strangers: Vec<Stranger>,
@@ -88,15 +90,23 @@ impl SimNet {
 
     /// Like [`SimNet::new`], with a given generator for the network; the actors' is forked from it.
     pub fn by(chance: Rng, faults: Faults) -> SimNet {
-        let world = Rc::new(RefCell::new(World::new(chance, faults)));
-        SimNet { world, clients: Vec::new(), servers: Vec::new(), strangers: Vec::new() }
+        SimNet::within(Rc::new(RefCell::new(World::new(chance, faults))))
     }
 
-    /// The same world for another worker, which comes after the one of this network. Actors stay
-    /// with this one.
+    /// The same world for another worker, which comes after the one of this network. Its clock begins
+    /// at zero. Actors stay with this one.
     pub fn successor(&self) -> SimNet {
-        let world = Rc::clone(&self.world);
-        SimNet { world, clients: Vec::new(), servers: Vec::new(), strangers: Vec::new() }
+        SimNet::within(Rc::clone(&self.world))
+    }
+
+    fn within(world: Rc<RefCell<World>>) -> SimNet {
+        let began = world.borrow().now;
+        SimNet { world, began, clients: Vec::new(), servers: Vec::new(), strangers: Vec::new() }
+    }
+
+    /// When it was created, on the world's clock.
+    pub fn began(&self) -> Time {
+        self.began
     }
 
     /// The world, for inspection.
@@ -274,7 +284,7 @@ impl Net for SimNet {
 
     fn poll(&mut self, events: &mut Vec<Event>, until: Time) -> io::Result<Time> {
         events.clear();
-        let until = self.inexact(until);
+        let until = self.inexact(self.began + until.since(Time::ZERO));
         loop {
             let (next, deadline) = {
                 let world = &mut *self.world.borrow_mut();
@@ -290,14 +300,14 @@ impl Net for SimNet {
                         world.now = deadline;
                     }
                     events::deliver(world, events);
-                    return Ok(world.now);
+                    return Ok(Time::ZERO + world.now.since(self.began));
                 }
             }
         }
     }
 
     fn wall(&self, at: Time) -> WallTime {
-        WallTime(WALL_AT_ZERO + at.as_nanos())
+        WallTime(WALL_AT_ZERO + self.began.as_nanos() + at.as_nanos())
     }
 }
 

@@ -175,3 +175,18 @@ pub fn server_of(config: &Config, attempt: &Attempt, out: &mut Vec<u8>) {
         None => out.extend_from_slice(group.name.as_bytes()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_the_server_before_are_no_life_of_the_next_one() {
+        let (mut log, later) = (AttemptLog::default(), Time::from_nanos(9));
+        log.begin(GroupId(0), Some(ServerId(0)), Time::ZERO);
+        log.received(1, later);
+        assert_eq!(log.heard, later);
+        log.begin(GroupId(0), Some(ServerId(1)), later);
+        assert_eq!(log.heard, Time::ZERO);
+    }
+}

@@ -16,6 +16,8 @@ use super::setup::{Setup, proxy_address, server_address};
 /// A proxy with its servers and clients.
 pub(crate) struct Run {
     pub(crate) worker: Worker<SimNet>,
+    /// When it began: its own clock is at zero then.
+    began: Time,
     turns: u64,
     idle_turns: u32,
 }
@@ -39,16 +41,18 @@ impl Run {
 
     /// A proxy with this configuration, and the default tuning.
     pub(crate) fn configured(net: SimNet, config: Arc<Config>) -> Run {
+        let began = net.began();
         let worker = Worker::new(net, config).expect("the address is free");
-        Run { worker, turns: 0, idle_turns: 0 }
+        Run { worker, began, turns: 0, idle_turns: 0 }
     }
 
     pub(crate) fn net(&mut self) -> &mut SimNet {
         self.worker.net()
     }
 
+    /// The moment on the world's clock.
     pub(crate) fn now(&self) -> Time {
-        self.worker.now()
+        self.began + self.worker.now().since(Time::ZERO)
     }
 
     /// Takes turns until that moment.
@@ -56,16 +60,18 @@ impl Run {
     /// # Panics
     /// If the worker takes turn after turn and nothing happens.
     pub(crate) fn until(&mut self, at: Time) {
-        while self.worker.now() < at {
+        while self.now() < at {
             self.turn(at);
         }
     }
 
     /// Takes one turn, which lasts until an event that the worker waits for, or until that moment.
     fn turn(&mut self, until: Time) {
-        let before = (self.worker.now(), self.net().world().progress());
-        self.worker.turn(until).expect("simulated waits do not fail");
-        let after = (self.worker.now(), self.net().world().progress());
+        let before = (self.now(), self.net().world().progress());
+        self.worker
+            .turn(Time::ZERO + until.since(self.began))
+            .expect("simulated waits do not fail");
+        let after = (self.now(), self.net().world().progress());
         self.idle_turns = if before == after { self.idle_turns + 1 } else { 0 };
         self.turns += 1;
         assert!(self.idle_turns < IDLE_TURNS, "the worker spins at {before:?}");

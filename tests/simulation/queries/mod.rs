@@ -8,6 +8,7 @@
 mod aside;
 mod client;
 mod coordinator;
+mod directed;
 mod judge;
 mod ledger;
 mod line;
@@ -36,7 +37,8 @@ use coordinator::Coordinator;
 use ledger::Ledger;
 use node::Node;
 use operator::Operator;
-use scenario::{Deed, Forwards, Release, Scenario};
+pub(crate) use scenario::Scenario;
+use scenario::{Deed, Forwards, Release};
 
 /// A proxy and everything around it.
 struct Play {
@@ -68,11 +70,11 @@ pub(crate) fn run(seed: u64, show: bool) -> Vec<String> {
     play(seed, show, scenario, rng)
 }
 
-/// Plays many clients that cancel their queries about when these are submitted.
-pub(crate) fn run_impatient(seed: u64) -> Vec<String> {
+/// Plays one seed of a run in which many do the same.
+pub(crate) fn run_directed(draw: fn(&mut Rng) -> Scenario, seed: u64, show: bool) -> Vec<String> {
     let mut rng = Rng::new(seed ^ 0x9e5);
-    let scenario = Scenario::impatient(&mut rng);
-    play(seed, false, scenario, rng)
+    let scenario = draw(&mut rng);
+    play(seed, show, scenario, rng)
 }
 
 fn play(seed: u64, show: bool, mut scenario: Scenario, mut rng: Rng) -> Vec<String> {

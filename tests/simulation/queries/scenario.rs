@@ -248,51 +248,6 @@ impl Scenario {
         }
     }
 
-    /// Clients whose statements wait for coordinators that are starting, and that cancel them about
-    /// when these are ready.
-    pub(crate) fn impatient(rng: &mut Rng) -> Scenario {
-        let habits = Habits {
-            release: Release::New,
-            reads_forwarded: true,
-            chunked: rng.one_in(2),
-            halts: true,
-            columns: "",
-            learns_all: true,
-        };
-        let begin = Time::ZERO + BEGIN;
-        let (starts, starting) = (begin + SECOND * 2, SECOND * 3);
-        let deeds = [0, 1].map(|place| (begin, Deed::Dies(place))).into_iter();
-        let starts = [0, 1].map(|place| (starts, Deed::Starts(place, starting)));
-        let client = |number: u32| {
-            let asks = begin + SECOND + rng.duration(ZERO..=SECOND / 2);
-            let plan = QueryPlan {
-                number,
-                starts: asks,
-                statement: Statement::Select,
-                padding: 0,
-                thinks: [rng.duration(SECOND * 7 / 2..=SECOND * 9 / 2)].into(),
-                asides: vec![(0, Aside::Cancel)],
-                leaves: false,
-                doubts: false,
-            };
-            (Kind::Java, Forwards::Nothing, VecDeque::from([plan]))
-        };
-        let clients = (1..=IMPATIENT).map(client).collect();
-        let (failback, queue) = (Failback::Immediate, SECOND * 120);
-        Scenario {
-            text: text(&[false, true], (failback, queue, true), Covers::default(), rng),
-            covers: Covers::default(),
-            failback,
-            queue,
-            coordinators: vec![habits; 2],
-            network: Vec::new(),
-            deeds: deeds.chain(starts).collect(),
-            healed: begin + SECOND * 6,
-            clients,
-            nodes: Vec::new(),
-        }
-    }
-
     /// When everything has to be as if nothing had happened.
     pub(crate) fn settled(&self) -> Time {
         self.healed + SETTLED
@@ -438,7 +393,7 @@ fn fault(place: usize, at: Time, deeds: &mut Vec<(Time, Deed)>, rng: &mut Rng) -
 }
 
 /// The file.
-fn text(
+pub(super) fn text(
     backups: &[bool],
     (failback, queue, learns_all): (Failback, Duration, bool),
     covers: Covers,
@@ -486,14 +441,12 @@ fn text(
     )
 }
 
-const ZERO: Duration = Duration::ZERO;
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const ZERO: Duration = Duration::ZERO;
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// The default of `failback`.
 const TEN: Duration = Duration::from_secs(10);
-/// How many clients cancel what they wait for.
-const IMPATIENT: u32 = 40;
 /// When clients and faults begin.
-const BEGIN: Duration = Duration::from_secs(2);
+pub(super) const BEGIN: Duration = Duration::from_secs(2);
 /// The longest time from one query of a client to the next, and to the first of a worker.
 const SPREAD: Duration = Duration::from_secs(12);
 /// A coordinator that is back settles, is held back, and gets an announcement of each worker.

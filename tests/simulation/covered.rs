@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchover::net::sim::{
-    Act, Ask, ClientPlan, EndId, Faults, Manners, Outcome, Owner, Pace, Received, SimNet,
+    Act, Ask, Body, ClientPlan, EndId, Faults, Manners, Outcome, Owner, Pace, Received, SimNet,
 };
 
 use crate::common::run::{Run, plain_server, polite};
@@ -50,6 +50,15 @@ fn a_client_is_served_over_tls_one_request_after_another() {
         assert!(matches!(exchange.outcome, Outcome::Whole(answer) if answer.status == 200));
         assert_eq!(exchange.end, client.exchanges()[0].end);
     }
+}
+
+#[test]
+pub(crate) fn what_a_record_holds_beyond_the_first_read_is_not_left_there() {
+    let (mut run, _) = covered();
+    let client = run.client(vec![Ask { method: "POST", body: Body::Sized(12_000), ..Ask::get(1) }]);
+    run.until_done(NEWS);
+    let outcome = run.exchange(client).outcome;
+    assert!(matches!(outcome, Outcome::Whole(answer) if answer.status == 200), "{outcome:?}");
 }
 
 #[test]

@@ -113,7 +113,9 @@ impl BufferPool {
         }
         let mut storage = self.take(capacity.max(buffer.len() + 1));
         let held = buffer.len();
-        storage[..held].copy_from_slice(buffer.bytes());
+        if held > 0 {
+            storage[..held].copy_from_slice(buffer.bytes());
+        }
         let old = std::mem::replace(buffer, Buffer { storage, start: 0, end: held as u32 });
         self.give(old.storage);
     }
@@ -180,8 +182,7 @@ impl BufferPool {
     fn take(&mut self, at_least: usize) -> Box<[u8]> {
         assert!(at_least <= LARGEST, "callers limit the size of a buffer");
         self.held += 1;
-        let class = SIZES.iter().position(|&size| size >= at_least);
-        let storage = match class {
+        let storage = match class_of(at_least) {
             Some(class) => self.spare[class].pop().unwrap_or_else(|| zeroed(SIZES[class])),
             None => zeroed(at_least.next_power_of_two().min(LARGEST)),
         };
@@ -195,11 +196,22 @@ impl BufferPool {
         }
         self.held -= 1;
         self.held_bytes -= storage.len();
-        let class = SIZES.iter().position(|&size| size == storage.len());
+        let class = class_of(storage.len()).filter(|&class| SIZES[class] == storage.len());
         let enough = |class: usize| SPARE.min(SPARE_BYTES / SIZES[class]);
         if let Some(class) = class.filter(|&class| self.spare[class].len() < enough(class)) {
             self.spare[class].push(storage);
         }
+    }
+}
+
+/// The place among [`SIZES`] of the smallest that is large enough.
+fn class_of(at_least: usize) -> Option<usize> {
+    // Each size is a power of two.
+    match at_least.max(SIZES[0]).next_power_of_two().trailing_zeros() {
+        power @ 7..=12 => Some(power as usize - 7),
+        13 | 14 => Some(6),
+        15 | 16 => Some(7),
+        _ => None,
     }
 }
 
@@ -220,6 +232,14 @@ const SPARE_BYTES: usize = 512 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn storage_is_of_the_smallest_size_that_is_large_enough() {
+        for at_least in 0..=SIZES[SIZES.len() - 1] + 1 {
+            let class = SIZES.iter().position(|&size| size >= at_least);
+            assert_eq!(class_of(at_least), class, "{at_least}");
+        }
+    }
 
     #[test]
     fn an_empty_buffer_owns_nothing() {

@@ -183,19 +183,22 @@ pub fn parse_request<'a>(
     bytes: &'a [u8],
     places: &'a mut Vec<Place>,
 ) -> Result<RequestHead<'a>, HeadError> {
-    let line = first_line(bytes);
     let mut slots = slots();
     let mut request = httparse::Request::new(&mut []);
     let parsed = ParserConfig::default()
         .parse_request_with_uninit_headers(&mut request, bytes, &mut slots)
-        .map_err(|e| refuse(e, || check_request_line(line) == Err(HeadError::Version)))?;
+        .map_err(|e| {
+            refuse(e, || check_request_line(first_line(bytes)) == Err(HeadError::Version))
+        })?;
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
         return Err(HeadError::Malformed);
     };
     // httparse tolerates blanks and line ends outside the syntax: no byte may be left over.
-    let expected = method.len() + target.len() + " ".len() * 2 + "HTTP/1.1".len();
-    let exact = parsed == Status::Complete(bytes.len()) && line.len() == expected;
+    let line = method.len() + target.len() + " ".len() * 2 + "HTTP/1.1".len();
+    let exact = parsed == Status::Complete(bytes.len())
+        && bytes.starts_with(method.as_bytes())
+        && bytes.get(line..).is_some_and(|rest| rest.starts_with(LINE_END));
     if !exact || !target.bytes().all(is_target_byte) || !is_token(method.as_bytes()) {
         return Err(HeadError::Malformed);
     }

@@ -135,7 +135,7 @@ impl RequestOut<'_> {
             return false;
         }
         let named = named.is_some_and(|named| named.has(name));
-        (self.underscores || memchr::memchr(b'_', name).is_none()) && !named
+        (self.underscores || !name.contains(&b'_')) && !named
     }
 }
 

@@ -79,7 +79,8 @@ pub fn host_and_port(value: &[u8]) -> (&[u8], Option<&[u8]>) {
         [b'[', ..] => memchr::memchr(b']', value).map_or(0, |at| at + 1),
         [..] => 0,
     };
-    match memchr::memchr(b':', &value[after_bracket..]) {
+    // Hosts are short.
+    match value[after_bracket..].iter().position(|&byte| byte == b':') {
         Some(at) => (&value[..after_bracket + at], Some(&value[after_bracket + at + 1..])),
         None => (value, None),
     }

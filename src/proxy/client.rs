@@ -17,8 +17,6 @@ pub struct Client<N: Net> {
     pub socket: Socket<N>,
     /// Bytes read that are not yet part of a request, or that belong to a body being relayed.
     pub input: Buffer,
-    /// Whether `TCP_NODELAY` is set. Accepted sockets inherit it from the listener.
-    pub nodelay: bool,
     /// What is known about it.
     pub facts: Facts,
 }
@@ -53,16 +51,6 @@ pub struct Preamble {
     pub tls: Option<Handshake>,
     /// What its handshake with the server says, where `ssl_preread` is on.
     pub preread: Option<Preread>,
-}
-
-impl<N: Net> Client<N> {
-    /// Sets `TCP_NODELAY` if it differs.
-    pub fn set_nodelay(&mut self, on: bool) {
-        if on != self.nodelay {
-            self.socket.set_nodelay(on);
-            self.nodelay = on;
-        }
-    }
 }
 
 impl Facts {

@@ -59,7 +59,7 @@ impl<N: Net> Session<N> {
             requests: 0,
         };
         let socket = Socket::new(stream, token);
-        let mut client = Client { socket, input: Buffer::default(), nodelay: true, facts };
+        let mut client = Client { socket, input: Buffer::default(), facts };
         let opening = Opening::begin(listen, &mut client, context.servers.config(), context.io.now);
         Some(Session { client, protocol: Protocol::Opening(opening) })
     }
@@ -192,7 +192,7 @@ impl<N: Net> Session<N> {
         let is_trusted = real_ip::is_trusted(&model.trusted, &facts.peer);
         let remote = if is_trusted { real_ip::proxied(facts) } else { None };
         let nodelay = model.tcp_nodelay;
-        self.client.set_nodelay(nodelay);
+        self.client.socket.set_nodelay(nodelay);
         Passthrough::stream(server, remote, &self.client, context)
     }
 

@@ -23,6 +23,8 @@ pub struct Socket<N: Net> {
     broken: bool,
     /// Urgent data splits the readable bytes: a short read does not mean that all are read.
     split: bool,
+    /// Whether `TCP_NODELAY` is set: every stream begins with it.
+    nodelay: bool,
 }
 
 /// What is known about the peer's FIN.
@@ -61,6 +63,7 @@ impl<N: Net> Socket<N> {
             end: PeerEnd::Unknown,
             broken: false,
             split: false,
+            nodelay: true,
         }
     }
 
@@ -75,6 +78,7 @@ impl<N: Net> Socket<N> {
             end: PeerEnd::Unknown,
             broken: false,
             split: false,
+            nodelay: true,
         }
     }
 
@@ -303,9 +307,12 @@ impl<N: Net> Socket<N> {
         self.stream.reset_on_close();
     }
 
-    /// Sets `TCP_NODELAY`.
+    /// Sets `TCP_NODELAY` if it differs.
     pub fn set_nodelay(&mut self, on: bool) {
-        self.stream.set_nodelay(on);
+        if on != self.nodelay {
+            self.stream.set_nodelay(on);
+            self.nodelay = on;
+        }
     }
 }
 

@@ -156,7 +156,7 @@ impl Asked {
         if matches!(self.request.framing, Framing::Length(length) if length > limit) {
             return Turn::refused(Refusal::BodyTooLarge);
         }
-        client.set_nodelay(settings.tcp_nodelay);
+        client.socket.set_nodelay(settings.tcp_nodelay);
         Turn::Serve
     }
 

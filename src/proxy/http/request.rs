@@ -22,6 +22,8 @@ pub struct Request {
     pub target: HeadSpan,
     /// Path and query as received.
     pub path: HeadSpan,
+    /// The length of the path in it: a query follows.
+    path_length: u32,
     /// The prefix that `path` needs when sent on: see [`Target::missing`].
     pub missing: &'static [u8],
     /// The host with its port: from the target, or else from `Host`.
@@ -70,6 +72,7 @@ impl Request {
             method: HeadSpan::default(),
             target: HeadSpan::default(),
             path: HeadSpan::default(),
+            path_length: 0,
             missing: b"",
             authority: None,
             version: Version::Http11,
@@ -100,6 +103,7 @@ impl Request {
         match target {
             Ok(target) => {
                 self.path = span(bytes, target.path);
+                self.path_length = target.split().0.len() as u32;
                 self.missing = target.missing;
             }
             Err(_) => self.target = HeadSpan::default(),
@@ -144,7 +148,8 @@ impl Request {
 
     /// The path as received, and the query without its `?`.
     pub fn path_and_query(&self) -> (&[u8], Option<&[u8]>) {
-        Target { authority: None, path: self.at(self.path), missing: self.missing }.split()
+        let (path, query) = self.at(self.path).split_at(self.path_length as usize);
+        (path, query.get(b"?".len()..))
     }
 
     /// The first line.

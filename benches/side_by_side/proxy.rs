@@ -212,16 +212,24 @@ impl Proxy {
         let began = Instant::now();
         let child = command.spawn()?;
         let mut proxy = Proxy { child, directory, ports, started_in: Duration::ZERO };
-        while TcpStream::connect(proxy.address(Through::Http)).is_err() {
-            assert!(proxy.child.try_wait()?.is_none(), "{} does not start", program.name());
-            thread::yield_now();
-        }
+        proxy.wait_for(Through::Http, program)?;
         proxy.started_in = began.elapsed();
         #[cfg(feature = "tls")]
-        while TcpStream::connect(proxy.address(Through::Tls(tls::Handshake::Ecdsa))).is_err() {
-            thread::yield_now();
+        if program != Program::Floor {
+            proxy.wait_for(Through::Tls(tls::Handshake::Ecdsa), program)?;
         }
         Ok(proxy)
+    }
+
+    /// Waits until it listens.
+    fn wait_for(&mut self, through: Through, program: Program) -> io::Result<()> {
+        let began = Instant::now();
+        while TcpStream::connect(self.address(through)).is_err() {
+            let may_come = self.child.try_wait()?.is_none() && began.elapsed() < PATIENCE;
+            assert!(may_come, "{} does not start", program.name());
+            thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Ends it, and returns what it, or what it ran under, said.
@@ -276,6 +284,9 @@ impl Drop for Proxy {
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
+
+/// How long a start may take, under callgrind too.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends a signal to a process that we started.
 pub(crate) fn signal(name: &str, id: u32) -> io::Result<()> {

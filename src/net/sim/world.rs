@@ -242,8 +242,8 @@ impl World {
             .collect()
     }
 
-    /// Everything the worker has written at this end, arrived or not. Over TLS, what has been read
-    /// of that, as nobody else can tell what it is.
+    /// Everything the worker has written at this end, arrived or not. Over TLS, as much of that as an
+    /// actor has read and decrypted.
     pub fn written(&self, end: EndId) -> &[u8] {
         &self.end(end).written
     }

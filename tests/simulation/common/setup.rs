@@ -211,7 +211,7 @@ const PROXIED_SSL: &str =
     " ssl proxy_protocol; ssl_certificate certificate.pem; ssl_certificate_key key.pem";
 /// That header.
 const HEADER: &[u8] = b"PROXY TCP4 10.0.0.1 10.0.0.9 1 443\r\n";
-/// Whom the proxy trusts.
+/// What the proxy trusts in its servers.
 pub(crate) const PROXY_SSL: &str =
     "proxy_ssl_trusted_certificate certificate.pem; proxy_ssl_name sim.example;";
 /// A test certificate, valid until 2125, and its key, which has signatures of one length.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::load::{Load, Then, Work};
 use crate::proxy::{ALL, Program, Proxy};
+#[cfg(feature = "tls")]
+use crate::tls::Handshake;
 use crate::wire::Through;
 
 /// Prints the rows.
@@ -15,19 +17,19 @@ pub(crate) fn print(origin: SocketAddr) -> io::Result<()> {
         "| in all, fresh, MB |".to_owned(),
         format!("| in all, with {IDLE} clients that have asked once, MB |"),
         format!("| in all, {SETTLED:?} after they have left, MB |"),
-        format!("| each of {WAITING} requests at a slow server, KB |"),
-        format!("| each of {WAITING} idle upgraded connections, KB |"),
     ];
+    let mut waits: Vec<String> =
+        WAITS.iter().map(|(words, ..)| format!("| each of {WAITING} {words}, KB |")).collect();
     for program in ALL {
         let [fresh, idle, after] = idle_clients(program, origin)?;
         for (row, bytes) in rows.iter_mut().zip([fresh, idle, after]) {
             *row += &format!(" {:.1} |", bytes as f64 / 1e6);
         }
-        for (row, work) in rows[3..].iter_mut().zip([SLOW, UPGRADE]) {
-            *row += &format!(" {:.1} |", waiting(program, origin, work)? / 1e3);
+        for (row, (_, work, answers)) in waits.iter_mut().zip(WAITS) {
+            *row += &format!(" {:.1} |", waiting(program, origin, *work, *answers)? / 1e3);
         }
     }
-    rows.iter().for_each(|row| println!("{row}"));
+    rows.iter().chain(&waits).for_each(|row| println!("{row}"));
     Ok(())
 }
 
@@ -44,19 +46,27 @@ fn idle_clients(program: Program, origin: SocketAddr) -> io::Result<[u64; 3]> {
     Ok([fresh, idle, proxy.memory()])
 }
 
-/// What each connection adds, in bytes.
-fn waiting(program: Program, origin: SocketAddr, work: Work) -> io::Result<f64> {
+/// What each connection adds, in bytes, once so many are answered.
+fn waiting(program: Program, origin: SocketAddr, work: Work, answers: usize) -> io::Result<f64> {
     let proxy = Proxy::start(program, origin)?;
     let mut warm = Load::begin(&proxy, GET)?;
     warm.until_answered(1)?;
     let before = proxy.memory();
-    let load = Load::begin(&proxy, work)?;
+    let mut load = Load::begin(&proxy, work)?;
+    load.until_answered(answers)?;
     thread::sleep(SETTLED);
     let after = proxy.memory();
     drop((warm, load));
     Ok((after as f64 - before as f64) / work.connections as f64)
 }
 
+/// What connections wait for, and how many are answered before.
+const WAITS: &[(&str, Work, usize)] = &[
+    ("requests at a slow server", SLOW, 0),
+    ("idle upgraded connections", UPGRADE, 0),
+    #[cfg(feature = "tls")]
+    ("idle clients over TLS", OVER_TLS, WAITING),
+];
 const GET: Work = Work {
     through: Through::Http,
     first: b"",
@@ -83,6 +93,9 @@ const UPGRADE: Work = Work {
     connections: WAITING,
     then: Then::Rest,
 };
+#[cfg(feature = "tls")]
+const OVER_TLS: Work =
+    Work { through: Through::Tls(Handshake::Ecdsa), connections: WAITING, ..GET };
 /// As many as `worker_connections` leave room for, with those to servers.
 const IDLE: usize = 9_900;
 const WAITING: usize = 1_000;

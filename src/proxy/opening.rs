@@ -97,28 +97,31 @@ impl Opening {
     /// Reads what is expected, and logs a connection without it.
     pub fn run<N: Net>(&mut self, client: &mut Client<N>, context: &mut Context<N>) -> Opened {
         loop {
-            *self = match self {
-                Opening::Header { .. } => match read_header(client, context) {
-                    Opened::Yes => {
-                        // A reload may have ended what the listener serves.
-                        let Some(listen) = context.servers.listen(client.facts.listener) else {
-                            return Opened::Never;
-                        };
-                        let config = context.servers.config();
-                        Opening::begin_protocol(listen, client, config, context.io.now)
-                    }
-                    unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
-                },
-                Opening::Handshake { .. } => match shake_hands(client, context) {
-                    Opened::Yes => Opening::Ready,
-                    unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
-                },
-                Opening::Preread { size, .. } => match read_preread(*size, client, context) {
-                    Opened::Yes => Opening::Ready,
-                    unfinished @ (Opened::Waits | Opened::Never) => return unfinished,
-                },
+            let opened = match self {
+                Opening::Header { .. } => read_header(client, context),
+                Opening::Handshake { .. } => shake_hands(client, context),
+                Opening::Preread { size, .. } => read_preread(*size, client, context),
                 Opening::Ready => return Opened::Yes,
             };
+            if opened != Opened::Yes {
+                return opened;
+            }
+            let Some(next) = self.next(client, context) else { return Opened::Never };
+            *self = next;
+        }
+    }
+
+    /// What is expected after this has come; `None` if a reload has ended what the listener serves.
+    fn next<N: Net>(self, client: &mut Client<N>, context: &Context<N>) -> Option<Opening> {
+        match self {
+            Opening::Header { .. } => {
+                let listen = context.servers.listen(client.facts.listener)?;
+                let config = context.servers.config();
+                Some(Opening::begin_protocol(listen, client, config, context.io.now))
+            }
+            Opening::Handshake { .. } | Opening::Preread { .. } | Opening::Ready => {
+                Some(Opening::Ready)
+            }
         }
     }
 }
